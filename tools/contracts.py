@@ -1,0 +1,268 @@
+"""The shapes that more than one room speaks: what comes in, what goes out, what is stored.
+
+They are the public contract of the REST routes. What a model is asked to write is narrower and
+stands beside the node that asks (`nodes/*.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.json_schema import WithJsonSchema
+
+MAX_PROFILE_CHARS = 20_000
+"""Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which
+leaves room for twenty postings in the smallest context window that is supported (128k)."""
+
+Language = Literal["ko", "en"]
+Difficulty = Literal["beginner", "intermediate", "advanced"]
+CareerStage = Literal["student", "job_seeker", "worker"]
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ufeff\ud800-\udfff]")
+
+
+def _no_control_characters(value: Any) -> Any:
+    if isinstance(value, str) and _CONTROL.search(value):
+        raise ValueError("contains control characters; remove them")
+    return value
+
+
+def _none_to_empty(value: Any) -> Any:
+    return [] if value is None else value
+
+
+Clean = BeforeValidator(_no_control_characters)
+Line = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=300)]
+"""One line of a person's text, at most 300 characters."""
+Word = Annotated[str, Clean, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+Paragraph = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=5_000)]
+Date = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=20)]
+Words = Annotated[list[Word], BeforeValidator(_none_to_empty), Field(max_length=100)]
+
+
+class _Given(BaseModel):
+    """What a caller sends: unknown keys are refused, `null` is welcome for all that is optional."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Education(_Given):
+    """A school. `gpa` of `gpa_max`, on whatever scale the school uses."""
+
+    school: Line | None = None
+    major: Line | None = None
+    gpa: float | None = Field(None, ge=0, le=1000)
+    gpa_max: float | None = Field(None, gt=0, le=1000)
+
+
+class Experience(_Given):
+    """A job, an internship or a team role."""
+
+    company: Line | None = None
+    role: Line | None = None
+    start: Date | None = None
+    end: Date | None = None
+    description: Paragraph | None = None
+
+
+class PastProject(_Given):
+    """A project the person has already done."""
+
+    title: Line | None = None
+    description: Paragraph | None = None
+    skills: Words = []
+
+
+class Item(_Given):
+    """An activity, an award or a certificate."""
+
+    title: Line | None = None
+    description: Paragraph | None = None
+    date: Date | None = None
+
+
+Educations = Annotated[list[Education], BeforeValidator(_none_to_empty), Field(max_length=20)]
+Experiences = Annotated[list[Experience], BeforeValidator(_none_to_empty), Field(max_length=30)]
+PastProjects = Annotated[list[PastProject], BeforeValidator(_none_to_empty), Field(max_length=50)]
+Items = Annotated[list[Item], BeforeValidator(_none_to_empty), Field(max_length=50)]
+
+
+class Profile(_Given):
+    """Who looks for a project. Only `desired_job` is required."""
+
+    desired_job: Annotated[
+        str, Clean, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
+    ]
+    career_stage: CareerStage | None = None
+    skills: Words = []
+    desired_companies: Words = []
+    educations: Educations = []
+    experiences: Experiences = []
+    projects: PastProjects = []
+    activities: Items = []
+    awards: Items = []
+    certificates: Items = []
+    introduction: Paragraph | None = None
+
+    @model_validator(mode="after")
+    def _short_enough(self) -> Profile:
+        length = len(self.model_dump_json(exclude_none=True))
+        if length > MAX_PROFILE_CHARS:
+            raise ValueError(f"the profile has {length} characters; at most {MAX_PROFILE_CHARS} are read")
+        return self
+
+
+class Posting(BaseModel):
+    """One position of one job posting, as it is loaded, stored and searched.
+
+    `responsibilities`, `requirements` and `preferred` are texts with one item a line.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    source: str = Field(min_length=1, max_length=200)
+    source_id: str = Field(min_length=1, max_length=300)
+    company: str = Field("", max_length=300)
+    job_title: str = Field(min_length=1, max_length=500)
+    responsibilities: str = ""
+    requirements: str = ""
+    preferred: str = ""
+    url: str | None = None
+    deadline: str | None = Field(None, description="ISO 8601 date")
+    location: str | None = None
+    employment_type: str | None = None
+    experience: str | None = None
+    skills: list[str] = []
+
+    def text(self) -> str:
+        """Everything a quote may stand in, one item a line."""
+        parts = (self.job_title, self.responsibilities, self.requirements, self.preferred)
+        return "\n".join(part for part in parts if part)
+
+
+class StoredPosting(Posting):
+    """A posting with the id that this service gave it (`p-17`)."""
+
+    posting_id: str
+
+
+class FoundPosting(StoredPosting):
+    """A search hit. `score` is the cosine similarity, from -1 to 1; higher is nearer."""
+
+    score: float
+
+
+class RetrievedPosting(BaseModel):
+    """One of the postings an answer rests on, and whether it fits the desired job."""
+
+    posting_id: str
+    source: str
+    source_id: str
+    company: str
+    job_title: str
+    score: float
+    kept: bool
+    reason: str
+
+
+class SummaryLine(BaseModel):
+    """One thing the market asks for: how many of the kept postings, and which."""
+
+    text: str
+    count: int
+    posting_ids: list[str]
+
+
+class Summary(BaseModel):
+    """What the kept postings ask for, most wanted first."""
+
+    responsibilities: list[SummaryLine] = []
+    qualifications: list[SummaryLine] = []
+    preferred: list[SummaryLine] = []
+    skills: list[SummaryLine] = []
+
+
+class SkillGap(BaseModel):
+    """A skill the market asks for that the profile does not show, and why it matters."""
+
+    skill: str
+    reason: str
+
+
+class Subject(BaseModel):
+    """A project one could do: its id, what and why, and the postings that speak for it."""
+
+    id: str
+    title: str
+    description: str
+    goal: str
+    skills: list[str]
+    skill_gaps: list[SkillGap]
+    posting_ids: list[str]
+
+
+class Task(BaseModel):
+    """One piece of work with something to show at its end."""
+
+    title: str
+    description: str
+    skills: list[str]
+    deliverable: str
+
+
+class Step(BaseModel):
+    """A stage of the project: tasks in the order they are done."""
+
+    title: str
+    tasks: list[Task]
+
+
+class Evidence(BaseModel):
+    """A quote that stands in the posting, letter for letter after white space is folded."""
+
+    posting_id: str
+    company: str
+    job_title: str
+    quote: str
+
+
+class Project(BaseModel):
+    """The recommended project, ready to start."""
+
+    subject_id: str
+    title: str
+    description: str
+    difficulty: Difficulty
+    duration_weeks: int
+    skills: list[str]
+    summary: str
+    steps: list[Step]
+    evidence: list[Evidence]
+
+
+class Wishes(_Given):
+    """What a person asks of the next project."""
+
+    subject_id: Annotated[str, Clean, StringConstraints(max_length=100)] | None = Field(
+        None, description="a candidate to build; without it a new subject is proposed"
+    )
+    difficulty: Difficulty | None = None
+    skills: Words = []
+    feedback: Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=2_000)] | None = None
+
+
+Versions = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
+"""What made each part of an answer, by node: prompt, model, corpus; and `offline`."""
+
+
+class Answer(BaseModel):
+    """What generate and regenerate answer with."""
+
+    session_id: str
+    project: Project
+    candidates: list[Subject]
+    summary: Summary
+    postings: list[RetrievedPosting]
+    versions: Versions

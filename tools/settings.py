@@ -1,0 +1,61 @@
+"""Settings: read once from the environment at start, frozen afterwards."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Every setting of the service. README.md has the same list as a table, and a test compares."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHECKERBOARD_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    home: Path = Field(CHECKOUT / ".checkerboard", description="where the embedded parts keep their data")
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="your PostgreSQL with pgvector; unset: the embedded one",
+    )
+    redis_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("REDIS_URL", "redis_url"),
+        description="your Redis with JSON and Search; unset: the embedded one",
+    )
+    openai_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"),
+        description="key for the model's API; unset: the offline model",
+    )
+    openai_base_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("OPENAI_BASE_URL", "openai_base_url"),
+        description="an OpenAI-compatible gateway",
+    )
+    chat_model: str = Field("gpt-4o-mini", description="chat model of every node")
+    embedding_model: str = Field("text-embedding-3-small", description="embedding model of postings and queries")
+    embedding_dimensions: int = Field(1536, ge=64, le=4000, description="dimensions of an embedding")
+    structured_output: Literal["json_schema", "json_object"] = Field(
+        "json_schema", description="how the model is held to a schema; some gateways know only `json_object`"
+    )
+    model_timeout_seconds: float = Field(90.0, gt=0, description="limit of one model call, seconds")
+    model_retries: int = Field(2, ge=0, le=10, description="retries of a call on 429, time-out and 5xx")
+    output_retries: int = Field(2, ge=0, le=5, description="times an invalid answer goes back to the model")
+    run_timeout_seconds: float = Field(300.0, gt=0, description="limit of one whole run, seconds")
+    concurrency: int = Field(500, ge=1, description="model connections of one worker")
+    database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
+    redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
+    session_ttl_minutes: int = Field(60, ge=1, description="life of an unused session, minutes")
+
+    @cached_property
+    def offline(self) -> bool:
+        """Whether the offline model answers, because no key was given."""
+        return self.openai_api_key is None
