@@ -1,4 +1,33 @@
+"""filter_jobs: which of the retrieved postings are for the desired job."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, TypedDict
+
+from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
+
+from nodes.texts import posting_rows, profile_row
+from tools.contracts import Language
+from tools.errors import NoPostingsError
+from tools.fencing import fence
+from tools.services import Services
+
+logger = logging.getLogger(__name__)
+
+_EXCERPT = 400
+"""Characters of each text of a posting: a job shows in its first lines."""
+CLOSEST = 5
+"""Postings kept when none is for the desired job."""
+
+
+class Reads(TypedDict):
+    """What this node reads of the state."""
+
+    profile: dict[str, Any]
+    language: Language
+    retrieved: list[dict[str, Any]]
 
 
 class Verdict(BaseModel):
@@ -13,3 +42,90 @@ class JobVerdicts(BaseModel):
     """One verdict for each posting that was given, in the same order."""
 
     verdicts: list[Verdict]
+
+
+async def filter_jobs(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Keeps the postings that are for the desired job, and says why of each.
+
+    Reads `profile`, `language`, `retrieved`; writes `relevant` and `versions`. When no posting is
+    for the desired job, the five nearest are kept and `relevant.closest_only` says so: the person
+    still gets an answer, and can see what it rests on.
+
+    Raises:
+        NoPostingsError: the retrieved postings are gone.
+        ModelUnavailableError, ModelOutputError: the model failed.
+    """
+    services, language = runtime.context, state["language"]
+    ids = [row["posting_id"] for row in state["retrieved"]]
+    postings = await services.postings.by_ids(ids)
+    if not postings:
+        raise NoPostingsError
+    prompt = services.prompts.get("filter_jobs", language)
+    desired_job = state["profile"]["desired_job"]
+    blocks = {
+        "request": fence("request", {"desired_job": desired_job, "language": language}),
+        "profile": fence("profile", profile_row(state["profile"])),
+        "postings": fence("postings", posting_rows(postings.values(), _EXCERPT)),
+    }
+    reply = await services.chat.ask(
+        prompt, blocks, JobVerdicts, lambda answer: _problems(answer, list(postings))
+    )
+    return {
+        "relevant": _relevant(reply.value, list(postings), language),
+        "versions": {"filter_jobs": {"prompt": prompt.version, "model": services.chat.model_name}},
+    }
+
+
+def found(update: dict[str, Any], language: str) -> str:
+    """Says in one line what the node found."""
+    kept, dropped = len(update["relevant"]["kept"]), len(update["relevant"]["dropped"])
+    if update["relevant"]["closest_only"]:
+        return (
+            f"희망 직무에 맞는 공고가 없어 가장 가까운 {kept}건으로 진행"
+            if language == "ko"
+            else f"none is for the desired job; going on with the {kept} nearest"
+        )
+    total = kept + dropped
+    return (
+        f"{total}건 중 {kept}건이 희망 직무에 맞음"
+        if language == "ko"
+        else f"{kept} of {total} fit the desired job"
+    )
+
+
+def _problems(answer: JobVerdicts, ids: list[str]) -> list[str]:
+    judged = [verdict.posting_id for verdict in answer.verdicts]
+    missing = [posting_id for posting_id in ids if posting_id not in judged]
+    unknown = sorted(set(judged) - set(ids))
+    twice = sorted({posting_id for posting_id in judged if judged.count(posting_id) > 1})
+    return [
+        f"verdicts: {what}: {', '.join(which)}"
+        for what, which in (
+            ("no verdict for", missing),
+            ("no such posting was given", unknown),
+            ("more than one verdict for", twice),
+        )
+        if which
+    ]
+
+
+def _relevant(answer: JobVerdicts, ids: list[str], language: Language) -> dict[str, Any]:
+    verdicts = {verdict.posting_id: verdict for verdict in answer.verdicts}
+    kept = [posting_id for posting_id in ids if posting_id in verdicts and verdicts[posting_id].fits]
+    closest_only = not kept
+    if closest_only:
+        logger.warning("no posting fits the desired job: the nearest are kept", extra={"kept": CLOSEST})
+        kept = ids[:CLOSEST]
+    # A posting the model passed over is dropped: what was not judged is not known to fit.
+    reasons = {
+        posting_id: verdicts[posting_id].reason if posting_id in verdicts else _NOT_JUDGED[language]
+        for posting_id in ids
+    }
+    return {
+        "kept": [{"posting_id": i, "reason": reasons[i]} for i in ids if i in kept],
+        "dropped": [{"posting_id": i, "reason": reasons[i]} for i in ids if i not in kept],
+        "closest_only": closest_only,
+    }
+
+
+_NOT_JUDGED = {"ko": "판정하지 못함", "en": "not judged"}

@@ -1,6 +1,37 @@
+"""generate_tasks: the subject as a project with steps, tasks and evidence."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any, TypedDict
+
+from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 
-from tools.contracts import Difficulty, Step
+from nodes.texts import posting_rows, profile_row
+from tools.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
+from tools.errors import ModelOutputError
+from tools.fencing import fence
+from tools.services import Services
+
+logger = logging.getLogger(__name__)
+
+_EXCERPT = 3_000
+"""Characters of each text of a cited posting. Few are cited, and quotes are copied out of them."""
+_SHORTEST_QUOTE = 4
+"""Characters: a shorter quote stands in any posting and shows nothing."""
+_SPACE = re.compile(r"\s+")
+
+
+class Reads(TypedDict):
+    """What this node reads of the state."""
+
+    profile: dict[str, Any]
+    language: Language
+    summary: dict[str, Any]
+    subjects: dict[str, Any]
+    turn: dict[str, Any]
 
 
 class Quote(BaseModel):
@@ -13,11 +44,112 @@ class Quote(BaseModel):
 class ProjectPlan(BaseModel):
     """The project as steps in order, each with tasks that end in something to show."""
 
-    title: str
+    title: str = Field(min_length=1)
     description: str
     difficulty: Difficulty
     duration_weeks: int = Field(ge=1, le=26)
     skills: list[str]
     summary: str = Field(description="why this project, for this person and this market")
-    steps: list[Step]
+    steps: list[Step] = Field(min_length=1)
     evidence: list[Quote]
+
+
+async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Turns the chosen subject, or else the current one, into a project.
+
+    Reads `profile`, `language`, `summary`, `subjects`, `turn`; writes `project`, `history` and
+    `versions`. A quote that does not stand in its posting goes back to the model, then is dropped.
+
+    Raises:
+        ModelUnavailableError, ModelOutputError: the model failed, or no quote stands in its posting.
+    """
+    services, language, turn = runtime.context, state["language"], state["turn"]
+    subject = turn.get("chosen") or state["subjects"]["current"]
+    postings = await services.postings.by_ids(subject["posting_ids"])
+    prompt = services.prompts.get("generate_tasks", language)
+    blocks = {
+        "request": fence(
+            "request",
+            {
+                "desired_job": state["profile"]["desired_job"],
+                "language": language,
+                "difficulty": turn.get("difficulty"),
+                "skills": turn.get("skills", []),
+                "feedback": turn.get("feedback"),
+            },
+        ),
+        "profile": fence("profile", profile_row(state["profile"])),
+        "subject": fence("subject", subject),
+        "summary": fence("summary", state["summary"]),
+        "postings": fence("postings", posting_rows(postings.values(), _EXCERPT)),
+    }
+    reply = await services.chat.ask(
+        prompt, blocks, ProjectPlan, lambda plan: _problems(plan, postings, turn.get("difficulty"))
+    )
+    plan = reply.value
+    if reply.problems:
+        logger.warning("project kept without what failed", extra={"problems": reply.problems})
+    evidence = _evidence(plan, postings)
+    if not evidence:
+        raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
+
+    fields = plan.model_dump(exclude={"evidence"})
+    project = Project(subject_id=subject["id"], evidence=evidence, **fields).model_dump()
+    for number, step in enumerate(project["steps"], start=1):
+        for task in step["tasks"]:
+            runtime.stream_writer(
+                {"type": "task", "data": {"step": number, "step_title": step["title"], **task}}
+            )
+    return {
+        "project": project,
+        "history": [project],
+        "versions": {"generate_tasks": {"prompt": prompt.version, "model": services.chat.model_name}},
+    }
+
+
+def found(update: dict[str, Any], language: str) -> str:
+    """Says in one line what the node found."""
+    project = update["project"]
+    steps, tasks = len(project["steps"]), sum(len(step["tasks"]) for step in project["steps"])
+    weeks = project["duration_weeks"]
+    if language == "ko":
+        return f"{steps}단계 {tasks}개 과제, {weeks}주"
+    return f"{steps} steps, {tasks} tasks, {weeks} weeks"
+
+
+def _problems(plan: ProjectPlan, postings: dict[str, StoredPosting], difficulty: str | None) -> list[str]:
+    wrong = [quote for quote in plan.evidence if not _stands(quote, postings)]
+    problems = [
+        f"evidence: '{quote.quote}' does not stand in {quote.posting_id}; copy a quote letter for letter"
+        for quote in wrong
+    ]
+    if not plan.evidence:
+        problems.append("evidence: quote the given postings")
+    if any(not step.tasks for step in plan.steps):
+        problems.append("steps: every step needs tasks")
+    if difficulty and plan.difficulty != difficulty:
+        problems.append(f"difficulty: {difficulty} was asked for")
+    return problems
+
+
+def _evidence(plan: ProjectPlan, postings: dict[str, StoredPosting]) -> list[Evidence]:
+    return [
+        Evidence(
+            posting_id=quote.posting_id,
+            company=postings[quote.posting_id].company,
+            job_title=postings[quote.posting_id].job_title,
+            quote=quote.quote,
+        )
+        for quote in plan.evidence
+        if _stands(quote, postings)
+    ]
+
+
+def _stands(quote: Quote, postings: dict[str, StoredPosting]) -> bool:
+    posting = postings.get(quote.posting_id)
+    words = _folded(quote.quote)
+    return posting is not None and len(words) >= _SHORTEST_QUOTE and words in _folded(posting.text())
+
+
+def _folded(text: str) -> str:
+    return _SPACE.sub(" ", text).strip()

@@ -1,4 +1,28 @@
+"""summarize: what the kept postings ask for."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
+
+from nodes.texts import posting_rows
+from tools.contracts import Language, Summary, SummaryLine
+from tools.errors import ModelOutputError
+from tools.fencing import fence
+from tools.services import Services
+
+_EXCERPT = 1_500
+"""Characters of each text of a posting: nine in ten real postings fit whole."""
+
+
+class Reads(TypedDict):
+    """What this node reads of the state."""
+
+    profile: dict[str, Any]
+    language: Language
+    relevant: dict[str, Any]
 
 
 class AskedFor(BaseModel):
@@ -15,3 +39,71 @@ class MarketSummary(BaseModel):
     qualifications: list[AskedFor]
     preferred: list[AskedFor]
     skills: list[AskedFor]
+
+
+async def summarize(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Turns the kept postings into responsibilities, qualifications, preferred and skills.
+
+    Reads `profile`, `language`, `relevant`; writes `summary` and `versions`. Each line carries the
+    ids of the postings that ask for it; how many do is counted here and not taken from the model.
+
+    Raises:
+        ModelUnavailableError, ModelOutputError: the model failed, or no line names a given posting.
+    """
+    services, language = runtime.context, state["language"]
+    kept = [row["posting_id"] for row in state["relevant"]["kept"]]
+    postings = await services.postings.by_ids(kept)
+    prompt = services.prompts.get("summarize", language)
+    blocks = {
+        "request": fence("request", {"desired_job": state["profile"]["desired_job"], "language": language}),
+        "postings": fence("postings", posting_rows(postings.values(), _EXCERPT)),
+    }
+    reply = await services.chat.ask(
+        prompt, blocks, MarketSummary, lambda answer: _problems(answer, set(postings))
+    )
+    summary = _counted(reply.value, list(postings))
+    if not (summary.responsibilities or summary.qualifications or summary.skills):
+        raise ModelOutputError(purpose="summarize", problems=["no line names a given posting"])
+    return {
+        "summary": summary.model_dump(),
+        "versions": {"summarize": {"prompt": prompt.version, "model": services.chat.model_name}},
+    }
+
+
+def found(update: dict[str, Any], language: str) -> str:
+    """Says in one line what the node found."""
+    skills = [line["text"] for line in update["summary"]["skills"][:3]]
+    lines = sum(map(len, update["summary"].values()))
+    named = ", ".join(skills) or "-"
+    return (
+        f"요구 사항 {lines}줄, 많이 찾는 기술: {named}"
+        if language == "ko"
+        else f"{lines} lines; most wanted: {named}"
+    )
+
+
+def _lines(answer: MarketSummary) -> list[AskedFor]:
+    return [*answer.responsibilities, *answer.qualifications, *answer.preferred, *answer.skills]
+
+
+def _problems(answer: MarketSummary, ids: set[str]) -> list[str]:
+    unknown = sorted({i for line in _lines(answer) for i in line.posting_ids} - ids)
+    uncited = [line.text for line in _lines(answer) if not line.posting_ids]
+    problems = [f"posting_ids: no such posting was given: {', '.join(unknown)}"] if unknown else []
+    return problems + [f"posting_ids: no posting is named for the line: {text}" for text in uncited[:5]]
+
+
+def _counted(answer: MarketSummary, ids: list[str]) -> Summary:
+    """Keeps of each line the postings that were given, counts them and puts the most wanted first."""
+
+    def counted(lines: list[AskedFor]) -> list[SummaryLine]:
+        cited = [(line.text, [i for i in ids if i in line.posting_ids]) for line in lines]
+        kept = [SummaryLine(text=text, count=len(by), posting_ids=by) for text, by in cited if by]
+        return sorted(kept, key=lambda line: -line.count)
+
+    return Summary(
+        responsibilities=counted(answer.responsibilities),
+        qualifications=counted(answer.qualifications),
+        preferred=counted(answer.preferred),
+        skills=counted(answer.skills),
+    )

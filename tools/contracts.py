@@ -7,10 +7,21 @@ stands beside the node that asks (`nodes/*.py`).
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.json_schema import WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 MAX_PROFILE_CHARS = 20_000
 """Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which
@@ -29,8 +40,18 @@ def _no_control_characters(value: Any) -> Any:
     return value
 
 
-def _none_to_empty(value: Any) -> Any:
-    return [] if value is None else value
+class _NullIsEmpty:
+    """Takes `null` for an empty list, and says so in the JSON schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: [] if value is None else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "null"}]}
 
 
 Clean = BeforeValidator(_no_control_characters)
@@ -39,7 +60,7 @@ Line = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length
 Word = Annotated[str, Clean, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 Paragraph = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=5_000)]
 Date = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=20)]
-Words = Annotated[list[Word], BeforeValidator(_none_to_empty), Field(max_length=100)]
+Words = Annotated[list[Word], Field(max_length=100), _NullIsEmpty()]
 
 
 class _Given(BaseModel):
@@ -83,18 +104,16 @@ class Item(_Given):
     date: Date | None = None
 
 
-Educations = Annotated[list[Education], BeforeValidator(_none_to_empty), Field(max_length=20)]
-Experiences = Annotated[list[Experience], BeforeValidator(_none_to_empty), Field(max_length=30)]
-PastProjects = Annotated[list[PastProject], BeforeValidator(_none_to_empty), Field(max_length=50)]
-Items = Annotated[list[Item], BeforeValidator(_none_to_empty), Field(max_length=50)]
+Educations = Annotated[list[Education], Field(max_length=20), _NullIsEmpty()]
+Experiences = Annotated[list[Experience], Field(max_length=30), _NullIsEmpty()]
+PastProjects = Annotated[list[PastProject], Field(max_length=50), _NullIsEmpty()]
+Items = Annotated[list[Item], Field(max_length=50), _NullIsEmpty()]
 
 
 class Profile(_Given):
     """Who looks for a project. Only `desired_job` is required."""
 
-    desired_job: Annotated[
-        str, Clean, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)
-    ]
+    desired_job: Annotated[str, Clean, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
     career_stage: CareerStage | None = None
     skills: Words = []
     desired_companies: Words = []
@@ -114,6 +133,17 @@ class Profile(_Given):
         return self
 
 
+def _storable(value: Any) -> Any:
+    """Postings come from the wild: control characters, which PostgreSQL or a prompt's fence would
+    stumble over, become spaces, and a missing text an empty one."""
+    if value is None:
+        return ""
+    return _CONTROL.sub(" ", value.replace("\r\n", "\n")) if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_storable), StringConstraints(strip_whitespace=True, max_length=50_000)]
+
+
 class Posting(BaseModel):
     """One position of one job posting, as it is loaded, stored and searched.
 
@@ -122,19 +152,19 @@ class Posting(BaseModel):
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    source: str = Field(min_length=1, max_length=200)
-    source_id: str = Field(min_length=1, max_length=300)
-    company: str = Field("", max_length=300)
-    job_title: str = Field(min_length=1, max_length=500)
-    responsibilities: str = ""
-    requirements: str = ""
-    preferred: str = ""
+    source: Annotated[Text, Field(min_length=1, max_length=200)]
+    source_id: Annotated[Text, Field(min_length=1, max_length=300)]
+    company: Annotated[Text, Field(max_length=300)] = ""
+    job_title: Annotated[Text, Field(min_length=1, max_length=500)]
+    responsibilities: Text = ""
+    requirements: Text = ""
+    preferred: Text = ""
     url: str | None = None
-    deadline: str | None = Field(None, description="ISO 8601 date")
+    deadline: date | None = Field(None, description="last day on which one can apply")
     location: str | None = None
     employment_type: str | None = None
     experience: str | None = None
-    skills: list[str] = []
+    skills: Annotated[list[str], _NullIsEmpty()] = []
 
     def text(self) -> str:
         """Everything a quote may stand in, one item a line."""

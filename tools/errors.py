@@ -127,3 +127,9 @@ class SetupError(CheckerboardError):
     """A part that the service needs could not be started. `checkerboard doctor` says what to do."""
 
     code = "setup_failed"
+
+
+def from_json(data: Mapping[str, Any]) -> CheckerboardError:
+    """Returns the error that `as_json` described, so that an error event can be raised again."""
+    kind = next((c for c in CheckerboardError.__subclasses__() if c.code == data["code"]), CheckerboardError)
+    return kind(data["message"], **data["details"])

@@ -41,7 +41,9 @@ class Settings(BaseSettings):
         description="an OpenAI-compatible gateway",
     )
     chat_model: str = Field("gpt-4o-mini", description="chat model of every node")
-    embedding_model: str = Field("text-embedding-3-small", description="embedding model of postings and queries")
+    embedding_model: str = Field(
+        "text-embedding-3-small", description="embedding model of postings and queries"
+    )
     embedding_dimensions: int = Field(1536, ge=64, le=4000, description="dimensions of an embedding")
     structured_output: Literal["json_schema", "json_object"] = Field(
         "json_schema", description="how the model is held to a schema; some gateways know only `json_object`"

@@ -1,0 +1,63 @@
+# Every target works from a bare clone: it makes .venv and installs what it needs first.
+ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+VENV := $(ROOT).venv
+BIN := $(VENV)/bin
+CHECKERBOARD := $(BIN)/checkerboard
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test bench doctor lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: $(VENV)/.runtime ## serve on http://127.0.0.1:8000: embedded servers, offline model, sample postings
+	@$(CHECKERBOARD) serve
+
+demo: $(VENV)/.runtime ## one generation and one regeneration for a sample profile, in the terminal
+	@$(CHECKERBOARD) demo
+
+test: $(VENV)/.dev ## set up and run the tests and the static checks
+	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
+
+bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency
+	@cd "$(ROOT)" && $(BIN)/python -m evals.bench
+
+doctor: $(VENV)/.runtime ## check every dependency and say what to do about what is missing
+	@$(CHECKERBOARD) doctor
+
+lock: $(VENV)/.uv ## write the lock files anew from pyproject.toml
+	@cd "$(ROOT)" && for lock in bootstrap runtime dev; do $(MAKE) --no-print-directory lock-$$lock || exit 1; done
+
+COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+.PHONY: lock-bootstrap lock-runtime lock-dev
+lock-bootstrap:
+	@$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
+lock-runtime:
+	@$(COMPILE) pyproject.toml --group build -o requirements/runtime.txt
+lock-dev:
+	@$(COMPILE) pyproject.toml --group build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+
+clean: ## remove .venv and what the embedded parts keep
+	@rm -rf "$(VENV)" "$(ROOT).checkerboard"
+
+# The stamps are written last, so that an installation that was cut short is done again.
+$(VENV)/.uv: $(ROOT)requirements/bootstrap.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found. Install one, or name it: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	@echo "Setting up .venv with $(PYTHON) …"
+	@$(PYTHON) -m venv "$(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$(ROOT)requirements/bootstrap.txt"
+	@touch "$@"
+
+$(VENV)/.runtime: $(VENV)/.uv $(ROOT)requirements/runtime.txt $(ROOT)pyproject.toml
+	@echo "Installing the service …"
+	@$(INSTALL) --require-hashes -r "$(ROOT)requirements/runtime.txt"
+	@$(INSTALL) --no-deps --no-build-isolation --editable "$(ROOT)"
+	@touch "$@"
+
+$(VENV)/.dev: $(VENV)/.runtime $(ROOT)requirements/dev.txt
+	@echo "Installing what the tests need …"
+	@$(INSTALL) --require-hashes -r "$(ROOT)requirements/dev.txt"
+	@touch "$@"

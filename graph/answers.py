@@ -1,0 +1,54 @@
+"""What a session's state looks like from outside."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from tools.contracts import Answer, Project, RetrievedPosting, Subject, Summary
+
+SERVICE_VERSION = version("checkerboard")
+
+
+def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
+    """Returns the answer of a finished run."""
+    return Answer(
+        session_id=session_id,
+        project=Project.model_validate(state["project"]),
+        candidates=[Subject.model_validate(subject) for subject in state["subjects"]["candidates"]],
+        summary=Summary.model_validate(state["summary"]),
+        postings=_postings(state),
+        versions={"service": SERVICE_VERSION, "offline": offline, **state["versions"]},
+    )
+
+
+def session_view(session_id: str, state: dict[str, Any]) -> dict[str, Any]:
+    """Returns a session as JSON. What a run has not reached yet is null or empty."""
+    subjects = state.get("subjects") or {"current": None, "candidates": []}
+    return {
+        "session_id": session_id,
+        "language": state["language"],
+        "profile": state["profile"],
+        "summary": state.get("summary"),
+        "subject": subjects["current"],
+        "candidates": subjects["candidates"],
+        "rejected": state.get("rejected", []),
+        "project": state.get("project"),
+        "history": state.get("history", []),
+        "postings": [posting.model_dump() for posting in _postings(state)],
+        "versions": state.get("versions", {}),
+    }
+
+
+def _postings(state: dict[str, Any]) -> list[RetrievedPosting]:
+    relevant = state.get("relevant") or {"kept": [], "dropped": []}
+    verdicts = {
+        row["posting_id"]: (kept, row["reason"])
+        for kept, rows in ((True, relevant["kept"]), (False, relevant["dropped"]))
+        for row in rows
+    }
+    postings = []
+    for row in state.get("retrieved", []):
+        kept, reason = verdicts.get(row["posting_id"], (False, ""))
+        postings.append(RetrievedPosting(**row, kept=kept, reason=reason))
+    return postings

@@ -1,0 +1,49 @@
+"""The state of a session: JSON primitives only, because the Redis saver gives no richer type back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypedDict
+
+from tools.contracts import Language
+
+
+def append_new(kept: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Reducer: appends the subjects whose id is not there yet, so a repeated turn adds nothing."""
+    known = {subject["id"] for subject in kept}
+    return [*kept, *(subject for subject in more if subject["id"] not in known)]
+
+
+def append(kept: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Reducer: appends."""
+    return [*kept, *more]
+
+
+def merge(kept: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Reducer: the newer value of each key wins."""
+    return {**kept, **more}
+
+
+class Request(TypedDict):
+    """What a fresh run starts with."""
+
+    profile: dict[str, Any]
+    language: Language
+
+
+class State(Request):
+    """Everything a session knows. Which node writes what stands in each node's docstring."""
+
+    turn: dict[str, Any]
+    """What was asked of this turn: `chosen` (a subject), `difficulty`, `skills`, `feedback`."""
+    query: str
+    retrieved: list[dict[str, Any]]
+    relevant: dict[str, Any]
+    summary: dict[str, Any]
+    draft: dict[str, Any]
+    """Subjects of an unfinished proposal: `passed`, `problems`, `attempts`; empty when none is."""
+    subjects: dict[str, Any]
+    """`current`, `candidates`, and how many are `missing`."""
+    rejected: Annotated[list[dict[str, Any]], append_new]
+    project: dict[str, Any]
+    history: Annotated[list[dict[str, Any]], append]
+    versions: Annotated[dict[str, Any], merge]

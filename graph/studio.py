@@ -1,0 +1,33 @@
+"""What `langgraph.json` names: the graph for LangGraph Studio and the Agent Server, which bring
+their own checkpointer."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from graph.build import Graph, build_graph
+from tools.embedded import attached
+from tools.services import open_services
+from tools.settings import Settings
+
+_graphs: dict[asyncio.AbstractEventLoop, Graph] = {}
+_opening = asyncio.Lock()
+# Held to the end of the process: the server asks for the graph at every request and says nothing
+# when it stops. The kernel frees the hold on the embedded servers then.
+_held = AsyncExitStack()
+
+
+async def make_graph() -> Graph:
+    """Returns the graph without a saver, its services opened once a process.
+
+    Raises:
+        SetupError: an embedded server cannot be started.
+    """
+    loop = asyncio.get_running_loop()
+    async with _opening:
+        if loop not in _graphs:
+            settings = await asyncio.to_thread(lambda: _held.enter_context(attached(Settings())))
+            services = await _held.enter_async_context(open_services(settings))
+            _graphs[loop] = build_graph(services)
+    return _graphs[loop]

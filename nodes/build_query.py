@@ -1,0 +1,62 @@
+"""build_query: the text that is searched for."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from langgraph.runtime import Runtime
+
+from nodes.texts import excerpt
+from tools.contracts import Language, Profile
+from tools.services import Services
+
+_LONG = 500
+"""Characters taken of a long text: enough for its subject, too few to drown the desired job."""
+
+
+class Reads(TypedDict):
+    """What this node reads of the state."""
+
+    profile: dict[str, Any]
+    language: Language
+
+
+async def build_query(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+    """Parses the profile and writes the search text.
+
+    Reads `profile`, `language`; writes both, validated, `query`, and an empty `turn`: a fresh run
+    asks for nothing beyond the profile. In the query the desired job comes first, because an
+    embedding of a short text leans on what it begins with; schools and companies stay out, because
+    postings do not name them.
+
+    Raises:
+        pydantic.ValidationError: the profile is not valid (the routes have checked it before).
+    """
+    profile = Profile.model_validate(state["profile"])
+    lines = [
+        profile.desired_job,
+        ", ".join(profile.skills),
+        excerpt(profile.introduction or "", _LONG),
+        *(_joined(e.role, excerpt(e.description or "", _LONG)) for e in profile.experiences),
+        *(
+            _joined(p.title, excerpt(p.description or "", _LONG), ", ".join(p.skills))
+            for p in profile.projects
+        ),
+        ", ".join(item.title for item in (*profile.certificates, *profile.activities) if item.title),
+    ]
+    return {
+        "profile": profile.model_dump(),
+        "language": state.get("language", "ko"),
+        "turn": {},
+        "query": "\n".join(line for line in lines if line),
+    }
+
+
+def found(update: dict[str, Any], language: str) -> str:
+    """Says in one line what the node found."""
+    length = len(update["query"])
+    return f"{length}자의 검색문" if language == "ko" else f"a search text of {length} characters"
+
+
+def _joined(*parts: str | None) -> str:
+    return ": ".join(part for part in parts if part)

@@ -1,0 +1,55 @@
+"""The FastAPI application."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from graph.answers import SERVICE_VERSION
+from graph.sessions import Sessions
+from serve import errors, langserve_routes, routes
+from serve.body_limit import BodyLimit
+from serve.parts import open_parts
+from tools.embedded import attached
+from tools.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Returns the application. Nothing is opened before it starts.
+
+    Each worker holds the embedded servers for its own life, so they outlive the command that
+    started it and no longer.
+    """
+    given = settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        hold = attached(given)
+        settings = await asyncio.to_thread(hold.__enter__)
+        try:
+            if settings.offline:
+                logger.warning("offline: no OPENAI_API_KEY, so the rule-based offline model answers")
+            async with open_parts(settings) as parts:
+                app.state.parts = parts
+                yield
+        finally:
+            await asyncio.to_thread(hold.__exit__, None, None, None)
+
+    app = FastAPI(
+        title="Checkerboard", version=SERVICE_VERSION, lifespan=lifespan, responses=errors.RESPONSES
+    )
+    app.add_middleware(BodyLimit)
+    errors.install(app)
+    app.include_router(routes.router)
+
+    def sessions() -> Sessions:
+        return app.state.parts.sessions  # type: ignore[no-any-return]
+
+    langserve_routes.add(app, sessions)
+    return app

@@ -1,0 +1,127 @@
+"""The command `checkerboard`: its own commands here, those of the other rooms by entry point."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from importlib.metadata import entry_points
+from typing import Annotated
+
+import typer
+import uvicorn
+from rich.console import Console
+
+from ingest.load import SAMPLES, load
+from serve.demo import run_demo
+from tools import doctor as checks
+from tools import logs
+from tools.embedded import attached
+from tools.errors import CheckerboardError, NoPostingsError, SetupError
+from tools.services import open_services
+from tools.settings import Settings
+
+app = typer.Typer(
+    help="Recommends the portfolio project that employers ask for now.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for _room in entry_points(group="checkerboard.commands"):
+    app.add_typer(_room.load(), name=_room.name)
+
+
+def main() -> None:
+    """Runs the command; an error of ours is one line on standard error and exit code 1."""
+    # Terminated, a command still leaves the embedded servers in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        app()
+    except CheckerboardError as error:
+        Console(stderr=True).print(f"{error.code}: {error.message}", style="red", markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+) -> None:
+    """Serve the API. Without any setting: embedded servers, offline model, sample postings."""
+    logs.configure()
+    _require_free(host, port)
+    with attached(Settings()) as settings:
+        asyncio.run(_first_start(settings))
+        _say_where(host, port, offline=settings.offline)
+        uvicorn.run(
+            "serve.app:create_app",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
+
+
+@app.command()
+def demo(
+    profile: Annotated[str | None, typer.Option(help="id of a sample profile; the first by default")] = None,
+) -> None:
+    """Run one generation and one regeneration for a sample profile, and print the project."""
+    logs.configure(logging.ERROR)
+    with attached(Settings()) as settings:
+        asyncio.run(_first_start(settings))
+        asyncio.run(run_demo(settings, profile, Console()))
+
+
+@app.command()
+def doctor() -> None:
+    """Check every dependency and say what to do about what is missing."""
+    logs.configure(logging.ERROR)
+    with attached(Settings()) as settings:
+        findings = asyncio.run(checks.checkup(settings))
+    Console().print(checks.render(findings))
+    if any(finding.required and not finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+async def _first_start(settings: Settings) -> None:
+    """Loads the sample postings where nothing is loaded yet, but never into a database of yours."""
+    async with open_services(settings) as services:
+        try:
+            await services.postings.corpus()
+        except NoPostingsError:
+            if Settings().database_url is None:
+                await load(services, [SAMPLES])
+
+
+def _require_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SetupError(
+                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port."
+            ) from error
+
+
+def _say_where(host: str, port: int, *, offline: bool) -> None:
+    at = f"http://{host}:{port}"
+    console = Console(stderr=True)
+    console.print(f"Checkerboard on [bold]{at}[/bold]  (Ctrl-C stops it)")
+    console.print(f"  try it      {at}/generate/playground/")
+    console.print(f"  API         {at}/docs")
+    console.print(f"  readiness   {at}/readyz")
+    if offline:
+        console.print(
+            "  [yellow]offline: the rule-based model answers, because OPENAI_API_KEY is not set[/yellow]"
+        )

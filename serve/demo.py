@@ -1,0 +1,94 @@
+"""The demo: one generation and one regeneration in the terminal, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.tree import Tree
+
+from graph.sessions import Event
+from serve.parts import open_parts
+from tools import errors
+from tools.contracts import Answer, Profile, Wishes
+from tools.errors import InvalidRequestError
+from tools.settings import Settings
+
+
+async def run_demo(settings: Settings, profile_id: str | None, console: Console) -> None:
+    """Generates for a sample profile, regenerates, and prints both projects.
+
+    Raises:
+        InvalidRequestError: there is no sample profile of that id.
+        CheckerboardError: as the run's `error` event says.
+    """
+    sample = _sample(profile_id)
+    profile = Profile.model_validate(sample["profile"])
+    console.print(Panel(escape(f"{profile.desired_job} · {', '.join(profile.skills)}"), title=sample["id"]))
+    if settings.offline:
+        console.print(
+            "[yellow]offline: the rule-based model answers, because OPENAI_API_KEY is not set[/yellow]"
+        )
+    async with open_parts(settings) as parts:
+        console.rule("generate")
+        first = await _watched(parts.sessions.generate(profile, sample["language"]), console)
+        _print(first, console)
+        console.rule("regenerate: another subject, please")
+        second = await _watched(parts.sessions.regenerate(first.session_id, Wishes()), console)
+        _print(second, console)
+
+
+def _sample(profile_id: str | None) -> dict[str, Any]:
+    text = (files("ingest") / "samples" / "profiles.jsonl").read_text(encoding="utf-8")
+    samples: dict[str, dict[str, Any]] = {row["id"]: row for row in map(orjson.loads, text.splitlines())}
+    if profile_id is None:
+        return next(iter(samples.values()))
+    if profile_id not in samples:
+        raise InvalidRequestError(f"No sample profile {profile_id!r}; there are {', '.join(samples)}.")
+    return samples[profile_id]
+
+
+async def _watched(events: AsyncIterator[Event], console: Console) -> Answer:
+    with console.status("…") as status:
+        async for event in events:
+            match event["type"]:
+                case "node_started":
+                    status.update(event["node"])
+                case "node_finished":
+                    console.print(
+                        f"[green]✓[/green] {event['node']:<18}{event['elapsed_ms']:>6} ms  {event['data']}"
+                    )
+                case "error":
+                    raise errors.from_json(event["data"])
+                case "result":
+                    return Answer.model_validate(event["data"])
+    raise AssertionError("a run ends with a result or an error")
+
+
+def _print(answer: Answer, console: Console) -> None:
+    project = answer.project
+    console.print()
+    console.print(
+        f"[bold]{escape(project.title)}[/bold]  ({project.difficulty}, {project.duration_weeks} weeks)"
+    )
+    console.print(project.description, markup=False)
+    console.print(f"[dim]{escape(project.summary)}[/dim]")
+    tree = Tree("[bold]steps[/bold]")
+    for number, step in enumerate(project.steps, start=1):
+        branch = tree.add(escape(f"{number}. {step.title}"))
+        for task in step.tasks:
+            branch.add(escape(f"{task.title} — {task.description} → {task.deliverable}"))
+    evidence = Tree("[bold]evidence[/bold]")
+    for quote in project.evidence:
+        evidence.add(escape(f"{quote.posting_id} {quote.company} · {quote.job_title}: “{quote.quote}”"))
+    candidates = Tree("[bold]candidates[/bold]")
+    for subject in answer.candidates:
+        candidates.add(escape(f"{subject.title} — {subject.description}"))
+    for part in (tree, evidence, candidates):
+        console.print(part)
+    console.print()

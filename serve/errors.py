@@ -1,0 +1,91 @@
+"""The one place where errors become HTTP answers: `{"error": {"code", "message", "details"}}`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from tools.errors import CheckerboardError, InvalidProfileError, InvalidRequestError
+
+logger = logging.getLogger(__name__)
+
+
+class Problem(BaseModel):
+    """What went wrong: a code for programs, a sentence for people, and the facts."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer that is not 2xx."""
+
+    error: Problem
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorBody, "description": description}
+    for status, description in (
+        (404, "no such session or posting"),
+        (422, "the request is not valid; `details.fields` names each field"),
+        (502, "the model's answer stayed invalid"),
+        (503, "a dependency does not answer, or no postings are loaded"),
+    )
+}
+"""For the OpenAPI description of every route."""
+
+
+def install(app: FastAPI) -> None:
+    """Registers the handlers."""
+    app.add_exception_handler(CheckerboardError, _ours)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+def error_response(error: CheckerboardError) -> JSONResponse:
+    """Returns the HTTP answer of an error."""
+    return JSONResponse({"error": error.as_json()}, error.status)
+
+
+async def _ours(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, CheckerboardError)  # noqa: S101 - registered for it alone
+    return error_response(error)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
+    fields = [_field(item) for item in error.errors()]
+    about_profile = any(field["field"].startswith("profile") for field in fields)
+    kind = InvalidProfileError if about_profile else InvalidRequestError
+    named = ", ".join(dict.fromkeys(field["field"] for field in fields))
+    return error_response(kind(f"Not valid: {named}. `details.fields` says why.", fields=fields))
+
+
+def _field(item: Any) -> dict[str, str]:
+    if isinstance(item, str):  # LangServe's word for a body that is not JSON
+        return {"field": "body", "problem": item}
+    # Where a value came from (`body`, `query`, LangServe's `input`) is no field of the caller's.
+    path = [str(part) for part in item["loc"] if part not in ("body", "query", "path", "input")]
+    return {"field": ".".join(path) or "body", "problem": str(item["msg"])}
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
+        error.status_code, "invalid_request"
+    )
+    body = {"error": {"code": code, "message": str(error.detail), "details": {}}}
+    return JSONResponse(body, error.status_code, headers=error.headers)
+
+
+async def _unforeseen(_: Request, error: Exception) -> JSONResponse:
+    logger.error("unforeseen error", exc_info=error)
+    return error_response(CheckerboardError())

@@ -1,0 +1,156 @@
+"""LangServe at /generate and /regenerate: thin runnables over the sessions."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from langchain_core.runnables import Runnable, RunnableConfig
+from langserve import CustomUserType, add_routes
+from langserve.serialization import Serializer
+from langserve.server import EndpointName
+from pydantic import ConfigDict, Field, ValidationError
+
+from graph.sessions import Event, Sessions
+from tools import errors
+from tools.contracts import Answer, Language, Profile, Wishes
+
+ENDPOINTS: tuple[EndpointName, ...] = (
+    "invoke",
+    "batch",
+    "stream",
+    "stream_events",
+    "input_schema",
+    "output_schema",
+    "playground",
+)
+
+
+class GenerateInput(CustomUserType):
+    """Input of `/generate`: a profile, and the language to answer in."""
+
+    model_config = ConfigDict(extra="forbid")
+    profile: Profile
+    language: Language = "ko"
+
+
+class RegenerateInput(CustomUserType, Wishes):
+    """Input of `/regenerate`: a session, and what the next project should be like."""
+
+    session_id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+
+
+class _Progressing(Runnable[Any, dict[str, Any]]):
+    """A runnable over one way of running a session.
+
+    `ainvoke` returns the answer; `astream` yields the progress events while the nodes work, the
+    answer being the data of the last. A failure is raised by the former and is the last event of
+    the latter.
+    """
+
+    def __init__(self, name: str, start: Callable[[Any], AsyncIterator[Event]]) -> None:
+        self.name = name
+        self._start = start
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002
+        """Not offered: the service is asynchronous all the way."""
+        raise NotImplementedError
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002 - the name is LangChain's
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Returns the answer.
+
+        Raises:
+            CheckerboardError: as the run's `error` event says.
+        """
+        return await self._acall_with_config(self._answer, input, config)
+
+    async def astream(
+        self,
+        input: Any,  # noqa: A002 - the name is LangChain's
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yields the progress events."""
+
+        async def inputs() -> AsyncIterator[Any]:
+            yield input
+
+        async for event in self._atransform_stream_with_config(inputs(), self._progress, config):
+            yield event
+
+    async def _answer(self, given: Any) -> dict[str, Any]:
+        event: Event = {}
+        async for event in self._start(given):  # noqa: B007 - the last one is the outcome
+            pass
+        if event["type"] == "error":
+            raise errors.from_json(event["data"])
+        return dict(event["data"])
+
+    async def _progress(self, inputs: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+        async for given in inputs:
+            async for event in self._start(given):
+                yield event
+
+
+class PlainJson(Serializer):
+    """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look."""
+
+    def dumpd(self, obj: Any) -> Any:
+        """Returns `obj`."""
+        return obj
+
+    def dumps(self, obj: Any) -> bytes:
+        """Returns `obj` as JSON."""
+        return orjson.dumps(obj)
+
+    def loadd(self, obj: Any) -> Any:
+        """Returns `obj`."""
+        return obj
+
+
+class _Route(APIRoute):
+    """Names the field when LangServe's batch meets an invalid input, which it lets through as a
+    bare pydantic error."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def translated(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except ValidationError as error:
+                raise RequestValidationError(error.errors()) from error
+
+        return translated
+
+
+def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
+    """Adds both runnables to `app`. `sessions` is asked at each request, when the app has started.
+
+    No `configurable` key is taken from a request, so that nobody can name another thread,
+    checkpoint or namespace.
+    """
+    router = APIRouter(route_class=_Route)
+    generate = _Progressing("generate", lambda given: sessions().generate(given.profile, given.language))
+    regenerate = _Progressing("regenerate", lambda given: sessions().regenerate(given.session_id, given))
+    for runnable, input_type in ((generate, GenerateInput), (regenerate, RegenerateInput)):
+        add_routes(
+            router,
+            runnable,
+            path=f"/{runnable.name}",
+            input_type=input_type,
+            output_type=Answer,
+            config_keys=(),
+            enabled_endpoints=ENDPOINTS,
+            serializer=PlainJson(),
+        )
+    app.include_router(router)

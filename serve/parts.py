@@ -1,0 +1,96 @@
+"""What one worker opens at its start and closes at its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from redis.asyncio import Redis
+
+from graph.answers import SERVICE_VERSION
+from graph.build import build_graph
+from graph.failures import as_ours
+from graph.sessions import Sessions
+from tools.embedded.probe import probe_postgres, probe_redis
+from tools.redis_client import open_checkpointer, open_redis
+from tools.services import Services, open_services
+from tools.settings import Settings
+
+_CHECK_SECONDS = 5.0
+"""How long a dependency may take to answer a readiness check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The services, the sessions and the Redis of one worker."""
+
+    services: Services
+    sessions: Sessions
+    redis: Redis
+
+    async def readiness(self) -> dict[str, Any]:
+        """Asks every dependency and says what it is and whether it answers."""
+        settings = self.services.settings
+        checks = {
+            "postgres": self._postgres(),
+            "redis": self._redis(),
+            "model": self._model(),
+        }
+        answers = await asyncio.gather(*(self._checked(check) for check in checks.values()))
+        report = dict(zip(checks, answers, strict=True))
+        return {
+            "ready": all(part["ok"] for part in report.values()),
+            "offline": settings.offline,
+            "version": SERVICE_VERSION,
+            "parts": report,
+        }
+
+    @staticmethod
+    async def _checked(check: Any) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return {"ok": True, **await check}
+        except TimeoutError:
+            return {"ok": False, "message": f"no answer within {_CHECK_SECONDS:.0f} seconds"}
+        except Exception as error:  # noqa: BLE001 - whatever ails a part is what this reports
+            return {"ok": False, "message": as_ours(error).message}
+
+    async def _postgres(self) -> dict[str, Any]:
+        corpus = await self.services.postings.corpus()
+        return {
+            "postings": corpus.postings,
+            "corpus_revision": corpus.revision,
+            "embedding_model": corpus.embedding_model,
+            "embedding_dimensions": corpus.embedding_dimensions,
+        }
+
+    async def _redis(self) -> dict[str, Any]:
+        info = await self.redis.info("server")
+        return {"version": info.get("valkey_version") or info["redis_version"]}
+
+    async def _model(self) -> dict[str, Any]:
+        """Asks for one embedding: the cheapest call that shows the key and the network work."""
+        vector = await self.services.embedder.query("ready?")
+        return {
+            "chat_model": self.services.chat.model_name,
+            "embedding_model": self.services.embedder.model_name,
+            "dimensions": len(vector),
+        }
+
+
+@asynccontextmanager
+async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
+    """Yields the parts of a worker.
+
+    Raises:
+        SetupError: PostgreSQL or Redis does not answer, or lacks pgvector, JSON or Search.
+    """
+    assert settings.redis_url is not None  # noqa: S101 - `attached` has filled both
+    assert settings.database_url is not None  # noqa: S101
+    await asyncio.gather(probe_redis(settings.redis_url), probe_postgres(settings.database_url))
+    async with open_redis(settings) as redis, open_services(settings) as services:
+        saver = await open_checkpointer(settings, redis)
+        yield Parts(services, Sessions(build_graph(services, saver), settings), redis)

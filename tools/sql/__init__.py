@@ -1,0 +1,20 @@
+"""The SQL of the service, in `.sql` files: named queries and numbered migrations."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def queries(file_name: str) -> dict[str, str]:
+    """Returns the queries of one file by the name that stands in the `-- name:` line above each."""
+    parts = _NAME.split((files(__package__) / file_name).read_text(encoding="utf-8"))
+    return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def migrations() -> list[tuple[str, str]]:
+    """Returns (name, text) of every migration, in the order of their numbers."""
+    found = (files(__package__) / "migrations").iterdir()
+    return sorted((f.name, f.read_text(encoding="utf-8")) for f in found if f.name.endswith(".sql"))
