@@ -1,0 +1,48 @@
+"""Runs the offline model: `python -m tools.offline --port 0`.
+
+Prints one line, `listening on http://127.0.0.1:PORT/v1`, when it accepts connections.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from pydantic import ValidationError
+
+from tools.offline import rules
+from tools.offline.behaviour import Behaviour
+from tools.offline.server import Server, create_app
+
+BEHAVIOUR_VARIABLE = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Exits with status 2 when an argument or the behaviour is not valid.
+    """
+    parser = argparse.ArgumentParser(prog="python -m tools.offline", description="Runs the offline model.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, required=True, help="port to listen on; 0: a free one")
+    parser.add_argument(
+        "--behaviour",
+        default=os.environ.get(BEHAVIOUR_VARIABLE, "{}"),
+        help=f"JSON as in PUT /offline/behaviour (default: ${BEHAVIOUR_VARIABLE})",
+    )
+    given = parser.parse_args(arguments)
+    try:
+        behaviour = Behaviour.model_validate_json(given.behaviour)
+    except ValidationError as error:
+        parser.error(f"--behaviour: {error}")
+    Server(create_app(rules, behaviour), given.host, given.port, _say).run()
+
+
+def _say(url: str) -> None:
+    sys.stdout.write(f"listening on {url}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
