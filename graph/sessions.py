@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 import uuid
@@ -26,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 RECURSION_LIMIT = 16
 """Graph steps of one run: six nodes, and room for every repeated proposal."""
+CLOSE_SECONDS = 5.0
+"""How long a closing worker waits for its runs to save their state."""
 _QUEUE = 64
 """Events a slow listener may lag behind before the run waits for it."""
 
@@ -38,11 +39,13 @@ Event = dict[str, Any]
 
 
 class Sessions:
-    """Runs the graph on threads. Holds no state of its own: any worker can go on with any session."""
+    """Runs the graph on threads. Keeps nothing but its running tasks: any worker can go on with any
+    session."""
 
     def __init__(self, graph: Graph, settings: Settings) -> None:
         self._graph = graph
         self._settings = settings
+        self._runs: set[asyncio.Task[None]] = set()
 
     def generate(self, profile: Profile, language: Language) -> AsyncIterator[Event]:
         """Starts a session and yields its progress events; the last is `result` or `error`.
@@ -102,6 +105,13 @@ class Sessions:
         except Exception as error:
             raise as_ours(error) from error
 
+    async def aclose(self) -> None:
+        """Cancels what still runs and waits until it has saved its state, at most CLOSE_SECONDS."""
+        for run in self._runs:
+            run.cancel()
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=CLOSE_SECONDS)
+
     async def _snapshot(self, session_id: str) -> StateSnapshot:
         snapshot = await self._graph.aget_state(_config(session_id))
         if not snapshot.values:
@@ -112,14 +122,16 @@ class Sessions:
         """Runs the graph in a task of its own and yields what it says, so that a listener who is
         slow or leaves never has the time-out's cancellation land in its own code."""
         queue: asyncio.Queue[Event | None] = asyncio.Queue(_QUEUE)
-        task = asyncio.create_task(self._run(session_id, prepare, queue))
+        run = asyncio.create_task(self._run(session_id, prepare, queue))
+        self._runs.add(run)
+        run.add_done_callback(self._runs.discard)
         try:
             while (event := await queue.get()) is not None:
                 yield event
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            # Not awaited: a listener's framework may cancel this very line again and again, which
+            # would break off the run while it saves its state. `aclose` waits for it.
+            run.cancel()
 
     async def _run(
         self,

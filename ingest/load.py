@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from tools.contracts import Posting
 from tools.embeddings import BATCH
-from tools.errors import InvalidRequestError
+from tools.errors import InvalidRequestError, NoPostingsError
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
@@ -88,6 +88,18 @@ async def load(
             progress(len(postings))
     logger.info("postings loaded", extra={"postings": loaded.postings, "refused": len(loaded.refused)})
     return loaded
+
+
+async def load_samples_where_empty(services: Services) -> None:
+    """Loads the sample postings when nothing is loaded yet.
+
+    Raises:
+        ModelUnavailableError, StoreUnavailableError: they could not be loaded.
+    """
+    try:
+        await services.postings.corpus()
+    except NoPostingsError:
+        await load(services, [SAMPLES])
 
 
 def _last_of_each(postings: list[Posting]) -> list[Posting]:

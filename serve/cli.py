@@ -14,12 +14,12 @@ import typer
 import uvicorn
 from rich.console import Console
 
-from ingest.load import SAMPLES, load
+from ingest.load import load_samples_where_empty
 from serve.demo import run_demo
 from tools import doctor as checks
 from tools import logs
 from tools.embedded import attached
-from tools.errors import CheckerboardError, NoPostingsError, SetupError
+from tools.errors import CheckerboardError, SetupError
 from tools.services import open_services
 from tools.settings import Settings
 
@@ -94,13 +94,10 @@ def doctor() -> None:
 
 
 async def _first_start(settings: Settings) -> None:
-    """Loads the sample postings where nothing is loaded yet, but never into a database of yours."""
-    async with open_services(settings) as services:
-        try:
-            await services.postings.corpus()
-        except NoPostingsError:
-            if Settings().database_url is None:
-                await load(services, [SAMPLES])
+    """Loads the sample postings into an empty embedded database, but never into one of yours."""
+    if Settings().database_url is None:
+        async with open_services(settings) as services:
+            await load_samples_where_empty(services)
 
 
 def _require_free(host: str, port: int) -> None:

@@ -15,6 +15,7 @@ from langserve.serialization import Serializer
 from langserve.server import EndpointName
 from pydantic import ConfigDict, Field, ValidationError
 
+from graph.build import NODES
 from graph.sessions import Event, Sessions
 from tools import errors
 from tools.contracts import Answer, Language, Profile, Wishes
@@ -102,7 +103,10 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
 
 
 class PlainJson(Serializer):
-    """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look."""
+    """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look.
+
+    Only `stream_events` shows more: the inputs, which are models.
+    """
 
     def dumpd(self, obj: Any) -> Any:
         """Returns `obj`."""
@@ -110,7 +114,7 @@ class PlainJson(Serializer):
 
     def dumps(self, obj: Any) -> bytes:
         """Returns `obj` as JSON."""
-        return orjson.dumps(obj)
+        return orjson.dumps(obj, default=lambda model: model.model_dump())
 
     def loadd(self, obj: Any) -> Any:
         """Returns `obj`."""
@@ -151,6 +155,8 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
             output_type=Answer,
             config_keys=(),
             enabled_endpoints=ENDPOINTS,
+            # Of what runs inside, `stream_events` shows the nodes; prompts are not for clients.
+            stream_log_name_allow_list=[f"/{runnable.name}", *NODES],
             serializer=PlainJson(),
         )
     app.include_router(router)

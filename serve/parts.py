@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,4 +93,5 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     await asyncio.gather(probe_redis(settings.redis_url), probe_postgres(settings.database_url))
     async with open_redis(settings) as redis, open_services(settings) as services:
         saver = await open_checkpointer(settings, redis)
-        yield Parts(services, Sessions(build_graph(services, saver), settings), redis)
+        async with aclosing(Sessions(build_graph(services, saver), settings)) as sessions:
+            yield Parts(services, sessions, redis)

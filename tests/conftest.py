@@ -9,22 +9,29 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-import uuid
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from ingest.load import SAMPLES, load
 from serve.parts import Parts, open_parts
+from tests.databases import cloned, create, with_database
 from tests.offline import Offline
 from tools.embedded import attached
 from tools.services import open_services
 from tools.settings import Settings
 
-_OUTSIDE = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "REDIS_URL", "LANGSMITH_API_KEY", "LANGSMITH_TRACING")
+_OUTSIDE = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "LANGSMITH_API_KEY",
+    "LANGSMITH_TRACING",
+)
 
 
 def pytest_configure() -> None:
@@ -56,9 +63,14 @@ def _is_loopback(host: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of this test run's embedded servers."""
-    return tmp_path_factory.mktemp("home")
+def home() -> Iterator[Path]:
+    """The home of this test run's embedded servers.
+
+    Not under pytest's own folder: each new run of pytest closes that one to other users, and the
+    PostgreSQL of a run that root started would lose its data from under it.
+    """
+    with tempfile.TemporaryDirectory(prefix="checkerboard-test-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(scope="session")
@@ -73,8 +85,8 @@ def embedded(home: Path) -> Iterator[Settings]:
 async def samples_template(embedded: Settings) -> str:
     """A database with the sample postings, to be cloned. Its name."""
     name = "samples_template"
-    await _create(embedded, name)
-    async with open_services(_with_database(embedded, name)) as services:
+    await create(embedded, name)
+    async with open_services(with_database(embedded, name)) as services:
         await load(services, [SAMPLES])
     return name
 
@@ -82,19 +94,15 @@ async def samples_template(embedded: Settings) -> str:
 @pytest.fixture
 async def settings(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
     """Settings with a database of the test's own, which holds the sample postings."""
-    name = f"test_{uuid.uuid4().hex}"
-    await _create(embedded, name, template=samples_template)
-    yield _with_database(embedded, name)
-    await _drop(embedded, name)
+    async with cloned(embedded, samples_template) as own:
+        yield own
 
 
 @pytest.fixture
 async def empty_settings(embedded: Settings) -> AsyncIterator[Settings]:
     """Settings with an empty database of the test's own."""
-    name = f"test_{uuid.uuid4().hex}"
-    await _create(embedded, name)
-    yield _with_database(embedded, name)
-    await _drop(embedded, name)
+    async with cloned(embedded, "template1") as own:
+        yield own
 
 
 @pytest.fixture
@@ -112,23 +120,3 @@ async def offline(embedded: Settings) -> AsyncIterator[Offline]:
         await controls.reset()
         yield controls
         await controls.reset()
-
-
-def _with_database(settings: Settings, name: str) -> Settings:
-    assert settings.database_url is not None
-    return settings.model_copy(update={"database_url": settings.database_url.replace("/postgres?", f"/{name}?")})
-
-
-async def _create(settings: Settings, name: str, template: str = "template1") -> None:
-    await _administrate(settings, f'create database "{name}" template "{template}"')
-
-
-async def _drop(settings: Settings, name: str) -> None:
-    await _administrate(settings, f'drop database "{name}" with (force)')
-
-
-async def _administrate(settings: Settings, statement: str) -> None:
-    assert settings.database_url is not None
-    async with await psycopg.AsyncConnection.connect(settings.database_url, autocommit=True) as connection:
-        await connection.execute(statement)
-

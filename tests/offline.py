@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Any, Self
 
@@ -32,6 +33,19 @@ class Offline:
         """Returns the counters."""
         async with self._session.get(f"{self._root}/calls") as response:
             counters: dict[str, Any] = await response.json()
+            return counters
+
+    async def working_on(self, schema: str) -> None:
+        """Waits until a call for `schema` has begun, at most ten seconds (a cold tokeniser takes some)."""
+        async with asyncio.timeout(10):
+            while schema not in (await self.calls())["by_schema"]:
+                await asyncio.sleep(0.02)
+
+    async def in_flight(self, number: int) -> dict[str, Any]:
+        """Returns the counters as soon as `number` calls are in flight, within two seconds."""
+        async with asyncio.timeout(2):
+            while (counters := await self.calls())["in_flight"] != number:
+                await asyncio.sleep(0.02)
             return counters
 
     async def reset(self) -> None:

@@ -55,11 +55,12 @@ class _NullIsEmpty:
 
 
 Clean = BeforeValidator(_no_control_characters)
-Line = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=300)]
+"""Stands last in an annotation: what stands before it is then checked on the stripped text."""
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), Clean]
 """One line of a person's text, at most 300 characters."""
-Word = Annotated[str, Clean, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
-Paragraph = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=5_000)]
-Date = Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=20)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Clean]
+Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5_000), Clean]
+Date = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), Clean]
 Words = Annotated[list[Word], Field(max_length=100), _NullIsEmpty()]
 
 
@@ -113,7 +114,7 @@ Items = Annotated[list[Item], Field(max_length=50), _NullIsEmpty()]
 class Profile(_Given):
     """Who looks for a project. Only `desired_job` is required."""
 
-    desired_job: Annotated[str, Clean, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+    desired_job: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Clean]
     career_stage: CareerStage | None = None
     skills: Words = []
     desired_companies: Words = []
@@ -275,12 +276,12 @@ class Project(BaseModel):
 class Wishes(_Given):
     """What a person asks of the next project."""
 
-    subject_id: Annotated[str, Clean, StringConstraints(max_length=100)] | None = Field(
+    subject_id: Annotated[str, StringConstraints(max_length=100), Clean] | None = Field(
         None, description="a candidate to build; without it a new subject is proposed"
     )
     difficulty: Difficulty | None = None
     skills: Words = []
-    feedback: Annotated[str, Clean, StringConstraints(strip_whitespace=True, max_length=2_000)] | None = None
+    feedback: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), Clean] | None = None
 
 
 Versions = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]

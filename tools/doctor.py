@@ -89,14 +89,14 @@ async def checkup(settings: Settings) -> list[Finding]:
     local = asyncio.to_thread(
         lambda: [*_python(), *_machine(settings), _port(), *_system_packages(), *_keys()]
     )
-    found, postgres, redis, model, kiwi = await asyncio.gather(
+    found, postgres, redis, model = await asyncio.gather(
         local,
         _store("PostgreSQL + pgvector", "DATABASE_URL", settings, probe_postgres, "database_url"),
         _store("Redis + JSON + Search", "REDIS_URL", settings, probe_redis, "redis_url"),
         _models(settings),
-        asyncio.to_thread(_kiwi),
     )
-    return [*found, postgres, redis, *model, kiwi]
+    # Last: while it loads its dictionary nothing else of this process gets a turn.
+    return [*found, postgres, redis, *model, await asyncio.to_thread(_kiwi)]
 
 
 def healthy(findings: Sequence[Finding]) -> bool:

@@ -1,0 +1,117 @@
+"""What a node calls, without a server: a chat model that says its script, and a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from langgraph.runtime import Runtime
+from pydantic import BaseModel
+
+from tools.chat import Reply
+from tools.contracts import FoundPosting, StoredPosting
+from tools.errors import NoPostingsError
+from tools.fencing import unfence
+from tools.postings import Corpus
+from tools.prompts import Prompt, PromptRegistry
+from tools.services import Services
+from tools.settings import Settings
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def posting(number: int, **fields: Any) -> StoredPosting:
+    """A back-end posting `p-<number>`; `fields` replace what it says."""
+    said = {
+        "company": f"Company {number}",
+        "job_title": "Backend developer",
+        "responsibilities": f"Design and run payment API number {number}",
+        "requirements": "Three years of Java",
+        "preferred": "Kafka in production",
+        "skills": ["Java"],
+    }
+    return StoredPosting(posting_id=f"p-{number}", source="test", source_id=str(number), **{**said, **fields})
+
+
+class ScriptedChat:
+    """Gives the scripted answers in turn; one that fails its check is followed by the next, while
+    there is one. An exception in the script is raised.
+
+    `asked` holds of every question its purpose and what the model would read: the fenced blocks of
+    the rendered prompt. `refusals` holds the problems of every answer that failed its check.
+    """
+
+    model_name = "scripted"
+
+    def __init__(self, *script: BaseModel | Exception) -> None:
+        self._script = list(script)
+        self.asked: list[tuple[str, dict[str, list[dict[str, Any]]]]] = []
+        self.refusals: list[list[str]] = []
+
+    async def ask(
+        self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T], check: Callable[[T], list[str]]
+    ) -> Reply[T]:
+        """As `ChatModel.ask`."""
+        self.asked.append((prompt.purpose, unfence(str(prompt.render(blocks)[-1].content))))
+        while True:
+            answer = self._script.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            assert isinstance(answer, schema)
+            if problems := check(answer):
+                self.refusals.append(problems)
+            if not problems or not self._script:
+                return Reply(answer, problems)
+
+
+class MemoryPostings:
+    """Postings in the order of their nearness to every query."""
+
+    def __init__(self, postings: Sequence[StoredPosting]) -> None:
+        self._postings = {posting.posting_id: posting for posting in postings}
+
+    async def corpus(self) -> Corpus:
+        """As `PostingStore.corpus`, at revision 7."""
+        if not self._postings:
+            raise NoPostingsError
+        return Corpus(len(self._postings), "scripted-embedding", 1, 7)
+
+    async def nearest(self, vector: Sequence[float], *, model: str, k: int) -> list[FoundPosting]:
+        """As `PostingStore.nearest`; scores fall by a hundredth."""
+        found = list(self._postings.values())[:k]
+        return [FoundPosting(**p.model_dump(), score=0.9 - 0.01 * rank) for rank, p in enumerate(found)]
+
+    async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
+        """As `PostingStore.by_ids`."""
+        return {i: self._postings[i] for i in posting_ids if i in self._postings}
+
+
+class CountingEmbedder:
+    """Gives every text the same vector and keeps the texts."""
+
+    model_name = "scripted-embedding"
+
+    def __init__(self) -> None:
+        self.queries: list[str] = []
+
+    async def query(self, text: str) -> Sequence[float]:
+        """As `Embedder.query`."""
+        self.queries.append(text)
+        return [1.0]
+
+
+class Stage:
+    """A node's runtime over the fakes. `events` holds what the node wrote to its stream."""
+
+    def __init__(self, *script: BaseModel | Exception, postings: Sequence[StoredPosting] = ()) -> None:
+        self.chat = ScriptedChat(*script)
+        self.embedder = CountingEmbedder()
+        self.events: list[dict[str, Any]] = []
+        services = Services(
+            settings=Settings(),
+            chat=self.chat,  # type: ignore[arg-type]
+            embedder=self.embedder,  # type: ignore[arg-type]
+            postings=MemoryPostings(postings),  # type: ignore[arg-type]
+            prompts=PromptRegistry.bundled("nodes"),
+        )
+        self.runtime = Runtime(context=services, stream_writer=self.events.append)

@@ -1,0 +1,206 @@
+"""propose_subjects: subjects that are new to the session and rest on postings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nodes.propose_subjects import (
+    ATTEMPTS,
+    Proposal,
+    SubjectProposals,
+    found,
+    propose_subjects,
+    wants_another_try,
+)
+from tests.fakes import Stage
+from tools.contracts import Profile, SkillGap
+from tools.errors import ModelOutputError, ModelUnavailableError
+
+SUMMARY = {"skills": [{"text": "Kafka", "count": 2, "posting_ids": ["p-1", "p-2"]}]}
+
+
+def state(**more: Any) -> Any:
+    return {
+        "profile": Profile(desired_job="Backend developer", skills=["Java"]).model_dump(),
+        "language": "en",
+        "relevant": {"kept": [{"posting_id": "p-1"}, {"posting_id": "p-2"}], "dropped": []},
+        "summary": SUMMARY,
+        "turn": {},
+        **more,
+    }
+
+
+def proposal(title: str, *posting_ids: str, description: str | None = None) -> Proposal:
+    return Proposal(
+        title=title,
+        description=description or f"It builds {title}.",
+        goal="Measured",
+        skills=["Java"],
+        skill_gaps=[SkillGap(skill="Kafka", reason="2 of 2 ask for it")],
+        posting_ids=list(posting_ids) or ["p-1"],
+    )
+
+
+def proposals(*given: str | Proposal) -> SubjectProposals:
+    return SubjectProposals(subjects=[g if isinstance(g, Proposal) else proposal(g) for g in given])
+
+
+def subject(title: str) -> dict[str, Any]:
+    return {"id": f"sub-{title}", **proposal(title).model_dump()}
+
+
+def titles(subjects: list[dict[str, Any]]) -> list[str]:
+    return [subject["title"] for subject in subjects]
+
+
+SHOWN = {"current": subject("A"), "candidates": [subject("B"), subject("C"), subject("D")], "missing": 0}
+
+
+async def test_a_first_proposal_is_one_subject_and_three_candidates_each_with_an_id_of_its_own() -> None:
+    update = await propose_subjects(state(), Stage(proposals("A", "B", "C", "D")).runtime)
+    subjects = update["subjects"]
+    assert subjects["current"]["title"] == "A"
+    assert titles(subjects["candidates"]) == ["B", "C", "D"]
+    assert subjects["missing"] == 0
+    assert len({s["id"] for s in (subjects["current"], *subjects["candidates"])}) == 4
+    assert update["rejected"] == []
+    assert not wants_another_try(update)
+
+
+async def test_more_proposals_than_were_asked_for_are_not_shown() -> None:
+    update = await propose_subjects(state(), Stage(proposals(*"ABCDEF")).runtime)
+    assert titles(update["subjects"]["candidates"]) == ["B", "C", "D"]
+
+
+async def test_the_model_reads_the_wishes_of_the_turn() -> None:
+    stage = Stage(proposals(*"ABCD"))
+    turn = {"chosen": None, "difficulty": "beginner", "skills": ["Go"], "feedback": "smaller"}
+    await propose_subjects(state(turn=turn), stage.runtime)
+    [(purpose, blocks)] = stage.chat.asked
+    assert purpose == "propose_subjects"
+    assert blocks["request"] == [
+        {
+            "desired_job": "Backend developer",
+            "language": "en",
+            "count": 4,
+            "difficulty": "beginner",
+            "skills": ["Go"],
+            "feedback": "smaller",
+        }
+    ]
+    assert blocks["summary"] == [SUMMARY]
+    assert blocks["rejected"] == blocks["problems"] == []
+
+
+async def test_a_regeneration_shows_the_model_every_earlier_subject_and_rejects_the_shown_ones() -> None:
+    stage = Stage(proposals("E", "F", "G", "H"))
+    update = await propose_subjects(state(subjects=SHOWN, rejected=[subject("old")]), stage.runtime)
+    assert titles(stage.chat.asked[0][1]["rejected"]) == ["old", "A", "B", "C", "D"]
+    assert titles(update["rejected"]) == ["A", "B", "C", "D"]
+    assert update["subjects"]["current"]["title"] == "E"
+
+
+@pytest.mark.parametrize("title", ["old", "A", "D", " o-L-d "])
+async def test_a_subject_of_this_session_is_never_recommended_again(title: str) -> None:
+    stage = Stage(proposals(title, "E", "F", "G"), proposals("H"))
+    first = await propose_subjects(state(subjects=SHOWN, rejected=[subject("old")]), stage.runtime)
+    assert wants_another_try(first)
+    assert titles(first["draft"]["passed"]) == ["E", "F", "G"]
+    second = await propose_subjects(
+        state(subjects=SHOWN, rejected=[subject("old")], draft=first["draft"]), stage.runtime
+    )
+    assert titles([second["subjects"]["current"], *second["subjects"]["candidates"]]) == ["E", "F", "G", "H"]
+
+
+async def test_another_try_asks_only_for_what_is_missing_and_says_what_was_wrong() -> None:
+    stage = Stage(proposals("A", "B", "a!", proposal("C", "p-9")), proposals("E", "F"))
+    first = await propose_subjects(state(), stage.runtime)
+    assert set(first) == {"draft"}
+    second = await propose_subjects(state(draft=first["draft"]), stage.runtime)
+    blocks = stage.chat.asked[1][1]
+    assert blocks["request"][0]["count"] == 2
+    assert titles(blocks["rejected"]) == ["A", "B"]
+    assert [row["problem"] for row in blocks["problems"]] == [
+        "'a!' repeats 'A'",
+        "'C' cites no posting of the summary",
+        "2 more subjects are needed",
+    ]
+    assert titles([second["subjects"]["current"], *second["subjects"]["candidates"]]) == ["A", "B", "E", "F"]
+    assert second["draft"] == {}
+
+
+async def test_a_subject_keeps_only_citations_of_kept_postings_each_once() -> None:
+    stage = Stage(proposals(proposal("A", "p-2", "p-9", "p-2"), "B", "C", "D"))
+    update = await propose_subjects(state(), stage.runtime)
+    assert update["subjects"]["current"]["posting_ids"] == ["p-2"]
+
+
+async def test_two_subjects_with_one_description_are_one_subject() -> None:
+    twin = proposal("B", description="It builds A.")
+    update = await propose_subjects(state(), Stage(proposals("A", twin, "C", "D")).runtime)
+    assert titles(update["draft"]["passed"]) == ["A", "C", "D"]
+
+
+async def test_when_the_attempts_are_used_up_what_passed_goes_out_and_the_rest_is_counted_as_missing() -> (
+    None
+):
+    draft = {"passed": [subject("A"), subject("B")], "problems": [], "attempts": ATTEMPTS - 1}
+    update = await propose_subjects(state(draft=draft), Stage(proposals("A")).runtime)
+    assert update["subjects"]["current"]["title"] == "A"
+    assert titles(update["subjects"]["candidates"]) == ["B"]
+    assert update["subjects"]["missing"] == 2
+    assert found(update, "en") == "A, and 1 candidates (2 missing)"
+
+
+async def test_the_attempts_end_even_when_nothing_ever_passes() -> None:
+    stage = Stage(*[proposals(proposal("A", "p-9"))] * 10)
+    draft: dict[str, Any] = {}
+    with pytest.raises(ModelOutputError) as refused:
+        for _ in range(10):
+            draft = (await propose_subjects(state(draft=draft), stage.runtime))["draft"]
+    assert len(stage.chat.asked) == ATTEMPTS
+    assert refused.value.details["problems"] == ["'A' cites no posting of the summary"]
+
+
+async def test_a_chosen_subject_becomes_the_current_one_beside_three_new_candidates() -> None:
+    chosen = SHOWN["candidates"][1]
+    stage = Stage(proposals("E", "F", "G"))
+    update = await propose_subjects(state(subjects=SHOWN, turn={"chosen": chosen}), stage.runtime)
+    assert stage.chat.asked[0][1]["request"][0]["count"] == 3
+    assert update["subjects"]["current"] == chosen
+    assert titles(update["subjects"]["candidates"]) == ["E", "F", "G"]
+    assert titles(update["rejected"]) == ["A", "B", "D"]
+
+
+async def test_a_chosen_subject_is_kept_even_when_no_new_candidate_passes() -> None:
+    chosen = SHOWN["candidates"][0]
+    draft = {"passed": [], "problems": [], "attempts": ATTEMPTS - 1}
+    update = await propose_subjects(
+        state(subjects=SHOWN, turn={"chosen": chosen}, draft=draft), Stage(proposals("A")).runtime
+    )
+    assert update["subjects"] == {"current": chosen, "candidates": [], "missing": 3}
+
+
+async def test_every_subject_is_announced_best_first_but_none_of_an_unfinished_proposal() -> None:
+    stage = Stage(proposals("A"), proposals("B", "C", "D"))
+    first = await propose_subjects(state(), stage.runtime)
+    assert stage.events == []
+    await propose_subjects(state(draft=first["draft"]), stage.runtime)
+    assert [event["type"] for event in stage.events] == ["subject"] * 4
+    assert titles([event["data"] for event in stage.events]) == ["A", "B", "C", "D"]
+
+
+async def test_a_model_that_fails_is_not_hidden() -> None:
+    with pytest.raises(ModelUnavailableError):
+        await propose_subjects(state(), Stage(ModelUnavailableError()).runtime)
+
+
+async def test_one_line_says_what_is_proposed() -> None:
+    update = await propose_subjects(state(), Stage(proposals(*"ABCD")).runtime)
+    assert found(update, "en") == "A, and 3 candidates"
+    assert found(update, "ko") == "A 외 후보 3개"
+    unfinished = await propose_subjects(state(), Stage(proposals("A")).runtime)
+    assert found(unfinished, "en") == "asking again: 1 problems"
+    assert update["versions"]["propose_subjects"]["model"] == "scripted"

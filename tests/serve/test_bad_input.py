@@ -1,0 +1,171 @@
+"""Bad input gets a clear error that names the field, never a bare 500 and never a traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.offline import Offline
+
+PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
+BAD_PROFILES = {
+    "empty": ({}, "profile.desired_job"),
+    "blank job": ({"desired_job": "   "}, "profile.desired_job"),
+    "null job": ({"desired_job": None}, "profile.desired_job"),
+    "unknown key": ({**PROFILE, "hobby": "x"}, "profile.hobby"),
+    "nested unknown key": ({**PROFILE, "educations": [{"grade": 1}]}, "profile.educations.0.grade"),
+    "wrong type": ({**PROFILE, "skills": "Java"}, "profile.skills"),
+    "wrong nested type": ({**PROFILE, "educations": [{"gpa": "high"}]}, "profile.educations.0.gpa"),
+    "unknown stage": ({**PROFILE, "career_stage": "retired"}, "profile.career_stage"),
+    "control characters": ({**PROFILE, "introduction": "a\u0000b"}, "profile.introduction"),
+    "half a surrogate": ({**PROFILE, "skills": ["\u001b[31m"]}, "profile.skills.0"),
+    "200 kB of text": ({**PROFILE, "introduction": "가" * 66_000}, "profile.introduction"),
+    "over-long in all": (
+        {**PROFILE, "experiences": [{"description": "가" * 4_900}] * 5},
+        "profile",
+    ),
+    "too many": ({**PROFILE, "skills": ["x"] * 101}, "profile.skills"),
+}
+
+
+def fields(response: httpx.Response) -> set[str]:
+    return {field["field"] for field in response.json()["error"]["details"]["fields"]}
+
+
+@pytest.mark.parametrize("endpoint", ["invoke", "stream", "batch"])
+@pytest.mark.parametrize("case", BAD_PROFILES)
+async def test_a_bad_profile_names_its_field(client: httpx.AsyncClient, endpoint: str, case: str) -> None:
+    profile, field = BAD_PROFILES[case]
+    given = {"profile": profile}
+    body = {"inputs": [given]} if endpoint == "batch" else {"input": given}
+    response = await client.post(f"/generate/{endpoint}", json=body)
+    assert response.status_code == 422, response.text
+    assert response.json()["error"]["code"] == "invalid_profile"
+    assert field in fields(response)
+    assert "Traceback" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"input": {"profile": PROFILE, "language": "fr"}}, "language"),
+        ({"input": {"profile": PROFILE, "k": 3}}, "k"),
+        ({"input": {}}, "profile"),
+        ({"input": None}, "body"),
+        ({}, "body"),
+        ([], "body"),
+    ],
+)
+async def test_a_bad_request_names_its_field(client: httpx.AsyncClient, body: Any, field: str) -> None:
+    response = await client.post("/generate/invoke", json=body)
+    assert response.status_code == 422, response.text
+    assert field in fields(response)
+
+
+@pytest.mark.parametrize("endpoint", ["invoke", "stream", "batch", "stream_events"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"nonsense"])
+async def test_a_body_that_is_no_json_is_refused(
+    client: httpx.AsyncClient, endpoint: str, content: bytes
+) -> None:
+    response = await client.post(f"/generate/{endpoint}", content=content)
+    assert response.status_code == 422, response.text
+    assert response.json()["error"]["code"] == "invalid_request"
+
+
+async def test_a_huge_body_is_refused_before_it_is_read(client: httpx.AsyncClient) -> None:
+    response = await client.post("/generate/invoke", content=b"x" * 1_100_000)
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "invalid_request"
+
+
+async def test_a_huge_streamed_body_is_refused(client: httpx.AsyncClient) -> None:
+    async def chunks() -> Any:
+        for _ in range(12):
+            yield b"x" * 100_000
+
+    response = await client.post("/generate/invoke", content=chunks())
+    assert response.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "session_id"),
+        ({"session_id": ""}, "session_id"),
+        ({"session_id": "a b"}, "session_id"),
+        ({"session_id": "*"}, "session_id"),
+        ({"session_id": "x" * 65}, "session_id"),
+        ({"session_id": "abc", "difficulty": "hard"}, "difficulty"),
+        ({"session_id": "abc", "feedback": "x" * 2_001}, "feedback"),
+        ({"session_id": "abc", "feedback": "\u0007"}, "feedback"),
+        ({"session_id": "abc", "thread_id": "x"}, "thread_id"),
+    ],
+)
+async def test_a_bad_regeneration_names_its_field(
+    client: httpx.AsyncClient, body: dict[str, Any], field: str
+) -> None:
+    response = await client.post("/regenerate/invoke", json={"input": body})
+    assert response.status_code == 422, response.text
+    assert field in fields(response)
+
+
+async def test_an_unknown_session_is_404(client: httpx.AsyncClient) -> None:
+    response = await client.post("/regenerate/invoke", json={"input": {"session_id": "0" * 32}})
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "session_not_found"
+    assert (await client.get(f"/sessions/{'0' * 32}")).status_code == 404
+
+
+async def test_an_unknown_subject_is_422(client: httpx.AsyncClient) -> None:
+    first = (await client.post("/generate/invoke", json={"input": {"profile": PROFILE}})).json()["output"]
+    body = {"session_id": first["session_id"], "subject_id": "sub-none"}
+    response = await client.post("/regenerate/invoke", json={"input": body})
+    assert response.status_code == 422
+    assert response.json()["error"]["code"] == "subject_not_found"
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "101", "x", "1.5", "99999999999999999999"])
+async def test_k_out_of_range_is_named(client: httpx.AsyncClient, k: str) -> None:
+    response = await client.get("/postings/search", params={"q": "백엔드", "k": k})
+    assert response.status_code == 422
+    assert fields(response) == {"k"}
+
+
+@pytest.mark.parametrize("q", ["", "x" * 1_001])
+async def test_a_bad_query_is_named(client: httpx.AsyncClient, q: str) -> None:
+    response = await client.get("/postings/search", params={"q": q})
+    assert response.status_code == 422
+    assert fields(response) == {"q"}
+
+
+async def test_an_unknown_route_and_method_answer_in_our_form(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/nowhere")).json()["error"]["code"] == "not_found"
+    response = await client.delete("/healthz")
+    assert response.status_code == 405
+    assert response.json()["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        ("server_error", 503, "model_unavailable"),
+        ("rate_limit", 503, "model_unavailable"),
+        ("timeout", 503, "model_unavailable"),
+        ("cut_stream", 503, "model_unavailable"),
+        ("invalid_json", 502, "model_output_invalid"),
+        ("schema_violation", 502, "model_output_invalid"),
+    ],
+)
+async def test_a_failing_model_is_a_typed_error_and_the_session_goes_on(
+    client: httpx.AsyncClient, offline: Offline, fault: str, status: int, code: str
+) -> None:
+    await offline.behave(faults=[{"kind": fault, "schema": "ProjectPlan", "retry_after_seconds": 0}])
+    response = await client.post("/generate/invoke", json={"input": {"profile": PROFILE}})
+    assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
+    assert response.elapsed.total_seconds() < 25
+    await offline.reset()
+    session_id = response.json()["error"]["details"]["session_id"]
+    again = await client.post("/regenerate/invoke", json={"input": {"session_id": session_id}})
+    assert again.status_code == 200

@@ -1,0 +1,147 @@
+"""LangServe's routes, driven by its own client and by plain HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from typing import Any
+
+import httpx
+import pytest
+from langserve import RemoteRunnable
+
+from tests.offline import Offline
+from tools.contracts import Answer
+
+PROFILE = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
+NODES = ["build_query", "retrieve", "filter_jobs", "summarize", "propose_subjects", "generate_tasks"]
+
+
+@pytest.fixture
+def generate(address: str) -> Any:
+    return RemoteRunnable(f"{address}/generate/", timeout=30)
+
+
+@pytest.fixture
+def regenerate(address: str) -> Any:
+    return RemoteRunnable(f"{address}/regenerate/", timeout=30)
+
+
+async def test_remote_runnable_generates_and_regenerates(generate: Any, regenerate: Any) -> None:
+    first = await generate.ainvoke({"profile": PROFILE})
+    Answer.model_validate(first)
+    again = await regenerate.ainvoke({"session_id": first["session_id"], "difficulty": "beginner"})
+    assert again["session_id"] == first["session_id"]
+    assert again["project"]["title"] != first["project"]["title"]
+    assert again["project"]["difficulty"] == "beginner"
+    chosen = again["candidates"][0]
+    built = await regenerate.ainvoke({"session_id": first["session_id"], "subject_id": chosen["id"]})
+    assert built["project"]["subject_id"] == chosen["id"]
+
+
+async def test_a_batch_is_answered_in_its_order(generate: Any, regenerate: Any) -> None:
+    jobs = ["백엔드 개발자", "프론트엔드 개발자", "데이터 엔지니어"]
+    answers = await generate.abatch([{"profile": {"desired_job": job}} for job in jobs])
+    assert len({answer["session_id"] for answer in answers}) == 3
+    assert [answer["project"]["title"] for answer in answers]
+    again = await regenerate.abatch([{"session_id": answer["session_id"]} for answer in answers])
+    assert [a["session_id"] for a in again] == [a["session_id"] for a in answers]
+
+
+async def test_the_stream_tells_each_node_while_it_works(generate: Any, offline: Offline) -> None:
+    latency = 0.4
+    await offline.behave(latency={"mean_seconds": latency, "deviation_seconds": 0})
+    arrived: dict[str, float] = {}
+    events = []
+    async for event in generate.astream({"profile": PROFILE}):
+        events.append(event)
+        if event["type"] in ("node_started", "result"):
+            arrived.setdefault(event["node"] or "result", time.monotonic())
+    assert [e["node"] for e in events if e["type"] == "node_started"] == NODES
+    assert events[-1]["type"] == "result"
+    Answer.model_validate(events[-1]["data"])
+    # Each model call lasts 0.4 s, so what it follows must have arrived that much before what comes next.
+    slow = ["filter_jobs", "summarize", "propose_subjects", "generate_tasks", "result"]
+    for node, following in itertools.pairwise(slow):
+        assert arrived[following] - arrived[node] > latency * 0.75, (node, following)
+
+
+async def test_progress_events_have_the_promised_shape(generate: Any) -> None:
+    events = [event async for event in generate.astream({"profile": PROFILE})]
+    for event in events:
+        assert set(event) == {"type", "node", "elapsed_ms", "data"}
+    said = {e["node"]: e["data"] for e in events if e["type"] == "node_finished"}
+    assert said["retrieve"] == "공고 20건"
+    assert "20건 중" in said["filter_jobs"]
+    elapsed = [event["elapsed_ms"] for event in events]
+    assert elapsed == sorted(elapsed)
+    assert len([e for e in events if e["type"] == "subject"]) == 4
+    assert len([e for e in events if e["type"] == "task"]) >= 8
+
+
+async def test_a_failing_stream_ends_in_a_typed_error_event(generate: Any, offline: Offline) -> None:
+    await offline.behave(faults=[{"kind": "server_error", "schema": "MarketSummary"}])
+    events = [event async for event in generate.astream({"profile": PROFILE})]
+    assert events[-1]["type"] == "error"
+    assert events[-1]["data"]["code"] == "model_unavailable"
+    assert events[-1]["data"]["details"]["session_id"]
+
+
+async def test_a_client_that_leaves_a_stream_stops_the_model_call(
+    client: httpx.AsyncClient, offline: Offline
+) -> None:
+    await offline.behave(latency={"mean_seconds": 30, "deviation_seconds": 0})
+
+    async def listen() -> None:
+        body = {"input": {"profile": PROFILE}}
+        async with client.stream("POST", "/generate/stream", json=body) as response:
+            async for _ in response.aiter_lines():
+                pass
+
+    listener = asyncio.create_task(listen())
+    await offline.working_on("JobVerdicts")
+    listener.cancel()
+    assert (await offline.in_flight(0))["cancelled"] == 1
+
+
+async def test_stream_events_names_the_run(client: httpx.AsyncClient) -> None:
+    response = await client.post("/generate/stream_events", json={"input": {"profile": PROFILE}})
+    assert response.status_code == 200
+    assert '"on_chain_start"' in response.text
+    assert '"on_chain_end"' in response.text
+    assert "propose_subjects" in response.text
+    # Nodes are shown, prompts are not.
+    assert "on_chat_model_start" not in response.text
+
+
+@pytest.mark.parametrize("route", ["generate", "regenerate"])
+async def test_schemas_and_playground_are_served(client: httpx.AsyncClient, route: str) -> None:
+    given = (await client.get(f"/{route}/input_schema")).json()
+    assert given["additionalProperties"] is False
+    answered = (await client.get(f"/{route}/output_schema")).json()
+    assert set(answered["properties"]) == {
+        "session_id", "project", "candidates", "summary", "postings", "versions",
+    }  # fmt: skip
+    page = await client.get(f"/{route}/playground/")
+    assert page.status_code == 200
+    assert "<html" in page.text
+
+
+@pytest.mark.parametrize(
+    "configurable",
+    [{"thread_id": "another"}, {"checkpoint_id": "1"}, {"checkpoint_ns": "x"}, {"anything": 1}],
+)
+async def test_nobody_names_a_thread_from_outside(
+    client: httpx.AsyncClient, configurable: dict[str, Any]
+) -> None:
+    body = {"input": {"profile": PROFILE}, "config": {"configurable": configurable}}
+    answer = (await client.post("/generate/invoke", json=body)).json()["output"]
+    assert answer["session_id"] not in configurable.values()
+    stolen = {
+        "input": {"session_id": "0" * 32},
+        "config": {"configurable": {"thread_id": answer["session_id"]}},
+    }
+    assert (await client.post("/regenerate/invoke", json=stolen)).status_code == 404
+    for named in configurable.values():
+        assert (await client.get(f"/sessions/{named}")).status_code == 404

@@ -1,0 +1,82 @@
+"""The plain routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.serve.conftest import served
+from tools.settings import Settings
+
+PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
+
+
+async def test_search_returns_the_nearest_first(client: httpx.AsyncClient) -> None:
+    found = (await client.get("/postings/search", params={"q": "안드로이드 개발자 Kotlin", "k": 7})).json()
+    assert len(found) == 7
+    scores = [posting["score"] for posting in found]
+    assert scores == sorted(scores, reverse=True)
+    assert "kotlin" in str(found[0]).lower()
+
+
+async def test_a_found_posting_can_be_read_whole(client: httpx.AsyncClient) -> None:
+    found = (await client.get("/postings/search", params={"q": "데이터 엔지니어", "k": 1})).json()[0]
+    posting = (await client.get(f"/postings/{found['posting_id']}")).json()
+    assert posting["requirements"]
+    assert {**posting, "score": found["score"]} == found
+
+
+async def test_an_unknown_posting_is_404(client: httpx.AsyncClient) -> None:
+    for posting_id in ("p-999999", "p-0", "p-99999999999999999999", "17", "%00"):
+        response = await client.get(f"/postings/{posting_id}")
+        assert response.status_code == 404, posting_id
+        assert response.json()["error"]["code"] == "posting_not_found"
+
+
+async def test_a_session_can_be_read(client: httpx.AsyncClient) -> None:
+    answer = (await client.post("/generate/invoke", json={"input": {"profile": PROFILE}})).json()["output"]
+    session = (await client.get(f"/sessions/{answer['session_id']}")).json()
+    assert session["project"] == answer["project"]
+    assert session["candidates"] == answer["candidates"]
+    assert session["summary"] == answer["summary"]
+    assert session["rejected"] == []
+    assert session["subject"]["id"] == answer["project"]["subject_id"]
+    assert session["profile"]["desired_job"] == PROFILE["desired_job"]
+
+
+async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/healthz")).json() == {"status": "ok"}
+    response = await client.get("/readyz")
+    report = response.json()
+    assert response.status_code == 200
+    assert report["ready"] is True
+    assert report["offline"] is True
+    assert report["parts"]["postgres"]["postings"] >= 300
+    assert report["parts"]["model"]["dimensions"] == 1536
+    assert report["parts"]["redis"]["version"]
+
+
+async def test_readiness_says_what_is_missing(empty_settings: Settings) -> None:
+    async with served(empty_settings) as address, httpx.AsyncClient(base_url=address) as client:
+        response = await client.get("/readyz")
+        assert response.status_code == 503
+        part = response.json()["parts"]["postgres"]
+        assert part["ok"] is False
+        assert "checkerboard ingest load" in part["message"]
+        answer = await client.post("/generate/invoke", json={"input": {"profile": PROFILE}})
+        assert answer.status_code == 503
+        assert answer.json()["error"]["code"] == "no_postings"
+
+
+async def test_the_openapi_description_shows_the_real_errors(client: httpx.AsyncClient) -> None:
+    spec = (await client.get("/openapi.json")).json()
+    assert "HTTPValidationError" not in str(spec["paths"])
+    for path, methods in spec["paths"].items():
+        for operation in methods.values():
+            assert operation["responses"]["422"]["content"]["application/json"]["schema"]["$ref"].endswith(
+                "/ErrorBody"
+            ), path
+    profile = spec["components"]["schemas"]["Profile"]
+    assert profile["required"] == ["desired_job"]
+    assert profile["additionalProperties"] is False

@@ -1,0 +1,83 @@
+"""Migrations and the pool, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from tools.database import migrate, open_pool
+from tools.errors import SetupError
+from tools.settings import Settings
+from tools.sql import migrations
+
+
+async def applied(settings: Settings) -> list[str]:
+    async with await psycopg.AsyncConnection.connect(settings.database_url or "") as connection:
+        cursor = await connection.execute("select name from schema_migrations order by name")
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def test_every_migration_is_applied_once_however_often_one_migrates(empty_settings: Settings) -> None:
+    assert empty_settings.database_url is not None
+    for _ in range(3):
+        await migrate(empty_settings.database_url)
+    assert await applied(empty_settings) == [name for name, _ in migrations()]
+
+
+async def test_processes_that_start_together_do_not_trip_over_each_other(empty_settings: Settings) -> None:
+    assert empty_settings.database_url is not None
+    await asyncio.gather(*(migrate(empty_settings.database_url) for _ in range(4)))
+    assert await applied(empty_settings) == [name for name, _ in migrations()]
+
+
+async def test_a_migration_that_fails_leaves_nothing_of_itself_and_is_tried_again(
+    empty_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert empty_settings.database_url is not None
+    broken = [("0001_half.sql", "create table half (id int); select 1 / 0;")]
+    monkeypatch.setattr("tools.database.migrations", lambda: broken)
+    with pytest.raises(psycopg.Error):
+        await migrate(empty_settings.database_url)
+    assert await applied(empty_settings) == []
+    broken[0] = ("0001_half.sql", "create table half (id int);")
+    await migrate(empty_settings.database_url)
+    assert await applied(empty_settings) == ["0001_half.sql"]
+
+
+async def test_a_pool_speaks_of_vectors_and_never_opens_more_than_its_size(empty_settings: Settings) -> None:
+    pool = await open_pool(empty_settings.model_copy(update={"database_pool": 2}))
+    try:
+        async with pool.connection() as one, pool.connection():
+            row = await (await one.execute("select '[1,2]'::vector as v")).fetchone()
+            assert row is not None
+            assert row["v"].to_list() == [1, 2]
+            with pytest.raises(psycopg.OperationalError):
+                async with pool.connection(timeout=0.05):
+                    pass
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:pa55word@127.0.0.1:1/none",
+        "not a url",
+        "postgresql+psycopg://user:pa55word@127.0.0.1/db",
+    ],
+    ids=["nobody listens", "no URL", "SQLAlchemy's kind of URL"],
+)
+async def test_a_database_that_cannot_be_reached_is_named_by_its_setting_and_not_by_its_password(
+    url: str,
+) -> None:
+    with pytest.raises(SetupError, match="DATABASE_URL") as refused:
+        await migrate(url)
+    assert "pa55word" not in refused.value.message
+
+
+async def test_a_database_that_does_not_exist_is_a_setup_error(empty_settings: Settings) -> None:
+    assert empty_settings.database_url is not None
+    with pytest.raises(SetupError, match="does not exist"):
+        await migrate(empty_settings.database_url.replace("/test_", "/gone_"))

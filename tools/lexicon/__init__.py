@@ -1,0 +1,147 @@
+"""Which skills a text names, by dictionary: "React와 k8s 경험" names React and Kubernetes.
+
+The dictionary is `skills.yaml` beside this file. Aliases are matched from the beginning of a word,
+the longest first, and a Latin alias may be followed by a Korean particle but by no other letter, so
+"JavaScript" is never Java and "React를" is React.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+__all__ = ["KIND_OF", "canonical", "find_skills", "skills_of_kind"]
+
+_END = ""
+_WORD_START = re.compile(r"(?<![a-z0-9.#+])[a-z0-9.]|(?<![가-힣])[가-힣]")
+_MAX_CHARS = 20_000
+# A short alias in Hangul ("자바", "도커") is a word of its own only with a particle or one of these
+# behind it; a longer one ("쿠버네티스") is safe in front of anything.
+_TAIL = re.compile(
+    r"(?:[은는이가을를와과로의에도등및나]|으로|에서|이나|기반|환경|개발|활용|사용|언어|경험|서버|엔진|이미지|컨테이너|코드)|(?![가-힣])"
+)
+# "C" and "R" are letters first: they count between separators, or before 언어 and its like.
+_LETTER_BEFORE = re.compile(r"(?:^|[,/·(]\s*|[,/·]\s?|\b(?:in|with|using)\s)$", re.I)
+_LETTER_AFTER = re.compile(
+    r"\s*(?:[,/·)]|언어|프로그래밍|개발|programming|language|등|기반|(?:나|또는|or|and)\s)", re.I
+)
+
+
+class _Match:
+    """A dictionary entry at the end of a path of letters."""
+
+    __slots__ = ("exact", "name")
+
+    def __init__(self, name: str, exact: str | None) -> None:
+        self.name = name
+        self.exact = exact
+
+
+def _load() -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
+    listed: dict[str, list[str]] = yaml.load(
+        (Path(__file__).parent / "skills.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
+    kinds: dict[str, str] = {}
+    trie: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for kind, lines in listed.items():
+        for line in lines:
+            aliases = [alias.strip() for alias in line.split("|")]
+            name = aliases[0].removeprefix("=")
+            kinds[name] = kind
+            for alias in aliases:
+                exact = alias[1:] if alias.startswith("=") else None
+                plain = alias.removeprefix("=")
+                names.setdefault(_key(plain), name)
+                for spelling in {plain, plain.replace(" ", ""), plain.replace(" ", "-")}:
+                    node = trie
+                    for letter in spelling.lower():
+                        node = node.setdefault(letter, {})
+                    node.setdefault(_END, []).append(_Match(name, exact))
+    return kinds, trie, names
+
+
+def _key(word: str) -> str:
+    return re.sub(r"[\s\-_]", "", word).lower()
+
+
+KIND_OF, _TRIE, _NAMES = _load()
+"""KIND_OF: the kind of every skill (`language`, `backend`, `database`, …), by canonical name."""
+
+
+def skills_of_kind(*kinds: str) -> list[str]:
+    """Returns the canonical names of these kinds, in the dictionary's order."""
+    return [name for name, kind in KIND_OF.items() if kind in kinds]
+
+
+def canonical(word: str) -> str:
+    """Returns the canonical name of a skill written alone ("k8s" gives Kubernetes), else the word."""
+    return _NAMES.get(_key(word), word.strip())
+
+
+def find_skills(text: str) -> list[str]:
+    """Returns the canonical names of the skills that `text` names, in order of first appearance.
+
+    Only the first 20,000 characters are read.
+    """
+    return list(_find(text[:_MAX_CHARS]))
+
+
+@lru_cache(maxsize=4096)
+def _find(text: str) -> tuple[str, ...]:
+    lower = text.lower()
+    if len(lower) != len(text):  # a few letters change length in lower case; keep the offsets true
+        text = lower
+    found: dict[str, None] = {}
+    end = 0
+    for start in _WORD_START.finditer(lower):
+        at = start.start()
+        if at < end:
+            continue
+        match, stop = _longest(text, lower, at)
+        if match is not None:
+            found[match] = None
+            end = stop
+    return tuple(found)
+
+
+def _longest(text: str, lower: str, at: int) -> tuple[str | None, int]:
+    node = _TRIE
+    best: tuple[str | None, int] = (None, at)
+    for position in range(at, len(lower)):
+        if lower[position] not in node:
+            break
+        node = node[lower[position]]
+        for match in node.get(_END, ()):
+            if _bounded(text, lower, at, position + 1, match.exact):
+                best = (match.name, position + 1)
+                break
+    return best
+
+
+def _bounded(text: str, lower: str, start: int, end: int, exact: str | None) -> bool:
+    if exact is not None and text[start:end] != exact:
+        return False
+    length = end - start
+    after = lower[end] if end < len(lower) else " "
+    if length == 1:
+        return bool(_LETTER_AFTER.match(lower, end) or _ends_list(lower, start, after))
+    if "가" <= lower[end - 1] <= "힣":
+        return length > 2 or _TAIL.match(lower, end) is not None  # noqa: PLR2004
+    if after.isascii() and after.isalnum():
+        # "Java17" and "Vue3" are versions; "S3x" is another word.
+        rest = lower[end : end + 4].rstrip(".,) ")
+        return length > 2 and after.isdigit() and not re.match(r"\d+[a-z]", rest)  # noqa: PLR2004
+    return after not in "+#"
+
+
+def _ends_list(lower: str, start: int, after: str) -> bool:
+    return (
+        after in "\n ,.)"
+        and _LETTER_BEFORE.search(lower[max(0, start - 6) : start]) is not None
+        and start > 0
+    )

@@ -1,0 +1,74 @@
+"""The offline model's answers by rule: extraction and counting, no model behind them.
+
+`answer` is a pure function of the fenced blocks of a prompt, so it is deterministic and quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .market import summarize
+from .plan import plan
+from .subjects import propose
+from .verdicts import judge
+
+__all__ = ["KNOWN", "answer"]
+
+Blocks = Mapping[str, list[dict[str, Any]]]
+
+
+def _verdicts(blocks: Blocks) -> dict[str, Any]:
+    return judge(_one(blocks, "request"), _one(blocks, "profile"), blocks["postings"])
+
+
+def _summary(blocks: Blocks) -> dict[str, Any]:
+    return summarize(blocks["postings"])
+
+
+def _subjects(blocks: Blocks) -> dict[str, Any]:
+    return propose(
+        _one(blocks, "request"), _one(blocks, "profile"), blocks["summary"], blocks.get("rejected", [])
+    )
+
+
+def _plan(blocks: Blocks) -> dict[str, Any]:
+    return plan(
+        _one(blocks, "request"),
+        _one(blocks, "profile"),
+        _one(blocks, "subject"),
+        blocks["summary"],
+        blocks["postings"],
+    )
+
+
+_RULES: dict[str, tuple[Callable[[Blocks], dict[str, Any]], tuple[str, ...]]] = {
+    "JobVerdicts": (_verdicts, ("request", "profile", "postings")),
+    "MarketSummary": (_summary, ("postings",)),
+    "SubjectProposals": (_subjects, ("request", "profile", "summary")),
+    "ProjectPlan": (_plan, ("request", "profile", "subject", "summary", "postings")),
+}
+
+KNOWN: frozenset[str] = frozenset(_RULES)
+"""The names of the schemas that can be answered."""
+
+
+def answer(schema_name: str, blocks: Blocks) -> dict[str, Any]:
+    """Returns an answer of the schema, made from the rows of the prompt's blocks.
+
+    Odd rows (missing keys, values of another type) are read as empty.
+
+    Raises:
+        ValueError: the schema is not in `KNOWN`, or a block that it needs is missing.
+    """
+    if schema_name not in _RULES:
+        raise ValueError(f"no rules for {schema_name!r}; known: {', '.join(sorted(KNOWN))}")
+    rule, needed = _RULES[schema_name]
+    missing = [name for name in needed if name not in blocks]
+    if missing:
+        raise ValueError(f"{schema_name} needs the blocks {', '.join(missing)}")
+    return rule(blocks)
+
+
+def _one(blocks: Blocks, name: str) -> dict[str, Any]:
+    return blocks[name][0] if blocks[name] else {}

@@ -1,0 +1,266 @@
+"""The templates of projects: what each family builds (`data/crafts/*.yaml`), about what
+(`data/domains.yaml`), and under which second condition (`data/twists.yaml`).
+
+A subject is a combination: an angle (what is to be shown) x a domain (what it is about) x a twist.
+Texts are templates for `str.format`; Korean values take particles, see `korean`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from .families import DATA, load_yaml
+from .korean import Word
+
+LANGUAGES = ("ko", "en")
+SEPARATOR = " — "
+"""Stands between a title and its twist."""
+
+
+@dataclass(frozen=True)
+class TaskText:
+    """A task as templates: what to do, how, and what there is to show at the end."""
+
+    title: str
+    description: str
+    deliverable: str
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A step of a project in one language."""
+
+    title: str
+    tasks: tuple[TaskText, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """What a project is about. `words` by language: thing, item, items, user."""
+
+    key: str
+    words: Mapping[str, Mapping[str, str]]
+    named: re.Pattern[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Twist:
+    """A second condition: its part of the title, what it adds, and a task that proves it."""
+
+    key: str
+    title: Mapping[str, str]
+    adds: Mapping[str, str]
+    task: Mapping[str, TaskText]
+
+
+@dataclass(frozen=True, eq=False)
+class Angle:
+    """What a project is to show.
+
+    `concepts` are the market's lines that speak for it (keys of `data/concepts.yaml`), `uses` the
+    skills it can honestly exercise, `levels` whom it suits, `about` names it in a sentence.
+    """
+
+    key: str
+    craft: str
+    concepts: frozenset[str]
+    uses: tuple[str, ...]
+    levels: tuple[str, ...]
+    about: Mapping[str, str]
+    title: Mapping[str, str]
+    description: Mapping[str, str]
+    goal: Mapping[str, str]
+    build: Mapping[str, Stage]
+    prove: Mapping[str, Stage]
+
+
+@dataclass(frozen=True, eq=False)
+class Craft:
+    """How a family works: its own first, middle and last steps, and its angles."""
+
+    key: str
+    domains: str
+    twists: str
+    kinds: frozenset[str]
+    stack: tuple[str, ...]
+    start: Mapping[str, Stage]
+    core: Mapping[str, Stage]
+    ops: Mapping[str, Stage]
+    finish: Mapping[str, Stage]
+    angles: tuple[Angle, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Idea:
+    """A subject before it is put into words."""
+
+    angle: Angle
+    domain: Domain
+    twist: Twist | None = None
+    size: int = 0
+    """From 1 on: a larger and larger target, when everything else has been proposed."""
+
+    def title(self, language: str) -> str:
+        """Returns its title; no two ideas of a language share one."""
+        parts = [base_title(self.angle, self.domain, language)]
+        if self.twist is not None:
+            parts.append(self.twist.title[language].format_map(Words(self.domain, language)))
+        if self.size:
+            amount = f"{self.size * 10:,}"
+            parts.append(f"{amount}배 규모로" if language == "ko" else f"at {amount} times the size")
+        return SEPARATOR.join(parts)
+
+
+class Words(dict[str, Word]):
+    """The values of a template: those of the domain, and the amounts that suit a difficulty."""
+
+    def __init__(self, domain: Domain, language: str, difficulty: str = "intermediate", **more: str) -> None:
+        super().__init__({name: Word(word) for name, word in domain.words[language].items()})
+        self.update({name: Word(amount) for name, amount in _AMOUNTS[language][difficulty].items()})
+        self.update({name: Word(word) for name, word in more.items()})
+
+
+_AMOUNTS: dict[str, dict[str, dict[str, str]]] = {
+    "ko": {
+        "beginner": {"rps": "50", "rows": "1만", "conc": "20", "runs": "3", "p95": "500"},
+        "intermediate": {"rps": "300", "rows": "10만", "conc": "100", "runs": "5", "p95": "300"},
+        "advanced": {"rps": "1,500", "rows": "100만", "conc": "500", "runs": "10", "p95": "150"},
+    },
+    "en": {
+        "beginner": {"rps": "50", "rows": "10,000", "conc": "20", "runs": "3", "p95": "500"},
+        "intermediate": {"rps": "300", "rows": "100,000", "conc": "100", "runs": "5", "p95": "300"},
+        "advanced": {"rps": "1,500", "rows": "1,000,000", "conc": "500", "runs": "10", "p95": "150"},
+    },
+}
+
+
+@cache
+def base_title(angle: Angle, domain: Domain, language: str) -> str:
+    """Returns the title of an angle on a domain, without a twist."""
+    title = angle.title[language].format_map(Words(domain, language))
+    return title[:1].upper() + title[1:]
+
+
+def _task(text: str) -> TaskText:
+    title, description, deliverable = (part.strip() for part in text.split(" | "))
+    return TaskText(title, description, deliverable)
+
+
+def _stage(entry: Mapping[str, list[str]]) -> dict[str, Stage]:
+    return {
+        language: Stage(entry[language][0], tuple(_task(text) for text in entry[language][1:]))
+        for language in LANGUAGES
+    }
+
+
+def _angle(craft: str, key: str, entry: Mapping[str, Any]) -> Angle:
+    return Angle(
+        key=key,
+        craft=craft,
+        concepts=frozenset(entry["concepts"]),
+        uses=tuple(entry["uses"]),
+        levels=tuple(entry.get("levels", ("beginner", "intermediate", "advanced"))),
+        about=entry["about"],
+        title=entry["title"],
+        description=entry["description"],
+        goal=entry["goal"],
+        build=_stage(entry["build"]),
+        prove=_stage(entry["prove"]),
+    )
+
+
+def _load_crafts() -> dict[str, Craft]:
+    entries = {
+        path.stem: load_yaml(f"crafts/{path.name}") for path in sorted((DATA / "crafts").glob("*.yaml"))
+    }
+    own = {
+        key: tuple(_angle(key, name, angle) for name, angle in (entry.get("angles") or {}).items())
+        for key, entry in entries.items()
+    }
+    crafts = {}
+    for key, entry in entries.items():
+        borrowed = [
+            angle
+            for name in entry.get("borrow", ())
+            for angle in own[name.split(".")[0]]
+            if "." not in name or angle.key == name.split(".")[1]
+        ]
+        crafts[key] = Craft(
+            key=key,
+            domains=entry["domains"],
+            twists=entry.get("twists", "software"),
+            kinds=frozenset(entry["kinds"]),
+            stack=tuple(entry["stack"]),
+            start=_stage(entry["start"]),
+            core=_stage(entry["core"]),
+            ops=_stage(entry["ops"]),
+            finish=_stage(entry["finish"]),
+            angles=(*own[key], *borrowed),
+        )
+    return crafts
+
+
+def _load_domains() -> dict[str, tuple[Domain, ...]]:
+    return {
+        group: tuple(
+            Domain(
+                key,
+                {
+                    "ko": {"thing": row[0], "item": row[1], "items": row[1], "user": row[2]},
+                    "en": {"thing": row[3], "item": row[4], "items": row[5], "user": row[6]},
+                },
+                re.compile(row[7]),
+            )
+            for key, row in rows.items()
+        )
+        for group, rows in load_yaml("domains.yaml").items()
+    }
+
+
+def _load_twists() -> dict[str, tuple[Twist, ...]]:
+    return {
+        group: tuple(
+            Twist(
+                key,
+                title={language: entry[language][0] for language in LANGUAGES},
+                adds={language: entry[language][1] for language in LANGUAGES},
+                task={language: _task(entry[language][2]) for language in LANGUAGES},
+            )
+            for key, entry in twists.items()
+        )
+        for group, twists in load_yaml("twists.yaml").items()
+    }
+
+
+CRAFTS = _load_crafts()
+DOMAINS = _load_domains()
+TWISTS = _load_twists()
+
+
+def ideas_titled(title: str, crafts: Iterator[Craft], language: str) -> Idea | None:
+    """Returns the idea whose title this is, looking through `crafts` in order; None if none has it."""
+    parts = title.split(SEPARATOR)
+    for craft in crafts:
+        found = _base_titles(craft.key, language).get(parts[0])
+        if found is None:
+            continue
+        home = CRAFTS[found[0].craft]
+        words = Words(found[1], language)
+        for twist in TWISTS[home.twists]:
+            if twist.title[language].format_map(words) in parts[1:]:
+                return Idea(*found, twist)
+        return Idea(*found)
+    return None
+
+
+@cache
+def _base_titles(craft: str, language: str) -> dict[str, tuple[Angle, Domain]]:
+    return {
+        base_title(angle, domain, language): (angle, domain)
+        for angle in CRAFTS[craft].angles
+        for domain in DOMAINS[CRAFTS[angle.craft].domains]
+    }

@@ -1,0 +1,180 @@
+"""What a summary says the market wants: the strength of a concept, a domain, a skill, with its ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tools.lexicon import KIND_OF, canonical
+
+from .market import concepts_of
+from .person import Person
+from .text import is_order, read, read_list, rows
+
+Row = Mapping[str, Any]
+
+_SECTIONS = ("responsibilities", "qualifications", "preferred")
+# Everybody's tools: asked often, but no project is done to show them.
+_NO_GAP = frozenset(
+    [
+        "Git",
+        "GitHub",
+        "GitLab",
+        "SVN",
+        "Jira",
+        "Confluence",
+        "Slack",
+        "Notion",
+        "Agile",
+        "HTTP",
+        "Algorithms",
+        "HTML",
+        "CSS",
+        "Excel",
+        "PowerPoint",
+        "Android",
+        "iOS",
+        "LLM",
+        "Blockchain",
+        "NLP",
+        "Robotics",
+        "Firmware",
+        "SQL",
+        "RDBMS",
+        "RTL",
+        "Prototyping",
+    ]
+) | {
+    "Data Structures",
+    "Design Patterns",
+    "Code Review",
+    "Machine Learning",
+    "Deep Learning",
+    "Computer Vision",
+}
+# One of these is enough to do a job with; the market's other choices of the kind are no gap.
+_ONE_OF = ("language", "database", "cloud")
+_FRAMEWORKS = frozenset(
+    [
+        "Spring",
+        "Spring-Boot",
+        "Express",
+        "NestJS",
+        "Node.js",
+        "Django",
+        "FastAPI",
+        "Flask",
+        "Laravel",
+        "ASP.NET",
+        ".NET",
+        "Rails",
+        "React",
+        "Vue.js",
+        "Angular",
+        "Svelte",
+        "Flutter",
+        "Unity",
+        "eGovFrame",
+        "Gin",
+        "Ktor",
+        "PyTorch",
+        "TensorFlow",
+        "Keras",
+        "SwiftUI",
+        "UIKit",
+        "MyBatis",
+        "JPA",
+    ]
+) | {"Spring Boot", "Ruby on Rails", "Unreal Engine", "React Native", "Jetpack Compose"}
+_HEAVY = frozenset({"container", "iac", "message"})
+_MANY = 6
+"""From so many postings on, what a single one asks for is no gap."""
+_MIN_ADVANCED_WEEKS = 4
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the summary: its text, the postings that ask for it, what it is about."""
+
+    text: str
+    ids: tuple[str, ...]
+    concepts: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A skill that `count` of the kept postings ask for and the profile does not show."""
+
+    skill: str
+    ids: tuple[str, ...]
+
+
+class Demand:
+    """A summary, indexed. `total` is the number of postings that it speaks of."""
+
+    def __init__(self, summary: Sequence[Row]) -> None:
+        first = summary[0] if summary else {}
+        self.lines = [
+            Line(text, tuple(read_list(row, "posting_ids")), frozenset(concepts_of(text)))
+            for section in _SECTIONS
+            for row in rows(first, section)
+            if (text := read(row, "text")) and not is_order(text)
+        ]
+        self._lower = [line.text.lower() for line in self.lines]
+        self.skills = {
+            canonical(read(row, "text")): tuple(read_list(row, "posting_ids"))
+            for row in rows(first, "skills")
+            if read(row, "text") and not is_order(read(row, "text"))
+        }
+        everyone = [line.ids for line in self.lines] + list(self.skills.values())
+        self.ids = tuple(dict.fromkeys(found for ids in everyone for found in ids))
+        self.total = len(self.ids)
+
+    def for_concepts(self, concepts: frozenset[str]) -> list[Line]:
+        """Returns the lines about any of these concepts, the closest first, then the most asked."""
+        return sorted(
+            (line for line in self.lines if line.concepts & concepts), key=lambda line: -len(line.ids)
+        )
+
+    def for_words(self, named: re.Pattern[str]) -> list[Line]:
+        """Returns the lines in which the pattern is found."""
+        return [line for line, lower in zip(self.lines, self._lower, strict=True) if named.search(lower)]
+
+    def gaps(self, person: Person, kinds: frozenset[str]) -> list[Gap]:
+        """Returns the skills of these kinds worth closing for this person, the most asked first."""
+        few = 2 if self.total >= _MANY else 1
+        return [
+            Gap(skill, ids)
+            for skill, ids in self.skills.items()
+            if KIND_OF.get(skill) in kinds
+            and _is_gap(skill, person)
+            and (len(ids) >= few or skill in person.asked)
+        ]
+
+
+def _is_gap(skill: str, person: Person) -> bool:
+    if skill in person.has or skill in _NO_GAP or skill in person.feedback.unwanted_skills:
+        return False
+    kind = KIND_OF[skill]
+    if kind in _HEAVY and skill != "Docker" and person.difficulty == "beginner":
+        return False
+    weeks = person.feedback.weeks
+    if (
+        kind in _HEAVY
+        and weeks is not None
+        and weeks <= _MIN_ADVANCED_WEEKS
+        and person.difficulty != "advanced"
+    ):
+        return False
+    if kind in _ONE_OF and any(KIND_OF[known] == kind for known in person.has):
+        return False
+    return not (
+        skill in _FRAMEWORKS and any(known in _FRAMEWORKS and KIND_OF[known] == kind for known in person.has)
+    )
+
+
+def all_ids(lines: Iterable[Line]) -> list[str]:
+    """Returns the ids of all these lines, those of the first lines first."""
+    return list(dict.fromkeys(found for line in lines for found in line.ids))

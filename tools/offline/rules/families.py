@@ -1,0 +1,187 @@
+"""Which group of jobs a posting or a wish belongs to: title first, then the words of the work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.lexicon import KIND_OF, find_skills
+
+DATA = Path(__file__).parent / "data"
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """A group of jobs. `name` and `does` by language; `craft` names its project templates."""
+
+    key: str
+    it: bool
+    name: Mapping[str, str]
+    does: Mapping[str, str]
+    craft: str
+    title: re.Pattern[str]
+    body: re.Pattern[str]
+    kinds: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a posting is about. `scores` by family key; `titled` are the families its title names."""
+
+    scores: Mapping[str, float]
+    titled: tuple[str, ...]
+    technical: int
+
+    @property
+    def top(self) -> str | None:
+        """The family with the highest score, None when nothing speaks for any."""
+        best = max(self.scores, key=self.scores.__getitem__, default=None)
+        return best if best is not None and self.scores[best] > 0 else None
+
+
+def load_yaml(name: str) -> Any:
+    """Returns a data file of this package as plain Python data."""
+    return yaml.load((DATA / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+
+def _load() -> dict[str, Family]:
+    found: dict[str, Family] = {}
+    for side, families in load_yaml("families.yaml").items():
+        for key, entry in families.items():
+            found[key] = Family(
+                key=key,
+                it=side == "it",
+                name=entry["name"],
+                does=entry["does"],
+                craft=entry["craft"],
+                title=re.compile(entry["title"], re.I),
+                body=re.compile(entry["body"], re.I),
+                kinds=frozenset(entry.get("kinds", ())),
+            )
+    return found
+
+
+FAMILIES = _load()
+GENERAL = FAMILIES["general"]
+
+_TECHNICAL_KINDS = frozenset(
+    [
+        "language",
+        "backend",
+        "frontend",
+        "mobile",
+        "database",
+        "message",
+        "cloud",
+        "container",
+        "iac",
+        "cicd",
+        "monitoring",
+        "data",
+        "ml",
+        "game",
+        "embedded",
+        "hardware",
+        "security",
+        "blockchain",
+        "test",
+    ]
+)
+_SOFTWARE_WORDS = re.compile(
+    r"소프트웨어|software|프로그래밍|코딩|코드|서버|펌웨어|임베디드|회로|알고리즘|데이터 ?베이스|아키텍처|디버깅|api\b"
+    r"|s/w|h/w|\bfw\b|시스템 ?개발|웹 ?개발|앱 ?개발|로봇|머신|모델 ?(?:개발|학습)|인공지능",
+    re.I,
+)
+# What turns a word of another field into a technical job: "교육 플랫폼 개발자", "광고 서버 엔지니어".
+_MAKER = re.compile(
+    r"개발자|엔지니어|프로그래머|engineer|developer|programmer|개발(?!\s*(?:팀장|실장|매니저|담당|영업|기획))|researcher|scientist|아키텍트|architect"
+    r"|\bqa\b|tester|퍼블리셔|분석가|analyst|연구원|dba\b|frontend|backend|devops",
+    re.I,
+)
+_NOT_A_MAKER = re.compile(
+    r"(?:사업|상품|제품|서비스|비즈니스|콘텐츠|컨텐츠|교육|시장|고객|소재|부품|채널|거래처|영업|신규|메뉴|화장품|의류|패션)\s*(?:기획\s*[/및]?\s*)?개발(?!자)"
+    r"|개발\s*(?:팀장|실장|본부|부서?\])|연구\s*개발|(?:cs|sales|영업|서비스|필드|field|현장)\s*(?:지원\s*)?(?:엔지니어|engineer)|기술\s*영업",
+    re.I,
+)
+_BRACKETS = re.compile(r"\[[^\]]*\]|\([^)]*\)|【[^】]*】")
+_NOISE = re.compile(
+    r"전문연구요원|산업기능요원|병역\s*특례|보충역|병특|채용|모집|신입|경력|정규직|계약직|인턴|가능|수시|\d+\s*년(?:\s*이상|차)?"
+)
+_SPECIFIC = 8.0
+_BROAD = 2.0
+_OTHER = 7.0
+_LAST = 4.0
+_LAST_NOUN = re.compile(r"\W*(?:담당자?|매니저|manager|팀원|팀장|팀|lead|리드)?\W*$", re.I)
+_BODY_CAP = 8
+_SKILL_CAP = 5
+_SKILL_WEIGHT = 0.6
+_GENERAL_BODY = 0.35
+
+
+@lru_cache(maxsize=4096)
+def read_posting(title: str, body: str) -> Reading:
+    """Returns what a posting (or a wish: title and profile) is about."""
+    bare = _NOISE.sub(" ", _BRACKETS.sub(" ", title)).strip()
+    names = _NOISE.sub(" ", title)
+    whole = f"{title}\n{body}"
+    kinds = [KIND_OF[skill] for skill in find_skills(whole)]
+    technical = sum(kind in _TECHNICAL_KINDS for kind in kinds) + len(
+        {hit.lower() for hit in _SOFTWARE_WORDS.findall(body)}
+    )
+    scores: dict[str, float] = {}
+    titled = []
+    for key, family in FAMILIES.items():
+        score = float(min(len({hit.lower() for hit in family.body.findall(body)}), _BODY_CAP))
+        score += _SKILL_WEIGHT * min(sum(kind in family.kinds for kind in kinds), _SKILL_CAP)
+        if family is GENERAL:
+            score *= _GENERAL_BODY
+        hit = family.title.search(bare) or (
+            family.title.search(names) if family.it and not _other(bare) else None
+        )
+        if hit:
+            titled.append(key)
+            score += _BROAD if family is GENERAL else (_SPECIFIC if family.it else _OTHER)
+            # The last noun of a Korean title is the job, what stands before it only its field.
+            score += hit.start() / 100
+            if not family.it and _LAST_NOUN.match(
+                bare, max(match.end() for match in family.title.finditer(bare))
+            ):
+                score += _LAST
+        scores[key] = score
+    return Reading(scores, tuple(titled), technical)
+
+
+def _other(title: str) -> bool:
+    return any(not family.it and family.title.search(title) for family in FAMILIES.values())
+
+
+def is_technical(title: str, reading: Reading) -> bool:
+    """Whether a posting is for an IT job at all.
+
+    A title that names another field counts as technical only if it also names a maker ("교육 플랫폼
+    개발자") and the work below it is technical; a general title ("개발 팀장") only by its work.
+    """
+    bare = _NOISE.sub(" ", _BRACKETS.sub(" ", title))
+    maker = _MAKER.search(_NOT_A_MAKER.sub(" ", bare)) is not None
+    other = [key for key in reading.titled if not FAMILIES[key].it]
+    named = [key for key in reading.titled if FAMILIES[key].it and FAMILIES[key] is not GENERAL]
+    if other and not maker:
+        return False
+    best_other = max(score for key, score in reading.scores.items() if not FAMILIES[key].it)
+    best_it = max(score for key, score in reading.scores.items() if FAMILIES[key].it)
+    if named and maker:
+        return reading.technical >= (_MIN_WITH_OTHER if other else 0)
+    if named:
+        return reading.technical >= _MIN_NAMED and best_it > best_other
+    return reading.technical >= _MIN_UNNAMED and best_it > best_other
+
+
+_MIN_WITH_OTHER = 3
+_MIN_NAMED = 2
+_MIN_UNNAMED = 3

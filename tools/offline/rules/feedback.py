@@ -1,0 +1,103 @@
+"""What a person asks of the next project in their own words, by simple cues."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tools.lexicon import find_skills
+
+from .families import FAMILIES
+
+_EASIER = re.compile(
+    r"쉬[운웠]|쉽게|더\s*쉽|초보|초급|입문|어려워|어렵다|버거|easier|simpler|beginner|too (?:hard|difficult)",
+    re.I,
+)
+_HARDER = re.compile(
+    r"어렵게|더\s*어려운|심화|고급|난이도를?\s*(?:높|올)|도전적|너무\s*쉬"
+    r"|harder|advanced|challenging|too easy|more difficult",
+    re.I,
+)
+_SHORTER = re.compile(
+    r"짧[은게]|더\s*빨리|간단(?:한|하게|히)|작은\s*규모|시간이\s*(?:없|부족|적)"
+    r"|short|quick|smaller|less time",
+    re.I,
+)
+_LONGER = re.compile(r"더?\s*길게|긴\s*(?:기간|프로젝트)|오래|longer|bigger", re.I)
+_WEEKS = re.compile(r"(\d{1,2})\s*(?:주|weeks?|wks?)", re.I)
+_MONTHS = re.compile(r"(\d)\s*(?:개월|달|months?)", re.I)
+_TEAM = re.compile(
+    r"팀\s*(?:으로|프로젝트|플|과제)|여럿|같이|함께|협업|\bteam\b|together|group project", re.I
+)
+_SOLO = re.compile(r"혼자|개인\s*(?:프로젝트|과제)|1인|\bsolo\b|alone|by myself|on my own|individual", re.I)
+_NOT_KO = re.compile(r"([^\s,.]+(?:\s[^\s,.]+)?)\s*(?:말고|빼고|제외|싫|아닌|대신|없이)")
+_NOT_EN = re.compile(
+    r"\b(?:not|no|without|instead of|other than|except|avoid)\s+((?:[\w.+#-]+\s?){1,3})", re.I
+)
+_WORD = re.compile(r"[a-z0-9.+#]{2,}|[가-힣]{2,}")
+_MONTH_WEEKS = 4
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """Cues found. `shift`: -1 easier, 1 harder; `stretch`: -1 shorter, 1 longer."""
+
+    shift: int = 0
+    stretch: int = 0
+    weeks: int | None = None
+    team: bool = False
+    solo: bool = False
+    skills: tuple[str, ...] = ()
+    unwanted_skills: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    unwanted_families: tuple[str, ...] = ()
+    words: frozenset[str] = frozenset()
+    unwanted: str = ""
+
+
+@lru_cache(maxsize=1024)
+def understand(text: str) -> Feedback:
+    """Returns the cues in a feedback text; of an empty or unclear one, none."""
+    refused = [*_NOT_KO.findall(text), *_NOT_EN.findall(text)]
+    unwanted = " ".join(refused).lower()
+    rest = _NOT_EN.sub(" ", _NOT_KO.sub(" ", text))
+    easier, harder = _EASIER.search(text) is not None, _HARDER.search(text) is not None
+    weeks, months = _WEEKS.search(text), _MONTHS.search(text)
+    amount = int(weeks[1]) if weeks else int(months[1]) * _MONTH_WEEKS if months else None
+    return Feedback(
+        shift=int(harder) - int(easier and not harder),
+        stretch=-1 if _SHORTER.search(text) else 1 if _LONGER.search(text) else 0,
+        weeks=min(max(amount, 1), 26) if amount else None,
+        team=_TEAM.search(rest) is not None,
+        solo=_SOLO.search(rest) is not None,
+        skills=tuple(find_skills(rest)),
+        unwanted_skills=tuple(find_skills(unwanted)),
+        families=_families(rest),
+        unwanted_families=_families(unwanted),
+        words=frozenset(_WORD.findall(rest.lower())),
+        unwanted=unwanted,
+    )
+
+
+_NICKNAMES = {
+    "frontend": r"프론트|화면|front",
+    "backend": r"백엔드|백앤드|서버|back",
+    "data_engineering": r"데이터(?!\s*분석)|\bdata\b(?! anal)",
+    "data_analysis": r"데이터\s*분석|분석|analy",
+    "ai_ml": r"인공지능|머신|딥러닝|\bai\b|\bml\b|llm|모델",
+    "mobile": r"모바일|앱\s|안드로이드|\bios\b|mobile|android",
+    "devops": r"인프라|배포|클라우드|devops|infra|cloud|운영",
+    "security": r"보안|security",
+    "qa": r"테스트|품질|\bqa\b|testing",
+    "game": r"게임|game",
+    "embedded": r"임베디드|펌웨어|하드웨어|로봇|embedded|firmware|robot",
+    "blockchain": r"블록체인|blockchain|web3",
+    "marketing": r"마케팅|marketing",
+    "design": r"디자인(?!\s*패턴)|\bui\b",
+}
+_NAMED = {key: re.compile(pattern, re.I) for key, pattern in _NICKNAMES.items() if key in FAMILIES}
+
+
+def _families(text: str) -> tuple[str, ...]:
+    return tuple(key for key, pattern in _NAMED.items() if pattern.search(f"{text} "))

@@ -1,0 +1,309 @@
+"""How a project is done, step by step: the rules behind `ProjectPlan`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from tools.lexicon import KIND_OF, canonical, find_skills
+
+from .crafts import CRAFTS, DOMAINS, Angle, Idea, TaskText, Words, ideas_titled
+from .demand import Demand, all_ids
+from .evidence import quote
+from .families import load_yaml
+from .korean import Word
+from .person import Person, meet
+from .subjects import crafts_for
+from .text import is_order, read, read_list, rows, shorten, stems
+
+Row = Mapping[str, Any]
+
+_WEEKS = {"beginner": 4, "intermediate": 6, "advanced": 8}
+_EVENINGS = 2
+"""Weeks more for somebody who works: evenings only."""
+_BRIEF = 3
+_MAX_TASKS = 4
+_GAP_TASKS: dict[str, dict[str, str]] = load_yaml("gaps.yaml")
+_TEAM = {
+    "ko": TaskText(
+        "둘이 나눌 경계 정하기",
+        "한 사람이 기다리지 않도록 {item:이} 오가는 형식을 먼저 약속하고, "
+        "서로의 변경 요청을 하루 안에 읽는 규칙을 정한다.",
+        "약속한 형식과 일 나눔표",
+    ),
+    "en": TaskText(
+        "Agree on the border between two people",
+        "Fix the format in which {items} pass between the halves first, so that nobody waits, "
+        "and read each other's pull requests within a day.",
+        "The agreed format and a division of work",
+    ),
+}
+
+
+def plan(
+    request: Row, profile: Row, subject: Row, summary: Sequence[Row], postings: Sequence[Row]
+) -> dict[str, Any]:
+    """Returns a `ProjectPlan` for the subject, whoever proposed it."""
+    person = meet(request, profile)
+    demand = Demand(summary)
+    idea = _recognise(subject, person, demand)
+    skills = _skills(subject, idea, person)
+    gaps = [
+        skill
+        for row in rows(subject, "skill_gaps")
+        if (skill := canonical(read(row, "skill"))) and not is_order(skill) and len(skill) <= _LONGEST_SKILL
+    ]
+    weeks = _weeks(person)
+    words = Words(idea.domain, person.language, person.difficulty, main=_main(skills, idea))
+    title = shorten(_clean(read(subject, "title")) or idea.title(person.language), 120)
+    return {
+        "title": title,
+        "description": _clean(read(subject, "description"))
+        or idea.angle.description[person.language].format_map(words),
+        "difficulty": person.difficulty,
+        "duration_weeks": weeks,
+        "skills": skills,
+        "summary": _why(idea, person, demand, gaps, skills),
+        "steps": _steps(idea, person, words, skills=skills, gaps=gaps, weeks=weeks),
+        "evidence": quote(postings, idea, [*gaps, *skills]),
+    }
+
+
+_LONGEST_SKILL = 40
+_SKILL_FIELD = re.compile(r"\{skill(?::([^}]+))?\}")
+# Words of a task that call for a kind of skill, so that a task names what it really uses.
+_HINTS = {
+    "database": re.compile(
+        r"인덱스|질의|스키마|데이터베이스|테이블|트랜잭션|캐시|index|quer(?:y|ies)|schema|database|transaction|cache"
+    ),
+    "message": re.compile(r"이벤트|발행|소비자|event|publish|consumer"),
+    "test": re.compile(r"검사|자동 시험|부하|test|check|load script"),
+    "cicd": re.compile(r"커밋마다|합치기|자동으로 돌|빌드|every commit|merge|build"),
+    "container": re.compile(r"배포|서버 두 대|두 대|deploy|two servers"),
+    "monitoring": re.compile(r"지표|알림|대시보드|추적|metric|alert|dashboard|trace"),
+    "cloud": re.compile(r"배포|비용|백업|deploy|cost|backup"),
+    "frontend": re.compile(r"화면|컴포넌트|브라우저|screen|component|browser"),
+    "backend": re.compile(r"api|서버|요청|트랜잭션|endpoint|server|request"),
+    "mobile": re.compile(r"앱|기기|화면|phone|\bapp\b|device"),
+    "ml": re.compile(r"모델|학습|추론|평가|model|train|infer|evaluat"),
+    "analysis": re.compile(r"그림|지표|표본|보고서|chart|metric|sample|report"),
+    "data": re.compile(r"적재|집계|파이프라인|흐름|load|aggregate|pipeline|schedule"),
+    "design": re.compile(r"시안|화면|색|draft|screen|colour"),
+}
+
+
+def _clean(text: str) -> str:
+    return "" if is_order(text) else text.strip()
+
+
+def _recognise(subject: Row, person: Person, demand: Demand) -> Idea:
+    """The idea behind a subject; of a subject in somebody else's words, the nearest idea."""
+    title = read(subject, "title")
+    preferred = crafts_for(person)
+    others = [craft for craft in CRAFTS.values() if craft not in preferred]
+    found = ideas_titled(title, iter([*preferred, *others]), person.language)
+    if found is not None:
+        return found
+    text = f"{title}\n{read(subject, 'description')}\n{read(subject, 'goal')}"
+    said, named = stems(text), set(read_list(subject, "skills"))
+
+    def near(angle: Angle) -> float:
+        own = stems(
+            " ".join(
+                (
+                    angle.title[person.language],
+                    angle.description[person.language],
+                    angle.about[person.language],
+                )
+            )
+        )
+        return 2.0 * len(said & own) + len(named & set(angle.uses)) + (person.difficulty in angle.levels)
+
+    angle = max((angle for craft in preferred for angle in craft.angles), key=near)
+    domains = DOMAINS[CRAFTS[angle.craft].domains]
+    hits = {domain.key: len(domain.named.findall(text.lower())) for domain in domains}
+    domain = max(domains, key=lambda domain: (hits[domain.key], len(all_ids(demand.for_words(domain.named)))))
+    return Idea(angle, domain)
+
+
+def _weeks(person: Person) -> int:
+    cues = person.feedback
+    if cues.weeks is not None:
+        return cues.weeks
+    weeks = _WEEKS[person.difficulty] + (_EVENINGS if person.stage == "worker" else 0) + 2 * cues.stretch
+    return min(max(weeks, 2), 26)
+
+
+def _skills(subject: Row, idea: Idea, person: Person) -> list[str]:
+    found = [
+        skill
+        for skill in read_list(subject, "skills")
+        if not is_order(skill) and len(skill) <= _LONGEST_SKILL
+    ]
+    return list(dict.fromkeys([*found, *person.asked])) or list(CRAFTS[idea.angle.craft].stack)
+
+
+def _main(skills: Sequence[str], idea: Idea) -> str:
+    """The skill the core is written with: a framework of the craft, else its language."""
+    craft = CRAFTS[idea.angle.craft]
+    kinds = [KIND_OF.get(canonical(skill)) for skill in skills]
+    for wanted in (craft.stack, None):
+        for skill, kind in zip(skills, kinds, strict=True):
+            if wanted is not None and skill in wanted and kind != "database":
+                return skill
+            if wanted is None and kind in craft.kinds & {
+                "language",
+                "backend",
+                "frontend",
+                "mobile",
+                "game",
+                "ml",
+                "data",
+                "analysis",
+                "embedded",
+                "blockchain",
+                "design",
+                "business",
+                "test",
+                "security",
+                "container",
+            }:
+                return skill
+    return skills[0] if skills else craft.stack[0]
+
+
+def _steps(
+    idea: Idea, person: Person, words: Words, *, skills: list[str], gaps: list[str], weeks: int
+) -> list[dict[str, Any]]:
+    craft, language = CRAFTS[idea.angle.craft], person.language
+    start, core = craft.start[language].tasks, craft.core[language].tasks
+    build, prove = idea.angle.build[language].tasks, idea.angle.prove[language].tasks
+    if person.feedback.team:
+        start = (*start[:2], _TEAM[language])
+    few = person.difficulty == "beginner" or weeks <= _BRIEF
+    if few:
+        core, build = core[:2], build[:2]
+    learnt = _gap_tasks([gap for gap in gaps if gap != words["main"]], language)
+    build = (*build[:3], *learnt[:1])
+    core = (*core[:3], *learnt[1:2])
+    if idea.twist is not None:
+        prove = (*prove, idea.twist.task[language])
+    stages = [(idea.angle.build[language].title, build), (idea.angle.prove[language].title, prove)]
+    if weeks <= _BRIEF:
+        stages = [(craft.core[language].title, (*start[:1], *core)), *stages]
+    else:
+        stages = [(craft.start[language].title, start), (craft.core[language].title, core), *stages]
+    if person.difficulty == "advanced" and weeks > _BRIEF:
+        stages.append((craft.ops[language].title, craft.ops[language].tasks))
+    stages.append((craft.finish[language].title, craft.finish[language].tasks))
+    return [
+        {
+            "title": _capital(title.format_map(words)),
+            "tasks": [_task(task, words, skills, gaps) for task in tasks[:_MAX_TASKS]],
+        }
+        for title, tasks in stages
+    ]
+
+
+def _gap_tasks(gaps: Sequence[str], language: str) -> list[TaskText]:
+    """Tasks that teach the gaps: the skill is filled in here, the words of the domain later."""
+    found = []
+    for gap in gaps:
+        template = _GAP_TASKS.get(KIND_OF.get(gap, ""))
+        if template is not None:
+            text = _SKILL_FIELD.sub(partial(_with_particle, gap), template[language])
+            found.append(TaskText(*(part.strip() for part in text.split(" | "))))
+    return found
+
+
+def _with_particle(skill: str, particle: re.Match[str]) -> str:
+    return format(Word(skill), particle[1] or "")
+
+
+def _task(task: TaskText, words: Words, skills: list[str], gaps: list[str]) -> dict[str, Any]:
+    title, description, deliverable = (
+        _capital(text.format_map(words)) for text in (task.title, task.description, task.deliverable)
+    )
+    named = set(find_skills(f"{title}\n{description}\n{deliverable}"))
+    text = f"{title} {description} {deliverable}".lower()
+    kinds = {kind for kind, hint in _HINTS.items() if hint.search(text)}
+    used = [skill for skill in skills if canonical(skill) in named or KIND_OF.get(canonical(skill)) in kinds]
+    basic = [skill for skill in skills if skill not in gaps]
+    return {
+        "title": title,
+        "description": description,
+        "skills": used[:4] or basic[:2] or skills[:1],
+        "deliverable": deliverable,
+    }
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _why(idea: Idea, person: Person, demand: Demand, gaps: list[str], skills: list[str]) -> str:
+    lines = demand.for_concepts(idea.angle.concepts)
+    asking = len(all_ids(lines))
+    gap = next((gap for gap in gaps if demand.skills.get(gap)), None)
+    own = [skill for skill in skills if canonical(skill) in person.has][:3]
+    if person.language == "en":
+        return _why_en(idea, person, demand, asking=asking, gap=gap, own=own)
+    name = person.wish.family.name["ko"]
+    parts = []
+    if asking and lines:
+        parts.append(
+            f"{name} 공고 {demand.total}곳 가운데 {asking}곳이 "
+            f"{Word(idea.angle.about['ko']):과} 이어지는 일을 적었다"
+            f"(예: “{shorten(lines[0].text, 60)}”)."
+        )
+    elif demand.total:
+        parts.append(
+            f"{name} 공고 {demand.total}곳이 함께 찾는 역량을 {Word(idea.angle.about['ko']):로} 보여 준다."
+        )
+    if own:
+        listed = ", ".join(own)
+        after = (
+            f" ‘{person.past}’ 다음 단계로 삼기에 알맞고"
+            if person.past
+            else " 이미 다룰 줄 아는 것에서 시작하고"
+        )
+        parts.append(f"{Word(listed):은} 프로필에 있으니{after}, 처음부터 다시 배울 것이 적다.")
+    if gap:
+        parts.append(
+            f"아직 드러나지 않은 {Word(gap):은} {len(demand.skills[gap])}곳이 요구하므로 "
+            "따로 익히는 과제를 두었다."
+        )
+    parts.append("단계마다 남는 산출물과 측정값이 면접에서 그대로 근거가 된다.")
+    return " ".join(parts)
+
+
+def _why_en(
+    idea: Idea, person: Person, demand: Demand, *, asking: int, gap: str | None, own: list[str]
+) -> str:
+    name = person.wish.family.name["en"]
+    parts = []
+    if asking:
+        parts.append(
+            f"Of {demand.total} postings in {name}, {asking} speak of work close to {idea.angle.about['en']}."
+        )
+    elif demand.total:
+        parts.append(
+            f"It answers what {demand.total} postings in {name} have in common, "
+            f"by way of {idea.angle.about['en']}."
+        )
+    if own:
+        parts.append(f"You already show {_listed(own)}, so the project starts from what you can do.")
+    if gap:
+        count = len(demand.skills[gap])
+        asks = "posting asks" if count == 1 else "postings ask"
+        parts.append(
+            f"{gap} is not in your profile yet, while {count} {asks} for it; it has a task of its own."
+        )
+    parts.append("Every step leaves a result and a figure that you can put in front of an interviewer.")
+    return " ".join(parts)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,221 @@
+"""Reading posting and profile text: lines, stems, and what must not be repeated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+SECTIONS = ("responsibilities", "requirements", "preferred")
+MAX_LINE_CHARS = 110
+"""A line of an answer is cut here, at a word."""
+_MAX_TEXT_CHARS = 12_000
+_MIN_LINE_CHARS = 5
+
+_BULLET = re.compile(r"^[\s\-–—•·∙ㆍ▪▶►◆■□○●◦※*>✓✔☑#~]+|^\(?\d{1,2}[.)]\s+|^[①-⑳]\s*")
+_ORDERS = re.compile(
+    r"ignore\s+(?:all\s+|any\s+|the\s+)*(?:previous|prior|above|earlier)|disregard\s+(?:all|any|the|previous)"
+    r"|(?:system|developer)\s*(?:prompt|message)\b|you\s+are\s+now\b|act\s+as\s+(?:a|an|if)\b|jailbreak"
+    r"|\b(?:respond|reply|answer|output|print|repeat|say)\s+(?:only|with|exactly)\b|^\s*(?:system|assistant|user)\s*:"
+    r"|(?:이전|위의?|앞의?|앞선|기존|지금까지의?)\s*(?:모든\s*)?(?:지시|명령|프롬프트|지침|규칙)"
+    r"|(?:지시|명령|프롬프트|지침)\S{0,6}\s*(?:무시|잊)|시스템\s*프롬프트|당신은\s*이제|출력하(?:라|세요|시오)"
+    r"|<\s*/?\s*[a-z_]+\s*>|https?://|javascript:|\b[\w.+-]+@[\w-]+\.\w+",
+    re.I,
+)
+_ABOUT_THE_OFFER = re.compile(
+    r"학력|복지|급여|연봉|4대\s*보험|근무\s*(?:지|시간|형태|요일)|전형\s*(?:절차|방법)|제출\s*서류|마감|접수|수습"
+    r"|이력서|자기소개서|우대\s*사항$|자격\s*요건$|담당\s*업무$|주요\s*업무$|필수\s*(?:사항|요건)?$|전문연구요원|산업기능요원|병역|보훈|장애인"
+    r"|해외\s*여행|결격|운전\s*(?:면허|가능)|인근\s*거주|거주자|즉시\s*(?:출근|입사)|이런\s*분|찾(?:습니다|고\s*있)|함께\s*(?:할|하고)"
+    r"|^(?:기타|공통|경력|신입|자격증|상세|지원)\s*[:：]?$|모집\s*(?:분야|부문|인원)|면접|포트폴리오\s*[:：]|^요구\s*사항$|^우대\s*조건$",
+)
+
+
+def read(row: Mapping[str, Any], name: str) -> str:
+    """Returns the text of a field: "" when missing, its items as lines when it is a list."""
+    value = row.get(name)
+    if isinstance(value, str):
+        return value[:_MAX_TEXT_CHARS]
+    if isinstance(value, list):
+        return "\n".join(str(item) for item in value if isinstance(item, str | int | float))[:_MAX_TEXT_CHARS]
+    return ""
+
+
+def read_list(row: Mapping[str, Any], name: str) -> list[str]:
+    """Returns the words of a list field, without what is empty or no text."""
+    value = row.get(name)
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, list):
+        return []
+    return [item.strip() for item in value if isinstance(item, str) and item.strip()]
+
+
+def rows(row: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """Returns the mappings of a list field, without what is none."""
+    value = row.get(name)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def everything(row: Mapping[str, Any]) -> str:
+    """Returns every text inside a row, however deep, a line each."""
+    return "\n".join(_texts(row))[:_MAX_TEXT_CHARS]
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+@lru_cache(maxsize=4096)
+def lines(text: str) -> tuple[str, ...]:
+    """Returns the items of a text that tell of the work, without bullets, each a part of one line.
+
+    Left out: orders to a model, addresses, what is about the offer (pay, papers) and mere headings.
+    """
+    found: dict[str, None] = {}
+    for raw in re.split(r"[\n\r]+|(?<=\S)\s+[•▪■●ㆍ]\s*", text):
+        line = _BULLET.sub("", raw.strip()).strip()
+        if len(line) < _MIN_LINE_CHARS or is_order(line) or _ABOUT_THE_OFFER.search(line):
+            continue
+        if line.endswith((":", "：", "]", ">")) or line.startswith(("[", "<", "【")):
+            continue
+        found[shorten(line)] = None
+    return tuple(found)
+
+
+def is_order(line: str) -> bool:
+    """Whether the line speaks to a model, or carries an address, rather than about the work."""
+    return _ORDERS.search(line) is not None
+
+
+def shorten(line: str, limit: int = MAX_LINE_CHARS) -> str:
+    """Returns the beginning of a line, cut between words; always letter for letter a part of it."""
+    if len(line) <= limit:
+        return line
+    cut = line[:limit]
+    at = max(cut.rfind(" "), cut.rfind(","))
+    return cut[: at if at > limit // 2 else limit].rstrip(" ,·/(-")
+
+
+_TOKEN = re.compile(r"[a-z][a-z0-9.+#]*|[가-힣]+")
+_ENDING = re.compile(
+    r"(?:하(?:시는|신|는|며|고|여|실)|되는|된|할|한|을|를|은|는|이|가|에서|에게|에|으로|로|와|과|의|도|및|부터|까지|이나|들|이며|하기|해본)$"
+)
+_EMPTY_WORDS = frozenset(
+    [
+        "및",
+        "등",
+        "또는",
+        "관련",
+        "대한",
+        "위한",
+        "통한",
+        "통해",
+        "있는",
+        "있으신",
+        "없는",
+        "가능",
+        "가능한",
+        "경험",
+        "경험이",
+        "보유",
+        "이해",
+        "능력",
+        "업무",
+        "수행",
+        "담당",
+        "분",
+        "자",
+        "우대",
+        "필수",
+        "이상",
+        "년",
+        "이하",
+        "기반",
+        "활용",
+        "사용",
+        "개발",
+        "그",
+        "수",
+        "것",
+        "있",
+        "하",
+        "다양",
+        "다양한",
+        "대해",
+        "따른",
+        "위해",
+        "기본",
+        "기본적",
+        "관",
+        "년이상",
+        "경력",
+        "지식",
+        "역량",
+        "운영",
+        "a",
+        "an",
+        "the",
+        "and",
+        "or",
+        "of",
+        "to",
+        "in",
+        "for",
+        "with",
+        "on",
+        "at",
+        "by",
+        "is",
+        "are",
+        "be",
+        "as",
+        "you",
+        "we",
+        "our",
+        "your",
+        "experience",
+        "years",
+        "ability",
+        "skills",
+        "strong",
+        "knowledge",
+        "work",
+        "working",
+        "using",
+        "etc",
+        "good",
+        "excellent",
+        "preferred",
+        "required",
+    ]
+)
+
+
+@lru_cache(maxsize=16_384)
+def stems(line: str) -> frozenset[str]:
+    """Returns the content words of a line with Korean particles and endings taken off."""
+    found = set()
+    for token in _TOKEN.findall(line.lower()):
+        stem = token.rstrip(".")
+        if stem[0] >= "가":
+            for _ in range(2):
+                cut = _ENDING.sub("", stem)
+                if len(cut) < 2 or cut == stem:  # noqa: PLR2004
+                    break
+                stem = cut
+        if len(stem) > 1 and stem not in _EMPTY_WORDS:
+            found.add(stem)
+    return frozenset(found)
+
+
+def same_title(title: str) -> str:
+    """Returns a title without what does not make it another one: case, spaces, punctuation."""
+    return re.sub(r"[\W_]+", "", title).lower()
