@@ -10,7 +10,8 @@ from tools.contracts import Language
 def append_new(kept: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Reducer: appends the subjects whose id is not there yet, so a repeated turn adds nothing."""
     known = {subject["id"] for subject in kept}
-    return [*kept, *(subject for subject in more if subject["id"] not in known)]
+    new = {subject["id"]: subject for subject in more if subject["id"] not in known}
+    return [*kept, *new.values()]
 
 
 def append(kept: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:

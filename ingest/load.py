@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import logging
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -31,6 +32,13 @@ class Refused:
 
     file: str
     line: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """A line that is not JSON at all."""
+
     problem: str
 
 
@@ -113,11 +121,16 @@ def _json_rows(text: Iterable[str]) -> Iterator[tuple[int, Any]]:
             try:
                 yield line, orjson.loads(row)
             except orjson.JSONDecodeError as error:
-                yield line, f"not JSON: {error}"
+                yield line, _Unreadable(f"not JSON: {error}")
 
 
 def _csv_rows(text: Iterable[str]) -> Iterator[tuple[int, Any]]:
-    for line, row in enumerate(csv.DictReader(text), start=2):
+    # A cell above the module's limit would end the whole file; so long a text is refused by itself.
+    csv.field_size_limit(sys.maxsize)
+    rows = csv.DictReader(text)
+    first = 2
+    for row in rows:
+        line, first = first, rows.line_num + 1
         # Absent columns and empty cells say nothing, in a CSV.
         values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
         if "skills" in values:
@@ -127,8 +140,9 @@ def _csv_rows(text: Iterable[str]) -> Iterator[tuple[int, Any]]:
 
 def _posting(row: Any, path: Path, line: int) -> Posting | Refused:
     if not isinstance(row, dict):
-        return Refused(path.name, line, row if isinstance(row, str) else "not a JSON object")
-    given = {"source": path.stem, "source_id": row.get("id"), **row}
+        return Refused(path.name, line, row.problem if isinstance(row, _Unreadable) else "not a JSON object")
+    stated = {key: value for key, value in row.items() if value is not None}
+    given = {"source": path.stem, "source_id": row.get("id"), **stated}
     try:
         return Posting.model_validate(given)
     except ValidationError as error:

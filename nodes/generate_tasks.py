@@ -87,11 +87,12 @@ async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, 
         prompt, blocks, ProjectPlan, lambda plan: _problems(plan, postings, turn.get("difficulty"))
     )
     plan = reply.value
+    plan.steps = [step for step in plan.steps if step.tasks]
+    evidence = _evidence(plan, postings)
+    if not evidence or not plan.steps:
+        raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
     if reply.problems:
         logger.warning("project kept without what failed", extra={"problems": reply.problems})
-    evidence = _evidence(plan, postings)
-    if not evidence:
-        raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
 
     fields = plan.model_dump(exclude={"evidence"})
     project = Project(subject_id=subject["id"], evidence=evidence, **fields).model_dump()
@@ -118,11 +119,7 @@ def found(update: dict[str, Any], language: str) -> str:
 
 
 def _problems(plan: ProjectPlan, postings: dict[str, StoredPosting], difficulty: str | None) -> list[str]:
-    wrong = [quote for quote in plan.evidence if not _stands(quote, postings)]
-    problems = [
-        f"evidence: '{quote.quote}' does not stand in {quote.posting_id}; copy a quote letter for letter"
-        for quote in wrong
-    ]
+    problems = [why for quote in plan.evidence if (why := _wrong_with(quote, postings))]
     if not plan.evidence:
         problems.append("evidence: quote the given postings")
     if any(not step.tasks for step in plan.steps):
@@ -141,14 +138,18 @@ def _evidence(plan: ProjectPlan, postings: dict[str, StoredPosting]) -> list[Evi
             quote=quote.quote,
         )
         for quote in plan.evidence
-        if _stands(quote, postings)
+        if not _wrong_with(quote, postings)
     ]
 
 
-def _stands(quote: Quote, postings: dict[str, StoredPosting]) -> bool:
-    posting = postings.get(quote.posting_id)
+def _wrong_with(quote: Quote, postings: dict[str, StoredPosting]) -> str | None:
     words = _folded(quote.quote)
-    return posting is not None and len(words) >= _SHORTEST_QUOTE and words in _folded(posting.text())
+    if len(words) < _SHORTEST_QUOTE:
+        return f"evidence: '{quote.quote}' is too short to show anything; quote a phrase"
+    posting = postings.get(quote.posting_id)
+    if posting is None or words not in _folded(posting.text()):
+        return f"evidence: '{quote.quote}' does not stand in {quote.posting_id}; copy it letter for letter"
+    return None
 
 
 def _folded(text: str) -> str:

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-_NOT_TEXT = re.compile(r"[\W_]+")
+_NOT_TEXT = re.compile(r"[^\w+#]+|_+")
+"""`+` and `#` stay: C, C++ and C# are three languages."""
 
 
 def normalised(text: str) -> str:

@@ -9,22 +9,28 @@ from tools.contracts import StoredPosting
 
 
 def excerpt(text: str, limit: int) -> str:
-    """Returns the first whole lines of `text` that fit into `limit` characters.
+    """Returns the first lines of `text` that fit into `limit` characters.
 
-    A first line that is too long by itself is cut at its last sentence or word that fits.
+    The line that no longer fits is left out, unless more than half of the room would stay empty:
+    then it is cut after its last sentence that fits, or else after its last word.
     """
     kept: list[str] = []
-    used = 0
+    room = limit
     for line in text.splitlines():
-        used += len(line) + 1
-        if used > limit + 1:
+        if len(line) > room:
+            if room > limit / 2:
+                kept.append(_cut(line, room))
             break
         kept.append(line)
-    if kept:
-        return "\n".join(kept)
-    head = text[:limit]
-    end = max(head.rfind(". "), head.rfind("다. "), head.rfind(" "))
-    return head[: end + 1].rstrip() if end > 0 else head
+        room -= len(line) + 1
+    return "\n".join(kept)
+
+
+def _cut(line: str, limit: int) -> str:
+    head = line[: limit + 1]
+    sentence = head.rfind(". ") + 1
+    word = head.rfind(" ")
+    return (line[: sentence or word] if max(sentence, word) > 0 else line[:limit]).rstrip()
 
 
 def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[dict[str, Any]]:

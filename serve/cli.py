@@ -86,10 +86,9 @@ def demo(
 def doctor() -> None:
     """Check every dependency and say what to do about what is missing."""
     logs.configure(logging.ERROR)
-    with attached(Settings()) as settings:
-        findings = asyncio.run(checks.checkup(settings))
+    findings = asyncio.run(checks.checkup(Settings()))
     Console().print(checks.render(findings))
-    if any(finding.required and not finding.ok for finding in findings):
+    if not checks.healthy(findings):
         raise typer.Exit(1)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import openai
+import orjson
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.function_calling import convert_to_json_schema
@@ -67,8 +68,7 @@ class ChatModel:
         messages = self._instructed(prompt.render(blocks), schema)
         bound = self._model.bind(response_format=_response_format(schema, self._method))
         for attempts_left in range(self._output_retries, -1, -1):
-            with model_errors(prompt.purpose):
-                value, problems, answer = await self._once(bound, messages, schema)
+            value, problems, answer = await self._once(bound, messages, schema, prompt.purpose)
             if value is not None:
                 problems = check(value)
                 if not problems or not attempts_left:
@@ -81,11 +81,12 @@ class ChatModel:
         raise ModelOutputError(purpose=prompt.purpose, problems=problems)
 
     async def _once(
-        self, bound: Any, messages: list[BaseMessage], schema: type[T]
+        self, bound: Any, messages: list[BaseMessage], schema: type[T], purpose: str
     ) -> tuple[T | None, list[str], str]:
         """Returns (the valid answer or None, what is wrong, the answer's text)."""
         try:
-            answer = str((await bound.ainvoke(messages, _QUIET)).content)
+            with model_errors(purpose):
+                answer = str((await bound.ainvoke(messages, _QUIET)).content)
         except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as error:
             return None, [f"The answer was cut off: {error}"], ""
         try:
@@ -98,7 +99,8 @@ class ChatModel:
         if self._method == "json_schema":
             return messages
         system, *rest = messages
-        text = f"{system.content}\n\nschema: {schema.__name__}\nJSON Schema: {schema.model_json_schema()}"
+        as_json = orjson.dumps(schema.model_json_schema()).decode()
+        text = f"{system.content}\n\nschema: {schema.__name__}\nJSON Schema: {as_json}"
         return [SystemMessage(text), *rest]
 
 

@@ -64,6 +64,15 @@ Date = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), C
 Words = Annotated[list[Word], Field(max_length=100), _NullIsEmpty()]
 
 
+def _length(value: Any) -> int:
+    """Characters of all texts in `value`, however deep."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_length, value.values()))
+    return sum(map(_length, value)) if isinstance(value, list) else 0
+
+
 class _Given(BaseModel):
     """What a caller sends: unknown keys are refused, `null` is welcome for all that is optional."""
 
@@ -128,7 +137,7 @@ class Profile(_Given):
 
     @model_validator(mode="after")
     def _short_enough(self) -> Profile:
-        length = len(self.model_dump_json(exclude_none=True))
+        length = _length(self.model_dump())
         if length > MAX_PROFILE_CHARS:
             raise ValueError(f"the profile has {length} characters; at most {MAX_PROFILE_CHARS} are read")
         return self
@@ -136,13 +145,23 @@ class Profile(_Given):
 
 def _storable(value: Any) -> Any:
     """Postings come from the wild: control characters, which PostgreSQL or a prompt's fence would
-    stumble over, become spaces, and a missing text an empty one."""
+    stumble over, become spaces, a missing text an empty one, a number its digits."""
     if value is None:
         return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     return _CONTROL.sub(" ", value.replace("\r\n", "\n")) if isinstance(value, str) else value
 
 
+def _storable_or_none(value: Any) -> Any:
+    return None if value is None else _storable(value)
+
+
 Text = Annotated[str, BeforeValidator(_storable), StringConstraints(strip_whitespace=True, max_length=50_000)]
+
+
+Known = Annotated[str | None, BeforeValidator(_storable_or_none)]
+"""A text where it is known, else null."""
 
 
 class Posting(BaseModel):
@@ -160,12 +179,12 @@ class Posting(BaseModel):
     responsibilities: Text = ""
     requirements: Text = ""
     preferred: Text = ""
-    url: str | None = None
+    url: Known = None
     deadline: date | None = Field(None, description="last day on which one can apply")
-    location: str | None = None
-    employment_type: str | None = None
-    experience: str | None = None
-    skills: Annotated[list[str], _NullIsEmpty()] = []
+    location: Known = None
+    employment_type: Known = None
+    experience: Known = None
+    skills: Annotated[list[Text], _NullIsEmpty()] = []
 
     def text(self) -> str:
         """Everything a quote may stand in, one item a line."""

@@ -59,6 +59,11 @@ async def migrate(database_url: str) -> None:
         connection = await AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
         raise SetupError(f"PostgreSQL does not answer: {error}. Check DATABASE_URL.") from error
+    except psycopg.ProgrammingError as error:
+        # Its message may hold the URL, and that a password.
+        raise SetupError(
+            "DATABASE_URL is no URL that PostgreSQL knows: postgresql://user@host/db."
+        ) from error
     async with connection:
         await connection.execute(_SQL["lock_migrations"], [_MIGRATION_LOCK])
         await connection.execute(_SQL["keep_migrations"])

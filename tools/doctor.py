@@ -129,7 +129,7 @@ def _python() -> list[Finding]:
             "Python",
             PYTHON_FROM <= found < PYTHON_BELOW,
             sys.version.split()[0],
-            "Use Python 3.11, 3.12 or 3.13, and run `make install` with it.",
+            "Use Python 3.11, 3.12 or 3.13, and run `make demo` with it.",
         )
     ]
     for package in PACKAGES:
@@ -139,7 +139,12 @@ def _python() -> list[Finding]:
             )
         except importlib.metadata.PackageNotFoundError:
             findings.append(
-                Finding(f"package {package}", ok=False, detail="missing", remedy="Run `make install`.")
+                Finding(
+                    f"package {package}",
+                    ok=False,
+                    detail="missing",
+                    remedy="Run `make demo`: it installs what is missing.",
+                )
             )
     return findings
 
@@ -344,6 +349,11 @@ def _kiwi() -> Finding:
         tokens = Kiwi(num_workers=1).tokenize("백엔드 개발자를 찾습니다")
     except Exception as error:  # noqa: BLE001 - whatever it fails with is the finding
         return Finding(
-            "Kiwi", ok=False, detail=f"{type(error).__name__}: {error}", remedy="Run `make install`."
+            "Kiwi",
+            ok=False,
+            detail=f"{type(error).__name__}: {error}",
+            remedy="Run `make demo`: it installs what is missing.",
         )
-    return Finding("Kiwi", bool(tokens), "loads and splits Korean text", "Run `make install`.")
+    return Finding(
+        "Kiwi", bool(tokens), "loads and splits Korean text", "Run `make demo`: it installs what is missing."
+    )

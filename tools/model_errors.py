@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx2
 import openai
 
 from tools.errors import ModelUnavailableError
+
+_UNREACHABLE = "The model cannot be reached. The session is kept: ask again on it in a moment."
+_UNREADABLE = (openai.APIError, ValueError, TypeError, AttributeError, LookupError)
+"""What the client raises, somewhere in its parsing, when a gateway answers with a page, half a JSON
+or an object that is no completion."""
 
 
 @contextmanager
@@ -20,6 +26,8 @@ def model_errors(purpose: str) -> Iterator[None]:
     try:
         yield
     except openai.APITimeoutError as error:
+        if _never_connected(error):
+            raise ModelUnavailableError(_UNREACHABLE, purpose=purpose, cause="connection") from error
         raise ModelUnavailableError(
             "The model did not answer in time. The session is kept: ask again on it in a moment.",
             purpose=purpose,
@@ -29,8 +37,15 @@ def model_errors(purpose: str) -> Iterator[None]:
         raise ModelUnavailableError(
             _advice(error.status_code), purpose=purpose, cause="status", status=error.status_code
         ) from error
-    except (openai.APIError, OSError) as error:
-        raise ModelUnavailableError(purpose=purpose, cause="connection") from error
+    except (openai.APIConnectionError, OSError) as error:
+        raise ModelUnavailableError(_UNREACHABLE, purpose=purpose, cause="connection") from error
+    except _UNREADABLE as error:
+        raise ModelUnavailableError(
+            "The model's API answered with something that is no answer. The operator has to check "
+            "OPENAI_BASE_URL.",
+            purpose=purpose,
+            cause="unreadable",
+        ) from error
 
 
 def _advice(status: int) -> str:
@@ -43,3 +58,12 @@ def _advice(status: int) -> str:
             f"The model's API refused the request ({status}). The operator has to check the model's settings."
         )
     return "The model's API is failing. The session is kept: ask again on it in a moment."
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    """Whether the connection failed: the client's aiohttp transport calls a refused one a time-out."""
+    while error is not None:
+        if isinstance(error, httpx2.ConnectTimeout):
+            return True
+        error = error.__cause__
+    return False

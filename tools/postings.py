@@ -80,7 +80,10 @@ class PostingStore:
 
         Raises:
             EmbeddingMismatchError: the corpus was embedded by another model or in other dimensions.
+            ValueError: the vectors are not all of one length, or not as many as the postings.
         """
+        if len({len(vector) for vector in vectors}) != 1:
+            raise ValueError("the vectors of one batch have one length")
         rows = [
             {**posting.model_dump(), "embedding": np.asarray(vector)}
             for posting, vector in zip(postings, vectors, strict=True)

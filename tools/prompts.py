@@ -23,10 +23,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from string import Formatter
 
 import yaml
 from langchain_core.messages import BaseMessage
-from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.prompts import (
+    ChatPromptTemplate,
+    HumanMessagePromptTemplate,
+    SystemMessagePromptTemplate,
+)
+from pydantic import BaseModel
 
 from tools.contracts import Language
 from tools.errors import SetupError
@@ -84,18 +90,33 @@ def parse(text: str, name: str) -> Prompt:
     match = _FILE.match(text)
     if match is None:
         raise SetupError(f"The prompt {name} lacks its front matter, '## system' or '## human' part.")
-    front = yaml.safe_load(match["front"])
-    template = ChatPromptTemplate.from_messages(
-        [("system", match["system"].strip()), ("human", match["human"].strip())]
-    )
-    if set(template.input_variables) != set(front["blocks"]):
+    try:
+        front = _Front.model_validate(yaml.safe_load(match["front"]))
+        system = SystemMessagePromptTemplate.from_template(match["system"].strip())
+        human = HumanMessagePromptTemplate.from_template(match["human"].strip())
+    except (ValueError, yaml.YAMLError) as error:
+        raise SetupError(f"The prompt {name} cannot be read: {error}") from error
+    placeholders = [field for _, field, _, _ in Formatter().parse(match["human"]) if field is not None]
+    if system.input_variables:
         raise SetupError(
-            f"The prompt {name} has the placeholders {sorted(template.input_variables)}, "
-            f"but its node supplies {sorted(front['blocks'])}."
+            f"The prompt {name} has the placeholders {system.input_variables} among its instructions."
+        )
+    if sorted(placeholders) != sorted(front.blocks):
+        raise SetupError(
+            f"The prompt {name} has the placeholders {sorted(placeholders)}, each once, "
+            f"but its node supplies {sorted(front.blocks)}."
         )
     return Prompt(
-        purpose=front["purpose"],
-        language=front["language"],
+        purpose=front.purpose,
+        language=front.language,
         version="sha256:" + hashlib.sha256(text.encode()).hexdigest()[:12],
-        template=template,
+        template=ChatPromptTemplate.from_messages([system, human]),
     )
+
+
+class _Front(BaseModel):
+    """The front matter of a prompt file."""
+
+    purpose: str
+    language: Language
+    blocks: list[str]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +15,7 @@ class Settings(BaseSettings):
     """Every setting of the service. README.md has the same list as a table, and a test compares."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHECKERBOARD_", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="CHECKERBOARD_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
     )
 
     home: Path = Field(CHECKOUT / ".checkerboard", description="where the embedded parts keep their data")
@@ -57,7 +56,7 @@ class Settings(BaseSettings):
     redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
     session_ttl_minutes: int = Field(60, ge=1, description="life of an unused session, minutes")
 
-    @cached_property
+    @property
     def offline(self) -> bool:
         """Whether the offline model answers, because no key was given."""
         return self.openai_api_key is None

@@ -144,6 +144,12 @@ def test_the_line_of_a_csv_row_counts_the_lines_within_cells_above_it(tmp_path: 
     assert [found.line for found in refused(path)] == [5]
 
 
+def test_the_line_of_a_csv_row_counts_the_empty_lines_above_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,job_title\n1,QA\n\n2,\n", encoding="utf-8")
+    assert [found.line for found in refused(path)] == [4]
+
+
 def test_a_csv_row_with_too_many_or_too_few_cells_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,job_title,company\n1,QA\n2,DBA,Co,more,and more\n", encoding="utf-8")

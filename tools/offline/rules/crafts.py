@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from .families import DATA, load_yaml
@@ -87,6 +87,8 @@ class Craft:
     twists: str
     kinds: frozenset[str]
     stack: tuple[str, ...]
+    main: tuple[str, ...]
+    """Kinds of skills of which one is the tool of the core step; empty: whatever the stack names."""
     start: Mapping[str, Stage]
     core: Mapping[str, Stage]
     ops: Mapping[str, Stage]
@@ -106,13 +108,18 @@ class Idea:
 
     def title(self, language: str) -> str:
         """Returns its title; no two ideas of a language share one."""
-        parts = [base_title(self.angle, self.domain, language)]
-        if self.twist is not None:
-            parts.append(self.twist.title[language].format_map(Words(self.domain, language)))
-        if self.size:
-            amount = f"{self.size * 10:,}"
-            parts.append(f"{amount}배 규모로" if language == "ko" else f"at {amount} times the size")
-        return SEPARATOR.join(parts)
+        return _idea_title(self, language)
+
+
+@lru_cache(maxsize=32_768)
+def _idea_title(idea: Idea, language: str) -> str:
+    parts = [base_title(idea.angle, idea.domain, language)]
+    if idea.twist is not None:
+        parts.append(idea.twist.title[language].format_map(Words(idea.domain, language)))
+    if idea.size:
+        amount = f"{idea.size * 10:,}"
+        parts.append(f"{amount}배 규모로" if language == "ko" else f"at {amount} times the size")
+    return SEPARATOR.join(parts)
 
 
 class Words(dict[str, Word]):
@@ -195,6 +202,7 @@ def _load_crafts() -> dict[str, Craft]:
             twists=entry.get("twists", "software"),
             kinds=frozenset(entry["kinds"]),
             stack=tuple(entry["stack"]),
+            main=tuple(entry.get("main", ())),
             start=_stage(entry["start"]),
             core=_stage(entry["core"]),
             ops=_stage(entry["ops"]),

@@ -41,7 +41,6 @@ _NO_GAP = frozenset(
         "NLP",
         "Robotics",
         "Firmware",
-        "SQL",
         "RDBMS",
         "RTL",
         "Prototyping",
@@ -92,6 +91,21 @@ _HEAVY = frozenset({"container", "iac", "message"})
 _MANY = 6
 """From so many postings on, what a single one asks for is no gap."""
 _MIN_ADVANCED_WEEKS = 4
+
+
+# Who shows the one on the right has the one on the left, though the profile does not say so.
+_SHOWN_BY: dict[str, frozenset[str]] = {
+    "Linux": frozenset({"Docker", "Kubernetes", "Terraform", "Ansible"}),
+    "REST API": frozenset({"Spring Boot", "Django", "FastAPI", "NestJS", "Express", "Node.js", "Flask"}),
+    "Spring": frozenset({"Spring Boot"}),
+    "Java": frozenset({"Spring Boot", "Spring"}),
+    "JavaScript": frozenset({"React", "Vue.js", "TypeScript", "Next.js", "Angular", "Node.js"}),
+    "Python": frozenset({"Django", "FastAPI", "pandas", "PyTorch", "TensorFlow"}),
+    "Swift": frozenset({"SwiftUI", "UIKit"}),
+    "CI/CD": frozenset({"Jenkins", "GitHub Actions", "GitLab CI", "Argo CD", "CircleCI"}),
+    "Observability": frozenset({"Prometheus", "Grafana", "Datadog", "OpenTelemetry"}),
+    "Statistics": frozenset({"R", "SPSS", "SAS"}),
+}
 
 
 @dataclass(frozen=True)
@@ -157,6 +171,8 @@ class Demand:
 def _is_gap(skill: str, person: Person) -> bool:
     if skill in person.has or skill in _NO_GAP or skill in person.feedback.unwanted_skills:
         return False
+    if _SHOWN_BY.get(skill, frozenset()) & set(person.has):
+        return False
     kind = KIND_OF[skill]
     if kind in _HEAVY and skill != "Docker" and person.difficulty == "beginner":
         return False
@@ -168,7 +184,7 @@ def _is_gap(skill: str, person: Person) -> bool:
         and person.difficulty != "advanced"
     ):
         return False
-    if kind in _ONE_OF and any(KIND_OF[known] == kind for known in person.has):
+    if kind in _ONE_OF and skill != "SQL" and any(KIND_OF[known] == kind for known in person.has):
         return False
     return not (
         skill in _FRAMEWORKS and any(known in _FRAMEWORKS and KIND_OF[known] == kind for known in person.has)

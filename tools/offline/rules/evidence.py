@@ -49,4 +49,4 @@ def _speaks(line: str, idea: Idea, skills: set[str]) -> float:
     worth = 2.0 * len(idea.angle.concepts & set(concepts_of(line)))
     worth += 2.0 * (idea.domain.named.search(line.lower()) is not None)
     worth += min(sum(skill in skills for skill in find_skills(line)), 2)
-    return worth + (0.5 if _SHORT <= len(line) <= _LONG else -0.5)
+    return worth + (0.5 if _SHORT <= len(line) <= _LONG else -1.5)

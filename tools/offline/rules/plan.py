@@ -72,6 +72,34 @@ def plan(
 
 
 _LONGEST_SKILL = 40
+# Fields and ways of working: they are shown by a project, but nothing is "made with" them.
+_NO_TOOL = frozenset(
+    {
+        "LLM",
+        "NLP",
+        "Computer Vision",
+        "Deep Learning",
+        "Machine Learning",
+        "Generative AI",
+        "ETL",
+        "Data Pipeline",
+        "Data Warehouse",
+        "Data Modeling",
+        "Data Governance",
+        "Statistics",
+        "Time Series",
+        "A/B Testing",
+        "Cohort Analysis",
+        "Data Visualization",
+        "Model Serving",
+        "Model Compression",
+        "MLOps",
+    }
+)
+_METHODS = frozenset(
+    {"Statistics", "A/B Testing", "Causal Inference", "Cohort Analysis", "Time Series", "Anomaly Detection"}
+    | {"Data Visualization", "Data Modeling", "Data Governance", "Query Tuning", "Labor Law"}
+)
 _SKILL_FIELD = re.compile(r"\{skill(?::([^}]+))?\}")
 # Words of a task that call for a kind of skill, so that a task names what it really uses.
 _HINTS = {
@@ -146,32 +174,19 @@ def _skills(subject: Row, idea: Idea, person: Person) -> list[str]:
 
 
 def _main(skills: Sequence[str], idea: Idea) -> str:
-    """The skill the core is written with: a framework of the craft, else its language."""
+    """The skill the core is made with: of the kinds the craft names, else of its stack."""
     craft = CRAFTS[idea.angle.craft]
-    kinds = [KIND_OF.get(canonical(skill)) for skill in skills]
-    for wanted in (craft.stack, None):
-        for skill, kind in zip(skills, kinds, strict=True):
-            if wanted is not None and skill in wanted and kind != "database":
-                return skill
-            if wanted is None and kind in craft.kinds & {
-                "language",
-                "backend",
-                "frontend",
-                "mobile",
-                "game",
-                "ml",
-                "data",
-                "analysis",
-                "embedded",
-                "blockchain",
-                "design",
-                "business",
-                "test",
-                "security",
-                "container",
-            }:
-                return skill
-    return skills[0] if skills else craft.stack[0]
+    kinds = craft.main or tuple(KIND_OF[skill] for skill in craft.stack if KIND_OF[skill] != "database")
+    named = [skill for skill in skills if skill in craft.stack and KIND_OF[skill] in kinds]
+    if craft.main:
+        named = sorted(
+            (skill for skill in skills if KIND_OF.get(canonical(skill)) in kinds),
+            key=lambda skill: kinds.index(KIND_OF[canonical(skill)]),
+        )
+    for skill in (*named, *skills, *craft.stack):
+        if KIND_OF.get(canonical(skill)) in kinds and skill not in _NO_TOOL:
+            return skill
+    return craft.stack[0]
 
 
 def _steps(
@@ -211,7 +226,9 @@ def _gap_tasks(gaps: Sequence[str], language: str) -> list[TaskText]:
     """Tasks that teach the gaps: the skill is filled in here, the words of the domain later."""
     found = []
     for gap in gaps:
-        template = _GAP_TASKS.get(KIND_OF.get(gap, ""))
+        template = _GAP_TASKS.get(
+            "method" if gap in _METHODS else "SQL" if gap == "SQL" else KIND_OF.get(gap, "")
+        )
         if template is not None:
             text = _SKILL_FIELD.sub(partial(_with_particle, gap), template[language])
             found.append(TaskText(*(part.strip() for part in text.split(" | "))))

@@ -62,20 +62,29 @@ class _Seen:
     """Titles that may not come again, in the same or in other words."""
 
     def __init__(self, titles: Iterator[str]) -> None:
-        listed = list(titles)
-        self._exact = {same_title(title) for title in listed}
-        self._words = [words for title in listed if (words := stems(title))]
+        self._exact: set[str] = set()
+        self._having: dict[str, list[frozenset[str]]] = {}
+        for title in titles:
+            self._remember(title)
 
     def add(self, title: str) -> bool:
         """Whether the title is new; if so it counts as seen from now on."""
-        exact, words = same_title(title), stems(title)
-        if exact in self._exact:
+        if same_title(title) in self._exact:
             return False
-        if any(len(words & said) >= _SAME * len(words | said) for said in self._words):
-            return False
-        self._exact.add(exact)
-        self._words.append(words)
+        words = stems(title)
+        # Titles that are the same but for a word share one of the two rarest words.
+        rarest = sorted(words, key=lambda word: len(self._having.get(word, ())))[:2]
+        for said in (said for word in rarest for said in self._having.get(word, ())):
+            if len(words & said) >= _SAME * len(words | said):
+                return False
+        self._remember(title)
         return True
+
+    def _remember(self, title: str) -> None:
+        self._exact.add(same_title(title))
+        words = stems(title)
+        for word in words:
+            self._having.setdefault(word, []).append(words)
 
 
 def crafts_for(person: Person) -> list[Craft]:
@@ -207,24 +216,11 @@ def choose_skills(craft: Craft, angle: Angle, person: Person, demand: Demand, ga
         own, key=lambda skill: (skill not in angle.uses and skill not in craft.stack, own.index(skill))
     )
     stack = near[:_MAX_STACK]
-    if not any(KIND_OF[skill] in ("language", *_MAIN_KINDS) for skill in stack):
+    main_kinds = {KIND_OF[skill] for skill in craft.stack} - {"database"}
+    if not any(KIND_OF[skill] in main_kinds for skill in stack):
         market = [skill for skill in demand.skills if skill in craft.stack]
         stack = [*[skill for skill in (*market, *craft.stack) if skill not in refused][:3], *stack]
     return list(dict.fromkeys([*stack[:_MAX_STACK], *person.asked, *gaps]))
-
-
-_MAIN_KINDS = (
-    "backend",
-    "frontend",
-    "mobile",
-    "game",
-    "ml",
-    "data",
-    "analysis",
-    "embedded",
-    "blockchain",
-    "business",
-)
 
 
 def _about_skills(gaps: Sequence[Gap], person: Person, demand: Demand) -> list[str]:

@@ -216,6 +216,7 @@ def stems(line: str) -> frozenset[str]:
     return frozenset(found)
 
 
+@lru_cache(maxsize=32_768)
 def same_title(title: str) -> str:
     """Returns a title without what does not make it another one: case, spaces, punctuation."""
     return re.sub(r"[\W_]+", "", title).lower()

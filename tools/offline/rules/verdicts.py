@@ -20,7 +20,7 @@ _NEAR = {
     "fullstack": ("frontend", "backend"),
     "data_engineering": (),
     "blockchain": (),
-    "general": ("backend", "frontend", "fullstack", "embedded", "mobile"),
+    "general": ("backend", "frontend", "fullstack", "mobile"),
 }
 _SECOND = 0.75
 _MIN_UNTITLED = 3.0
