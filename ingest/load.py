@@ -67,15 +67,17 @@ def read(path: Path) -> Iterator[Posting | Refused]:
         with path.open(encoding="utf-8-sig", newline="") as text:
             for line, row in readers[path.suffix.lower()](text):
                 yield _posting(row, path, line)
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(f"{path} is not UTF-8. Save it as UTF-8.", file=str(path)) from error
+    except OSError as error:
         raise InvalidRequestError(f"{path} cannot be read: {error}", file=str(path)) from error
 
 
 async def load(
     services: Services, paths: Iterable[Path], progress: Callable[[int], None] = lambda _: None
 ) -> Loaded:
-    """Embeds and upserts the postings of `paths`, in batches; calls `progress` with how many were
-    written after each. Refused rows are passed over and listed in the result.
+    """Embeds and upserts the postings of `paths`, in batches; calls `progress` with how many rows
+    each had. Refused rows are passed over and listed in the result.
 
     Raises:
         InvalidRequestError: a file cannot be read.
@@ -93,7 +95,7 @@ async def load(
                 postings, vectors, model=services.embedder.model_name
             )
             loaded.postings += len(postings)
-            progress(len(postings))
+        progress(len(batch))
     logger.info("postings loaded", extra={"postings": loaded.postings, "refused": len(loaded.refused)})
     return loaded
 
@@ -128,9 +130,9 @@ def _csv_rows(text: Iterable[str]) -> Iterator[tuple[int, Any]]:
     # A cell above the module's limit would end the whole file; so long a text is refused by itself.
     csv.field_size_limit(sys.maxsize)
     rows = csv.DictReader(text)
-    first = 2
     for row in rows:
-        line, first = first, rows.line_num + 1
+        # `line_num` is where the row ends; its cells say how many lines it spans.
+        line = rows.line_num - sum(str(value).count("\n") for value in row.values())
         # Absent columns and empty cells say nothing, in a CSV.
         values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
         if "skills" in values:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, TypedDict
+from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from nodes.texts import posting_rows, profile_row
 from tools.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
-from tools.errors import ModelOutputError
+from tools.errors import ModelOutputError, NoPostingsError
 from tools.fencing import fence
 from tools.services import Services
 
@@ -61,11 +62,14 @@ async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, 
     `versions`. A quote that does not stand in its posting goes back to the model, then is dropped.
 
     Raises:
+        NoPostingsError: the cited postings are gone.
         ModelUnavailableError, ModelOutputError: the model failed, or no quote stands in its posting.
     """
     services, language, turn = runtime.context, state["language"], state["turn"]
     subject = turn.get("chosen") or state["subjects"]["current"]
     postings = await services.postings.by_ids(subject["posting_ids"])
+    if not postings:
+        raise NoPostingsError
     prompt = services.prompts.get("generate_tasks", language)
     blocks = {
         "request": fence(

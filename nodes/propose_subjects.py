@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any, TypedDict
+from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from nodes.novelty import repeated
 from nodes.texts import profile_row

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
 
 from tools.contracts import Language
+from tools.errors import NoPostingsError
 from tools.services import Services
 
 RETRIEVED = 20
@@ -26,16 +28,22 @@ async def retrieve(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     Reads `query`; writes `retrieved` and `versions`.
 
     Raises:
-        NoPostingsError: nothing is loaded.
+        NoPostingsError: nothing is loaded, or nothing that is still open.
         EmbeddingMismatchError: the corpus was embedded by another model.
         ModelUnavailableError: the embedding did not come.
     """
     services = runtime.context
-    # Asked first: without postings no embedding is paid for.
-    corpus = await services.postings.corpus()
     model = services.embedder.model_name
+    # Asked first: without postings, or with postings of another embedding, none is paid for.
+    corpus = await services.postings.corpus()
+    corpus.require(model, services.embedder.dimensions)
     vector = await services.embedder.query(state["query"])
-    postings = await services.postings.nearest(vector, model=model, k=RETRIEVED)
+    postings = await services.postings.nearest(vector, k=RETRIEVED)
+    if not postings:
+        raise NoPostingsError(
+            f"Each of the {corpus.postings} loaded postings is past its deadline. Load newer ones with "
+            "`checkerboard ingest load FILE…`."
+        )
     rows = [
         {
             "posting_id": posting.posting_id,

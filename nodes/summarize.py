@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
 
 from nodes.texts import posting_rows
 from tools.contracts import Language, Summary, SummaryLine
-from tools.errors import ModelOutputError
+from tools.errors import ModelOutputError, NoPostingsError
 from tools.fencing import fence
 from tools.services import Services
 
@@ -48,11 +49,14 @@ async def summarize(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     ids of the postings that ask for it; how many do is counted here and not taken from the model.
 
     Raises:
+        NoPostingsError: the kept postings are gone.
         ModelUnavailableError, ModelOutputError: the model failed, or no line names a given posting.
     """
     services, language = runtime.context, state["language"]
     kept = [row["posting_id"] for row in state["relevant"]["kept"]]
     postings = await services.postings.by_ids(kept)
+    if not postings:
+        raise NoPostingsError
     prompt = services.prompts.get("summarize", language)
     blocks = {
         "request": fence("request", {"desired_job": state["profile"]["desired_job"], "language": language}),

@@ -50,5 +50,11 @@ def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[dict[str
 
 
 def profile_row(profile: dict[str, Any]) -> dict[str, Any]:
-    """Returns the profile for a fence, without what was left empty."""
-    return {key: value for key, value in profile.items() if value not in (None, "", [])}
+    """Returns the profile for a fence, without what was left empty at any depth."""
+    return {
+        key: [profile_row(item) if isinstance(item, dict) else item for item in value]
+        if isinstance(value, list)
+        else value
+        for key, value in profile.items()
+        if value not in (None, "", [])
+    }

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 import uvicorn
+from pydantic import ValidationError
 from rich.console import Console
 
 from ingest.load import load_samples_where_empty
@@ -38,6 +39,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
+    except ValidationError as error:
+        for item in error.errors():
+            where = ".".join(map(str, item["loc"]))
+            Console(stderr=True).print(f"setting {where}: {item['msg']}", style="red", markup=False)
+        sys.exit(1)
     except CheckerboardError as error:
         Console(stderr=True).print(f"{error.code}: {error.message}", style="red", markup=False)
         sys.exit(1)

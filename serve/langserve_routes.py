@@ -10,6 +10,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.schema import StreamEvent
 from langserve import CustomUserType, add_routes
 from langserve.serialization import Serializer
 from langserve.server import EndpointName
@@ -88,6 +89,13 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
         async for event in self._atransform_stream_with_config(inputs(), self._progress, config):
             yield event
 
+    async def astream_events(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamEvent]:  # type: ignore[override]
+        """Yields LangChain's own events of the run and of its nodes; the prompts and the answers of
+        the model in between are not for clients."""
+        async for event in super().astream_events(*args, **kwargs):
+            if event["name"] in NODES or not event["parent_ids"]:
+                yield event
+
     async def _answer(self, given: Any) -> dict[str, Any]:
         event: Event = {}
         async for event in self._start(given):  # noqa: B007 - the last one is the outcome
@@ -155,8 +163,6 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
             output_type=Answer,
             config_keys=(),
             enabled_endpoints=ENDPOINTS,
-            # Of what runs inside, `stream_events` shows the nodes; prompts are not for clients.
-            stream_log_name_allow_list=[f"/{runnable.name}", *NODES],
             serializer=PlainJson(),
         )
     app.include_router(router)

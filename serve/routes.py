@@ -32,8 +32,9 @@ async def search(
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
     services = parts(request).services
     try:
+        (await services.postings.corpus()).require(services.embedder.model_name, services.embedder.dimensions)
         vector = await services.embedder.query(q)
-        return await services.postings.nearest(vector, model=services.embedder.model_name, k=k)
+        return await services.postings.nearest(vector, k=k)
     except Exception as error:
         raise as_ours(error) from error
 

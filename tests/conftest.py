@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from ingest.load import SAMPLES, load
@@ -35,7 +36,10 @@ _OUTSIDE = (
 
 
 def pytest_configure() -> None:
-    """Whatever the developer's shell has configured, the tests run on embedded defaults."""
+    """Whatever the developer's shell has configured, the tests run on embedded defaults, and the
+    property tests try the same examples each time, however slow the machine."""
+    hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
+    hypothesis.settings.load_profile("house")
     for name in [*_OUTSIDE, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
         os.environ.pop(name, None)
 
@@ -86,7 +90,9 @@ async def samples_template(embedded: Settings) -> str:
     """A database with the sample postings, to be cloned. Its name."""
     name = "samples_template"
     await create(embedded, name)
-    async with open_services(with_database(embedded, name)) as services:
+    # The tokeniser may still be loading: the first embedding takes as long as that does.
+    patient = with_database(embedded, name).model_copy(update={"model_timeout_seconds": 60})
+    async with open_services(patient) as services:
         await load(services, [SAMPLES])
     return name
 

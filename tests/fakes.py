@@ -76,7 +76,7 @@ class MemoryPostings:
             raise NoPostingsError
         return Corpus(len(self._postings), "scripted-embedding", 1, 7)
 
-    async def nearest(self, vector: Sequence[float], *, model: str, k: int) -> list[FoundPosting]:
+    async def nearest(self, vector: Sequence[float], *, k: int) -> list[FoundPosting]:
         """As `PostingStore.nearest`; scores fall by a hundredth."""
         found = list(self._postings.values())[:k]
         return [FoundPosting(**p.model_dump(), score=0.9 - 0.01 * rank) for rank, p in enumerate(found)]

@@ -124,7 +124,6 @@ def _reasons(error: ValidationError) -> list[str]:
 
 def _sent_back(answer: str, problems: list[str]) -> list[BaseMessage]:
     listed = "\n".join(f"- {problem}" for problem in problems)
-    return [
-        AIMessage(answer),
-        HumanMessage(f"Your answer was refused. Answer again in full, with this put right:\n{listed}"),
-    ]
+    asked = HumanMessage(f"Your answer was refused. Answer again in full, with this put right:\n{listed}")
+    # An empty message of the assistant, left by an answer that was cut, is refused by some gateways.
+    return [AIMessage(answer), asked] if answer else [asked]

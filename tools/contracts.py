@@ -164,6 +164,20 @@ Known = Annotated[str | None, BeforeValidator(_storable_or_none)]
 """A text where it is known, else null."""
 
 
+def _day(value: Any) -> Any:
+    """Takes the day of a date with a time, and a deadline in words ("상시채용") for none."""
+    if isinstance(value, str):
+        return value.strip()[:10] if any(map(str.isdigit, value)) else None
+    return value
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Deadline = Annotated[date | None, BeforeValidator(_day)]
+
+
 class Posting(BaseModel):
     """One position of one job posting, as it is loaded, stored and searched.
 
@@ -180,11 +194,11 @@ class Posting(BaseModel):
     requirements: Text = ""
     preferred: Text = ""
     url: Known = None
-    deadline: date | None = Field(None, description="last day on which one can apply")
+    deadline: Deadline = Field(None, description="last day on which one can apply; null: none is known")
     location: Known = None
     employment_type: Known = None
     experience: Known = None
-    skills: Annotated[list[Text], _NullIsEmpty()] = []
+    skills: Annotated[list[Text], BeforeValidator(_split), _NullIsEmpty()] = []
 
     def text(self) -> str:
         """Everything a quote may stand in, one item a line."""

@@ -8,7 +8,7 @@ import psycopg
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tools.errors import SetupError
 from tools.settings import Settings
@@ -20,6 +20,7 @@ _SQL = queries("migrate.sql")
 POOL_WAIT_SECONDS = 10.0
 """How long a request waits for a connection. None is held during a model call, so a full pool
 empties within the time of a few queries."""
+OPEN_SECONDS = 30.0
 _MIGRATION_LOCK = 0x_C4EC_4E12
 """Key of the advisory lock under which one process at a time migrates."""
 
@@ -45,7 +46,10 @@ async def open_pool(settings: Settings) -> Pool:
         kwargs={"row_factory": dict_row, "autocommit": True, "connect_timeout": 10},
         name="postings",
     )
-    await pool.open(wait=True, timeout=30)
+    try:
+        await pool.open(wait=True, timeout=OPEN_SECONDS)
+    except PoolTimeout as error:
+        raise SetupError("PostgreSQL gives no connection. Check its connection limit.") from error
     return pool
 
 
@@ -59,11 +63,9 @@ async def migrate(database_url: str) -> None:
         connection = await AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10)
     except psycopg.OperationalError as error:
         raise SetupError(f"PostgreSQL does not answer: {error}. Check DATABASE_URL.") from error
-    except psycopg.ProgrammingError as error:
+    except psycopg.ProgrammingError:
         # Its message may hold the URL, and that a password.
-        raise SetupError(
-            "DATABASE_URL is no URL that PostgreSQL knows: postgresql://user@host/db."
-        ) from error
+        raise SetupError("DATABASE_URL is no URL that PostgreSQL knows: postgresql://user@host/db.") from None
     async with connection:
         await connection.execute(_SQL["lock_migrations"], [_MIGRATION_LOCK])
         await connection.execute(_SQL["keep_migrations"])

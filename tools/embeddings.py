@@ -27,6 +27,7 @@ class Embedder:
 
     def __init__(self, settings: Settings, http_client: Any) -> None:
         self.model_name = embedding_model_name(settings)
+        self.dimensions = settings.embedding_dimensions
         # Token counting is switched off because it would fetch a vocabulary from the network.
         self._embeddings = OpenAIEmbeddings(
             model=self.model_name,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,21 @@ class Corpus:
     embedding_dimensions: int
     revision: int
 
+    def require(self, model: str, dimensions: int) -> None:
+        """Refuses another embedding than the corpus's own: distances to it would mean nothing.
+
+        Raises:
+            EmbeddingMismatchError: `model` or `dimensions` differ.
+        """
+        if (self.embedding_model, self.embedding_dimensions) != (model, dimensions):
+            raise EmbeddingMismatchError(
+                f"The loaded postings were embedded by {self.embedding_model} in "
+                f"{self.embedding_dimensions} dimensions, but {model} in {dimensions} is configured. "
+                "Set the former again, or load the postings into an empty database.",
+                stored=[self.embedding_model, self.embedding_dimensions],
+                configured=[model, dimensions],
+            )
+
 
 class PostingStore:
     """Searches and keeps postings. Every method takes a connection for one statement or one
@@ -48,18 +62,12 @@ class PostingStore:
             raise NoPostingsError
         return Corpus(**row)
 
-    async def nearest(self, vector: Vector, *, model: str, k: int) -> list[FoundPosting]:
+    async def nearest(self, vector: Vector, *, k: int) -> list[FoundPosting]:
         """Returns the `k` open postings nearest to `vector` by cosine, nearest first.
 
-        The scan is exact, so its recall is 1.
-
-        Raises:
-            NoPostingsError: nothing is loaded.
-            EmbeddingMismatchError: the corpus was embedded by another model or in other dimensions
-                than `vector`, so distances would mean nothing.
+        The scan is exact, so its recall is 1. Whether `vector` is of the corpus's kind is asked
+        before it is made: `Corpus.require`.
         """
-        corpus = await self.corpus()
-        _refuse_mismatch(corpus.embedding_model, corpus.embedding_dimensions, model, len(vector))
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_SQL["nearest"], {"vector": np.asarray(vector), "k": k})
             rows = await cursor.fetchall()
@@ -93,19 +101,9 @@ class PostingStore:
             cursor = await connection.execute(
                 _SQL["raise_revision"], {"model": model, "dimensions": dimensions}
             )
-            corpus: dict[str, Any] | None = await cursor.fetchone()
-            assert corpus is not None  # noqa: S101 - the statement returns the row it wrote
-            _refuse_mismatch(corpus["embedding_model"], corpus["embedding_dimensions"], model, dimensions)
+            row = await cursor.fetchone()
+            assert row is not None  # noqa: S101 - the statement returns the row it wrote
+            corpus = Corpus(postings=len(rows), **row)
+            corpus.require(model, dimensions)
             await connection.cursor().executemany(_SQL["upsert_posting"], rows)
-        return int(corpus["revision"])
-
-
-def _refuse_mismatch(stored_model: str, stored_dimensions: int, model: str, dimensions: int) -> None:
-    if (stored_model, stored_dimensions) != (model, dimensions):
-        raise EmbeddingMismatchError(
-            f"The loaded postings were embedded by {stored_model} in {stored_dimensions} dimensions, "
-            f"but {model} in {dimensions} is configured. Set the former again, or load the postings "
-            "into an empty database.",
-            stored=[stored_model, stored_dimensions],
-            configured=[model, dimensions],
-        )
+        return corpus.revision

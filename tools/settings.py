@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -55,6 +55,15 @@ class Settings(BaseSettings):
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
     redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
     session_ttl_minutes: int = Field(60, ge=1, description="life of an unused session, minutes")
+
+    @model_validator(mode="after")
+    def _key_beside_gateway(self) -> Settings:
+        if self.openai_base_url is not None and self.openai_api_key is None:
+            raise ValueError(
+                "OPENAI_BASE_URL is set without OPENAI_API_KEY, so the offline model would answer. "
+                "Where the gateway needs no key, set OPENAI_API_KEY to any word."
+            )
+        return self
 
     @property
     def offline(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from graph.state import append, append_new, merge
@@ -23,34 +23,29 @@ def ids(subjects: Subjects) -> list[str]:
     return [subject["id"] for subject in subjects]
 
 
-@settings(deadline=None)
 @given(KEPT, SUBJECTS)
 def test_no_rejected_subject_is_ever_lost_or_changed(kept: Subjects, more: Subjects) -> None:
     assert append_new(kept, more)[: len(kept)] == kept
     assert set(ids(append_new(kept, more))) == {*ids(kept), *ids(more)}
 
 
-@settings(deadline=None)
 @given(KEPT, SUBJECTS)
 def test_no_rejected_subject_is_ever_doubled(kept: Subjects, more: Subjects) -> None:
     joined = ids(append_new(kept, more))
     assert len(joined) == len(set(joined))
 
 
-@settings(deadline=None)
 @given(KEPT, SUBJECTS)
 def test_a_turn_that_is_repeated_adds_nothing(kept: Subjects, more: Subjects) -> None:
     once = append_new(kept, more)
     assert append_new(once, more) == once
 
 
-@settings(deadline=None)
 @given(SUBJECTS, SUBJECTS)
 def test_history_keeps_every_project_in_its_order(kept: Subjects, more: Subjects) -> None:
     assert append(kept, more) == kept + more
 
 
-@settings(deadline=None)
 @given(DICTS, DICTS)
 def test_the_newer_version_of_a_part_wins_and_the_others_stay(
     kept: dict[str, int], more: dict[str, int]
@@ -60,7 +55,6 @@ def test_the_newer_version_of_a_part_wins_and_the_others_stay(
     assert all(merged[key] == value for key, value in more.items())
 
 
-@settings(deadline=None)
 @given(KEPT, SUBJECTS, DICTS, DICTS)
 def test_reducers_leave_what_they_are_given_as_it_was(
     kept: Subjects, more: Subjects, one: dict[str, int], other: dict[str, int]

@@ -222,7 +222,7 @@ async def test_a_loaded_posting_is_found_by_what_it_says(services: Services, tmp
     loaded = await load(services, [path])
     assert (loaded.postings, loaded.refused, loaded.revision) == (2, [], 1)
     vector = await services.embedder.query("결제 API 서버 개발자")
-    nearest = await services.postings.nearest(vector, model=services.embedder.model_name, k=1)
+    nearest = await services.postings.nearest(vector, k=1)
     assert [posting.source_id for posting in nearest] == ["api"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.novelty import repeated
@@ -49,7 +49,6 @@ def test_titles_that_differ_by_a_sign_that_means_something_are_two(one: str, oth
     assert repeated(subject, [{"title": other, "description": "That one."}]) is None
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_every_subject_repeats_itself(title: str, description: str) -> None:
     subject = {"title": title, "description": description}

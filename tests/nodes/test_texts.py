@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.texts import excerpt, posting_rows, profile_row
@@ -10,13 +10,11 @@ from tests.fakes import posting
 from tools.contracts import Profile
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_an_excerpt_is_never_longer_than_its_limit(text: str, limit: int) -> None:
     assert len(excerpt(text, limit)) <= limit
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
 def test_a_text_that_fits_is_taken_whole(text: str) -> None:
     assert excerpt(text, len(text)) == text

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -170,7 +170,6 @@ def test_control_characters_of_a_skill_become_spaces_too() -> None:
     assert posting(skills=skills).skills == ["a b"] * len(FORBIDDEN)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_text_from_the_wild_breaks_a_posting(text: str) -> None:
     said = posting(responsibilities=text).responsibilities

@@ -61,7 +61,7 @@ def _load() -> dict[str, Family]:
                 does=entry["does"],
                 craft=entry["craft"],
                 title=re.compile(entry["title"], re.I),
-                body=re.compile(entry["body"], re.I),
+                body=re.compile(entry["body"]),
                 kinds=frozenset(entry.get("kinds", ())),
             )
     return found
@@ -97,7 +97,6 @@ _SOFTWARE_WORDS = re.compile(
     r"소프트웨어|software|프로그래밍|코딩|코드|서버|펌웨어|임베디드|회로|알고리즘"
     r"|데이터 ?베이스|아키텍처|디버깅|api\b"
     r"|s/w|h/w|\bfw\b|시스템 ?개발|웹 ?개발|앱 ?개발|로봇|머신|모델 ?(?:개발|학습)|인공지능",
-    re.I,
 )
 # What turns a word of another field into a technical job: "교육 플랫폼 개발자", "광고 서버 엔지니어".
 _MAKER = re.compile(
@@ -117,6 +116,7 @@ _NOISE = re.compile(
 _SPECIFIC = 8.0
 _BROAD = 2.0
 _OTHER = 7.0
+_MAX_BODY = 1500
 _LAST = 4.0
 _LAST_NOUN = re.compile(r"\W*(?:담당자?|매니저|manager|팀원|팀장|팀|lead|리드)?\W*$", re.I)
 _BODY_CAP = 8
@@ -131,14 +131,13 @@ def read_posting(title: str, body: str) -> Reading:
     bare = _NOISE.sub(" ", _BRACKETS.sub(" ", title)).strip()
     names = _NOISE.sub(" ", title)
     whole = f"{title}\n{body}"
+    lower = body[:_MAX_BODY].lower()  # much quicker than patterns that ignore case
     kinds = [KIND_OF[skill] for skill in find_skills(whole)]
-    technical = sum(kind in _TECHNICAL_KINDS for kind in kinds) + len(
-        {hit.lower() for hit in _SOFTWARE_WORDS.findall(body)}
-    )
+    technical = sum(kind in _TECHNICAL_KINDS for kind in kinds) + len(set(_SOFTWARE_WORDS.findall(lower)))
     scores: dict[str, float] = {}
     titled = []
     for key, family in FAMILIES.items():
-        score = float(min(len({hit.lower() for hit in family.body.findall(body)}), _BODY_CAP))
+        score = float(min(len(set(family.body.findall(lower))), _BODY_CAP))
         score += _SKILL_WEIGHT * min(sum(kind in family.kinds for kind in kinds), _SKILL_CAP)
         if family is GENERAL:
             score *= _GENERAL_BODY

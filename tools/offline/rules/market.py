@@ -27,7 +27,7 @@ CONCEPTS: dict[str, re.Pattern[str]] = {
 
 _MAX_LINES = 8
 _MAX_SKILLS = 15
-_PER_POSTING = 25
+_PER_POSTING = 15
 _SHORT, _LONG = 12, 64
 _OVERLAP = 0.5
 _MIN_SHARED = 2

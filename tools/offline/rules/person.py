@@ -54,7 +54,7 @@ def _wish(desired_job: str, skills: str) -> Wish:
 def _wanted(family: Family, desired_job: str) -> float:
     """How strongly a wish names a family: every different word for the job counts, not only the first."""
     words = {hit.lower() for hit in family.title.findall(desired_job)}
-    details = {hit.lower() for hit in family.body.findall(desired_job)}
+    details = set(family.body.findall(desired_job.lower()))
     return 2 * len(words) + 0.5 * len(details)
 
 
@@ -74,7 +74,7 @@ def _vague(desired_job: str, skills: str) -> Wish:
     }
     if not scores:
         return Wish((GENERAL,) if technical or reading.technical else (FAMILIES["office"],))
-    if technical and not FAMILIES["general"].body.search(desired_job):
+    if technical and not FAMILIES["general"].body.search(desired_job.lower()):
         top = [
             key
             for key in sorted(scores, key=lambda key: -scores[key])
