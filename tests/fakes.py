@@ -90,6 +90,7 @@ class CountingEmbedder:
     """Gives every text the same vector and keeps the texts."""
 
     model_name = "scripted-embedding"
+    dimensions = 1
 
     def __init__(self) -> None:
         self.queries: list[str] = []

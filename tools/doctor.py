@@ -7,12 +7,10 @@ import importlib.metadata
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import openai
 import psutil
@@ -50,18 +48,6 @@ MEMORY_BYTES = 1_500_000_000
 DISK_BYTES = 1_000_000_000
 PORT = 8000
 MODEL_SECONDS = 30.0
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_FONT_FOLDERS = (
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "~/.fonts",
-    "~/.local/share/fonts",
-    "/Library/Fonts",
-)
-_KEYS = (
-    ("LANGSMITH_API_KEY", "LangSmith key", "prompts come from the files bundled with each node"),
-    ("UPSTAGE_API_KEY", "Upstage key", "documents are parsed by local OCR"),
-)
 _UNUSED = "unused"
 """Stands for a part that a check does not need, so that it is not started."""
 
@@ -86,9 +72,7 @@ async def checkup(settings: Settings) -> list[Finding]:
     Embedded parts are started for the time that it takes, each on its own: one that fails leaves
     the others' findings as they are.
     """
-    local = asyncio.to_thread(
-        lambda: [*_python(), *_machine(settings), _port(), *_system_packages(), *_keys()]
-    )
+    local = asyncio.to_thread(lambda: [*_python(), *_machine(settings), _port(), _tracing()])
     found, postgres, redis, model = await asyncio.gather(
         local,
         _store("PostgreSQL + pgvector", "DATABASE_URL", settings, probe_postgres, "database_url"),
@@ -191,64 +175,9 @@ def _port() -> Finding:
     return Finding(f"port {PORT}", ok=True, detail="free", required=False)
 
 
-def _system_packages() -> list[Finding]:
-    """What image ingest and browser tests need, and nothing else does."""
-    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    languages = _tesseract_languages()
-    font = _korean_font()
-    return [
-        Finding(
-            "Chromium",
-            browser is not None,
-            browser or "missing: browser tests cannot run",
-            "apt-get install chromium",
-            required=False,
-        ),
-        Finding(
-            "Tesseract, Korean",
-            "kor" in languages,
-            "installed" if "kor" in languages else "missing: images of postings cannot be read",
-            "apt-get install tesseract-ocr tesseract-ocr-kor",
-            required=False,
-        ),
-        Finding(
-            "Korean font",
-            font is not None,
-            font or "missing: Korean text in rendered pages is boxes",
-            "apt-get install fonts-nanum",
-            required=False,
-        ),
-    ]
-
-
-def _tesseract_languages() -> list[str]:
-    program = shutil.which("tesseract")
-    if program is None:
-        return []
-    try:
-        listed = subprocess.run(  # noqa: S603
-            [program, "--list-langs"], capture_output=True, text=True, timeout=10, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    return listed.stdout.split()
-
-
-def _korean_font() -> str | None:
-    for folder in _FONT_FOLDERS:
-        for pattern in ("Nanum*", "NotoSansCJK*", "NotoSansKR*", "AppleSDGothic*"):
-            for font in Path(folder).expanduser().rglob(pattern):
-                return str(font)
-    return None
-
-
-def _keys() -> list[Finding]:
-    return [
-        Finding(
-            name, ok=True, detail="set" if os.environ.get(variable) else f"not set: {without}", required=False
-        )
-        for variable, name, without in _KEYS
-    ]
+def _tracing() -> Finding:
+    key = "set" if os.environ.get("LANGSMITH_API_KEY") else "not set: nothing is traced"
+    return Finding("LangSmith key", ok=True, detail=key, required=False)
 
 
 async def _store(
@@ -266,8 +195,6 @@ async def _store(
             **{other: _UNUSED for other in ("database_url", "redis_url") if other != field},
         }
     )
-    # `offline` is remembered on the instance: a copy must ask anew.
-    alone.__dict__.pop("offline", None)
     with ExitStack() as stack:
         try:
             ready = await asyncio.to_thread(stack.enter_context, attached(alone))

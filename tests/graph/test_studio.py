@@ -51,7 +51,8 @@ async def studio(
             )
         try:
             await _alive(f"http://127.0.0.1:{port}/ok", process, log)
-            yield get_client(url=f"http://127.0.0.1:{port}")
+            async with get_client(url=f"http://127.0.0.1:{port}") as client:
+                yield client
         finally:
             process.send_signal(signal.SIGINT)
             async with asyncio.timeout(30):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,193 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.commands import app
-from ingest.load import Refused, load, read
+from ingest.load import load
+from tests.ingest.files import jsonl, row, table
 from tests.offline import Offline
-from tools.contracts import Posting
 from tools.embeddings import BATCH
 from tools.errors import InvalidRequestError, ModelUnavailableError
 from tools.services import Services, open_services
 from tools.settings import Settings
-
-ROW = {"source": "test", "source_id": "1", "company": "Co", "job_title": "백엔드 개발자"}
-COLUMNS = ["source", "source_id", "job_title", "responsibilities", "skills", "deadline"]
-
-
-def jsonl(path: Path, *rows: Any, encoding: str = "utf-8") -> Path:
-    """A file with a line for each row; text is written as it is."""
-    lines = (row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows)
-    path.write_text("\n".join(lines) + "\n", encoding=encoding)
-    return path
-
-
-def table(path: Path, *rows: dict[str, str], columns: list[str] = COLUMNS, encoding: str = "utf-8") -> Path:
-    with path.open("w", encoding=encoding, newline="") as text:
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    return path
-
-
-def row(source_id: str, **fields: Any) -> dict[str, Any]:
-    return {**ROW, "source_id": source_id, **fields}
-
-
-def postings(path: Path) -> list[Posting]:
-    return [found for found in read(path) if isinstance(found, Posting)]
-
-
-def refused(path: Path) -> list[Refused]:
-    return [found for found in read(path) if isinstance(found, Refused)]
-
-
-# Reading
-
-
-def test_every_line_of_a_jsonl_file_is_a_posting(tmp_path: Path) -> None:
-    whole = row("1", skills=["Java"], deadline="2026-12-31", responsibilities="a\nb", url="https://x.org")
-    assert list(read(jsonl(tmp_path / "a.jsonl", whole, "", row("2")))) == [
-        Posting.model_validate(whole),
-        Posting.model_validate(row("2")),
-    ]
-
-
-def test_every_row_of_a_csv_file_is_a_posting(tmp_path: Path) -> None:
-    path = table(
-        tmp_path / "a.csv",
-        {
-            "source": "s",
-            "source_id": "1",
-            "job_title": "QA",
-            "responsibilities": "a\nb, c",
-            "skills": "Java, C++ ,",
-        },
-        {"source": "s", "source_id": "2", "job_title": "DBA", "deadline": ""},
-    )
-    first, second = postings(path)
-    assert (first.responsibilities, first.skills) == ("a\nb, c", ["Java", "C++"])
-    assert (second.deadline, second.skills, second.company) == (None, [], "")
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_a_byte_order_mark_is_no_part_of_the_first_field(tmp_path: Path, encoding: str) -> None:
-    cells = {"source": "s", "source_id": "1", "job_title": "QA"}
-    for path in (
-        jsonl(tmp_path / "a.jsonl", row("1"), encoding=encoding),
-        table(tmp_path / "a.csv", cells, encoding=encoding),
-    ):
-        assert [posting.source_id for posting in postings(path)] == ["1"]
-
-
-@pytest.mark.parametrize("identifier", ["17", 17])
-def test_a_plain_id_is_the_source_id_and_the_file_its_source(tmp_path: Path, identifier: str | int) -> None:
-    [posting] = postings(jsonl(tmp_path / "jobs.jsonl", {"id": identifier, "job_title": "QA"}))
-    assert (posting.source, posting.source_id) == ("jobs", "17")
-
-
-def test_a_plain_id_is_the_source_id_in_a_csv_too(tmp_path: Path) -> None:
-    [posting] = postings(
-        table(tmp_path / "jobs.csv", {"id": "17", "job_title": "QA"}, columns=["id", "job_title"])
-    )
-    assert (posting.source, posting.source_id) == ("jobs", "17")
-
-
-def test_a_null_is_as_good_as_absence(tmp_path: Path) -> None:
-    nulls = dict.fromkeys(Posting.model_fields) | {"id": "17", "job_title": "QA"}
-    [posting] = postings(jsonl(tmp_path / "jobs.jsonl", nulls))
-    assert (posting.source, posting.source_id) == ("jobs", "17")
-
-
-def test_an_own_source_id_comes_before_a_plain_id(tmp_path: Path) -> None:
-    [posting] = postings(jsonl(tmp_path / "jobs.jsonl", row("own", id="plain")))
-    assert posting.source_id == "own"
-
-
-@pytest.mark.parametrize(
-    ("bad", "problem"),
-    [
-        ("{not json", "not JSON"),
-        ("[1]", "not a JSON object"),
-        ('"a string"', "not a JSON object"),
-        ("null", "not a JSON object"),
-        ({"source_id": "9"}, "job_title"),
-        ({"job_title": "QA"}, "source_id"),
-        (row("9", job_title="  "), "job_title"),
-        (row("9", deadline="soon"), "deadline"),
-        (row("9", responsibilities="x" * 50_001), "responsibilities"),
-    ],
-)
-def test_a_row_that_is_no_posting_is_refused_with_its_line_and_the_others_are_read(
-    tmp_path: Path, bad: Any, problem: str
-) -> None:
-    path = jsonl(tmp_path / "a.jsonl", row("1"), "", bad, row("2"))
-    assert [posting.source_id for posting in postings(path)] == ["1", "2"]
-    [found] = refused(path)
-    assert (found.file, found.line) == ("a.jsonl", 3)
-    assert problem in found.problem
-
-
-def test_the_line_of_a_csv_row_counts_the_lines_within_cells_above_it(tmp_path: Path) -> None:
-    good = {"source": "s", "source_id": "1", "job_title": "QA", "responsibilities": "a\nb\nc"}
-    path = table(tmp_path / "a.csv", good, {"source": "s", "source_id": "2"})
-    assert path.read_text(encoding="utf-8").splitlines()[4].startswith("s,2")
-    assert [found.line for found in refused(path)] == [5]
-
-
-def test_the_line_of_a_csv_row_counts_the_empty_lines_above_it(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("id,job_title\n1,QA\n\n2,\n", encoding="utf-8")
-    assert [found.line for found in refused(path)] == [4]
-
-
-def test_a_csv_row_with_too_many_or_too_few_cells_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("id,job_title,company\n1,QA\n2,DBA,Co,more,and more\n", encoding="utf-8")
-    assert [(p.job_title, p.company) for p in postings(path)] == [("QA", ""), ("DBA", "Co")]
-
-
-def test_a_csv_cell_of_any_length_stops_no_other_row(tmp_path: Path) -> None:
-    cells = {"source": "s", "job_title": "QA"}
-    path = table(
-        tmp_path / "a.csv",
-        {**cells, "source_id": "1", "responsibilities": "x" * 140_000},
-        {**cells, "source_id": "2"},
-    )
-    assert [posting.source_id for posting in postings(path)] == ["2"]
-    assert [found.line for found in refused(path)] == [2]
-
-
-@pytest.mark.parametrize("name", ["a.txt", "a.json", "a", "a.jsonl.gz"])
-def test_a_file_of_another_kind_is_refused_by_name(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_text("{}", encoding="utf-8")
-    with pytest.raises(InvalidRequestError, match=name) as wrong:
-        list(read(tmp_path / name))
-    assert ".jsonl" in wrong.value.message
-
-
-def test_the_suffix_may_be_in_capitals(tmp_path: Path) -> None:
-    assert postings(jsonl(tmp_path / "A.JSONL", row("1")))
-
-
-@pytest.mark.parametrize("name", ["missing.jsonl", "folder.csv"])
-def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str) -> None:
-    (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(InvalidRequestError, match=name):
-        list(read(tmp_path / name))
-
-
-def test_a_file_that_is_no_utf_8_is_refused_and_says_so(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "korean.jsonl", row("1"), encoding="cp949")
-    with pytest.raises(InvalidRequestError, match="utf-8"):
-        list(read(path))
-
-
-def test_an_empty_file_has_no_postings(tmp_path: Path) -> None:
-    for name in ("a.jsonl", "a.csv"):
-        (tmp_path / name).write_text("", encoding="utf-8")
-        assert list(read(tmp_path / name)) == []
-
-
-# Loading
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -19,13 +21,24 @@ NODES = ["build_query", "retrieve", "filter_jobs", "summarize", "propose_subject
 
 
 @pytest.fixture
-def generate(address: str) -> Any:
-    return RemoteRunnable(f"{address}/generate/", timeout=30)
+async def generate(address: str) -> AsyncIterator[Any]:
+    async with remote(f"{address}/generate/") as runnable:
+        yield runnable
 
 
 @pytest.fixture
-def regenerate(address: str) -> Any:
-    return RemoteRunnable(f"{address}/regenerate/", timeout=30)
+async def regenerate(address: str) -> AsyncIterator[Any]:
+    async with remote(f"{address}/regenerate/") as runnable:
+        yield runnable
+
+
+@asynccontextmanager
+async def remote(url: str) -> AsyncIterator[Any]:
+    """LangServe's own client, its connections closed at the end (it leaves that to the garbage collector)."""
+    runnable = RemoteRunnable(url, timeout=30)
+    yield runnable
+    runnable.sync_client.close()
+    await runnable.async_client.aclose()
 
 
 async def test_remote_runnable_generates_and_regenerates(generate: Any, regenerate: Any) -> None:

@@ -195,8 +195,18 @@ def test_keys_that_a_posting_does_not_have_are_passed_over() -> None:
 
 def test_a_deadline_is_a_day() -> None:
     assert posting(deadline="2026-12-31").deadline == date(2026, 12, 31)
+    assert posting(deadline="2026-12-31T23:59:00+09:00").deadline == date(2026, 12, 31)
     with pytest.raises(ValidationError, match="deadline"):
-        posting(deadline="soon")
+        posting(deadline="2026-13-01")
+
+
+@pytest.mark.parametrize("words", ["", "상시채용", "until filled", None])
+def test_a_deadline_in_words_is_none_that_is_known(words: str | None) -> None:
+    assert posting(deadline=words).deadline is None
+
+
+def test_skills_in_one_text_are_split_at_commas() -> None:
+    assert posting(skills="Java, Spring Boot,").skills == ["Java", "Spring Boot"]
 
 
 def test_windows_line_ends_become_plain_ones() -> None:

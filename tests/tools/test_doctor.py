@@ -69,7 +69,7 @@ async def test_what_is_broken_is_a_finding_with_a_remedy(home: Path, monkeypatch
 def test_an_optional_thing_that_is_missing_does_not_make_it_ill() -> None:
     findings = [
         Finding("Python", ok=True, detail="3.11"),
-        Finding("Chromium", ok=False, detail="missing", required=False),
+        Finding("port 8000", ok=False, detail="taken", required=False),
     ]
     assert healthy(findings)
     assert not healthy([*findings, Finding("disk", ok=False, detail="full")])

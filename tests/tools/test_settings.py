@@ -25,6 +25,8 @@ VALUES = {
 def test_every_setting_has_its_name_in_the_environment(field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name = field.upper() if field in UNPREFIXED else f"CHECKERBOARD_{field.upper()}"
     is_number = isinstance(Settings.model_fields[field].default, int | float)
+    if field == "openai_base_url":
+        monkeypatch.setenv("OPENAI_API_KEY", "a key")
     monkeypatch.setenv(name, VALUES.get(field, "3" if is_number else "a-model"))
     assert getattr(Settings(), field) != getattr(Settings.model_construct(), field)
 
@@ -46,6 +48,12 @@ def test_a_variable_that_is_set_to_nothing_counts_as_unset(
     monkeypatch.setenv(name, "")
     assert getattr(Settings(), name.lower()) is None
     assert Settings().offline
+
+
+def test_a_gateway_without_a_key_is_refused_rather_than_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
+    with pytest.raises(ValidationError, match="set OPENAI_API_KEY to any word"):
+        Settings()
 
 
 def test_a_copy_with_a_key_is_no_longer_offline() -> None:

@@ -18,23 +18,11 @@ from openai import AsyncOpenAI, BadRequestError
 from pydantic import BaseModel
 
 from nodes.filter_jobs import JobVerdicts
+from tests.tools.offline.steered import FirstPostingFits
 from tools.fencing import fence
 from tools.offline.behaviour import Behaviour, Latency
 from tools.offline.completions import DELTA_CHARACTERS
 from tools.offline.server import BODY_LIMIT, create_app, running
-
-
-class FirstPostingFits:
-    """Rules that find every posting of the prompt fitting."""
-
-    KNOWN = frozenset({"JobVerdicts"})
-
-    def answer(self, schema_name: str, blocks: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
-        rows = [row["posting_id"] for row in blocks.get("postings", [])]
-        return {
-            "verdicts": [{"posting_id": row, "fits": True, "reason": "백엔드 공고입니다"} for row in rows]
-        }
-
 
 POSTINGS = fence("postings", [{"posting_id": "p-1"}, {"posting_id": "p-2", "job_title": "<b>서버</b>"}])
 MESSAGES: list[Any] = [

@@ -1,0 +1,83 @@
+"""The offline model on a free port, and hands to steer it with."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httpx
+from openai import AsyncOpenAI
+
+SUBJECT = {
+    "title": "결제 서버",
+    "description": "주문을 받습니다",
+    "goal": "초당 천 건",
+    "skills": ["Java"],
+    "skill_gaps": [{"skill": "Kafka", "reason": "공고 셋이 찾습니다"}],
+    "posting_ids": ["p-1"],
+}
+REJECTED = {**SUBJECT, "id": "s-1", "title": "채팅 서버"}
+
+
+class FirstPostingFits:
+    """Rules that find every posting of the prompt fitting."""
+
+    KNOWN = frozenset({"JobVerdicts"})
+
+    def answer(self, schema_name: str, blocks: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+        rows = [row["posting_id"] for row in blocks.get("postings", [])]
+        return {
+            "verdicts": [{"posting_id": row, "fits": True, "reason": "백엔드 공고입니다"} for row in rows]
+        }
+
+
+class TwoSubjects:
+    """Rules that know one answer for each of two schemas."""
+
+    KNOWN = frozenset({"SubjectProposals", "ProjectPlan"})
+
+    def answer(self, schema_name: str, blocks: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+        if schema_name == "ProjectPlan":
+            return {"title": "결제 서버", "evidence": [{"posting_id": "p-1", "quote": "Java 경험"}]}
+        return {"subjects": [SUBJECT, SUBJECT]}
+
+
+class Server:
+    """The offline model, and hands to steer it with."""
+
+    def __init__(self, url: str, http: httpx.AsyncClient) -> None:
+        self.url = url
+        self._http = http
+        self.openai = AsyncOpenAI(base_url=url, api_key="offline", max_retries=0, timeout=20)
+
+    async def behave(self, **behaviour: Any) -> None:
+        (await self._http.put("/offline/behaviour", json=behaviour)).raise_for_status()
+
+    async def fault(self, kind: str, **more: Any) -> None:
+        await self.behave(faults=[{"kind": kind, **more}])
+
+    async def ask(self, schema: str | None = "SubjectProposals", prompt: str = "", **more: Any) -> Any:
+        if schema is not None:
+            more["response_format"] = {"type": "json_schema", "json_schema": {"name": schema, "schema": {}}}
+        answer = await self.openai.chat.completions.create(
+            model="any", messages=[{"role": "user", "content": prompt}], **more
+        )
+        return answer if more.get("stream") else answer.choices[0].message.content
+
+    async def embed(self) -> Any:
+        return await self.openai.embeddings.create(model="any", input="서버", dimensions=64)
+
+    async def calls(self) -> dict[str, Any]:
+        counted: dict[str, Any] = (await self._http.get("/offline/calls")).json()
+        return counted
+
+    async def until(self, **wanted: int) -> dict[str, Any]:
+        """Returns the counters once they are as wanted."""
+        async with asyncio.timeout(10):
+            while True:
+                calls = await self.calls()
+                if wanted.items() <= calls.items():
+                    return calls
+
+    async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return await self._http.request(method, path, **more)
