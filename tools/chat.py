@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-import openai
 import orjson
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
@@ -26,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 _QUIET: RunnableConfig = {"tags": ["nostream"]}
 """Keeps half-written JSON out of LangGraph's `messages` stream."""
+
+_CUT = ("length", "content_filter")
+"""The finish reasons of an answer that did not come to its end."""
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -66,7 +68,9 @@ class ChatModel:
             ModelOutputError: the last answer was still no valid `schema`.
         """
         messages = self._instructed(prompt.render(blocks), schema)
-        bound = self._model.bind(response_format=_response_format(schema, self._method))
+        # In the body as it is: given as a parameter, the client would walk through the whole schema
+        # again at every call, and parse the answer once more (5 ms of CPU a generation).
+        bound = self._model.bind(extra_body={"response_format": _response_format(schema, self._method)})
         for attempts_left in range(self._output_retries, -1, -1):
             value, problems, answer = await self._once(bound, messages, schema, prompt.purpose)
             if value is not None:
@@ -84,11 +88,12 @@ class ChatModel:
         self, bound: Any, messages: list[BaseMessage], schema: type[T], purpose: str
     ) -> tuple[T | None, list[str], str]:
         """Returns (the valid answer or None, what is wrong, the answer's text)."""
-        try:
-            with model_errors(purpose):
-                answer = str((await bound.ainvoke(messages, _QUIET)).content)
-        except (openai.LengthFinishReasonError, openai.ContentFilterFinishReasonError) as error:
-            return None, [f"The answer was cut off: {error}"], ""
+        with model_errors(purpose):
+            message = await bound.ainvoke(messages, _QUIET)
+        answer = str(message.content)
+        ended = message.response_metadata.get("finish_reason")
+        if ended in _CUT:
+            return None, [f"The answer was cut off ({ended}); a shorter one is needed."], ""
         try:
             return schema.model_validate_json(answer), [], answer
         except ValidationError as error:

@@ -18,11 +18,7 @@ or an object that is no completion."""
 
 @contextmanager
 def model_errors(purpose: str) -> Iterator[None]:
-    """Turns what the model's client raises into ModelUnavailableError.
-
-    The two ways in which an answer is cut (`LengthFinishReasonError`,
-    `ContentFilterFinishReasonError`) pass through: they are answers, and the caller asks again.
-    """
+    """Turns what the model's client raises into ModelUnavailableError."""
     try:
         yield
     except openai.APITimeoutError as error:

@@ -71,14 +71,15 @@ class PostingStore:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(_SQL["nearest"], {"vector": np.asarray(vector), "k": k})
             rows = await cursor.fetchall()
-        return [FoundPosting.model_validate(row) for row in rows]
+        return [FoundPosting.model_construct(**row) for row in rows]
 
     async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
         """Returns the postings that exist among `posting_ids` (`p-17`), by id, in the order given."""
         numbers = [int(match[1]) for match in map(_ID.fullmatch, posting_ids) if match]
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_SQL["by_ids"], {"ids": numbers})).fetchall()
-        found = {row["posting_id"]: StoredPosting.model_validate(row) for row in rows}
+        # Rows were validated when they were written.
+        found = {row["posting_id"]: StoredPosting.model_construct(**row) for row in rows}
         return {posting_id: found[posting_id] for posting_id in posting_ids if posting_id in found}
 
     async def upsert(self, postings: Sequence[Posting], vectors: Sequence[Vector], *, model: str) -> int:
