@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import socket
 import subprocess
 import sys
 import tomllib
@@ -138,3 +139,8 @@ def test_langgraph_json_names_a_factory_without_a_saver() -> None:
     config = json.loads((CHECKOUT / "langgraph.json").read_text(encoding="utf-8"))
     assert config["graphs"] == {"checkerboard": "./graph/studio.py:make_graph"}
     assert build_graph(None).checkpointer is None  # type: ignore[arg-type]
+
+
+def test_the_tests_reach_nothing_beyond_this_machine() -> None:
+    with socket.socket() as outside, pytest.raises(PermissionError, match="a test tried to reach"):
+        outside.connect(("192.0.2.1", 443))
