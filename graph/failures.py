@@ -30,7 +30,11 @@ def as_ours(error: Exception) -> CheckerboardError:
             )
         case psycopg.OperationalError() | PoolTimeout() | TooManyRequests():
             return StoreUnavailableError(store="postgresql")
-        case redis.exceptions.ConnectionError() | redis.exceptions.TimeoutError():
+        case redis.exceptions.OutOfMemoryError():
+            return StoreUnavailableError(
+                "Redis is full. The operator has to give it more memory.", store="redis"
+            )
+        case redis.exceptions.RedisError():
             return StoreUnavailableError(store="redis")
         case GraphRecursionError():
             return ModelOutputError(cause="recursion_limit")

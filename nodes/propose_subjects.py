@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import uuid
 from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.novelty import repeated
+from nodes.novelty import normalised, repeated
 from nodes.texts import profile_row
 from tools.contracts import Language, SkillGap
 from tools.errors import ModelOutputError
@@ -153,7 +153,7 @@ def _judged(
     """Returns (all that passed so far, what is wrong with the others)."""
     passed, problems = list(passed), []
     for proposal in answer.subjects:
-        subject = {"id": f"sub-{uuid.uuid4().hex[:12]}", **proposal.model_dump()}
+        subject = {"id": _id(proposal), **proposal.model_dump()}
         subject["posting_ids"] = [i for i in dict.fromkeys(proposal.posting_ids) if i in kept_ids]
         again = repeated(subject, [*earlier, *passed])
         if again is not None:
@@ -163,3 +163,9 @@ def _judged(
         else:
             passed.append(subject)
     return passed, problems
+
+
+def _id(proposal: Proposal) -> str:
+    """The same proposal has the same id, so that a turn that is run again asks what it asked before."""
+    said = normalised(proposal.title) + "\n" + normalised(proposal.description)
+    return "sub-" + hashlib.blake2b(said.encode(), digest_size=6).hexdigest()

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.tree import Tree
 
-from graph.sessions import Event
+from graph.runs import Event
 from serve.parts import open_parts
 from tools import errors
 from tools.contracts import Answer, Profile, Wishes

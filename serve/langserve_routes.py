@@ -17,7 +17,8 @@ from langserve.server import EndpointName
 from pydantic import ConfigDict, Field, ValidationError
 
 from graph.build import NODES
-from graph.sessions import Event, Sessions
+from graph.runs import Event
+from graph.sessions import Sessions
 from tools import errors
 from tools.contracts import Answer, Language, Profile, Wishes
 

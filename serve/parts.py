@@ -93,5 +93,5 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     await asyncio.gather(probe_redis(settings.redis_url), probe_postgres(settings.database_url))
     async with open_redis(settings) as redis, open_services(settings) as services:
         saver = await open_checkpointer(settings, redis)
-        async with aclosing(Sessions(build_graph(services, saver), settings)) as sessions:
+        async with aclosing(Sessions(build_graph(services, saver), redis, settings)) as sessions:
             yield Parts(services, sessions, redis)

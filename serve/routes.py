@@ -15,6 +15,7 @@ from tools.errors import PostingNotFoundError
 router = APIRouter()
 
 MAX_K = 100
+SessionId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 def parts(request: Request) -> Parts:
@@ -52,11 +53,15 @@ async def posting(request: Request, posting_id: Annotated[str, Path(max_length=5
 
 
 @router.get("/sessions/{session_id}", tags=["sessions"])
-async def session(
-    request: Request, session_id: Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
-) -> dict[str, Any]:
+async def session(request: Request, session_id: SessionId) -> dict[str, Any]:
     """A session: profile, summary, subject, candidates, rejected, history of projects."""
     return await parts(request).sessions.view(session_id)
+
+
+@router.delete("/sessions/{session_id}", tags=["sessions"], status_code=204)
+async def forget(request: Request, session_id: SessionId) -> None:
+    """Forgets a session at once: nothing of it is left."""
+    await parts(request).sessions.forget(session_id)
 
 
 @router.get("/healthz", tags=["health"])

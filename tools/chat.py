@@ -16,6 +16,7 @@ from langchain_openai import ChatOpenAI
 from pydantic import BaseModel, ValidationError
 
 from tools.errors import ModelOutputError
+from tools.ledger import paid_once
 from tools.model_errors import model_errors
 from tools.openai_client import chat_model_name, connection
 from tools.prompts import Prompt
@@ -88,10 +89,15 @@ class ChatModel:
         self, bound: Any, messages: list[BaseMessage], schema: type[T], purpose: str
     ) -> tuple[T | None, list[str], str]:
         """Returns (the valid answer or None, what is wrong, the answer's text)."""
-        with model_errors(purpose):
-            message = await bound.ainvoke(messages, _QUIET)
-        answer = str(message.content)
-        ended = message.response_metadata.get("finish_reason")
+
+        async def ask() -> bytes:
+            with model_errors(purpose):
+                message = await bound.ainvoke(messages, _QUIET)
+            ended = message.response_metadata.get("finish_reason")
+            return orjson.dumps([ended, str(message.content)])
+
+        question = [self.model_name, schema.__name__, *(message.content for message in messages)]
+        ended, answer = orjson.loads(await paid_once(question, ask))
         if ended in _CUT:
             return None, [f"The answer was cut off ({ended}); a shorter one is needed."], ""
         try:

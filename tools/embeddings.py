@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from langchain_openai import OpenAIEmbeddings
+from numpy.typing import NDArray
 
 from tools.contracts import Posting
+from tools.ledger import paid_once
 from tools.model_errors import model_errors
 from tools.openai_client import connection, embedding_model_name
 from tools.settings import Settings
 
-Vector = Sequence[float]
+Vector = Sequence[float] | NDArray[np.float32]
 """An embedding: `settings.embedding_dimensions` floats."""
 
 MAX_CHARS = 6_000
@@ -43,8 +46,14 @@ class Embedder:
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-        with model_errors("embeddings"):
-            return await self._embeddings.aembed_query(text[:MAX_CHARS])
+
+        async def ask() -> bytes:
+            with model_errors("embeddings"):
+                vector = await self._embeddings.aembed_query(text[:MAX_CHARS])
+            return np.asarray(vector, dtype=np.float32).tobytes()
+
+        question = [self.model_name, self.dimensions, text]
+        return np.frombuffer(await paid_once(question, ask), dtype=np.float32)
 
     async def postings(self, postings: Sequence[Posting]) -> list[Vector]:
         """Returns a vector for each posting.

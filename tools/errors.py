@@ -4,9 +4,11 @@ One root, one HTTP status and one code each; a class's docstring is its default 
 tells the reader what to do next. `serve` has one handler for the whole tree.
 
     CheckerboardError
+    ├── UnauthorizedError         401 unauthorized
     ├── SessionNotFoundError      404 session_not_found
     ├── PostingNotFoundError      404 posting_not_found
     ├── RunInProgressError        409 run_in_progress
+    ├── IdempotencyConflictError  422 idempotency_conflict
     ├── SubjectNotFoundError      422 subject_not_found
     ├── InvalidProfileError       422 invalid_profile
     ├── InvalidRequestError       422 invalid_request
@@ -45,6 +47,13 @@ class CheckerboardError(Exception):
         return {"code": self.code, "message": self.message, "details": self.details}
 
 
+class UnauthorizedError(CheckerboardError):
+    """No valid API key came with the request. Send one as `Authorization: Bearer KEY`."""
+
+    code = "unauthorized"
+    status = 401
+
+
 class SessionNotFoundError(CheckerboardError):
     """This session does not exist or has expired. Start a new one with POST /generate/invoke."""
 
@@ -64,6 +73,13 @@ class RunInProgressError(CheckerboardError):
 
     code = "run_in_progress"
     status = 409
+
+
+class IdempotencyConflictError(CheckerboardError):
+    """This Idempotency-Key was used for another request. Take a new key for a new request."""
+
+    code = "idempotency_conflict"
+    status = 422
 
 
 class SubjectNotFoundError(CheckerboardError):

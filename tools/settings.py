@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     concurrency: int = Field(500, ge=1, description="model connections of one worker")
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
     redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
-    session_ttl_minutes: int = Field(60, ge=1, description="life of an unused session, minutes")
+    session_ttl_minutes: float = Field(60, gt=0, description="life of an unused session, minutes")
 
     @model_validator(mode="after")
     def _key_beside_gateway(self) -> Settings:

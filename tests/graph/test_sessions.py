@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from graph.sessions import Event
+from graph.runs import Event
 from serve.parts import Parts, open_parts
 from tests.offline import Offline
 from tools.contracts import Answer, Profile, Wishes

@@ -1,0 +1,94 @@
+"""Runs: work in a task of its own, whose progress is a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graph.failures import as_ours
+from tools.errors import CheckerboardError
+
+logger = logging.getLogger(__name__)
+
+CLOSE_SECONDS = 5.0
+"""How long a closing worker waits for its runs to save their state."""
+
+Event = dict[str, Any]
+"""A progress event: `type`, `node`, `elapsed_ms` (milliseconds since the run began), `data`."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One run: the session it works on, and what it has said and nobody has heard yet."""
+
+    session_id: str
+    began: float = field(default_factory=time.monotonic)
+    said: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
+
+    def say(self, kind: str, data: Any, node: str | None = None) -> None:
+        """Adds an event. A run says some forty things, so a listener who is slow delays nobody."""
+        elapsed = round((time.monotonic() - self.began) * 1000)
+        self.said.put_nowait({"type": kind, "node": node, "elapsed_ms": elapsed, "data": data})
+
+
+Work = Callable[[Run], Awaitable[dict[str, Any]]]
+"""What a run does; returns the answer."""
+
+
+class Runs:
+    """Starts runs and, at the end of the worker, stops those that are left."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def events(self, session_id: str, work: Work) -> AsyncIterator[Event]:
+        """Does `work` and yields its events; the last is `result` or `error`.
+
+        Closing the iterator cancels the work. It has a task of its own, so that the time-out's
+        cancellation never lands in the listener's code.
+        """
+        run = Run(session_id)
+        task = asyncio.create_task(self._do(run, work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            while (event := await run.said.get()) is not None:
+                yield event
+        finally:
+            # Not awaited: a listener's framework may cancel this very line again and again, which
+            # would break off the run while it saves its state. `aclose` waits for it.
+            task.cancel()
+
+    async def aclose(self) -> None:
+        """Cancels what still runs and waits until it has saved its state, at most CLOSE_SECONDS."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+
+    async def _do(self, run: Run, work: Work) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                run.say("result", await work(run))
+        except Exception as error:  # noqa: BLE001 - the one boundary where a run's failure becomes an event
+            run.say("error", _failure(run.session_id, error))
+        finally:
+            run.said.put_nowait(None)
+
+
+def _failure(session_id: str, error: Exception) -> dict[str, Any]:
+    ours = as_ours(error)
+    # An expected refusal is no news to the operator; what nobody foresaw comes with its traceback.
+    unforeseen = type(ours) is CheckerboardError
+    logger.log(
+        logging.ERROR if ours.status >= 500 else logging.INFO,  # noqa: PLR2004 - an HTTP status
+        "run failed",
+        exc_info=error if unforeseen else None,
+        extra={"session_id": session_id, "code": ours.code, "cause": repr(error.__cause__ or error)},
+    )
+    return {**ours.as_json(), "details": {"session_id": session_id, **ours.details}}

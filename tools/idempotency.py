@@ -1,0 +1,62 @@
+"""Idempotency keys: the same key gives the same answer, once paid."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from tools.errors import IdempotencyConflictError
+from tools.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What is known of a key: the session it works on, and the answer once there is one."""
+
+    key: str
+    session_id: str
+    first: bool
+    """Whether this is the first request with the key."""
+    answer: dict[str, Any] | None
+
+
+class IdempotencyKeys:
+    """Remembers what was asked under each key, as long as a session lives."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._ttl_seconds = max(1, round(settings.session_ttl_minutes * 60))
+
+    async def begin(self, owner: str, key: str, request: object, session_id: str) -> Attempt:
+        """Claims `key` for `request` on `session_id`, or returns what was claimed before.
+
+        Raises:
+            IdempotencyConflictError: the key was used for another request.
+        """
+        name = _name(owner, key)
+        digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        claim = orjson.dumps({"request": digest, "session_id": session_id, "answer": None})
+        if await self._redis.set(name, claim, nx=True, ex=self._ttl_seconds):
+            return Attempt(name, session_id, first=True, answer=None)
+        stored = await self._redis.get(name)
+        if stored is None:  # it expired between the two commands
+            return await self.begin(owner, key, request, session_id)
+        known = orjson.loads(stored)
+        if known["request"] != digest:
+            raise IdempotencyConflictError
+        return Attempt(name, known["session_id"], first=False, answer=known["answer"])
+
+    async def finish(self, attempt: Attempt, answer: dict[str, Any]) -> None:
+        """Keeps the answer for whoever asks again with the key."""
+        known = orjson.loads(await self._redis.get(attempt.key) or b"{}")
+        known |= {"session_id": attempt.session_id, "answer": answer}
+        await self._redis.set(attempt.key, orjson.dumps(known), ex=self._ttl_seconds)
+
+
+def _name(owner: str, key: str) -> str:
+    """The Redis key: hashed, so that no key of one owner can be written to look like another's."""
+    return "idempotency:" + hashlib.sha256(orjson.dumps([owner, key])).hexdigest()

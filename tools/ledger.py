@@ -1,0 +1,52 @@
+"""The ledger of a run: every answer of a model, kept until the run has come to its end.
+
+A checkpoint is written when a run ends. A worker that is killed before leaves none, but what it
+was answered is here, by a hash of what it had asked; another worker that runs the same turn asks
+the same questions and finds them answered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Protocol
+
+import orjson
+
+
+class Ledger(Protocol):
+    """Where answers are kept."""
+
+    def find(self, question: str) -> bytes | None:
+        """Returns the answer to a question that was asked before in this turn."""
+
+    async def keep(self, question: str, answer: bytes) -> None:
+        """Keeps an answer.
+
+        Raises:
+            redis.exceptions.RedisError: it could not be kept.
+        """
+
+
+current: ContextVar[Ledger | None] = ContextVar("ledger", default=None)
+"""The ledger of the run that this code works for; none under Studio, which has checkpoints."""
+
+
+async def paid_once(question: object, ask: Callable[[], Awaitable[bytes]]) -> bytes:
+    """Returns the answer to `question` (JSON): the kept one, or else what `ask` gets, which is kept.
+
+    Raises:
+        redis.exceptions.RedisError: the answer could not be kept. It is lost, and the run ends:
+            going on would pay for answers that a crash would lose.
+    """
+    ledger = current.get()
+    if ledger is None:
+        return await ask()
+    asked = hashlib.blake2b(orjson.dumps(question), digest_size=16).hexdigest()
+    found = ledger.find(asked)
+    if found is not None:
+        return found
+    answer = await ask()
+    await ledger.keep(asked, answer)
+    return answer
