@@ -13,6 +13,7 @@ from graph.answers import SERVICE_VERSION
 from graph.sessions import Sessions
 from serve import errors, langserve_routes, routes
 from serve.body_limit import BodyLimit
+from serve.callers import ApiKeys
 from serve.parts import open_parts
 from tools.embedded import attached
 from tools.settings import Settings
@@ -44,6 +45,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Checkerboard", version=SERVICE_VERSION, lifespan=lifespan, responses=errors.RESPONSES
     )
+    app.state.api_keys = ApiKeys(given.api_keys.get_secret_value() if given.api_keys else None)
     app.add_middleware(BodyLimit)
     errors.install(app)
     app.include_router(routes.router)

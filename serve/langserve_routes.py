@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -19,9 +20,14 @@ from pydantic import ConfigDict, Field, ValidationError
 from graph.build import NODES
 from graph.runs import Event
 from graph.sessions import Sessions
+from serve import callers
+from serve.callers import caller_of
 from tools import errors
 from tools.contracts import Answer, Language, Profile, Wishes
+from tools.errors import InvalidRequestError
 
+CLIENT_CLOSED_REQUEST = 499
+"""What the log says of a request whose client left; nobody receives it."""
 ENDPOINTS: tuple[EndpointName, ...] = (
     "invoke",
     "batch",
@@ -45,6 +51,10 @@ class RegenerateInput(CustomUserType, Wishes):
     """Input of `/regenerate`: a session, and what the next project should be like."""
 
     session_id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
+
+    def wishes(self) -> Wishes:
+        """What is asked of the next project, without the session it is asked of."""
+        return Wishes(**self.model_dump(exclude={"session_id"}))
 
 
 class _Progressing(Runnable[Any, dict[str, Any]]):
@@ -131,19 +141,49 @@ class PlainJson(Serializer):
 
 
 class _Route(APIRoute):
-    """Names the field when LangServe's batch meets an invalid input, which it lets through as a
-    bare pydantic error."""
+    """Asks who calls, stops the work when the client leaves, and names the field when LangServe's
+    batch meets an invalid input, which it lets through as a bare pydantic error."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def translated(request: Request) -> Response:
+            caller = caller_of(request)
+            if caller.idempotency_key is not None and request.url.path.endswith("/batch"):
+                problem = "names one request; send a batch's inputs one by one"
+                raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
             try:
-                return await handle(request)
+                return await _while_connected(request, handle(request))
             except ValidationError as error:
                 raise RequestValidationError(error.errors()) from error
 
         return translated
+
+
+async def _while_connected(request: Request, answering: Coroutine[Any, Any, Response]) -> Response:
+    """Awaits an answer, but cancels it when the client leaves: nobody is left to pay for.
+
+    Starlette tells only streaming responses of a client that left. The body is read beforehand, so
+    what comes next on the connection is its end.
+    """
+    await request.body()
+    answer = asyncio.ensure_future(answering)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not answer.done():
+            answer.cancel()
+            await asyncio.wait({answer})
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        return answer.result()
+    finally:
+        answer.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
@@ -153,8 +193,13 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
     checkpoint or namespace.
     """
     router = APIRouter(route_class=_Route)
-    generate = _Progressing("generate", lambda given: sessions().generate(given.profile, given.language))
-    regenerate = _Progressing("regenerate", lambda given: sessions().regenerate(given.session_id, given))
+    generate = _Progressing(
+        "generate", lambda given: sessions().generate(given.profile, given.language, callers.current.get())
+    )
+    regenerate = _Progressing(
+        "regenerate",
+        lambda given: sessions().regenerate(given.session_id, given.wishes(), callers.current.get()),
+    )
     for runnable, input_type in ((generate, GenerateInput), (regenerate, RegenerateInput)):
         add_routes(
             router,

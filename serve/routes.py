@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from graph.failures import as_ours
+from graph.sessions import Caller
+from serve.callers import caller_of
 from serve.parts import Parts
 from tools.contracts import FoundPosting, StoredPosting
 from tools.errors import PostingNotFoundError
@@ -15,6 +17,7 @@ from tools.errors import PostingNotFoundError
 router = APIRouter()
 
 MAX_K = 100
+Calling = Annotated[Caller, Depends(caller_of)]
 SessionId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -27,6 +30,7 @@ def parts(request: Request) -> Parts:
 @router.get("/postings/search", tags=["postings"])
 async def search(
     request: Request,
+    _: Calling,
     q: Annotated[str, Query(min_length=1, max_length=1_000, description="what to look for")],
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
@@ -41,7 +45,9 @@ async def search(
 
 
 @router.get("/postings/{posting_id}", tags=["postings"])
-async def posting(request: Request, posting_id: Annotated[str, Path(max_length=50)]) -> StoredPosting:
+async def posting(
+    request: Request, _: Calling, posting_id: Annotated[str, Path(max_length=50)]
+) -> StoredPosting:
     """One posting, whole: what a quote in an answer can be checked against."""
     try:
         found = await parts(request).services.postings.by_ids([posting_id])
@@ -53,15 +59,15 @@ async def posting(request: Request, posting_id: Annotated[str, Path(max_length=5
 
 
 @router.get("/sessions/{session_id}", tags=["sessions"])
-async def session(request: Request, session_id: SessionId) -> dict[str, Any]:
+async def session(request: Request, caller: Calling, session_id: SessionId) -> dict[str, Any]:
     """A session: profile, summary, subject, candidates, rejected, history of projects."""
-    return await parts(request).sessions.view(session_id)
+    return await parts(request).sessions.view(session_id, caller.owner)
 
 
 @router.delete("/sessions/{session_id}", tags=["sessions"], status_code=204)
-async def forget(request: Request, session_id: SessionId) -> None:
+async def forget(request: Request, caller: Calling, session_id: SessionId) -> None:
     """Forgets a session at once: nothing of it is left."""
-    await parts(request).sessions.forget(session_id)
+    await parts(request).sessions.forget(session_id, caller.owner)
 
 
 @router.get("/healthz", tags=["health"])

@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     concurrency: int = Field(500, ge=1, description="model connections of one worker")
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
     redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
+    api_keys: SecretStr | None = Field(
+        None, description="who may call: name:sha256 of each key, separated by commas; unset: everybody"
+    )
     session_ttl_minutes: float = Field(60, gt=0, description="life of an unused session, minutes")
 
     @model_validator(mode="after")
