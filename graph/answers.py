@@ -16,6 +16,7 @@ def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
         session_id=session_id,
         project=Project.model_validate(state["project"]),
         candidates=[Subject.model_validate(subject) for subject in state["subjects"]["candidates"]],
+        missing=state["subjects"]["missing"],
         summary=Summary.model_validate(state["summary"]),
         postings=_postings(state),
         versions={"service": SERVICE_VERSION, "offline": offline, **state["versions"]},

@@ -47,6 +47,8 @@ class State(Request):
     subjects: dict[str, Any]
     """`current`, `candidates`, and how many are `missing`."""
     rejected: Annotated[list[dict[str, Any]], append_new]
+    fingerprints: Annotated[dict[str, str], merge]
+    """A small embedding of each earlier subject, by id, for the check of what repeats."""
     project: dict[str, Any]
     history: Annotated[list[dict[str, Any]], append]
     versions: Annotated[dict[str, Any], merge]

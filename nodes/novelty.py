@@ -1,4 +1,4 @@
-"""Whether a subject is new to a session."""
+"""Whether a subject is new to a session: by title, by text and by meaning."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from typing import Any
+
+from tools.embeddings import similarity
 
 _NOT_TEXT = re.compile(r"[^\w+#]+|_+")
 """`+` and `#` stay: C, C++ and C# are three languages."""
@@ -24,3 +26,16 @@ def repeated(subject: dict[str, Any], earlier: Iterable[dict[str, Any]]) -> str 
         if title == normalised(other["title"]) or description == normalised(other["description"]):
             return str(other["title"])
     return None
+
+
+def essence(subject: dict[str, Any]) -> str:
+    """Returns the text of a subject whose embedding is compared."""
+    return f"{subject['title']}\n{subject['description']}"
+
+
+def reworded(fingerprint: str, earlier: dict[str, str], threshold: float) -> str | None:
+    """Returns the id of the earlier subject (`earlier`: fingerprints by id) that is nearest in
+    meaning, when its cosine reaches `threshold`, or None when all are farther."""
+    near = {subject_id: similarity(fingerprint, known) for subject_id, known in earlier.items()}
+    nearest = max(near, key=lambda subject_id: near[subject_id], default=None)
+    return nearest if nearest is not None and near[nearest] >= threshold else None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import dataclass, field
 from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.novelty import normalised, repeated
+from nodes.novelty import essence, normalised, repeated, reworded
 from nodes.texts import profile_row
 from tools.contracts import Language, SkillGap
 from tools.errors import ModelOutputError
@@ -36,6 +37,7 @@ class Reads(TypedDict):
     rejected: list[dict[str, Any]]
     turn: dict[str, Any]
     draft: dict[str, Any]
+    fingerprints: dict[str, str]
 
 
 class Proposal(BaseModel):
@@ -58,17 +60,19 @@ class SubjectProposals(BaseModel):
 async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     """Proposes the subjects of this turn: four, or three candidates beside the one that was chosen.
 
-    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `turn`, `draft`.
-    A subject that repeats an earlier one of the session, or cites no kept posting, does not pass.
+    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `fingerprints`,
+    `turn`, `draft`. A subject that repeats an earlier one of the session by title, text or meaning,
+    or cites no kept posting, does not pass.
     Until all have passed, or the attempts are used up, it writes `draft` (what passed, and what is
     wrong with the rest) and the graph comes here again; then it writes `subjects`, moves the ones
-    that were not chosen to `rejected`, and empties `draft`.
+    that were not chosen to `rejected`, and empties `draft`. `fingerprints` gains the embeddings of
+    earlier subjects that had none.
 
     Raises:
         ModelUnavailableError, ModelOutputError: the model failed, or no subject passed at all.
     """
     services, language, turn = runtime.context, state["language"], state["turn"]
-    draft = state.get("draft") or {"passed": [], "problems": [], "attempts": 0}
+    draft = state.get("draft") or {"passed": [], "refused": [], "problems": [], "attempts": 0}
     chosen = turn.get("chosen")
     shown = _shown(state.get("subjects"))
     earlier = [*state.get("rejected", []), *shown, *([chosen] if chosen else [])]
@@ -76,7 +80,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
 
     prompt = services.prompts.get("propose_subjects", language)
     missing = wanted - len(draft["passed"])
-    taken = [*earlier, *draft["passed"]]
+    taken = [*earlier, *draft["passed"], *draft["refused"]]
     blocks = {
         "request": fence("request", _request(state, missing)),
         "profile": fence("profile", profile_row(state["profile"])),
@@ -87,12 +91,16 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
     reply = await services.chat.ask(prompt, blocks, SubjectProposals, lambda _: [])
 
     kept_ids = {row["posting_id"] for row in state["relevant"]["kept"]}
-    passed, problems = _judged(reply.value, draft["passed"], earlier, kept_ids)
-    passed = passed[:wanted]
+    verdict = _judged(reply.value, [*earlier, *draft["passed"]], kept_ids)
+    fingerprints = await _refuse_reworded(verdict, earlier, state.get("fingerprints", {}), services)
+    passed = [*draft["passed"], *verdict.passed][:wanted]
+    problems = verdict.problems
     attempts = draft["attempts"] + 1
     if len(passed) < wanted and attempts < ATTEMPTS:
         problems.append(f"{wanted - len(passed)} more subjects are needed")
-        return {"draft": {"passed": passed, "problems": problems, "attempts": attempts}}
+        refused = [*draft["refused"], *verdict.refused]
+        again = {"passed": passed, "refused": refused, "problems": problems, "attempts": attempts}
+        return {"draft": again, "fingerprints": fingerprints}
     if len(passed) < wanted:
         logger.warning("subjects missing", extra={"missing": wanted - len(passed), "problems": problems})
     if not passed and not chosen:
@@ -105,6 +113,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
         "subjects": {"current": current, "candidates": candidates, "missing": wanted - len(passed)},
         "rejected": [subject for subject in shown if subject["id"] != current["id"]],
         "draft": {},
+        "fingerprints": fingerprints,
         "versions": {"propose_subjects": {"prompt": prompt.version, "model": services.chat.model_name}},
     }
 
@@ -144,25 +153,60 @@ def _request(state: Reads, count: int) -> dict[str, Any]:
     }
 
 
-def _judged(
-    answer: SubjectProposals,
-    passed: list[dict[str, Any]],
-    earlier: list[dict[str, Any]],
-    kept_ids: set[str],
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """Returns (all that passed so far, what is wrong with the others)."""
-    passed, problems = list(passed), []
+@dataclass(slots=True)
+class _Verdict:
+    """What of an answer passed, what repeats, and what is wrong in all."""
+
+    passed: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[dict[str, Any]] = field(default_factory=list)
+    """Repeats: shown to the model on its next try, so that it does not come back with them."""
+    problems: list[str] = field(default_factory=list)
+
+    def refuse(self, subject: dict[str, Any], problem: str) -> None:
+        self.refused.append(subject)
+        self.problems.append(f"'{subject['title']}' {problem}")
+
+
+def _judged(answer: SubjectProposals, earlier: list[dict[str, Any]], kept_ids: set[str]) -> _Verdict:
+    """Judges by title, text and citations."""
+    verdict = _Verdict()
     for proposal in answer.subjects:
         subject = {"id": _id(proposal), **proposal.model_dump()}
         subject["posting_ids"] = [i for i in dict.fromkeys(proposal.posting_ids) if i in kept_ids]
-        again = repeated(subject, [*earlier, *passed])
+        again = repeated(subject, [*earlier, *verdict.passed])
         if again is not None:
-            problems.append(f"'{subject['title']}' repeats '{again}'")
+            verdict.refuse(subject, f"repeats '{again}'")
         elif not subject["posting_ids"]:
-            problems.append(f"'{subject['title']}' cites no posting of the summary")
+            verdict.problems.append(f"'{subject['title']}' cites no posting of the summary")
         else:
-            passed.append(subject)
-    return passed, problems
+            verdict.passed.append(subject)
+    return verdict
+
+
+async def _refuse_reworded(
+    verdict: _Verdict, earlier: list[dict[str, Any]], known: dict[str, str], services: Services
+) -> dict[str, str]:
+    """Refuses what says the same as an earlier subject in other words.
+
+    One request embeds what passed so far and the earlier subjects that have no fingerprint yet; the
+    first turn of a session has nothing to compare with and asks for none. Returns the new
+    fingerprints of earlier subjects.
+    """
+    if not earlier or not verdict.passed:
+        return {}
+    bare = [subject for subject in earlier if subject["id"] not in known]
+    vectors = await services.embedder.fingerprints([essence(s) for s in (*bare, *verdict.passed)])
+    added = {subject["id"]: vector for subject, vector in zip(bare, vectors, strict=False)}
+    titles = {subject["id"]: subject["title"] for subject in earlier}
+    compared = {**known, **added}
+    passed, verdict.passed = verdict.passed, []
+    for subject, vector in zip(passed, vectors[len(bare) :], strict=True):
+        again = reworded(vector, compared, services.settings.novelty_similarity)
+        if again is None:
+            verdict.passed.append(subject)
+        else:
+            verdict.refuse(subject, f"says the same as '{titles.get(again, again)}' in other words")
+    return added
 
 
 def _id(proposal: Proposal) -> str:

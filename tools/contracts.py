@@ -327,6 +327,7 @@ class Answer(BaseModel):
     session_id: str
     project: Project
     candidates: list[Subject]
+    missing: int = Field(description="candidates that could not be found new to the session; usually 0")
     summary: Summary
     postings: list[RetrievedPosting]
     versions: Versions

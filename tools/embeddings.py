@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from langchain_openai import OpenAIEmbeddings
 from numpy.typing import NDArray
 
@@ -18,6 +20,9 @@ from tools.settings import Settings
 Vector = Sequence[float] | NDArray[np.float32]
 """An embedding: `settings.embedding_dimensions` floats."""
 
+FINGERPRINT_DIMENSIONS = 256
+"""Enough to tell two subjects apart: at 256 dimensions the offline embeddings find .53 of the wanted
+postings among the first twenty, at 1,536 .58."""
 MAX_CHARS = 6_000
 """Text beyond this is not embedded. OpenAI's models read 8,191 tokens, and Korean text takes up to
 about 1.3 tokens a character."""
@@ -31,14 +36,8 @@ class Embedder:
     def __init__(self, settings: Settings, http_client: Any) -> None:
         self.model_name = embedding_model_name(settings)
         self.dimensions = settings.embedding_dimensions
-        # Token counting is switched off because it would fetch a vocabulary from the network.
-        self._embeddings = OpenAIEmbeddings(
-            model=self.model_name,
-            dimensions=settings.embedding_dimensions,
-            check_embedding_ctx_length=False,
-            chunk_size=BATCH,
-            **connection(settings, http_client),
-        )
+        self._embeddings = _client(self.model_name, self.dimensions, settings, http_client)
+        self._small = _client(self.model_name, FINGERPRINT_DIMENSIONS, settings, http_client)
 
     async def query(self, text: str) -> Vector:
         """Returns the vector of one text.
@@ -55,6 +54,22 @@ class Embedder:
         question = [self.model_name, self.dimensions, text]
         return np.frombuffer(await paid_once(question, ask), dtype=np.float32)
 
+    async def fingerprints(self, texts: Sequence[str]) -> list[str]:
+        """Returns a small vector for each text, as base64 of FINGERPRINT_DIMENSIONS signed bytes:
+        344 characters, small enough to be kept in a session's state.
+
+        Raises:
+            ModelUnavailableError: the model did not answer.
+        """
+
+        async def ask() -> bytes:
+            with model_errors("embeddings"):
+                vectors = await self._small.aembed_documents([text[:MAX_CHARS] for text in texts])
+            return orjson.dumps([_packed(vector) for vector in vectors])
+
+        question = [self.model_name, FINGERPRINT_DIMENSIONS, *texts]
+        return list(orjson.loads(await paid_once(question, ask)))
+
     async def postings(self, postings: Sequence[Posting]) -> list[Vector]:
         """Returns a vector for each posting.
 
@@ -63,3 +78,30 @@ class Embedder:
         """
         with model_errors("embeddings"):
             return list(await self._embeddings.aembed_documents([p.text()[:MAX_CHARS] for p in postings]))
+
+
+def similarity(one: str, other: str) -> float:
+    """Returns the cosine of two fingerprints, from -1 to 1."""
+    a, b = _unpacked(one), _unpacked(other)
+    return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))
+
+
+def _packed(vector: Sequence[float]) -> str:
+    array = np.asarray(vector, dtype=np.float32)
+    scaled = np.rint(array * (127 / max(float(np.abs(array).max()), 1e-9)))
+    return base64.b64encode(scaled.astype(np.int8).tobytes()).decode()
+
+
+def _unpacked(fingerprint: str) -> NDArray[np.float32]:
+    return np.frombuffer(base64.b64decode(fingerprint), dtype=np.int8).astype(np.float32)
+
+
+def _client(model: str, dimensions: int, settings: Settings, http_client: Any) -> OpenAIEmbeddings:
+    # Token counting is switched off because it would fetch a vocabulary from the network.
+    return OpenAIEmbeddings(
+        model=model,
+        dimensions=dimensions,
+        check_embedding_ctx_length=False,
+        chunk_size=BATCH,
+        **connection(settings, http_client),
+    )

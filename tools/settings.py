@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     model_retries: int = Field(2, ge=0, le=10, description="retries of a call on 429, time-out and 5xx")
     output_retries: int = Field(2, ge=0, le=5, description="times an invalid answer goes back to the model")
     run_timeout_seconds: float = Field(300.0, gt=0, description="limit of one whole run, seconds")
+    novelty_similarity: float = Field(
+        0.92, gt=0, le=1, description="cosine from which two subjects count as the same"
+    )
     concurrency: int = Field(500, ge=1, description="model connections of one worker")
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
     redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")

@@ -117,11 +117,10 @@ async def test_a_subject_of_this_session_is_never_recommended_again(title: str) 
 async def test_another_try_asks_only_for_what_is_missing_and_says_what_was_wrong() -> None:
     stage = Stage(proposals("A", "B", "a!", proposal("C", "p-9")), proposals("E", "F"))
     first = await propose_subjects(state(), stage.runtime)
-    assert set(first) == {"draft"}
     second = await propose_subjects(state(draft=first["draft"]), stage.runtime)
     blocks = stage.chat.asked[1][1]
     assert blocks["request"][0]["count"] == 2
-    assert titles(blocks["rejected"]) == ["A", "B"]
+    assert titles(blocks["rejected"]) == ["A", "B", "a!"]
     assert [row["problem"] for row in blocks["problems"]] == [
         "'a!' repeats 'A'",
         "'C' cites no posting of the summary",
@@ -137,6 +136,28 @@ async def test_a_subject_keeps_only_citations_of_kept_postings_each_once() -> No
     assert update["subjects"]["current"]["posting_ids"] == ["p-2"]
 
 
+async def test_an_earlier_subject_in_other_words_goes_back_and_is_named() -> None:
+    # The stand-in embedder takes two texts that begin alike for the same.
+    stage = Stage(proposals("Settlement server, reworded", "B2", "C2", "D2"), proposals("E2"))
+    shown = {"current": subject("Settlement server"), "candidates": [], "missing": 0}
+    first = await propose_subjects(state(subjects=shown), stage.runtime)
+    assert titles(first["draft"]["passed"]) == ["B2", "C2", "D2"]
+    assert first["draft"]["problems"][0] == (
+        "'Settlement server, reworded' says the same as 'Settlement server' in other words"
+    )
+    known = {"draft": first["draft"], "fingerprints": first["fingerprints"]}
+    second = await propose_subjects(state(subjects=shown, **known), stage.runtime)
+    assert titles(second["subjects"]["candidates"]) == ["C2", "D2", "E2"]
+    # Each earlier subject is embedded once in a session.
+    assert [len(texts) for texts in stage.embedder.fingerprinted] == [5, 1]
+
+
+async def test_the_first_turn_of_a_session_embeds_no_subject() -> None:
+    stage = Stage(proposals("A", "B", "C", "D"))
+    await propose_subjects(state(), stage.runtime)
+    assert stage.embedder.fingerprinted == []
+
+
 async def test_two_subjects_with_one_description_are_one_subject() -> None:
     twin = proposal("B", description="It builds A.")
     update = await propose_subjects(state(), Stage(proposals("A", twin, "C", "D")).runtime)
@@ -146,7 +167,7 @@ async def test_two_subjects_with_one_description_are_one_subject() -> None:
 async def test_when_the_attempts_are_used_up_what_passed_goes_out_and_the_rest_is_counted_as_missing() -> (
     None
 ):
-    draft = {"passed": [subject("A"), subject("B")], "problems": [], "attempts": ATTEMPTS - 1}
+    draft = {"passed": [subject("A"), subject("B")], "refused": [], "problems": [], "attempts": ATTEMPTS - 1}
     update = await propose_subjects(state(draft=draft), Stage(proposals("A")).runtime)
     assert update["subjects"]["current"]["title"] == "A"
     assert titles(update["subjects"]["candidates"]) == ["B"]
@@ -176,7 +197,7 @@ async def test_a_chosen_subject_becomes_the_current_one_beside_three_new_candida
 
 async def test_a_chosen_subject_is_kept_even_when_no_new_candidate_passes() -> None:
     chosen = SHOWN["candidates"][0]
-    draft = {"passed": [], "problems": [], "attempts": ATTEMPTS - 1}
+    draft = {"passed": [], "refused": [], "problems": [], "attempts": ATTEMPTS - 1}
     update = await propose_subjects(
         state(subjects=SHOWN, turn={"chosen": chosen}, draft=draft), Stage(proposals("A")).runtime
     )
