@@ -1,5 +1,8 @@
 # Every target works from a bare clone: it makes .venv and installs what it needs first.
 ROOT := $(dir $(abspath $(lastword $(MAKEFILE_LIST))))
+ifneq ($(words $(ROOT)),1)
+$(error make cannot work in a folder whose path has a space: $(ROOT))
+endif
 VENV := $(ROOT).venv
 BIN := $(VENV)/bin
 CHECKERBOARD := $(BIN)/checkerboard
@@ -8,7 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test bench doctor lock clean
+.PHONY: help run demo test studio bench doctor lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +24,10 @@ demo: $(VENV)/.runtime ## one generation and one regeneration for a sample profi
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
+
+studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample postings
+	@$(CHECKERBOARD) ingest load --samples
+	@cd "$(ROOT)" && $(BIN)/langgraph dev
 
 bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency
 	@cd "$(ROOT)" && $(BIN)/python -m evals.bench

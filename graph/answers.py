@@ -19,6 +19,7 @@ def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
         missing=state["subjects"]["missing"],
         summary=Summary.model_validate(state["summary"]),
         postings=_postings(state),
+        closest_only=state["relevant"]["closest_only"],
         versions={"service": SERVICE_VERSION, "offline": offline, **state["versions"]},
     )
 
@@ -36,6 +37,7 @@ def session_view(session_id: str, state: dict[str, Any]) -> dict[str, Any]:
         "rejected": state.get("rejected", []),
         "project": state.get("project"),
         "history": state.get("history", []),
+        "closest_only": (state.get("relevant") or {}).get("closest_only", False),
         "postings": [posting.model_dump() for posting in _postings(state)],
         "versions": state.get("versions", {}),
     }

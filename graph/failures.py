@@ -6,11 +6,9 @@ import psycopg
 import redis.exceptions
 from langgraph.errors import GraphRecursionError
 from psycopg_pool import PoolTimeout, TooManyRequests
-from pydantic import ValidationError
 
 from tools.errors import (
     CheckerboardError,
-    InvalidProfileError,
     ModelOutputError,
     ModelUnavailableError,
     StoreUnavailableError,
@@ -38,7 +36,5 @@ def as_ours(error: Exception) -> CheckerboardError:
             return StoreUnavailableError(store="redis")
         case GraphRecursionError():
             return ModelOutputError(cause="recursion_limit")
-        case ValidationError():
-            return InvalidProfileError()
         case _:
             return CheckerboardError()

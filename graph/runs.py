@@ -32,6 +32,9 @@ class Run:
     def say(self, kind: str, data: Any, node: str | None = None) -> None:
         """Adds an event. A run says some forty things, so a listener who is slow delays nobody."""
         elapsed = round((time.monotonic() - self.began) * 1000)
+        if kind == "node_started":
+            # Said first, so that a client who loses the stream can ask the session again.
+            data = {"session_id": self.session_id}
         self.said.put_nowait({"type": kind, "node": node, "elapsed_ms": elapsed, "data": data})
 
 

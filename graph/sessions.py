@@ -27,9 +27,9 @@ from tools.settings import Settings
 RECURSION_LIMIT = 16
 """Graph steps of one run: six nodes, and room for every repeated proposal."""
 
-Input = Request | Command[str] | None
-"""What a run starts with: a request, a jump to the nodes of a new turn, or nothing, which goes on
-where the last run stopped."""
+Input = Request | Command[str]
+"""What a run starts with: a request, or a command, which jumps to the nodes of a new turn or goes on
+with the nodes that wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,26 +143,26 @@ class Sessions:
             snapshot = await self._snapshot(run.session_id)
             if snapshot.values.get("project") and not snapshot.next:
                 return self._answer(run, snapshot.values)
-            return await self._run(run, record, _resumed(record, snapshot))
+            return await self._run(run, record, _resumed(record, snapshot, {}))
 
     async def _turn(self, run: Run, wishes: Wishes, owner: str, attempt: Attempt | None) -> dict[str, Any]:
         record = await self._records.load(run.session_id, owner)
         async with self._records.locked(run.session_id):
             snapshot = await self._snapshot(run.session_id)
             state = dict(snapshot.values)
-            if not state.get("summary"):
-                return await self._run(run, record, _resumed(record, snapshot))
             key = attempt.key if attempt else None
-            if key and state["turn"].get("key") == key and not snapshot.next:
+            if state.get("summary") and key and state["turn"].get("key") == key and not snapshot.next:
                 # The turn had ended, but its worker before it could say so.
                 return self._answer(run, state)
             turn = {
-                "chosen": _candidate(state, wishes.subject_id) if wishes.subject_id else None,
+                "chosen": _offered(state, wishes.subject_id) if wishes.subject_id else None,
                 "difficulty": wishes.difficulty,
                 "skills": wishes.skills,
                 "feedback": wishes.feedback,
                 "key": key,
             }
+            if not state.get("summary"):
+                return await self._run(run, record, _resumed(record, snapshot, turn))
             if snapshot.next:
                 # A turn that failed left its node waiting; it would run beside the new turn's.
                 await self._graph.aupdate_state(_config(run.session_id), None, as_node=END)
@@ -207,13 +207,18 @@ def _config(session_id: str) -> RunnableConfig:
     return {"configurable": {"thread_id": session_id}, "recursion_limit": RECURSION_LIMIT}
 
 
-def _resumed(record: SessionRecord, snapshot: StateSnapshot) -> Input:
-    """A killed worker left no checkpoint, so the run begins again; its ledger has what was paid for."""
-    return None if snapshot.values else Request(**record.request)  # type: ignore[typeddict-item]
+def _resumed(record: SessionRecord, snapshot: StateSnapshot, turn: dict[str, Any]) -> Input:
+    """Goes on with what waits. A killed worker left no checkpoint, so there the run begins again; its
+    ledger has what was paid for."""
+    if not snapshot.values:
+        return Request(profile=record.request["profile"], language=record.request["language"])
+    return Command(update={"turn": turn})
 
 
-def _candidate(state: dict[str, Any], subject_id: str) -> dict[str, Any]:
-    for subject in state.get("subjects", {}).get("candidates", []):
+def _offered(state: dict[str, Any], subject_id: str) -> dict[str, Any]:
+    """Returns a candidate, or the current subject, which may be built again with other wishes."""
+    subjects = state.get("subjects") or {"current": {"id": None}, "candidates": []}
+    for subject in (subjects["current"], *subjects["candidates"]):
         if subject["id"] == subject_id:
             return dict(subject)
     raise SubjectNotFoundError(subject_id=subject_id)

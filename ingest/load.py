@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from tools.contracts import Posting
 from tools.embeddings import BATCH
-from tools.errors import InvalidRequestError, NoPostingsError
+from tools.errors import InvalidRequestError
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
@@ -101,14 +101,15 @@ async def load(
 
 
 async def load_samples_where_empty(services: Services) -> None:
-    """Loads the sample postings when nothing is loaded yet.
+    """Loads the sample postings when nothing else is loaded and they are not all there.
 
     Raises:
-        ModelUnavailableError, StoreUnavailableError: they could not be loaded.
+        ModelUnavailableError, StoreUnavailableError: they could not be loaded. What was loaded stays,
+            and the next call loads the rest.
     """
-    try:
-        await services.postings.corpus()
-    except NoPostingsError:
+    samples = [row for row in read(SAMPLES) if isinstance(row, Posting)]
+    sources = await services.postings.sources()
+    if set(sources) <= {samples[0].source} and sum(sources.values()) < len(samples):
         await load(services, [SAMPLES])
 
 

@@ -30,6 +30,7 @@ class Reads(TypedDict):
 
     profile: dict[str, Any]
     language: Language
+    relevant: dict[str, Any]
     summary: dict[str, Any]
     subjects: dict[str, Any]
     turn: dict[str, Any]
@@ -58,7 +59,7 @@ class ProjectPlan(BaseModel):
 async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     """Turns the chosen subject, or else the current one, into a project.
 
-    Reads `profile`, `language`, `summary`, `subjects`, `turn`; writes `project`, `history` and
+    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `turn`; writes `project`, `history` and
     `versions`. A quote that does not stand in its posting goes back to the model, then is dropped.
 
     Raises:
@@ -77,6 +78,8 @@ async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, 
             {
                 "desired_job": state["profile"]["desired_job"],
                 "language": language,
+                "kept_postings": len(state["relevant"]["kept"]),
+                "closest_only": state["relevant"].get("closest_only", False),
                 "difficulty": turn.get("difficulty"),
                 "skills": turn.get("skills", []),
                 "feedback": turn.get("feedback"),

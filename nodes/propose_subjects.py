@@ -147,6 +147,8 @@ def _request(state: Reads, count: int) -> dict[str, Any]:
         "desired_job": state["profile"]["desired_job"],
         "language": state["language"],
         "count": count,
+        "kept_postings": len(state["relevant"]["kept"]),
+        "closest_only": state["relevant"].get("closest_only", False),
         "difficulty": turn.get("difficulty"),
         "skills": turn.get("skills", []),
         "feedback": turn.get("feedback"),

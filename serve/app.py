@@ -15,6 +15,7 @@ from serve import errors, langserve_routes, routes
 from serve.body_limit import BodyLimit
 from serve.callers import ApiKeys
 from serve.parts import open_parts
+from tools import logs
 from tools.embedded import attached
 from tools.settings import Settings
 
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logs.configure()  # each worker is a process of its own
         hold = attached(given)
         settings = await asyncio.to_thread(hold.__enter__)
         try:

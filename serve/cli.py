@@ -17,6 +17,7 @@ from rich.console import Console
 
 from ingest.load import load_samples_where_empty
 from serve.demo import run_demo
+from serve.parts import probe_stores
 from tools import doctor as checks
 from tools import logs
 from tools.embedded import attached
@@ -61,7 +62,7 @@ def serve(
     logs.configure()
     _require_free(host, port)
     with attached(Settings()) as settings:
-        asyncio.run(_first_start(settings))
+        asyncio.run(_checked_start(settings))
         _say_where(host, port, offline=settings.offline)
         uvicorn.run(
             "serve.app:create_app",
@@ -96,6 +97,12 @@ def doctor() -> None:
     Console().print(checks.render(findings))
     if not checks.healthy(findings):
         raise typer.Exit(1)
+
+
+async def _checked_start(settings: Settings) -> None:
+    """Asks both stores for what the service needs, before anything is said to be served."""
+    await probe_stores(settings)
+    await _first_start(settings)
 
 
 async def _first_start(settings: Settings) -> None:

@@ -60,9 +60,8 @@ async def _watched(events: AsyncIterator[Event], console: Console) -> Answer:
                 case "node_started":
                     status.update(event["node"])
                 case "node_finished":
-                    console.print(
-                        f"[green]✓[/green] {event['node']:<18}{event['elapsed_ms']:>6} ms  {event['data']}"
-                    )
+                    line = f"{event['node']:<18}{event['elapsed_ms']:>6} ms  {event['data']}"
+                    console.print(f"[green]✓[/green] {escape(line)}")
                 case "error":
                     raise errors.from_json(event["data"])
                 case "result":

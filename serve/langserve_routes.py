@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -26,6 +26,8 @@ from tools import errors
 from tools.contracts import Answer, Language, Profile, Wishes
 from tools.errors import InvalidRequestError
 
+MAX_BATCH = 10
+"""Inputs of one batch: as many of the longest profiles as a body may hold."""
 CLIENT_CLOSED_REQUEST = 499
 """What the log says of a request whose client left; nobody receives it."""
 ENDPOINTS: tuple[EndpointName, ...] = (
@@ -149,6 +151,7 @@ class _Route(APIRoute):
 
         async def translated(request: Request) -> Response:
             caller = caller_of(request)
+            await _check_body(request)
             if caller.idempotency_key is not None and request.url.path.endswith("/batch"):
                 problem = "names one request; send a batch's inputs one by one"
                 raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
@@ -158,6 +161,28 @@ class _Route(APIRoute):
                 raise RequestValidationError(error.errors()) from error
 
         return translated
+
+
+async def _check_body(request: Request) -> None:
+    """Refuses what LangServe would stumble over: it reads JSON with a parser that takes invalid UTF-8,
+    endless numbers and endless depth to heart.
+
+    Raises:
+        InvalidRequestError: the body is no JSON, or a batch has too many inputs.
+        HTTPException: the playground is asked for a file it cannot have.
+    """
+    if request.method == "GET":
+        name = request.path_params.get("file_path", "")
+        if "/playground" in request.url.path and (name.endswith("/") or not name.isprintable()):
+            raise HTTPException(404)
+        return
+    try:
+        body = orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError(fields=[{"field": "body", "problem": f"not JSON: {error}"}]) from error
+    if isinstance(body, dict) and isinstance(inputs := body.get("inputs"), list) and len(inputs) > MAX_BATCH:
+        problem = f"{len(inputs)} inputs; at most {MAX_BATCH} are taken at once"
+        raise InvalidRequestError(fields=[{"field": "inputs", "problem": problem}])
 
 
 async def _while_connected(request: Request, answering: Coroutine[Any, Any, Response]) -> Response:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from redis.asyncio import Redis
@@ -19,6 +21,7 @@ from tools.redis_client import open_checkpointer, open_redis
 from tools.services import Services, open_services
 from tools.settings import Settings
 
+_MODEL_CHECK_SECONDS = 60.0
 _CHECK_SECONDS = 5.0
 """How long a dependency may take to answer a readiness check."""
 
@@ -30,6 +33,8 @@ class Parts:
     services: Services
     sessions: Sessions
     redis: Redis
+    model_checked: list[Any] = field(default_factory=lambda: [-math.inf, 0])
+    """When the model last answered a check (seconds, monotonic), and in how many dimensions."""
 
     async def readiness(self) -> dict[str, Any]:
         """Asks every dependency and says what it is and whether it answers."""
@@ -60,6 +65,7 @@ class Parts:
 
     async def _postgres(self) -> dict[str, Any]:
         corpus = await self.services.postings.corpus()
+        corpus.require(self.services.embedder.model_name, self.services.embedder.dimensions)
         return {
             "postings": corpus.postings,
             "corpus_revision": corpus.revision,
@@ -72,13 +78,27 @@ class Parts:
         return {"version": info.get("valkey_version") or info["redis_version"]}
 
     async def _model(self) -> dict[str, Any]:
-        """Asks for one embedding: the cheapest call that shows the key and the network work."""
-        vector = await self.services.embedder.query("ready?")
+        """Asks for one embedding, the cheapest call that shows the key and the network work, and
+        believes the answer for a minute: it is paid for, and readiness is asked every few seconds."""
+        if time.monotonic() > self.model_checked[0] + _MODEL_CHECK_SECONDS:
+            vector = await self.services.embedder.query("ready?")
+            self.model_checked[:] = [time.monotonic(), len(vector)]
         return {
             "chat_model": self.services.chat.model_name,
             "embedding_model": self.services.embedder.model_name,
-            "dimensions": len(vector),
+            "dimensions": self.model_checked[1],
         }
+
+
+async def probe_stores(settings: Settings) -> None:
+    """Asks Redis for JSON and Search, and PostgreSQL for pgvector.
+
+    Raises:
+        SetupError: one does not answer, or lacks them.
+    """
+    assert settings.redis_url is not None  # noqa: S101 - `attached` has filled both
+    assert settings.database_url is not None  # noqa: S101
+    await asyncio.gather(probe_redis(settings.redis_url), probe_postgres(settings.database_url))
 
 
 @asynccontextmanager
@@ -88,9 +108,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     Raises:
         SetupError: PostgreSQL or Redis does not answer, or lacks pgvector, JSON or Search.
     """
-    assert settings.redis_url is not None  # noqa: S101 - `attached` has filled both
-    assert settings.database_url is not None  # noqa: S101
-    await asyncio.gather(probe_redis(settings.redis_url), probe_postgres(settings.database_url))
+    await probe_stores(settings)
     async with open_redis(settings) as redis, open_services(settings) as services:
         saver = await open_checkpointer(settings, redis)
         async with aclosing(Sessions(build_graph(services, saver), redis, settings)) as sessions:

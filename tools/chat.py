@@ -30,6 +30,8 @@ _QUIET: RunnableConfig = {"tags": ["nostream"]}
 _CUT = ("length", "content_filter")
 """The finish reasons of an answer that did not come to its end."""
 
+_NOT_IN_STRICT_MODE = ("minLength", "maxLength")
+
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -49,7 +51,9 @@ class ChatModel:
         self.model_name = chat_model_name(settings)
         self._output_retries = settings.output_retries
         self._method = settings.structured_output
-        self._model = ChatOpenAI(model=self.model_name, temperature=0.7, **connection(settings, http_client))
+        self._model = ChatOpenAI(
+            model=self.model_name, temperature=settings.temperature, **connection(settings, http_client)
+        )
 
     async def ask(
         self,
@@ -119,11 +123,19 @@ class ChatModel:
 def _response_format(schema: type[BaseModel], method: str) -> dict[str, Any]:
     if method == "json_object":
         return {"type": "json_object"}
-    as_json = convert_to_json_schema(schema, strict=True)
+    as_json = _strict(convert_to_json_schema(schema, strict=True))
     return {
         "type": "json_schema",
         "json_schema": {"name": schema.__name__, "schema": as_json, "strict": True},
     }
+
+
+def _strict(schema: Any) -> Any:
+    """Returns a schema without the keywords that OpenAI's strict mode refuses. What they demand is
+    still asked of the answer, by Pydantic."""
+    if isinstance(schema, dict):
+        return {key: _strict(value) for key, value in schema.items() if key not in _NOT_IN_STRICT_MODE}
+    return [_strict(item) for item in schema] if isinstance(schema, list) else schema
 
 
 def _reasons(error: ValidationError) -> list[str]:

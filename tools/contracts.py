@@ -31,13 +31,16 @@ Language = Literal["ko", "en"]
 Difficulty = Literal["beginner", "intermediate", "advanced"]
 CareerStage = Literal["student", "job_seeker", "worker"]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029\ufeff\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
 
 def _no_control_characters(value: Any) -> Any:
     if isinstance(value, str) and _CONTROL.search(value):
         raise ValueError("contains control characters; remove them")
     return value
+
+
+_DAY = re.compile(r"(20\d\d)\s*[-./년]\s*(\d{1,2})\s*[-./월]\s*(\d{1,2})")
 
 
 class _NullIsEmpty:
@@ -123,7 +126,11 @@ Items = Annotated[list[Item], Field(max_length=50), _NullIsEmpty()]
 class Profile(_Given):
     """Who looks for a project. Only `desired_job` is required."""
 
-    desired_job: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), Clean]
+    desired_job: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"[\p{L}\p{N}]"),
+        Clean,
+    ]
     career_stage: CareerStage | None = None
     skills: Words = []
     desired_companies: Words = []
@@ -165,10 +172,12 @@ Known = Annotated[str | None, BeforeValidator(_storable_or_none)]
 
 
 def _day(value: Any) -> Any:
-    """Takes the day of a date with a time, and a deadline in words ("상시채용") for none."""
-    if isinstance(value, str):
-        return value.strip()[:10] if any(map(str.isdigit, value)) else None
-    return value
+    """Finds the day in what postings write (`2027-03-01T18:00`, `~2027.3.1`, `2027년 3월 1일`); words
+    without a year (`상시채용`, `D-3`) say no day."""
+    if not isinstance(value, str):
+        return value
+    match = _DAY.search(value)
+    return "{}-{:0>2}-{:0>2}".format(*match.groups()) if match else None
 
 
 def _split(value: Any) -> Any:
@@ -330,4 +339,7 @@ class Answer(BaseModel):
     missing: int = Field(description="candidates that could not be found new to the session; usually 0")
     summary: Summary
     postings: list[RetrievedPosting]
+    closest_only: bool = Field(
+        description="no posting was for the desired job: the answer rests on the nearest ones"
+    )
     versions: Versions

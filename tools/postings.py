@@ -62,6 +62,12 @@ class PostingStore:
             raise NoPostingsError
         return Corpus(**row)
 
+    async def sources(self) -> dict[str, int]:
+        """Returns how many postings are loaded of each source."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_SQL["sources"])).fetchall()
+        return {row["source"]: row["postings"] for row in rows}
+
     async def nearest(self, vector: Vector, *, k: int) -> list[FoundPosting]:
         """Returns the `k` open postings nearest to `vector` by cosine, nearest first.
 

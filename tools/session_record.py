@@ -41,6 +41,8 @@ class SessionRecord:
     request: dict[str, Any]
     redis: Redis
     paid: dict[str, bytes] = field(default_factory=dict)
+    leftovers: list[bytes] = field(default_factory=list)
+    """Keys of pending writes that a failed turn left with the saver."""
 
     def find(self, question: str) -> bytes | None:
         """As `Ledger.find`."""
@@ -61,7 +63,7 @@ class SessionRecords:
 
     async def create(self, session_id: str, owner: str, request: dict[str, Any]) -> SessionRecord:
         """Writes the record of a new session."""
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hset(_key(session_id), mapping={"owner": owner, "request": orjson.dumps(request)})
             pipe.expire(_key(session_id), self._ttl_seconds)
             await pipe.execute()
@@ -88,17 +90,17 @@ class SessionRecords:
             for name, value in fields.items()
             if name.startswith(_PAID)
         }
-        return SessionRecord(session_id, owner, orjson.loads(fields[b"request"]), self._redis, paid)
+        request = orjson.loads(fields[b"request"])
+        return SessionRecord(session_id, owner, request, self._redis, paid, writes)
 
     async def settle(self, record: SessionRecord) -> None:
         """Empties the ledger of a turn whose checkpoint is written, and drops what earlier failures
         left of the saver's."""
-        writes = await self._redis.zrange(_writes_key(record.session_id), 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             if record.paid:
                 pipe.hdel(_key(record.session_id), *(f"paid:{question}" for question in record.paid))
-            if writes:
-                pipe.delete(_writes_key(record.session_id), *writes)
+            if record.leftovers:
+                pipe.delete(_writes_key(record.session_id), *record.leftovers)
             await pipe.execute()
 
     async def forget(self, session_id: str, owner: str) -> None:

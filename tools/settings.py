@@ -44,6 +44,9 @@ class Settings(BaseSettings):
         "text-embedding-3-small", description="embedding model of postings and queries"
     )
     embedding_dimensions: int = Field(1536, ge=64, le=4000, description="dimensions of an embedding")
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="of the chat model; unset: the model's own, as reasoning models want"
+    )
     structured_output: Literal["json_schema", "json_object"] = Field(
         "json_schema", description="how the model is held to a schema; some gateways know only `json_object`"
     )

@@ -17,7 +17,6 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
 from pathlib import Path
 
 from ingest.samples.phrases import Bank, Picker, Sheet, names_any, number_of
@@ -25,8 +24,6 @@ from ingest.samples.phrases import Bank, Picker, Sheet, names_any, number_of
 HERE = Path(__file__).parent
 SOURCE = "samples"
 
-FIRST_DEADLINE = date(2027, 1, 11)
-DEADLINE_DAYS = 330
 ONE_TEMPORARY_IN = 24
 
 
@@ -72,13 +69,6 @@ def _cells(row: str) -> list[str]:
     return [cell.strip() for cell in row.split("|")]
 
 
-def _deadline(seed: str) -> str | None:
-    """A day of 2027. A quarter of the postings stay open until somebody is found."""
-    number = number_of(seed + "#terms")
-    day = FIRST_DEADLINE + timedelta(days=number // 100 % DEADLINE_DAYS)
-    return day.isoformat() if number % 4 else None
-
-
 def _contract(seed: str, experience: str) -> str:
     if experience == "인턴":
         return "인턴"
@@ -90,7 +80,8 @@ def _posting(number: int, company: str, title: str, lines: list[list[str]], **re
     kinds = ("responsibilities", "requirements", "preferred")
     texts = {kind: "\n".join(items) for kind, items in zip(kinds, lines, strict=True)}
     head = {"source": SOURCE, "source_id": f"s-{number:03d}", "company": company, "job_title": title}
-    return {**head, **texts, "deadline": _deadline(f"{company}/{title}"), **rest}
+    # No deadline: the samples would go out of date, and retrieval passes over what is closed.
+    return {**head, **texts, "deadline": None, **rest}
 
 
 class Korean:
@@ -251,13 +242,9 @@ def _find(written: list[Written], company: str, title: str) -> Written:
     return next(one for one in written if (one.posting["company"], one.posting["job_title"]) == key)
 
 
-def _again(written: list[Written], company: str, title: str) -> Sheet:
+def _again(written: list[Written], title: str) -> Sheet:
     """What every further posting of a position changes."""
-    return {
-        "source_id": f"s-{len(written) + 1:03d}",
-        "job_title": title,
-        "deadline": _deadline(f"{company}/{title}"),
-    }
+    return {"source_id": f"s-{len(written) + 1:03d}", "job_title": title}
 
 
 def _overlap(written: list[Written], row: str) -> Written:
@@ -265,12 +252,12 @@ def _overlap(written: list[Written], row: str) -> Written:
     company, base, title, own = _cells(row)
     like = _find(written, company, base)
     shared = like.posting["responsibilities"].split("\n")[1:]
-    change = _again(written, company, title) | {"responsibilities": "\n".join([own, *shared])}
+    change = _again(written, title) | {"responsibilities": "\n".join([own, *shared])}
     return replace(like, posting=like.posting | change)
 
 
 def _repost(bank: Bank, written: list[Written], row: str) -> Written:
-    """The same position published again: another title and deadline, every other line reworded."""
+    """The same position published again: another title, every other line reworded."""
     company, base, title = _cells(row)
     like = _find(written, company, base)
 
@@ -280,7 +267,7 @@ def _repost(bank: Bank, written: list[Written], row: str) -> Written:
                 return re.sub(pattern, replacement, line)
         return line
 
-    change = _again(written, company, title)
+    change = _again(written, title)
     for kind in ("responsibilities", "requirements"):
         lines = like.posting[kind].split("\n")
         lines[1::2] = map(reword, lines[1::2])

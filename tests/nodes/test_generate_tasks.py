@@ -33,6 +33,7 @@ def state(**turn: Any) -> Any:
     return {
         "profile": Profile(desired_job="Backend developer").model_dump(),
         "language": "en",
+        "relevant": {"kept": [{"posting_id": "p-1"}, {"posting_id": "p-2"}], "closest_only": False},
         "summary": {"skills": []},
         "subjects": {"current": subject("current"), "candidates": [subject("other")]},
         "turn": turn,
@@ -46,6 +47,7 @@ def plan(*evidence: Quote, **fields: Any) -> ProjectPlan:
         "difficulty": "intermediate",
         "duration_weeks": 6,
         "skills": ["Java"],
+        "relevant": {"kept": [{"posting_id": "p-1"}, {"posting_id": "p-2"}], "closest_only": False},
         "summary": "2 of 2 ask for it",
         "steps": [Step(title="First", tasks=[TASK, TASK]), Step(title="Second", tasks=[TASK])],
     }
@@ -87,6 +89,8 @@ async def test_the_model_reads_the_cited_postings_and_the_wishes_of_the_turn() -
     assert blocks["request"][0] == {
         "desired_job": "Backend developer",
         "language": "en",
+        "kept_postings": 2,
+        "closest_only": False,
         "difficulty": "advanced",
         "skills": ["Go"],
         "feedback": "harder",

@@ -85,6 +85,8 @@ async def test_the_model_reads_the_wishes_of_the_turn() -> None:
             "desired_job": "Backend developer",
             "language": "en",
             "count": 4,
+            "kept_postings": 2,
+            "closest_only": False,
             "difficulty": "beginner",
             "skills": ["Go"],
             "feedback": "smaller",

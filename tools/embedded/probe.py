@@ -128,8 +128,9 @@ async def probe_postgres(url: str, *, seconds: float = PROBE_SECONDS) -> StoreIn
         raise SetupError(
             f"The PostgreSQL at {where(url)} refuses the user of DATABASE_URL: {error}"
         ) from error
-    except psycopg.ProgrammingError as error:
-        raise SetupError(f"DATABASE_URL is not a PostgreSQL URL: {error}") from error
+    except psycopg.ProgrammingError:
+        # Its message may hold the URL, and that a password.
+        raise SetupError("DATABASE_URL is no URL that PostgreSQL knows: postgresql://user@host/db.") from None
     except (psycopg.Error, OSError) as error:
         raise StoreUnavailableError(
             f"The PostgreSQL at {where(url)} does not answer: {str(error).strip() or 'no answer in time'}. "
@@ -144,7 +145,10 @@ async def probe_postgres(url: str, *, seconds: float = PROBE_SECONDS) -> StoreIn
 
 
 def where(url: str) -> str:
-    """A URL without its user, password and options: fit for a log or an error."""
+    """A URL without its user, password and options: fit for a log or an error. What is no URL, such
+    as a list of `key=value`, is not repeated at all."""
     parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc + parts.path:
+        return "configured address"
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"

@@ -133,7 +133,7 @@ def _package(name: str) -> Path:
     """The folder of an installed package, without running its code."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
-        raise StartError(f"the Python package {name} is not installed; run `make install`, or set REDIS_URL")
+        raise StartError(f"the Python package {name} is not installed; run `make demo`, or set REDIS_URL")
     return Path(spec.origin).parent
 
 

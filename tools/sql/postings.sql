@@ -23,6 +23,9 @@ returning embedding_model, embedding_dimensions, revision;
 select embedding_model, embedding_dimensions, revision, (select count(*) from postings) as postings
 from corpus;
 
+-- name: sources
+select source, count(*) as postings from postings group by source;
+
 -- name: nearest
 select 'p-' || id as posting_id, source, source_id, company, job_title, responsibilities, requirements,
        preferred, url, deadline, location, employment_type, experience, skills,

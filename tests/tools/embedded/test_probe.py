@@ -77,3 +77,4 @@ async def test_no_url_at_all() -> None:
 
 def test_a_shown_url_holds_no_password() -> None:
     assert where("postgresql://me:s3cret@host:5432/db?sslmode=require") == "postgresql://host:5432/db"
+    assert "s3cret" not in where("host=localhost user=me password=s3cret")

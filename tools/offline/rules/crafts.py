@@ -15,6 +15,7 @@ from typing import Any
 
 from .families import DATA, load_yaml
 from .korean import Word
+from .text import same_title
 
 LANGUAGES = ("ko", "en")
 SEPARATOR = " — "
@@ -76,6 +77,13 @@ class Angle:
     goal: Mapping[str, str]
     build: Mapping[str, Stage]
     prove: Mapping[str, Stage]
+    suits: frozenset[str] | None = None
+    """Keys of the domains in which it makes sense; None: all of its craft."""
+
+    def domains(self) -> tuple[Domain, ...]:
+        """Returns the domains in which it makes sense."""
+        listed = DOMAINS[CRAFTS[self.craft].domains]
+        return tuple(domain for domain in listed if self.suits is None or domain.key in self.suits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +113,8 @@ class Idea:
     twist: Twist | None = None
     size: int = 0
     """From 1 on: a larger and larger target, when everything else has been proposed."""
+    view: int = 0
+    """How often the angle was proposed before: its description then shows another side of it."""
 
     def title(self, language: str) -> str:
         """Returns its title; no two ideas of a language share one."""
@@ -177,7 +187,17 @@ def _angle(craft: str, key: str, entry: Mapping[str, Any]) -> Angle:
         goal=entry["goal"],
         build=_stage(entry["build"]),
         prove=_stage(entry["prove"]),
+        suits=_suits(f"{craft}.{key}", entry),
     )
+
+
+def _suits(name: str, entry: Mapping[str, Any]) -> frozenset[str] | None:
+    """The domains of an angle: those its entry lists, or the set `data/suits.yaml` gives it."""
+    listed = entry.get("domains", _SUITS["angles"].get(name))
+    return None if listed is None else frozenset(_SUITS["sets"].get(listed, ()))
+
+
+_SUITS: dict[str, dict[str, Any]] = load_yaml("suits.yaml")
 
 
 def _load_crafts() -> dict[str, Craft]:
@@ -253,13 +273,14 @@ def ideas_titled(title: str, crafts: Iterator[Craft], language: str) -> Idea | N
     """Returns the idea whose title this is, looking through `crafts` in order; None if none has it."""
     parts = title.split(SEPARATOR)
     for craft in crafts:
-        found = _base_titles(craft.key, language).get(parts[0])
+        found = _base_titles(craft.key, language).get(same_title(parts[0]))
         if found is None:
             continue
         home = CRAFTS[found[0].craft]
         words = Words(found[1], language)
+        said = [same_title(part) for part in parts[1:]]
         for twist in TWISTS[home.twists]:
-            if twist.title[language].format_map(words) in parts[1:]:
+            if same_title(twist.title[language].format_map(words)) in said:
                 return Idea(*found, twist)
         return Idea(*found)
     return None
@@ -268,7 +289,30 @@ def ideas_titled(title: str, crafts: Iterator[Craft], language: str) -> Idea | N
 @cache
 def _base_titles(craft: str, language: str) -> dict[str, tuple[Angle, Domain]]:
     return {
-        base_title(angle, domain, language): (angle, domain)
+        same_title(base_title(angle, domain, language)): (angle, domain)
         for angle in CRAFTS[craft].angles
         for domain in DOMAINS[CRAFTS[angle.craft].domains]
     }
+
+
+@lru_cache(maxsize=8192)
+def angle_of(title: str, description: str, language: str) -> Angle | None:
+    """Returns the angle whose pattern a title or a description follows, whatever it is about."""
+    head = title.split(SEPARATOR, maxsplit=1)[0].strip()
+    for angle, by_title, by_description in _patterns(language):
+        if by_title.fullmatch(head) or (description and by_description.match(description)):
+            return angle
+    return None
+
+
+@cache
+def _patterns(language: str) -> list[tuple[Angle, re.Pattern[str], re.Pattern[str]]]:
+    angles = [angle for craft in CRAFTS.values() for angle in craft.angles if angle.craft == craft.key]
+    return [
+        (angle, _pattern(angle.title[language]), _pattern(angle.description[language])) for angle in angles
+    ]
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{[^}]*\}", template)
+    return re.compile(r".{1,60}?".join(re.escape(piece) for piece in pieces), re.I)

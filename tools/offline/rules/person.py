@@ -97,6 +97,10 @@ class Person:
     stage: str | None
     text: str
     """Every text of the profile in lower case."""
+    wants: str
+    """What they say of themselves and where they want to go, in lower case."""
+    did: str
+    """Their past projects and work, in lower case."""
     past: str | None
     """The title of one past project."""
     asked: tuple[str, ...]
@@ -120,11 +124,17 @@ def meet(request: Mapping[str, Any], profile: Mapping[str, Any]) -> Person:
         has=has,
         stage=stage,
         text=text.lower(),
+        wants=_words(profile, "introduction", "desired_companies", "interests", "goal") + f"\n{job.lower()}",
+        did=_words(profile, "projects", "experiences", "experience", "careers"),
         past=_past_project(profile),
         asked=tuple(dict.fromkeys([*asked, *cues.skills])),
         difficulty=_difficulty(request, job, stage, text, cues),
         feedback=cues,
     )
+
+
+def _words(profile: Mapping[str, Any], *names: str) -> str:
+    return everything({name: profile.get(name) for name in names}).lower()
 
 
 def _past_project(profile: Mapping[str, Any]) -> str | None:

@@ -1,23 +1,21 @@
 """Which projects to propose: the rules behind `SubjectProposals`.
 
-Every combination of angle, domain and twist is ranked by what the market asks, what the person lacks
-and what they asked for; the best ones that were never proposed are put into words.
+The ideas are chosen in `choice`; here they are put into words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import count as numbers
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.lexicon import KIND_OF
 
-from .crafts import CRAFTS, DOMAINS, TWISTS, Angle, Craft, Domain, Idea, Words
+from .choice import choose
+from .crafts import CRAFTS, Angle, Craft, Idea, Words
 from .demand import Demand, Gap, all_ids
 from .families import FAMILIES
 from .korean import Word
 from .person import Person, meet
-from .text import read, same_title, stems
 
 Row = Mapping[str, Any]
 
@@ -26,8 +24,6 @@ _MAX_COUNT = 20
 _MAX_GAPS = 2
 _MAX_STACK = 4
 _MIN_IDS, _MAX_IDS = 2, 5
-_SAME = 0.85
-_FEEDBACK_BONUS = 3.0
 
 
 def propose(request: Row, profile: Row, summary: Sequence[Row], rejected: Sequence[Row]) -> dict[str, Any]:
@@ -36,55 +32,8 @@ def propose(request: Row, profile: Row, summary: Sequence[Row], rejected: Sequen
     demand = Demand(summary)
     wanted = request.get("count")
     amount = min(max(wanted, 1), _MAX_COUNT) if isinstance(wanted, int) else _DEFAULT_COUNT
-    seen = _Seen(read(row, "title") for row in rejected)
-    subjects: list[dict[str, Any]] = []
-    ranked = list(_ranked(person, demand))
-    angles: set[Angle] = set()
-    domains: set[Domain] = set()
-    used: set[tuple[Angle, Domain]] = set()
-    # Three passes: a new angle on a new domain, then a new angle, then anything new.
-    for strict in (2, 1, 0):
-        for idea in ranked if strict else _endless(ranked):
-            if len(subjects) == amount:
-                break
-            if (strict and idea.angle in angles) or (strict > 1 and idea.domain in domains):
-                continue
-            if (idea.angle, idea.domain) in used or not seen.add(idea.title(person.language)):
-                continue
-            angles.add(idea.angle)
-            domains.add(idea.domain)
-            used.add((idea.angle, idea.domain))
-            subjects.append(_in_words(idea, person, demand))
-    return {"subjects": subjects}
-
-
-class _Seen:
-    """Titles that may not come again, in the same or in other words."""
-
-    def __init__(self, titles: Iterator[str]) -> None:
-        self._exact: set[str] = set()
-        self._having: dict[str, list[frozenset[str]]] = {}
-        for title in titles:
-            self._remember(title)
-
-    def add(self, title: str) -> bool:
-        """Whether the title is new; if so it counts as seen from now on."""
-        if same_title(title) in self._exact:
-            return False
-        words = stems(title)
-        # Titles that are the same but for a word share one of the two rarest words.
-        rarest = sorted(words, key=lambda word: len(self._having.get(word, ())))[:2]
-        for said in (said for word in rarest for said in self._having.get(word, ())):
-            if len(words & said) >= _SAME * len(words | said):
-                return False
-        self._remember(title)
-        return True
-
-    def _remember(self, title: str) -> None:
-        self._exact.add(same_title(title))
-        words = stems(title)
-        for word in words:
-            self._having.setdefault(word, []).append(words)
+    ideas = choose(person, demand, crafts_for(person), rejected, amount)
+    return {"subjects": [_in_words(idea, person, demand) for idea in ideas]}
 
 
 def crafts_for(person: Person) -> list[Craft]:
@@ -96,80 +45,12 @@ def crafts_for(person: Person) -> list[Craft]:
     return list(dict.fromkeys(CRAFTS[family.craft] for family in kept))
 
 
-def _endless(ranked: Sequence[Idea]) -> Iterator[Idea]:
-    yield from ranked
-    bare = [idea for idea in ranked if idea.twist is None]
-    for size in numbers(1):
-        for idea in bare:
-            yield Idea(idea.angle, idea.domain, None, size)
-
-
-def _ranked(person: Person, demand: Demand) -> Iterator[Idea]:
-    """Every idea, best first: those without a twist, then twist by twist."""
-    scored: dict[tuple[Angle, Domain], float] = {}
-    gaps: dict[str, list[Gap]] = {}
-    unwanted_crafts = {FAMILIES[key].craft for key in person.feedback.unwanted_families}
-    for rank, craft in enumerate(crafts_for(person)):
-        for position, angle in enumerate(craft.angles):
-            if angle.craft in unwanted_crafts and angle.craft != craft.key:
-                continue
-            home = CRAFTS[angle.craft]
-            if angle.craft not in gaps:
-                gaps[angle.craft] = demand.gaps(person, home.kinds)
-            worth = _worth(angle, person, demand, gaps[angle.craft]) - 0.6 * rank - 0.04 * position
-            for place, domain in enumerate(DOMAINS[home.domains]):
-                if (angle, domain) not in scored:
-                    scored[angle, domain] = worth + _interest(domain, person, demand) - 0.004 * place
-    ordered = sorted(scored, key=scored.__getitem__, reverse=True)
-    for angle, domain in ordered:
-        yield Idea(angle, domain)
-    twists = {key: TWISTS[CRAFTS[key].twists] for key in gaps}
-    for turn in range(max(map(len, twists.values()), default=0)):
-        for place, (angle, domain) in enumerate(ordered):
-            listed = twists[angle.craft]
-            if turn < len(listed):
-                yield Idea(angle, domain, listed[(turn + place) % len(listed)])
-
-
-def _worth(angle: Angle, person: Person, demand: Demand, gaps: Sequence[Gap]) -> float:
-    """How well an angle suits the market, the person's gaps and the request."""
-    total = max(demand.total, 1)
-    worth = 2.0 * len(all_ids(demand.for_concepts(angle.concepts))) / total
-    closing = [gap for gap in gaps if gap.skill in angle.uses]
-    worth += 1.5 * max((len(gap.ids) / total for gap in closing), default=0.0)
-    worth += 0.3 * sum(skill in angle.uses for skill in person.has[:20]) / max(len(angle.uses), 1)
-    worth += 1.2 * sum(skill in angle.uses for skill in person.asked)
-    if person.difficulty not in angle.levels:
-        worth -= 4.0
-    cues = person.feedback
-    if any(FAMILIES[key].craft == angle.craft for key in cues.families):
-        worth += _FEEDBACK_BONUS
-    said = stems(f"{angle.title[person.language]} {angle.about[person.language]}")
-    worth += 0.8 * len(said & cues.words)
-    if cues.unwanted and said & stems(cues.unwanted):
-        worth -= _FEEDBACK_BONUS
-    return worth
-
-
-def _interest(domain: Domain, person: Person, demand: Demand) -> float:
-    """How near a domain is to the market's lines, the person's own past and their words."""
-    asked = len(all_ids(demand.for_words(domain.named)))
-    interest = 1.6 * asked / max(demand.total, 1)
-    if domain.named.search(person.text):
-        interest += 0.35
-    if any(domain.named.search(word) for word in person.feedback.words):
-        interest += 1.5
-    if person.feedback.unwanted and domain.named.search(person.feedback.unwanted):
-        interest -= _FEEDBACK_BONUS
-    return interest
-
-
 def _in_words(idea: Idea, person: Person, demand: Demand) -> dict[str, Any]:
     language = person.language
     angle, craft = idea.angle, CRAFTS[idea.angle.craft]
     words = Words(idea.domain, language, person.difficulty)
     gaps = choose_gaps(angle, person, demand)
-    sentences = [angle.description[language].format_map(words)]
+    sentences = [_lead(idea, words, language)]
     if idea.twist is not None:
         sentences.append(idea.twist.adds[language].format_map(words))
     sentences += _about_skills(gaps, person, demand)
@@ -195,6 +76,22 @@ def _in_words(idea: Idea, person: Person, demand: Demand) -> dict[str, Any]:
         "skill_gaps": [{"skill": gap.skill, "reason": _reason(gap, demand, language)} for gap in gaps],
         "posting_ids": list(ids)[:_MAX_IDS],
     }
+
+
+def _lead(idea: Idea, words: Words, language: str) -> str:
+    """What is built; of an angle that comes back, by way of another of its tasks each time."""
+    angle = idea.angle
+    if not idea.view:
+        return angle.description[language].format_map(words)
+    about = Word(angle.about[language])
+    opening = (
+        f"{words['thing']:을} 두고 {about:을} 다른 쪽에서 파고든다."
+        if language == "ko"
+        else f"With {words['thing']} as the case, {about} is taken from another side."
+    )
+    tasks = [*angle.build[language].tasks, *angle.prove[language].tasks]
+    task = tasks[(idea.view - 1) % len(tasks)].description.format_map(words)
+    return f"{opening} {task[:1].upper()}{task[1:]}"
 
 
 def choose_gaps(angle: Angle, person: Person, demand: Demand) -> list[Gap]:

@@ -1,0 +1,189 @@
+"""Workers as processes of their own, which a test can stop and kill, and what it asks of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+
+from tests.offline import Offline
+from tests.serve.conftest import COMMAND, free_port
+from tools.contracts import Answer
+from tools.session_record import LOCK_SECONDS
+from tools.settings import CHECKOUT, Settings
+
+PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
+GENERATE: dict[str, Any] = {"profile": PROFILE}
+LOCK_FREE_SECONDS = LOCK_SECONDS + 3
+"""Within this a dead worker's session is free: its lock's life, and what a loaded machine adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One `checkerboard serve`, and a client of it."""
+
+    process: asyncio.subprocess.Process
+    client: httpx.AsyncClient
+
+    async def ask(self, path: str, given: dict[str, Any], key: str | None = None) -> httpx.Response:
+        """Posts `given` as LangServe's input, with `key` as the Idempotency-Key."""
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await self.client.post(path, json={"input": given}, headers=headers)
+
+    async def generated(self, key: str | None = None) -> dict[str, Any]:
+        """Starts a session; its answer."""
+        return answer_of(await self.ask("/generate/invoke", GENERATE, key))
+
+    async def session(self, session_id: str) -> dict[str, Any]:
+        """Returns the session as the service shows it."""
+        response = await self.client.get(f"/sessions/{session_id}")
+        assert response.status_code == 200, response.text
+        shown: dict[str, Any] = response.json()
+        return shown
+
+    async def answered_once_free(
+        self, path: str, given: dict[str, Any], key: str | None = None
+    ) -> dict[str, Any]:
+        """Asks again while the session is at work, within the life of a dead worker's lock."""
+        deadline = time.monotonic() + LOCK_FREE_SECONDS
+        while (response := await self.ask(path, given, key)).status_code == 409:
+            assert code_of(response) == "run_in_progress"
+            assert time.monotonic() < deadline, f"still locked after {LOCK_FREE_SECONDS:.0f} s"
+            await asyncio.sleep(0.1)
+        return answer_of(response)
+
+    async def kill(self) -> None:
+        """Ends the worker as a power cut would."""
+        self.process.kill()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def working(settings: Settings, **environment: str) -> AsyncIterator[Worker]:
+    """Runs a worker with the database and the home of `settings`; ends it, dead, stopped or alive."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "serve",
+        "--port",
+        str(port),
+        cwd=CHECKOUT,
+        env=os.environ
+        | {
+            "CHECKERBOARD_HOME": str(settings.home),
+            "DATABASE_URL": settings.database_url or "",
+            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "20",
+            "CHECKERBOARD_MODEL_RETRIES": "0",
+            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "25",
+        }
+        | environment,
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            await _alive(client, process)
+            yield Worker(process, client)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(30):
+            await process.wait()
+
+
+async def _alive(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            assert process.returncode is None, "the worker ended"
+            try:
+                (await client.get("/healthz")).raise_for_status()
+            except httpx.TransportError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+def answer_of(response: httpx.Response) -> dict[str, Any]:
+    """Returns the answer that came, after a look at its form."""
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()["output"]
+    assert Answer.model_validate(answer).project.evidence
+    return answer
+
+
+def code_of(response: httpx.Response) -> str:
+    """Returns the code of the error that came."""
+    assert response.status_code >= 400, response.text
+    return str(response.json()["error"]["code"])
+
+
+async def hold(offline: Offline, *schemas: str) -> None:
+    """Lets no call of `schemas` come back; all others are answered at once."""
+    await offline.behave(faults=[{"kind": "timeout", "schema": schema} for schema in schemas])
+
+
+async def slow(offline: Offline, seconds: float) -> None:
+    """Lets each chat call take `seconds`."""
+    await offline.behave(latency={"mean_seconds": seconds, "deviation_seconds": 0})
+
+
+async def answered_calls(offline: Offline) -> list[str]:
+    """The schemas of the calls that were answered, in alphabetical order."""
+    calls = (await offline.calls())["calls"]
+    return sorted(call["schema"] for call in calls if call["outcome"] == "answered")
+
+
+async def all_held(offline: Offline, number: int) -> None:
+    """Waits until `number` calls are in flight and no other follows."""
+    seen: list[Any] = []
+    async with asyncio.timeout(10):
+        while True:
+            calls = (await offline.calls())["calls"]
+            if calls == seen and sum(call["finished"] is None for call in calls) == number:
+                return
+            seen = calls
+            await asyncio.sleep(0.1)
+
+
+async def nothing_in_flight(offline: Offline, *, within: float) -> None:
+    """Waits until no model call is in flight."""
+    async with asyncio.timeout(within):
+        while (await offline.calls())["in_flight"]:
+            await asyncio.sleep(0.02)
+
+
+async def session_ids(redis: Redis) -> set[str]:
+    """The sessions that have a record."""
+    return {key.decode().removeprefix("session:") async for key in redis.scan_iter("session:*")}
+
+
+async def new_session_id(redis: Redis, before: set[str]) -> str:
+    """Waits for a session that is not among those `before`."""
+    async with asyncio.timeout(5):
+        while not (new := await session_ids(redis) - before):
+            await asyncio.sleep(0.005)
+    (session_id,) = new
+    return session_id
+
+
+async def mentions(redis: Redis, session_id: str) -> set[str]:
+    """The keys that name the session, or whose value does: what Redis knows of it."""
+    found = set()
+    async for key in redis.scan_iter("*"):
+        value = await redis.get(key) if await redis.type(key) == b"string" else None
+        if session_id.encode() in key + (value or b""):
+            found.add(key.decode())
+    return found
+
+
+async def ended(requests: Sequence[asyncio.Task[httpx.Response]]) -> None:
+    """Waits for requests whose worker was killed under them."""
+    outcomes = await asyncio.gather(*requests, return_exceptions=True)
+    assert all(isinstance(outcome, httpx.TransportError) for outcome in outcomes), outcomes

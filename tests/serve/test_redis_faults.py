@@ -1,0 +1,353 @@
+"""A Redis that stands still, dies, or is full, and sessions whose time is over.
+
+The Redis is this module's own: its keeper restarts it, and no other test is disturbed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tests.databases import cloned
+from tests.offline import Offline
+from tests.serve.processes import (
+    GENERATE,
+    Worker,
+    answer_of,
+    answered_calls,
+    code_of,
+    mentions,
+    nothing_in_flight,
+    slow,
+    working,
+)
+from tools.embedded import attached
+from tools.embedded.home import part_home
+from tools.embedded.state import read_state
+from tools.settings import Settings
+
+TTL_SECONDS = 3
+FROZEN_SECONDS = 24
+"""A run on a frozen Redis ends before this, whatever it waits for; its own limit is 25 seconds."""
+
+
+@pytest.fixture(scope="module")
+def own_redis(embedded: Settings) -> Iterator[Settings]:
+    """A Redis in a home of its own, outside pytest's folders (see `home`)."""
+    with tempfile.TemporaryDirectory(prefix="checkerboard-redis-") as folder:
+        # The rest is somebody else's, so that only a Redis is started in this home.
+        given = Settings(home=Path(folder), database_url="postgresql://", openai_api_key=SecretStr("unused"))
+        with attached(given) as settings:
+            yield settings
+
+
+@pytest.fixture(scope="module")
+async def redis(own_redis: Settings) -> AsyncIterator[Redis]:
+    assert own_redis.redis_url is not None
+    async with Redis.from_url(own_redis.redis_url, socket_timeout=2) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def database(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
+    async with cloned(embedded, samples_template) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+async def worker(database: Settings, own_redis: Settings) -> AsyncIterator[Worker]:
+    """A worker on this module's Redis; what happens to that, it is never restarted."""
+    async with working(database, REDIS_URL=own_redis.redis_url or "") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def hasty(database: Settings, own_redis: Settings) -> AsyncIterator[Worker]:
+    """A worker whose sessions live three seconds."""
+    ttl = {"CHECKERBOARD_SESSION_TTL_MINUTES": str(TTL_SECONDS / 60)}
+    async with working(database, REDIS_URL=own_redis.redis_url or "", **ttl) as running:
+        yield running
+
+
+def server_pid(own_redis: Settings) -> int:
+    """The process of this module's Redis."""
+    state = read_state(part_home("redis", own_redis.home).state)
+    assert state is not None
+    assert state.running is not None
+    return state.running.pid
+
+
+@asynccontextmanager
+async def frozen(own_redis: Settings) -> AsyncIterator[None]:
+    """Stops the Redis for the duration; its connections stay open."""
+    pid = server_pid(own_redis)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def killed(own_redis: Settings, redis: Redis) -> None:
+    """Kills the Redis and waits until its keeper has started it again."""
+    pid = server_pid(own_redis)
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(15):
+        while True:
+            try:
+                if server_pid(own_redis) != pid and await redis.ping():
+                    return
+            except (RedisError, AssertionError):
+                pass
+            await asyncio.sleep(0.05)
+
+
+async def turns(worker: Worker, session_id: str) -> int:
+    return len((await worker.session(session_id))["history"])
+
+
+async def lives(redis: Redis, session_id: str) -> dict[str, float]:
+    """How many seconds each key of the session still has; below 0 where it never ends."""
+    return {key: await redis.pttl(key) / 1000 for key in await mentions(redis, session_id)}
+
+
+async def test_a_short_stop_of_redis_is_waited_for(
+    worker: Worker, own_redis: Settings, offline: Offline
+) -> None:
+    session_id = (await worker.generated())["session_id"]
+    await offline.reset()
+    await slow(offline, 0.4)
+    request = asyncio.create_task(worker.ask("/regenerate/invoke", {"session_id": session_id}))
+    await offline.working_on("SubjectProposals")
+    async with frozen(own_redis):
+        await asyncio.wait([request], timeout=2)
+        assert not request.done()
+    async with asyncio.timeout(10):
+        answer = answer_of(await request)
+    assert (await worker.session(session_id))["project"] == answer["project"]
+    assert (await offline.calls())["by_schema"]["SubjectProposals"] == 1
+
+
+async def test_a_redis_that_stands_still_ends_in_a_clear_error_and_then_serves_again(
+    worker: Worker, own_redis: Settings, offline: Offline
+) -> None:
+    session_id = (await worker.generated())["session_id"]
+    before = await worker.session(session_id)
+    await offline.reset()
+    await slow(offline, 0.4)
+    caught = asyncio.create_task(worker.ask("/regenerate/invoke", {"session_id": session_id}))
+    await offline.working_on("SubjectProposals")
+    async with frozen(own_redis):
+        requests = [
+            caught,
+            *map(
+                asyncio.ensure_future,
+                (
+                    worker.ask("/generate/invoke", GENERATE),
+                    worker.ask("/generate/invoke", GENERATE, uuid.uuid4().hex),
+                    worker.ask("/regenerate/invoke", {"session_id": session_id}),
+                    worker.client.get(f"/sessions/{session_id}"),
+                    worker.client.delete(f"/sessions/{session_id}"),
+                    worker.client.get("/readyz"),
+                ),
+            ),
+        ]
+        took = {}
+        t0=time.monotonic()
+        for n, r in enumerate(requests):
+            r.add_done_callback(lambda r, n=n: took.__setitem__(n, (round(time.monotonic()-t0,1), r.result().status_code, r.result().text[:160])))
+        await asyncio.wait(requests, timeout=40)
+        print("TOOK", *took.items(), sep="\nTOOK ")
+    responses = list(await asyncio.gather(*requests))
+    print("THEN", *[r.text[:150] for r in responses], sep="\nTHEN ")
+    ready = responses.pop()
+    assert ready.status_code == 503
+    assert ready.json()["parts"]["redis"]["ok"] is False
+    for response in responses:
+        assert (response.status_code, code_of(response)) == (503, "store_unavailable"), response.text
+    await slow(offline, 0)
+    assert (await worker.client.get("/readyz")).status_code == 200
+    # What was sent to the frozen Redis is done when it goes on: the deletion may have been.
+    shown = await worker.client.get(f"/sessions/{session_id}")
+    if shown.status_code == 200:
+        assert shown.json()["history"] == before["history"]
+        await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
+        assert await turns(worker, session_id) == 2
+    else:
+        assert shown.status_code == 404
+    assert (await worker.generated())["session_id"]
+
+
+async def test_after_redis_was_killed_a_session_is_whole_or_not_found(
+    worker: Worker, own_redis: Settings, redis: Redis, offline: Offline
+) -> None:
+    saved = (await worker.generated())["session_id"]
+    await redis.save()
+    lost = (await worker.generated())["session_id"]
+    await killed(own_redis, redis)
+    assert (await worker.client.get("/readyz")).status_code == 200
+    whole = 0
+    for session_id in (saved, lost):
+        response = await worker.client.get(f"/sessions/{session_id}")
+        again = await worker.ask("/regenerate/invoke", {"session_id": session_id})
+        if response.status_code == 200:
+            whole += 1
+            answer_of(again)
+            assert await turns(worker, session_id) == 2
+        else:
+            assert code_of(response) == code_of(again) == "session_not_found"
+            assert not await mentions(redis, session_id)
+    assert whole >= 1
+    assert (await worker.generated())["session_id"]
+
+
+async def test_a_redis_that_is_killed_under_a_run_leaves_no_half_a_session(
+    worker: Worker, own_redis: Settings, redis: Redis, offline: Offline
+) -> None:
+    await redis.config_set("save", "")
+    await slow(offline, 1.5)
+    request = asyncio.create_task(worker.ask("/generate/invoke", GENERATE))
+    await offline.working_on("MarketSummary")
+    await killed(own_redis, redis)
+    async with asyncio.timeout(15):
+        response = await request
+    await slow(offline, 0)
+    if response.status_code == 200:
+        session_id = answer_of(response)["session_id"]
+    else:
+        assert (response.status_code, code_of(response)) == (503, "store_unavailable"), response.text
+        session_id = response.json()["error"]["details"]["session_id"]
+    shown = await worker.client.get(f"/sessions/{session_id}")
+    assert shown.status_code in (200, 404), shown.text
+    if shown.status_code == 200:
+        await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
+    for key, seconds in (await lives(redis, session_id)).items():
+        assert seconds > 0, f"{key} would never go away"
+
+
+@pytest.mark.parametrize("moment", ["", "JobVerdicts", "ProjectPlan"])
+async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
+    worker: Worker, redis: Redis, offline: Offline, moment: str
+) -> None:
+    """`moment`: the call during which it fills up; none: before the request."""
+    other = (await worker.generated())["session_id"]
+    await offline.reset()
+    await slow(offline, 0.5 if moment else 0)
+    used = (await redis.info("memory"))["used_memory"]
+    key = uuid.uuid4().hex
+    try:
+        if not moment:
+            await redis.config_set("maxmemory", used)
+        request = asyncio.create_task(worker.ask("/generate/invoke", GENERATE, key))
+        if moment:
+            await offline.working_on(moment)
+            await redis.config_set("maxmemory", used)
+        async with asyncio.timeout(10):
+            response = await request
+        assert response.status_code == 503, response.text
+        assert code_of(response) == "store_unavailable"
+        assert "Redis is full" in response.json()["error"]["message"]
+        assert (await worker.client.get(f"/sessions/{other}")).status_code == 200
+        refused = await worker.ask("/regenerate/invoke", {"session_id": other})
+        assert (refused.status_code, code_of(refused)) == (503, "store_unavailable")
+    finally:
+        await redis.config_set("maxmemory", 0)
+    await slow(offline, 0)
+    answer = await worker.answered_once_free("/generate/invoke", GENERATE, key)
+    assert await turns(worker, answer["session_id"]) == 1
+    await worker.answered_once_free("/regenerate/invoke", {"session_id": other})
+    assert await turns(worker, other) == 2
+    if moment == "ProjectPlan":  # the answer that could not be kept is asked for again, no other
+        made = await answered_calls(offline)
+        assert [made.count(schema) for schema in ("JobVerdicts", "MarketSummary")] == [1, 1]
+
+
+async def test_a_key_whose_session_could_not_be_written_can_be_used_again(
+    worker: Worker, redis: Redis
+) -> None:
+    """The same as a worker that dies between its two first writes."""
+    key = uuid.uuid4().hex
+    await redis.execute_command("ACL", "SETUSER", "default", "-hset")
+    try:
+        response = await worker.ask("/generate/invoke", GENERATE, key)
+        assert (response.status_code, code_of(response)) == (503, "store_unavailable")
+    finally:
+        await redis.execute_command("ACL", "SETUSER", "default", "+hset")
+    answer_of(await worker.ask("/generate/invoke", GENERATE, key))
+
+
+async def test_nothing_of_a_session_is_left_after_its_time(
+    hasty: Worker, redis: Redis, offline: Offline
+) -> None:
+    session_id = (await hasty.generated("ttl"))["session_id"]
+    answer_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id}, "ttl 2"))
+    # A turn that fails leaves pending writes, and what it was answered.
+    await offline.behave(faults=[{"kind": "server_error", "schema": "ProjectPlan"}])
+    assert code_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id})) == "model_unavailable"
+    left = await lives(redis, session_id)
+    assert len(left) > 3
+    assert all(0 < seconds <= TTL_SECONDS for seconds in left.values()), left
+    async with asyncio.timeout(TTL_SECONDS + 1):
+        while await mentions(redis, session_id):
+            await asyncio.sleep(0.1)
+    given = {"session_id": session_id}
+    streamed = await hasty.ask("/regenerate/stream", given)
+    assert '"session_not_found"' in streamed.text
+    for response in (
+        await hasty.ask("/regenerate/invoke", given),
+        await hasty.client.get(f"/sessions/{session_id}"),
+        await hasty.client.delete(f"/sessions/{session_id}"),
+    ):
+        assert (response.status_code, code_of(response)) == (404, "session_not_found")
+
+
+async def test_use_renews_every_key_of_a_session(hasty: Worker, redis: Redis, offline: Offline) -> None:
+    session_id = (await hasty.generated())["session_id"]
+    await offline.behave(faults=[{"kind": "server_error", "schema": "ProjectPlan"}])
+    assert code_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id})) == "model_unavailable"
+    await offline.reset()
+    began = time.monotonic()
+    while time.monotonic() - began < TTL_SECONDS + 1:
+        async with asyncio.timeout(TTL_SECONDS):
+            while min((await lives(redis, session_id)).values()) > TTL_SECONDS / 2:
+                await asyncio.sleep(0.05)
+        await hasty.session(session_id)
+        left = await lives(redis, session_id)
+        assert len(left) > 3
+        assert min(left.values()) > TTL_SECONDS - 0.5, left
+    answer_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id}))
+
+
+async def test_the_time_of_a_session_begins_when_its_run_ends(
+    hasty: Worker, redis: Redis, offline: Offline
+) -> None:
+    """However long the run was: this one takes longer than a session lives."""
+    await slow(offline, TTL_SECONDS / 3)
+    session_id = (await hasty.generated())["session_id"]
+    left = await lives(redis, session_id)
+    assert min(left.values()) > TTL_SECONDS - 0.5, left
+    assert await turns(hasty, session_id) == 1
+
+
+async def test_a_forgotten_session_is_gone_at_once(hasty: Worker, redis: Redis, offline: Offline) -> None:
+    session_id = (await hasty.generated("forget"))["session_id"]
+    answer_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id}, "forget 2"))
+    await offline.behave(faults=[{"kind": "server_error", "schema": "ProjectPlan"}])
+    assert code_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id})) == "model_unavailable"
+    await nothing_in_flight(offline, within=1)
+    assert (await hasty.client.delete(f"/sessions/{session_id}")).status_code == 204
+    assert not await mentions(redis, session_id)
+    assert (await hasty.client.get(f"/sessions/{session_id}")).status_code == 404
