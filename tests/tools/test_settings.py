@@ -18,6 +18,8 @@ VALUES = {
     "openai_base_url": "http://gateway/v1",
     "structured_output": "json_object",
     "embedding_dimensions": "256",
+    "temperature": "0.5",
+    "novelty_similarity": "0.5",
 }
 
 
