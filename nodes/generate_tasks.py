@@ -131,6 +131,8 @@ def _problems(plan: ProjectPlan, postings: dict[str, StoredPosting], difficulty:
         problems.append("evidence: quote the given postings")
     if any(not step.tasks for step in plan.steps):
         problems.append("steps: every step needs tasks")
+    if any(not task.deliverable.strip() for step in plan.steps for task in step.tasks):
+        problems.append("tasks: every task ends in a deliverable")
     if difficulty and plan.difficulty != difficulty:
         problems.append(f"difficulty: {difficulty} was asked for")
     return problems

@@ -1,0 +1,95 @@
+"""Regeneration over many turns: never a repeat, never heavier than what was added."""
+
+from __future__ import annotations
+
+import itertools
+
+import orjson
+
+from serve.parts import Parts
+from tests.graph.test_sessions import BACKEND, error, finished, generated, nodes_run, result
+from tests.offline import Offline
+from tools.contracts import Answer, Wishes
+
+
+def subjects_of(answer: Answer) -> set[str]:
+    return {answer.project.title, *(subject.title for subject in answer.candidates)}
+
+
+async def test_a_hundred_regenerations_never_show_a_repeat_when_the_model_answers_nothing_else(
+    parts: Parts, offline: Offline
+) -> None:
+    first = await generated(parts)
+    session_id, shown = first.session_id, subjects_of(first)
+    await offline.behave(faults=[{"kind": "repeat_rejected", "schema": "SubjectProposals"}])
+    for number in range(100):
+        # Every other time the current subject is built again, so that an answer comes at all.
+        wishes = Wishes(subject_id=first.project.subject_id) if number % 2 else Wishes()
+        events = await finished(parts.sessions.regenerate(session_id, wishes))
+        announced = {event["data"]["title"] for event in events if event["type"] == "subject"}
+        if number % 2:
+            answer = result(events)
+            assert (answer.candidates, answer.missing) == ([], 3)
+            assert announced == {first.project.title}
+        else:
+            assert error(events)["code"] == "model_output_invalid"
+            assert announced == set()
+    await offline.reset()
+    answer = result(await finished(parts.sessions.regenerate(session_id, Wishes())))
+    assert not shown & subjects_of(answer)
+
+
+async def test_a_model_that_repeats_now_and_then_is_asked_again(parts: Parts, offline: Offline) -> None:
+    answer = await generated(parts)
+    shown = subjects_of(answer)
+    await offline.behave(
+        faults=[{"kind": "repeat_rejected", "schema": "SubjectProposals", "probability": 0.4}], seed=7
+    )
+    for _ in range(6):
+        events = await finished(parts.sessions.regenerate(answer.session_id, Wishes()))
+        if events[-1]["type"] == "result":
+            answer = result(events)
+            assert not shown & subjects_of(answer)
+            shown |= subjects_of(answer)
+    assert len(shown) > 8
+
+
+async def test_a_session_grows_by_what_a_turn_adds_and_no_more(parts: Parts) -> None:
+    answer = await generated(parts)
+    key = f"checkpoint:{answer.session_id}:"
+    sizes, added = [], []
+    for _ in range(8):
+        sizes.append(len(orjson.dumps(await parts.redis.json().get(key))))
+        before = await parts.sessions.view(answer.session_id)
+        answer = result(await finished(parts.sessions.regenerate(answer.session_id, Wishes())))
+        # A turn adds its project to the history, and what it replaced to the rejected, each with
+        # its fingerprint (344 characters and an id).
+        rejected = [before["subject"], *before["candidates"]]
+        added.append(len(orjson.dumps([answer.project.model_dump(), rejected])) + 400 * len(rejected))
+    grown = [after - before for before, after in itertools.pairwise(sizes)]
+    for growth, turn in zip(grown, added, strict=False):
+        # Its current subjects and project replace others of about their size.
+        assert growth < turn * 1.5
+
+
+async def test_the_same_subject_can_be_built_again_with_other_wishes(parts: Parts) -> None:
+    first = await generated(parts)
+    wishes = Wishes(subject_id=first.project.subject_id, difficulty="beginner")
+    events = await finished(parts.sessions.regenerate(first.session_id, wishes))
+    answer = result(events)
+    assert answer.project.subject_id == first.project.subject_id
+    assert answer.project.difficulty == "beginner"
+    view = await parts.sessions.view(first.session_id)
+    assert first.project.subject_id not in {subject["id"] for subject in view["rejected"]}
+
+
+async def test_wishes_are_kept_when_the_first_run_had_failed(parts: Parts, offline: Offline) -> None:
+    await offline.behave(faults=[{"kind": "server_error", "schema": "MarketSummary"}])
+    failure = error(await finished(parts.sessions.generate(BACKEND, "ko")))
+    await offline.reset()
+    wishes = Wishes(difficulty="advanced", skills=["Rust"])
+    events = await finished(parts.sessions.regenerate(failure["details"]["session_id"], wishes))
+    assert nodes_run(events) == ["summarize", "propose_subjects", "generate_tasks"]
+    answer = result(events)
+    assert answer.project.difficulty == "advanced"
+    assert "Rust" in answer.project.skills
