@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +80,9 @@ async def working(settings: Settings, **environment: str) -> AsyncIterator[Worke
         | {
             "CHECKERBOARD_HOME": str(settings.home),
             "DATABASE_URL": settings.database_url or "",
-            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "20",
-            "CHECKERBOARD_MODEL_RETRIES": "0",
-            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "25",
+            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "60",
+            "CHECKERBOARD_MODEL_RETRIES": "1",
+            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "60",
         }
         | environment,
     )
@@ -96,6 +96,17 @@ async def working(settings: Settings, **environment: str) -> AsyncIterator[Worke
             process.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             await process.wait()
+
+
+@asynccontextmanager
+async def working_together(settings: Settings, number: int) -> AsyncIterator[list[Worker]]:
+    """Runs `number` workers of one service, started at the same time."""
+    async with AsyncExitStack() as stack:
+        async with asyncio.TaskGroup() as starting:
+            started = [
+                starting.create_task(stack.enter_async_context(working(settings))) for _ in range(number)
+            ]
+        yield [worker.result() for worker in started]
 
 
 async def _alive(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:

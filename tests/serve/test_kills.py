@@ -27,7 +27,7 @@ from tests.serve.processes import (
     nothing_in_flight,
     session_ids,
     slow,
-    working,
+    working_together,
 )
 from tools.settings import Settings
 
@@ -71,17 +71,21 @@ async def redis(embedded: Settings) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(scope="module")
-async def workers(database: Settings) -> AsyncIterator[tuple[Worker, Worker]]:
-    """Two workers of one service."""
-    async with working(database) as one, working(database) as other:
-        yield one, other
+async def three_workers(database: Settings) -> AsyncIterator[list[Worker]]:
+    """Three workers of one service."""
+    async with working_together(database, 3) as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-async def broken(
-    database: Settings, workers: tuple[Worker, Worker], redis: Redis
-) -> AsyncIterator[dict[str, Broken]]:
-    """The runs that one worker was killed with: a generation in each node, regenerations in both of
+def workers(three_workers: list[Worker]) -> tuple[Worker, Worker]:
+    """The two that live on."""
+    return three_workers[0], three_workers[1]
+
+
+@pytest.fixture(scope="module")
+async def broken(database: Settings, three_workers: list[Worker], redis: Redis) -> dict[str, Broken]:
+    """The runs that the third worker was killed with: a generation in each node, regenerations in both of
     theirs.
 
     They begin one after the other and each is held where its fault says, so that the counters tell
@@ -89,9 +93,10 @@ async def broken(
     """
     runs: dict[str, Broken] = {}
     requests: list[asyncio.Task[httpx.Response]] = []
+    *workers, victim = three_workers
     sessions = [await workers[0].generated() for _ in range(5)]
     assert database.openai_base_url is not None
-    async with Offline(database.openai_base_url) as offline, working(database) as victim:
+    async with Offline(database.openai_base_url) as offline:
 
         async def begin(name: str, path: str, given: dict[str, Any], schema: str, key: str | None) -> None:
             known = given.get("session_id")
@@ -123,7 +128,7 @@ async def broken(
         await victim.kill()
         await ended(requests)
         await offline.reset()
-        yield runs
+        return runs
 
 
 async def test_a_killed_worker_keeps_its_session_from_others_for_seconds_only(

@@ -21,7 +21,7 @@ from tests.serve.processes import (
     hold,
     nothing_in_flight,
     slow,
-    working,
+    working_together,
 )
 from tools.settings import Settings
 
@@ -32,11 +32,7 @@ LEAVING_SECONDS = 1.0
 @pytest.fixture(scope="module")
 async def workers(embedded: Settings, samples_template: str) -> AsyncIterator[tuple[Worker, Worker]]:
     """Two workers of one service."""
-    async with (
-        cloned(embedded, samples_template) as database,
-        working(database) as one,
-        working(database) as other,
-    ):
+    async with cloned(embedded, samples_template) as database, working_together(database, 2) as (one, other):
         yield one, other
 
 
@@ -132,7 +128,7 @@ async def test_a_burst_under_one_key_is_answered_or_told_to_wait(
     workers: tuple[Worker, Worker], offline: Offline
 ) -> None:
     """Nothing else: not one of them may find the session missing that another is about to begin."""
-    for _ in range(8):
+    for _ in range(15):
         key = uuid.uuid4().hex
         responses = await asyncio.gather(
             *(worker.ask("/generate/invoke", GENERATE, key) for worker in workers * 6)
@@ -212,3 +208,19 @@ async def test_a_session_at_work_is_not_forgotten_under_its_run(
         while (await workers[1].client.delete(f"/sessions/{session_id}")).status_code != 204:
             await asyncio.sleep(0.05)
     assert (await workers[0].client.get(f"/sessions/{session_id}")).status_code == 404
+
+
+@pytest.mark.parametrize("schema", ["SubjectProposals", "ProjectPlan"])
+async def test_a_session_whose_turn_the_model_failed_goes_on_with_another(
+    workers: tuple[Worker, Worker], offline: Offline, schema: str
+) -> None:
+    session_id = (await workers[0].generated())["session_id"]
+    await offline.behave(faults=[{"kind": "server_error", "schema": schema}])
+    for given in ({"session_id": session_id, "difficulty": "advanced"}, {"session_id": session_id}):
+        response = await workers[0].ask("/regenerate/invoke", given)
+        assert code_of(response) == "model_unavailable", response.text
+    await offline.reset()
+    answer = answer_of(await workers[1].ask("/regenerate/invoke", {"session_id": session_id}))
+    session = await workers[0].session(session_id)
+    assert session["project"] == answer["project"]
+    assert len(session["history"]) == 2
