@@ -61,7 +61,7 @@ def build_graph(services: Services, checkpointer: BaseCheckpointSaver[str] | Non
 
 def start_turn(state: State) -> list[str]:
     """A chosen subject's project and the next candidates do not wait for each other."""
-    if state["turn"].get("chosen"):
+    if state.get("turn", {}).get("chosen"):
         return ["propose_subjects", "generate_tasks"]
     return ["propose_subjects"]
 
@@ -71,4 +71,4 @@ def after_proposal(state: State) -> str:
     made already."""
     if propose_subjects.wants_another_try(dict(state)):
         return "propose_subjects"
-    return END if state["turn"].get("chosen") else "generate_tasks"
+    return END if state.get("turn", {}).get("chosen") else "generate_tasks"

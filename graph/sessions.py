@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.graph import END
-from langgraph.types import Command, StateSnapshot
+from langgraph.types import Command
 from redis.asyncio import Redis
 
 from graph.answers import answer, session_view
@@ -19,17 +18,17 @@ from graph.runs import Event, Run, Runs
 from graph.state import Request
 from tools import ledger
 from tools.contracts import Language, Profile, Wishes
-from tools.errors import ModelOutputError, SubjectNotFoundError
+from tools.errors import ModelOutputError, SessionNotFoundError, SubjectNotFoundError
 from tools.idempotency import Attempt, IdempotencyKeys
-from tools.session_record import SessionRecord, SessionRecords
+from tools.redis_client import TurnSaver
+from tools.session_record import Hold, SessionRecord, SessionRecords
 from tools.settings import Settings
 
 RECURSION_LIMIT = 16
 """Graph steps of one run: six nodes, and room for every repeated proposal."""
 
 Input = Request | Command[str]
-"""What a run starts with: a request, or a command, which jumps to the nodes of a new turn or goes on
-with the nodes that wait."""
+"""What a run starts with: a request, or a command that jumps to the nodes of a new turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +46,10 @@ ANYONE = Caller()
 class Sessions:
     """Generates and regenerates. Keeps nothing of a session: any worker can go on with any one."""
 
-    def __init__(self, graph: Graph, redis: Redis, settings: Settings) -> None:
+    def __init__(self, graph: Graph, saver: TurnSaver, redis: Redis, settings: Settings) -> None:
+        """`graph` is compiled with `saver`."""
         self._graph = graph
+        self._saver = saver
         self._settings = settings
         self._records = SessionRecords(redis, settings)
         self._idempotency = IdempotencyKeys(redis, settings)
@@ -62,24 +63,19 @@ class Sessions:
         cancels the run and its model calls. With an Idempotency-Key that was used before, what that
         request began is finished, or its answer given again.
         """
-        request = Request(profile=profile.model_dump(), language=language)
+        request = Request(profile=profile.model_dump(), language=language, turn={})
 
         async def work(run: Run) -> dict[str, Any]:
             attempt = await self._attempt(run, caller, ["generate", request])
-            if attempt is None or attempt.first:
-                record = await self._records.create(run.session_id, caller.owner, dict(request))
-                async with self._records.locked(run.session_id):
-                    done = await self._run(run, record, request)
-            else:
-                done = attempt.answer or await self._finish_first(run, caller.owner)
-            return await self._answered(attempt, done)
+            done = attempt.answer if attempt else None
+            return await self._answered(attempt, done or await self._first(run, request, caller, attempt))
 
         return self._runs.events(uuid.uuid4().hex, work)
 
     def regenerate(self, session_id: str, wishes: Wishes, caller: Caller = ANYONE) -> AsyncIterator[Event]:
         """Goes on with a session as if `summarize` had just ended, and yields events like `generate`.
 
-        A session whose first run broke off before the summary goes on where it did. An unknown
+        A session whose first run broke off has it finished, with these wishes. An unknown
         session, and somebody else's, ends in an `error` with SessionNotFoundError's code, one that
         is at work in RunInProgressError's, a subject that is not among the candidates in
         SubjectNotFoundError's.
@@ -102,10 +98,10 @@ class Sessions:
         """
         try:
             record = await self._records.load(session_id, owner)
-            snapshot = await self._snapshot(session_id)
+            state = await self._state(session_id)
         except Exception as error:
             raise as_ours(error) from error
-        return session_view(session_id, {**record.request, **snapshot.values})
+        return session_view(session_id, {**record.request, **state})
 
     async def forget(self, session_id: str, owner: str = ANYONE.owner) -> None:
         """Deletes everything of a session at once.
@@ -136,22 +132,29 @@ class Sessions:
             await self._idempotency.finish(attempt, done)
         return done
 
-    async def _finish_first(self, run: Run, owner: str) -> dict[str, Any]:
-        """Finishes the first run of a session, which broke off, or gives its answer."""
-        record = await self._records.load(run.session_id, owner)
-        async with self._records.locked(run.session_id):
-            snapshot = await self._snapshot(run.session_id)
-            if snapshot.values.get("project") and not snapshot.next:
-                return self._answer(run, snapshot.values)
-            return await self._run(run, record, _resumed(record, snapshot, {}))
+    async def _first(
+        self, run: Run, request: Request, caller: Caller, attempt: Attempt | None
+    ) -> dict[str, Any]:
+        """Runs a session's first turn, or finishes it where an earlier request with the key broke off."""
+        try:
+            again = attempt is not None and not attempt.first
+            record = await self._records.load(run.session_id, caller.owner) if again else None
+        except SessionNotFoundError:  # the earlier request did not come so far
+            record = None
+        record = record or await self._records.create(run.session_id, caller.owner, dict(request))
+        async with self._records.locked(run.session_id) as hold:
+            state = await self._state(run.session_id)
+            if state:
+                return self._answer(run, state)
+            return await self._run(run, record, hold, request)
 
     async def _turn(self, run: Run, wishes: Wishes, owner: str, attempt: Attempt | None) -> dict[str, Any]:
-        record = await self._records.load(run.session_id, owner)
-        async with self._records.locked(run.session_id):
-            snapshot = await self._snapshot(run.session_id)
-            state = dict(snapshot.values)
+        async with self._records.locked(run.session_id) as hold:
+            # Read under the lock: it may have been forgotten a moment ago.
+            record = await self._records.load(run.session_id, owner)
+            state = await self._state(run.session_id)
             key = attempt.key if attempt else None
-            if state.get("summary") and key and state["turn"].get("key") == key and not snapshot.next:
+            if key and state and state["turn"].get("key") == key:
                 # The turn had ended, but its worker before it could say so.
                 return self._answer(run, state)
             turn = {
@@ -161,20 +164,23 @@ class Sessions:
                 "feedback": wishes.feedback,
                 "key": key,
             }
-            if not state.get("summary"):
-                return await self._run(run, record, _resumed(record, snapshot, turn))
-            if snapshot.next:
-                # A turn that failed left its node waiting; it would run beside the new turn's.
-                await self._graph.aupdate_state(_config(run.session_id), None, as_node=END)
-            # The update travels with the run: a checkpoint of its own would cost a write to Redis
-            # and, in the shallow saver, keys that no later turn takes away.
-            update = {"turn": turn, "draft": {}}
-            goto = start_turn({**state, **update})  # type: ignore[typeddict-item]
-            return await self._run(run, record, Command(update=update, goto=goto))
+            start: Input
+            if state:
+                # The update travels with the run, so that there is one checkpoint a turn.
+                update = {"turn": turn, "draft": {}}
+                start = Command(update=update, goto=start_turn({**state, **update}))  # type: ignore[typeddict-item]
+            else:
+                # The first run broke off. It begins again; what it was answered is in the ledger.
+                start = Request(
+                    profile=record.request["profile"], language=record.request["language"], turn=turn
+                )
+            return await self._run(run, record, hold, start)
 
-    async def _run(self, run: Run, record: SessionRecord, start: Input) -> dict[str, Any]:
-        """Runs the graph to its end. What the model answers is in the ledger until then."""
+    async def _run(self, run: Run, record: SessionRecord, hold: Hold, start: Input) -> dict[str, Any]:
+        """Runs the graph to its end, and then saves the turn. What the model answers is in the ledger
+        until then."""
         ledger.current.set(record)
+        unsaved = self._saver.begin()
         state: dict[str, Any] = {}
         try:
             async for part in self._graph.astream(
@@ -193,26 +199,21 @@ class Sessions:
             # The same answers would fail again: the next try asks anew.
             await self._records.settle(record)
             raise
+        await hold.require()
+        await self._saver.save(unsaved)
         await self._records.settle(record)
         return self._answer(run, state)
 
     def _answer(self, run: Run, state: dict[str, Any]) -> dict[str, Any]:
         return answer(run.session_id, state, offline=self._settings.offline).model_dump()
 
-    async def _snapshot(self, session_id: str) -> StateSnapshot:
-        return await self._graph.aget_state(_config(session_id))
+    async def _state(self, session_id: str) -> dict[str, Any]:
+        """Returns the state after the last turn that ended; empty where none has."""
+        return dict((await self._graph.aget_state(_config(session_id))).values)
 
 
 def _config(session_id: str) -> RunnableConfig:
     return {"configurable": {"thread_id": session_id}, "recursion_limit": RECURSION_LIMIT}
-
-
-def _resumed(record: SessionRecord, snapshot: StateSnapshot, turn: dict[str, Any]) -> Input:
-    """Goes on with what waits. A killed worker left no checkpoint, so there the run begins again; its
-    ledger has what was paid for."""
-    if not snapshot.values:
-        return Request(profile=record.request["profile"], language=record.request["language"])
-    return Command(update={"turn": turn})
 
 
 def _offered(state: dict[str, Any], subject_id: str) -> dict[str, Any]:

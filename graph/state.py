@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -31,13 +31,14 @@ class Request(TypedDict):
 
     profile: dict[str, Any]
     language: Language
+    turn: NotRequired[dict[str, Any]]
+    """What was asked of this turn: `chosen` (a subject), `difficulty`, `skills`, `feedback`, and the
+    `key` of an idempotent request."""
 
 
 class State(Request):
     """Everything a session knows. Which node writes what stands in each node's docstring."""
 
-    turn: dict[str, Any]
-    """What was asked of this turn: `chosen` (a subject), `difficulty`, `skills`, `feedback`."""
     query: str
     retrieved: list[dict[str, Any]]
     relevant: dict[str, Any]
@@ -49,6 +50,8 @@ class State(Request):
     rejected: Annotated[list[dict[str, Any]], append_new]
     fingerprints: Annotated[dict[str, str], merge]
     """A small embedding of each earlier subject, by id, for the check of what repeats."""
+    chosen: Annotated[list[dict[str, Any]], append_new]
+    """Every candidate that was chosen: not rejected, and not to be proposed again."""
     project: dict[str, Any]
     history: Annotated[list[dict[str, Any]], append]
     versions: Annotated[dict[str, Any], merge]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NotRequired
 
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
@@ -20,13 +20,14 @@ class Reads(TypedDict):
 
     profile: dict[str, Any]
     language: Language
+    turn: NotRequired[dict[str, Any]]
 
 
 async def build_query(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     """Parses the profile and writes the search text.
 
-    Reads `profile`, `language`; writes both, validated, `query`, and an empty `turn`: a fresh run
-    asks for nothing beyond the profile. In the query the desired job comes first, because an
+    Reads `profile`, `language`, `turn`; writes them, validated, and `query`. A fresh run has no chosen
+    subject, whatever an earlier one had. In the query the desired job comes first, because an
     embedding of a short text leans on what it begins with; schools and companies stay out, because
     postings do not name them.
 
@@ -48,7 +49,7 @@ async def build_query(state: Reads, runtime: Runtime[Services]) -> dict[str, Any
     return {
         "profile": profile.model_dump(),
         "language": state.get("language", "ko"),
-        "turn": {},
+        "turn": {**state.get("turn", {}), "chosen": None},
         "query": "\n".join(line for line in lines if line),
     }
 

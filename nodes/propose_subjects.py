@@ -35,6 +35,7 @@ class Reads(TypedDict):
     summary: dict[str, Any]
     subjects: dict[str, Any]
     rejected: list[dict[str, Any]]
+    chosen: list[dict[str, Any]]
     turn: dict[str, Any]
     draft: dict[str, Any]
     fingerprints: dict[str, str]
@@ -60,13 +61,13 @@ class SubjectProposals(BaseModel):
 async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     """Proposes the subjects of this turn: four, or three candidates beside the one that was chosen.
 
-    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `fingerprints`,
-    `turn`, `draft`. A subject that repeats an earlier one of the session by title, text or meaning,
-    or cites no kept posting, does not pass.
-    Until all have passed, or the attempts are used up, it writes `draft` (what passed, and what is
-    wrong with the rest) and the graph comes here again; then it writes `subjects`, moves the ones
-    that were not chosen to `rejected`, and empties `draft`. `fingerprints` gains the embeddings of
-    earlier subjects that had none.
+    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `chosen`,
+    `fingerprints`, `turn`, `draft`. A subject that repeats an earlier one of the session by title,
+    text or meaning, or cites no kept posting, does not pass. Until all have passed, or the attempts
+    are used up, it writes `draft` (what passed, and what is wrong with the rest) and the graph comes
+    here again; then it writes `subjects`, moves the ones that were not chosen to `rejected`, notes
+    the one that was in `chosen`, and empties `draft`. `fingerprints` gains the embeddings of earlier
+    subjects that had none.
 
     Raises:
         ModelUnavailableError, ModelOutputError: the model failed, or no subject passed at all.
@@ -75,7 +76,8 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
     draft = state.get("draft") or {"passed": [], "refused": [], "problems": [], "attempts": 0}
     chosen = turn.get("chosen")
     shown = _shown(state.get("subjects"))
-    earlier = [*state.get("rejected", []), *shown, *([chosen] if chosen else [])]
+    taken_up = [*state.get("chosen", []), *([chosen] if chosen else [])]
+    earlier = list({s["id"]: s for s in (*state.get("rejected", []), *taken_up, *shown)}.values())
     wanted = CANDIDATES if chosen else CANDIDATES + 1
 
     prompt = services.prompts.get("propose_subjects", language)
@@ -111,7 +113,8 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
         runtime.stream_writer({"type": "subject", "data": subject})
     return {
         "subjects": {"current": current, "candidates": candidates, "missing": wanted - len(passed)},
-        "rejected": [subject for subject in shown if subject["id"] != current["id"]],
+        "rejected": [s for s in shown if s["id"] not in {current["id"], *(c["id"] for c in taken_up)}],
+        "chosen": [chosen] if chosen else [],
         "draft": {},
         "fingerprints": fingerprints,
         "versions": {"propose_subjects": {"prompt": prompt.version, "model": services.chat.model_name}},

@@ -14,6 +14,7 @@ from graph.sessions import ANYONE, Caller
 from tools.errors import InvalidRequestError, UnauthorizedError
 
 MAX_IDEMPOTENCY_KEY = 200
+_NAME = re.compile(r"[\w.@:-]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 current: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
@@ -27,14 +28,17 @@ class ApiKeys:
         """Reads `name:sha256,name:sha256,…`; a hash is 64 hexadecimal digits.
 
         Raises:
-            ValueError: an entry has another form, or a name stands twice.
+            ValueError: an entry has another form, or a name or a key stands twice.
         """
         entries = [entry.strip() for entry in (configured or "").split(",") if entry.strip()]
         self._names: dict[str, str] = {}
         for entry in entries:
-            name, _, digest = entry.rpartition(":")
-            if not name or not _HASH.fullmatch(digest.lower()) or name in self._names.values():
-                raise ValueError("CHECKERBOARD_API_KEYS is a list of name:sha256, each name once")
+            name, _, digest = (part.strip() for part in entry.rpartition(":"))
+            known = name in self._names.values() or digest.lower() in self._names
+            if known or not _NAME.fullmatch(name) or not _HASH.fullmatch(digest.lower()):
+                raise ValueError(
+                    "CHECKERBOARD_API_KEYS is a list of name:sha256, each name once, each key once"
+                )
             self._names[digest.lower()] = name
 
     def owner(self, headers: Mapping[str, str]) -> str:

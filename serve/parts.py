@@ -111,5 +111,5 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
     await probe_stores(settings)
     async with open_redis(settings) as redis, open_services(settings) as services:
         saver = await open_checkpointer(settings, redis)
-        async with aclosing(Sessions(build_graph(services, saver), redis, settings)) as sessions:
+        async with aclosing(Sessions(build_graph(services, saver), saver, redis, settings)) as sessions:
             yield Parts(services, sessions, redis)

@@ -10,6 +10,7 @@ import orjson
 from redis.asyncio import Redis
 
 from tools.errors import IdempotencyConflictError
+from tools.session_record import answers_key
 from tools.settings import Settings
 
 
@@ -25,7 +26,11 @@ class Attempt:
 
 
 class IdempotencyKeys:
-    """Remembers what was asked under each key, as long as a session lives."""
+    """Remembers what was asked under each key, for as long as a session lives from its last use.
+
+    A claim holds no more than a hash of the request and the session's id; the answer is kept with
+    the session and goes with it.
+    """
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
@@ -39,7 +44,7 @@ class IdempotencyKeys:
         """
         name = _name(owner, key)
         digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        claim = orjson.dumps({"request": digest, "session_id": session_id, "answer": None})
+        claim = orjson.dumps({"request": digest, "session_id": session_id})
         if await self._redis.set(name, claim, nx=True, ex=self._ttl_seconds):
             return Attempt(name, session_id, first=True, answer=None)
         stored = await self._redis.get(name)
@@ -48,13 +53,18 @@ class IdempotencyKeys:
         known = orjson.loads(stored)
         if known["request"] != digest:
             raise IdempotencyConflictError
-        return Attempt(name, known["session_id"], first=False, answer=known["answer"])
+        answer = await self._redis.hget(answers_key(known["session_id"]), name)
+        given = orjson.loads(answer) if answer is not None else None
+        return Attempt(name, known["session_id"], first=False, answer=given)
 
     async def finish(self, attempt: Attempt, answer: dict[str, Any]) -> None:
         """Keeps the answer for whoever asks again with the key."""
-        known = orjson.loads(await self._redis.get(attempt.key) or b"{}")
-        known |= {"session_id": attempt.session_id, "answer": answer}
-        await self._redis.set(attempt.key, orjson.dumps(known), ex=self._ttl_seconds)
+        name = answers_key(attempt.session_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(name, attempt.key, orjson.dumps(answer))
+            pipe.expire(name, self._ttl_seconds)
+            pipe.expire(attempt.key, self._ttl_seconds)
+            await pipe.execute()
 
 
 def _name(owner: str, key: str) -> str:

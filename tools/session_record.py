@@ -3,16 +3,18 @@
 | key | what |
 |---|---|
 | `session:{id}` | hash: `owner`, `request`, and `paid:…`, the ledger of an unfinished turn |
+| `session-answers:{id}` | hash: answers that were given under an Idempotency-Key |
 | `session-lock:{id}` | the run that is at work on it |
-| `checkpoint:{id}:` and `checkpoint_write:{id}:…`, `write_keys_zset:{id}:…` | the saver's |
+| `checkpoint:{id}:` | the saver's |
 
-All expire together, `session_ttl_minutes` after the last use.
+All but the lock expire together, `session_ttl_minutes` after the last use.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
 from tools.errors import RunInProgressError, SessionNotFoundError, StoreUnavailableError
@@ -30,6 +33,13 @@ logger = logging.getLogger(__name__)
 LOCK_SECONDS = 5.0
 """After how long the lock of a dead worker frees itself. A living one renews it three times in that."""
 _PAID = b"paid:"
+_KEEP = """
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
+"""
+"""Adds to a record only while there is one: a session that expired or was lost is not half revived."""
 
 
 @dataclass(slots=True)
@@ -40,18 +50,65 @@ class SessionRecord:
     owner: str
     request: dict[str, Any]
     redis: Redis
+    ttl_seconds: int
     paid: dict[str, bytes] = field(default_factory=dict)
-    leftovers: list[bytes] = field(default_factory=list)
-    """Keys of pending writes that a failed turn left with the saver."""
 
     def find(self, question: str) -> bytes | None:
         """As `Ledger.find`."""
         return self.paid.get(question)
 
     async def keep(self, question: str, answer: bytes) -> None:
-        """As `Ledger.keep`."""
+        """As `Ledger.keep`.
+
+        Raises:
+            StoreUnavailableError: the record is gone, so what the run makes could not be kept.
+        """
         self.paid[question] = answer
-        await self.redis.hset(_key(self.session_id), f"paid:{question}", answer)
+        arguments = (_key(self.session_id), f"paid:{question}", answer, self.ttl_seconds)
+        if not await self.redis.eval(_KEEP, 1, *arguments):
+            raise StoreUnavailableError("The session is gone from Redis while a run was at work on it.")
+
+
+class Hold:
+    """A run's hold on a session: the lock, and whether it was lost."""
+
+    def __init__(self, lock: Lock, holder: asyncio.Task[Any]) -> None:
+        self._lock = lock
+        self._holder = holder
+        self.lost = False
+
+    async def require(self) -> None:
+        """Makes sure that no other run can have taken the session, before something is written.
+
+        Raises:
+            StoreUnavailableError: the lock is no longer held.
+        """
+        if self.lost or not await self._lock.owned():
+            self.lost = True
+            raise StoreUnavailableError(_LOST, store="redis")
+
+    async def renew(self) -> None:
+        """Renews the lock until it is lost; then cancels the run."""
+        renewed = time.monotonic()
+        while not self.lost:
+            await asyncio.sleep(LOCK_SECONDS / 3)
+            try:
+                async with asyncio.timeout(LOCK_SECONDS / 3):
+                    await self._lock.reacquire()
+                renewed = time.monotonic()
+            except LockError:
+                self.lost = True
+            except (RedisError, TimeoutError) as error:
+                logger.warning("a session's lock could not be renewed", extra={"cause": repr(error)})
+                self.lost = time.monotonic() - renewed >= LOCK_SECONDS
+        logger.warning("a run lost its session and is cancelled", extra={"lock": self._lock.name})
+        self._holder.cancel()
+
+
+_LOST = (
+    "This worker or Redis stood still, and the session may be somebody else's by now. Nothing was "
+    "changed; ask again on it."
+)
 
 
 class SessionRecords:
@@ -63,11 +120,11 @@ class SessionRecords:
 
     async def create(self, session_id: str, owner: str, request: dict[str, Any]) -> SessionRecord:
         """Writes the record of a new session."""
-        async with self._redis.pipeline(transaction=False) as pipe:
+        async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(_key(session_id), mapping={"owner": owner, "request": orjson.dumps(request)})
             pipe.expire(_key(session_id), self._ttl_seconds)
             await pipe.execute()
-        return SessionRecord(session_id, owner, request, self._redis)
+        return SessionRecord(session_id, owner, request, self._redis, self._ttl_seconds)
 
     async def load(self, session_id: str, owner: str) -> SessionRecord:
         """Returns the record, and renews the life of everything the session has in Redis.
@@ -75,33 +132,21 @@ class SessionRecords:
         Raises:
             SessionNotFoundError: there is none, it has expired, or it is somebody else's.
         """
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.hgetall(_key(session_id))
-            pipe.zrange(_writes_key(session_id), 0, -1)
-            fields, writes = await pipe.execute()
-        if not fields or fields[b"owner"].decode() != owner:
+        fields: dict[Any, Any] = await self._redis.hgetall(_key(session_id))
+        if b"owner" not in fields or fields[b"owner"].decode() != owner:
             raise SessionNotFoundError(session_id=session_id)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for key in _keys(session_id, writes):
-                pipe.expire(key, self._ttl_seconds)
-            await pipe.execute()
+        await self._renew(session_id)
         paid = {
             name.removeprefix(_PAID).decode(): value
             for name, value in fields.items()
             if name.startswith(_PAID)
         }
         request = orjson.loads(fields[b"request"])
-        return SessionRecord(session_id, owner, request, self._redis, paid, writes)
+        return SessionRecord(session_id, owner, request, self._redis, self._ttl_seconds, paid)
 
     async def settle(self, record: SessionRecord) -> None:
-        """Empties the ledger of a turn whose checkpoint is written, and drops what earlier failures
-        left of the saver's."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            if record.paid:
-                pipe.hdel(_key(record.session_id), *(f"paid:{question}" for question in record.paid))
-            if record.leftovers:
-                pipe.delete(_writes_key(record.session_id), *record.leftovers)
-            await pipe.execute()
+        """Empties the ledger of a turn that has ended; the session's time begins anew."""
+        await self._renew(record.session_id, *(f"paid:{question}" for question in record.paid))
 
     async def forget(self, session_id: str, owner: str) -> None:
         """Deletes everything of a session at once.
@@ -112,11 +157,12 @@ class SessionRecords:
         """
         await self.load(session_id, owner)
         async with self.locked(session_id):
-            writes = await self._redis.zrange(_writes_key(session_id), 0, -1)
-            await self._redis.delete(*_keys(session_id, writes))
+            # The answers are kept by the names of their Idempotency-Keys' claims.
+            claims = await self._redis.hkeys(answers_key(session_id))
+            await self._redis.delete(*_keys(session_id), *claims)
 
     @asynccontextmanager
-    async def locked(self, session_id: str) -> AsyncIterator[None]:
+    async def locked(self, session_id: str) -> AsyncIterator[Hold]:
         """Holds the session for one run, over all workers.
 
         The lock is renewed while it is held. A worker that could not renew it in time, because it
@@ -131,43 +177,40 @@ class SessionRecords:
             raise RunInProgressError(session_id=session_id)
         holder = asyncio.current_task()
         assert holder is not None  # noqa: S101 - a coroutine runs in a task
-        lost = asyncio.Event()
-        renewal = asyncio.create_task(_renew(lock, holder, lost))
+        hold = Hold(lock, holder)
+        renewal = asyncio.create_task(hold.renew())
         try:
-            yield
+            yield hold
         except asyncio.CancelledError:
-            if not lost.is_set():
+            if not hold.lost:
                 raise
             holder.uncancel()
-            raise StoreUnavailableError(store="redis", session_id=session_id) from None
+            raise StoreUnavailableError(_LOST, store="redis", session_id=session_id) from None
         finally:
             renewal.cancel()
+            await asyncio.wait({renewal})
             # Not released, it expires: the session is free a few seconds later.
-            with suppress(LockError, RedisError):
-                await lock.release()
+            with suppress(LockError, RedisError, TimeoutError):
+                async with asyncio.timeout(LOCK_SECONDS / 3):
+                    await lock.release()
+
+    async def _renew(self, session_id: str, *without: str) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            if without:
+                pipe.hdel(_key(session_id), *without)
+            for key in _keys(session_id):
+                pipe.expire(key, self._ttl_seconds)
+            await pipe.execute()
 
 
-async def _renew(lock: Any, holder: asyncio.Task[Any], lost: asyncio.Event) -> None:
-    while True:
-        await asyncio.sleep(LOCK_SECONDS / 3)
-        try:
-            await lock.reacquire()
-        except LockError:
-            logger.warning("a run lost its session's lock and is cancelled", extra={"lock": lock.name})
-            lost.set()
-            holder.cancel()
-            return
-        except RedisError as error:
-            logger.warning("a session's lock could not be renewed", extra={"cause": repr(error)})
+def answers_key(session_id: str) -> str:
+    """The hash of answers that were given under an Idempotency-Key."""
+    return f"session-answers:{session_id}"
 
 
 def _key(session_id: str) -> str:
     return f"session:{session_id}"
 
 
-def _writes_key(session_id: str) -> str:
-    return f"write_keys_zset:{session_id}:__empty__:shallow"
-
-
-def _keys(session_id: str, writes: Any) -> list[str | bytes]:
-    return [_key(session_id), f"checkpoint:{session_id}:", _writes_key(session_id), *writes]
+def _keys(session_id: str) -> list[str]:
+    return [_key(session_id), answers_key(session_id), f"checkpoint:{session_id}:"]

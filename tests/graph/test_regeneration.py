@@ -7,7 +7,7 @@ import itertools
 import orjson
 
 from serve.parts import Parts
-from tests.graph.test_sessions import BACKEND, error, finished, generated, nodes_run, result
+from tests.graph.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
 from tools.contracts import Answer, Wishes
 
@@ -89,7 +89,6 @@ async def test_wishes_are_kept_when_the_first_run_had_failed(parts: Parts, offli
     await offline.reset()
     wishes = Wishes(difficulty="advanced", skills=["Rust"])
     events = await finished(parts.sessions.regenerate(failure["details"]["session_id"], wishes))
-    assert nodes_run(events) == ["summarize", "propose_subjects", "generate_tasks"]
     answer = result(events)
     assert answer.project.difficulty == "advanced"
     assert "Rust" in answer.project.skills

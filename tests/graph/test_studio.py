@@ -111,4 +111,4 @@ async def test_studio_draws_the_graph_it_serves(studio: LangGraphClient) -> None
         node["id"] for node in drawn["nodes"]
     }
     schemas = await studio.assistants.get_schemas(assistant["assistant_id"])
-    assert set(schemas["input_schema"]["properties"]) == {"profile", "language"}
+    assert set(schemas["input_schema"]["properties"]) == {"profile", "language", "turn"}

@@ -73,7 +73,7 @@ async def test_the_profile_is_passed_on_validated_and_complete() -> None:
 
 
 async def test_a_fresh_run_asks_for_nothing_beyond_the_profile() -> None:
-    assert (await run(FULL))["turn"] == {}
+    assert (await run(FULL))["turn"] == {"chosen": None}
 
 
 async def test_korean_is_spoken_where_no_language_is_given() -> None:

@@ -280,7 +280,7 @@ async def test_nothing_of_a_session_is_left_after_its_time(
     await offline.behave(faults=[{"kind": "server_error", "schema": "ProjectPlan"}])
     assert code_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id})) == "model_unavailable"
     left = await lives(redis, session_id)
-    assert len(left) > 3
+    assert len(left) > 1
     assert all(0 < seconds <= TTL_SECONDS for seconds in left.values()), left
     async with asyncio.timeout(TTL_SECONDS + 1):
         while await mentions(redis, session_id):
@@ -308,7 +308,7 @@ async def test_use_renews_every_key_of_a_session(hasty: Worker, redis: Redis, of
                 await asyncio.sleep(0.05)
         await hasty.session(session_id)
         left = await lives(redis, session_id)
-        assert len(left) > 3
+        assert len(left) > 1
         assert min(left.values()) > TTL_SECONDS - 0.5, left
     answer_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id}))
 

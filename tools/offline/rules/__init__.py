@@ -23,7 +23,8 @@ def _verdicts(blocks: Blocks) -> dict[str, Any]:
 
 
 def _summary(blocks: Blocks) -> dict[str, Any]:
-    return summarize(blocks["postings"])
+    request = _one(blocks, "request") if "request" in blocks else {}
+    return summarize(blocks["postings"], "en" if request.get("language") == "en" else "ko")
 
 
 def _subjects(blocks: Blocks) -> dict[str, Any]:

@@ -23,6 +23,8 @@ _SAME = 0.85
 _FEEDBACK_BONUS = 3.0
 _UNSUITABLE = 3
 """Rounds that an angle of another level waits."""
+_MADE_FOR = 0.7
+"""What an angle gains that is made for the few domains of which the person's own is one."""
 _AGAIN = 0.7
 """What a domain loses each time it was shown."""
 
@@ -59,6 +61,7 @@ class _Past:
         self.domains: Counter[Domain] = Counter()
         self.pairs: Counter[tuple[Angle, Domain]] = Counter()
         self.twists: Counter[tuple[Angle, Twist]] = Counter()
+        self.twisted: Counter[str] = Counter()
         others = [craft for craft in CRAFTS.values() if craft not in crafts]
         for row in rejected:
             title = read(row, "title")
@@ -75,6 +78,7 @@ class _Past:
         self.pairs[idea.angle, idea.domain] += 1
         if idea.twist is not None:
             self.twists[idea.angle, idea.twist] += 1
+            self.twisted[idea.twist.key] += 1
 
 
 def _round(angle: Angle, person: Person, past: _Past) -> int:
@@ -101,8 +105,8 @@ def _ideas(
         twists: list[Twist | None] = [None]
         if view:
             listed = TWISTS[CRAFTS[angle.craft].twists]
-            turned = [*listed[view % len(listed) :], *listed[: view % len(listed)]]
-            twists = [*sorted(turned, key=lambda twist: past.twists[angle, twist])]
+            shown = {twist: (past.twists[angle, twist], past.twisted[twist.key]) for twist in listed}
+            twists = [*sorted(shown, key=shown.__getitem__)]
         for twist in twists:
             for domain in ordered[angle]:
                 yield Idea(angle, domain, twist, view=view)
@@ -166,6 +170,8 @@ def _worth(angle: Angle, person: Person, demand: Demand, gaps: Sequence[Gap]) ->
     worth += 1.2 * sum(skill in angle.uses for skill in person.asked)
     if person.difficulty not in angle.levels:
         worth -= 4.0
+    if angle.suits is not None and any(domain.named.search(person.wants) for domain in angle.domains()):
+        worth += _MADE_FOR
     cues = person.feedback
     if any(FAMILIES[key].craft == angle.craft for key in cues.families):
         worth += _FEEDBACK_BONUS

@@ -9,7 +9,7 @@ from typing import Any
 
 from tools.lexicon import KIND_OF, canonical
 
-from .market import concepts_of
+from .market import LABELLED, concepts_of
 from .person import Person
 from .text import is_order, read, read_list, rows
 
@@ -106,6 +106,52 @@ _SHOWN_BY: dict[str, frozenset[str]] = {
     "Observability": frozenset({"Prometheus", "Grafana", "Datadog", "OpenTelemetry"}),
     "Statistics": frozenset({"R", "SPSS", "SAS"}),
 }
+_SHOWN_IN = {
+    "Concurrency": re.compile(
+        r"(?<![가-힣])(?:락|잠금)(?![가-힣]{2})|동시에|thread-safe|\block(?:s|ed|ing)?\b"
+    ),
+    "Statistics": re.compile(r"통계|가설\s*검정|statistic"),
+    "Data Visualization": re.compile(r"대시보드|차트|dashboard|chart"),
+    "Caching": re.compile(r"캐시|캐싱|redis|memcached|cache|caching"),
+    "Query Tuning": re.compile(r"인덱스|실행\s*계획|쿼리\s*(?:최적|개선)|query plan|index"),
+}
+TOPICS = frozenset(
+    ["Statistics", "Concurrency", "Data Structures", "Algorithms", "Design Patterns", "Distributed Systems"]
+) | {
+    "High-Traffic Systems",
+    "Caching",
+    "Query Tuning",
+    "Event-Driven Architecture",
+    "Microservices",
+    "DDD",
+    "TDD",
+    "Clean Architecture",
+    "MVVM",
+    "Observability",
+    "Causal Inference",
+    "Time Series",
+    "Anomaly Detection",
+    "Cohort Analysis",
+    "A/B Testing",
+    "Data Modeling",
+    "Data Governance",
+    "Data Visualization",
+    "Data Pipeline",
+    "Data Warehouse",
+    "Data Lake",
+    "ETL",
+    "Web Accessibility",
+    "Web Standards",
+    "Secure Coding",
+    "Load Testing",
+    "Unit Testing",
+    "Multithreading",
+    "Model Serving",
+    "Model Compression",
+    "MLOps",
+    "Generative AI",
+}
+"""Fields and ways of working: one gets to know them, nothing is made with them."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +172,12 @@ class Gap:
 
 
 class Demand:
-    """A summary, indexed. `total` is the number of postings that it speaks of."""
+    """A summary, indexed. `total` is the number of postings that were kept.
 
-    def __init__(self, summary: Sequence[Row]) -> None:
+    `closest` says that none of them is for the desired job: they are only the nearest.
+    """
+
+    def __init__(self, summary: Sequence[Row], request: Row | None = None) -> None:
         first = summary[0] if summary else {}
         self.lines = [
             Line(text, tuple(read_list(row, "posting_ids")), frozenset(concepts_of(text)))
@@ -136,7 +185,8 @@ class Demand:
             for row in rows(first, section)
             if (text := read(row, "text")) and not is_order(text)
         ]
-        self._lower = [line.text.lower() for line in self.lines]
+        # The name of a concept says nothing of what a posting is about.
+        self._lower = ["" if line.text in LABELLED else line.text.lower() for line in self.lines]
         self.skills = {
             canonical(read(row, "text")): tuple(read_list(row, "posting_ids"))
             for row in rows(first, "skills")
@@ -144,7 +194,10 @@ class Demand:
         }
         everyone = [line.ids for line in self.lines] + list(self.skills.values())
         self.ids = tuple(dict.fromkeys(found for ids in everyone for found in ids))
-        self.total = len(self.ids)
+        kept = (request or {}).get("kept_postings")
+        counted = kept if isinstance(kept, int) and not isinstance(kept, bool) else 0
+        self.total = max(len(self.ids), counted)
+        self.closest = (request or {}).get("closest_only") is True
 
     def for_concepts(self, concepts: frozenset[str]) -> list[Line]:
         """Returns the lines about any of these concepts, the closest first, then the most asked."""
@@ -153,7 +206,7 @@ class Demand:
         )
 
     def for_words(self, named: re.Pattern[str]) -> list[Line]:
-        """Returns the lines in which the pattern is found."""
+        """Returns the lines in which the pattern is found, names of concepts aside."""
         return [line for line, lower in zip(self.lines, self._lower, strict=True) if named.search(lower)]
 
     def gaps(self, person: Person, kinds: frozenset[str]) -> list[Gap]:
@@ -172,6 +225,8 @@ def _is_gap(skill: str, person: Person) -> bool:
     if skill in person.has or skill in _NO_GAP or skill in person.feedback.unwanted_skills:
         return False
     if _SHOWN_BY.get(skill, frozenset()) & set(person.has):
+        return False
+    if skill in _SHOWN_IN and _SHOWN_IN[skill].search(person.text):
         return False
     kind = KIND_OF[skill]
     if kind in _HEAVY and skill != "Docker" and person.difficulty == "beginner":

@@ -31,9 +31,18 @@ _TEAM = re.compile(
     r"팀\s*(?:으로|프로젝트|플|과제)|여럿|같이|함께|협업|\bteam\b|together|group project", re.I
 )
 _SOLO = re.compile(r"혼자|개인\s*(?:프로젝트|과제)|1인|\bsolo\b|alone|by myself|on my own|individual", re.I)
-_NOT_KO = re.compile(r"([^\s,.]+(?:\s[^\s,.]+)?)\s*(?:말고|빼고|제외|싫|아닌|대신|없이)")
+_NOT_KO = re.compile(
+    r"((?:[^\s,.]+\s*,\s*)*[^\s,.]+(?:\s[^\s,.]+)?)\s*"
+    r"(?:말고|빼(?!지|놓지)|제외(?!하지)|싫|아닌|대신|없이|없애|없었으면|삭제|필요\s*없|원하지\s*않|싶지\s*않"
+    r"|(?:쓰|사용하|넣|다루|하)지\s*(?:않|말|마)|안\s*(?:쓰|써|넣|배우|다루))"
+)
+_WORD_EN = r"(?!(?:use|using|but|with|please|add|prefer|instead|only|i|let|just)\b)[\w+#][\w.+#/-]*"
 _NOT_EN = re.compile(
-    r"\b(?:not|no|without|instead of|other than|except|avoid)\s+((?:[\w.+#-]+\s?){1,3})", re.I
+    r"(?:\b(?:not|no|without|instead of|rather than|other than|except|avoid|exclude|remove|drop|skip"
+    r"|leave out)|n['’]t)\s+(?:(?:really\s+)?(?:want|like|wish)\s+)?(?:to\s+)?"
+    r"(?:(?:use|using|include|learn|have|do)\s+)?"
+    rf"({_WORD_EN}(?:(?:\s*,\s*|\s+(?:and|or|nor)\s+|\s){_WORD_EN}){{0,3}})",
+    re.I,
 )
 _WORD = re.compile(r"[a-z0-9.+#]{2,}|[가-힣]{2,}")
 _MONTH_WEEKS = 4

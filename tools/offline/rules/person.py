@@ -127,7 +127,9 @@ def meet(request: Mapping[str, Any], profile: Mapping[str, Any]) -> Person:
         wants=_words(profile, "introduction", "desired_companies", "interests", "goal") + f"\n{job.lower()}",
         did=_words(profile, "projects", "experiences", "experience", "careers"),
         past=_past_project(profile),
-        asked=tuple(dict.fromkeys([*asked, *cues.skills])),
+        asked=tuple(
+            skill for skill in dict.fromkeys([*asked, *cues.skills]) if skill not in cues.unwanted_skills
+        ),
         difficulty=_difficulty(request, job, stage, text, cues),
         feedback=cues,
     )

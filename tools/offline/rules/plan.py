@@ -10,12 +10,12 @@ from typing import Any
 from tools.lexicon import KIND_OF, canonical, find_skills
 
 from .crafts import CRAFTS, DOMAINS, Angle, Idea, TaskText, Words, ideas_titled
-from .demand import Demand, all_ids
+from .demand import TOPICS, Demand, all_ids
 from .evidence import quote
 from .families import load_yaml
 from .korean import Word
 from .person import Person, meet
-from .subjects import crafts_for
+from .subjects import closest, crafts_for
 from .text import is_order, read, read_list, rows, shorten, stems
 
 Row = Mapping[str, Any]
@@ -47,17 +47,21 @@ def plan(
 ) -> dict[str, Any]:
     """Returns a `ProjectPlan` for the subject, whoever proposed it."""
     person = meet(request, profile)
-    demand = Demand(summary)
+    demand = Demand(summary, request)
     idea = _recognise(subject, person, demand)
     skills = _skills(subject, idea, person)
     gaps = [
         skill
         for row in rows(subject, "skill_gaps")
-        if (skill := canonical(read(row, "skill"))) and not is_order(skill) and len(skill) <= _LONGEST_SKILL
+        if (skill := canonical(read(row, "skill")))
+        and not is_order(skill)
+        and len(skill) <= _LONGEST_SKILL
+        and skill not in person.feedback.unwanted_skills
     ]
     weeks = _weeks(person)
     words = Words(idea.domain, person.language, person.difficulty, main=_main(skills, idea))
     title = shorten(_clean(read(subject, "title")) or idea.title(person.language), 120)
+    about = f"{title} {read(subject, 'description')} {read(subject, 'goal')}"
     return {
         "title": title,
         "description": _clean(read(subject, "description"))
@@ -67,7 +71,7 @@ def plan(
         "skills": skills,
         "summary": _why(idea, person, demand, gaps, skills),
         "steps": _steps(idea, person, words, skills=skills, gaps=gaps, weeks=weeks),
-        "evidence": quote(postings, idea, [*gaps, *skills]),
+        "evidence": quote(postings, idea, [*gaps, *skills], about),
     }
 
 
@@ -168,7 +172,9 @@ def _skills(subject: Row, idea: Idea, person: Person) -> list[str]:
     found = [
         skill
         for skill in read_list(subject, "skills")
-        if not is_order(skill) and len(skill) <= _LONGEST_SKILL
+        if not is_order(skill)
+        and len(skill) <= _LONGEST_SKILL
+        and canonical(skill) not in person.feedback.unwanted_skills
     ]
     return list(dict.fromkeys([*found, *person.asked])) or list(CRAFTS[idea.angle.craft].stack)
 
@@ -227,7 +233,7 @@ def _gap_tasks(gaps: Sequence[str], language: str) -> list[TaskText]:
     found = []
     for gap in gaps:
         template = _GAP_TASKS.get(
-            "method" if gap in _METHODS else "SQL" if gap == "SQL" else KIND_OF.get(gap, "")
+            "method" if gap in _METHODS or gap in TOPICS else "SQL" if gap == "SQL" else KIND_OF.get(gap, "")
         )
         if template is not None:
             text = _SKILL_FIELD.sub(partial(_with_particle, gap), template[language])
@@ -269,15 +275,18 @@ def _why(idea: Idea, person: Person, demand: Demand, gaps: list[str], skills: li
         return _why_en(idea, person, demand, asking=asking, gap=gap, own=own)
     name = person.wish.family.name["ko"]
     parts = []
+    if demand.closest and demand.total:
+        parts.append(closest(person, demand))
+        name = "이"
     if asking and lines:
         parts.append(
-            f"{name} 공고 {demand.total}곳 가운데 {asking}곳이 "
-            f"{Word(idea.angle.about['ko']):과} 이어지는 일을 적었다"
+            f"{name} 공고 {demand.total}건 중 {asking}건에서 "
+            f"{Word(idea.angle.about['ko']):과} 이어지는 업무를 찾는다"
             f"(예: “{shorten(lines[0].text, 60)}”)."
         )
     elif demand.total:
         parts.append(
-            f"{name} 공고 {demand.total}곳이 함께 찾는 역량을 {Word(idea.angle.about['ko']):로} 보여 준다."
+            f"{name} 공고 {demand.total}건이 함께 찾는 역량을 {Word(idea.angle.about['ko']):로} 보여 준다."
         )
     if own:
         listed = ", ".join(own)
@@ -289,7 +298,7 @@ def _why(idea: Idea, person: Person, demand: Demand, gaps: list[str], skills: li
         parts.append(f"{Word(listed):은} 프로필에 있으니{after}, 처음부터 다시 배울 것이 적다.")
     if gap:
         parts.append(
-            f"아직 드러나지 않은 {Word(gap):은} {len(demand.skills[gap])}곳이 요구하므로 "
+            f"아직 드러나지 않은 {Word(gap):은} {len(demand.skills[gap])}건에서 요구하므로 "
             "따로 익히는 과제를 두었다."
         )
     parts.append("단계마다 남는 산출물과 측정값이 면접에서 그대로 근거가 된다.")
@@ -299,15 +308,18 @@ def _why(idea: Idea, person: Person, demand: Demand, gaps: list[str], skills: li
 def _why_en(
     idea: Idea, person: Person, demand: Demand, *, asking: int, gap: str | None, own: list[str]
 ) -> str:
-    name = person.wish.family.name["en"]
+    where = f" in {person.wish.family.name['en']}"
     parts = []
+    if demand.closest and demand.total:
+        parts.append(closest(person, demand))
+        where = ""
     if asking:
         parts.append(
-            f"Of {demand.total} postings in {name}, {asking} speak of work close to {idea.angle.about['en']}."
+            f"Of {demand.total} postings{where}, {asking} speak of work close to {idea.angle.about['en']}."
         )
     elif demand.total:
         parts.append(
-            f"It answers what {demand.total} postings in {name} have in common, "
+            f"It answers what {demand.total} postings{where} have in common, "
             f"by way of {idea.angle.about['en']}."
         )
     if own:

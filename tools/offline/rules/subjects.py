@@ -12,7 +12,7 @@ from tools.lexicon import KIND_OF
 
 from .choice import choose
 from .crafts import CRAFTS, Angle, Craft, Idea, Words
-from .demand import Demand, Gap, all_ids
+from .demand import TOPICS, Demand, Gap, all_ids
 from .families import FAMILIES
 from .korean import Word
 from .person import Person, meet
@@ -29,7 +29,7 @@ _MIN_IDS, _MAX_IDS = 2, 5
 def propose(request: Row, profile: Row, summary: Sequence[Row], rejected: Sequence[Row]) -> dict[str, Any]:
     """Returns a `SubjectProposals` with exactly `request["count"]` subjects, none proposed before."""
     person = meet(request, profile)
-    demand = Demand(summary)
+    demand = Demand(summary, request)
     wanted = request.get("count")
     amount = min(max(wanted, 1), _MAX_COUNT) if isinstance(wanted, int) else _DEFAULT_COUNT
     ideas = choose(person, demand, crafts_for(person), rejected, amount)
@@ -131,18 +131,31 @@ def _about_skills(gaps: Sequence[Gap], person: Person, demand: Demand) -> list[s
             if korean
             else f"As asked, {listed} carries the core of it."
         )
+    if demand.closest and demand.total:
+        sentences.append(closest(person, demand))
     if gaps and gaps[0].ids:
-        gap = gaps[0]
-        sentences.append(
-            f"공고 {demand.total}곳 가운데 {len(gap.ids)}곳이 찾는 {Word(gap.skill):을} 직접 써 본다."
-            if korean
-            else f"You put {gap.skill} to use, which {len(gap.ids)} of {demand.total} postings ask for."
-        )
+        gap, count = gaps[0], len(gaps[0].ids)
+        topic = gap.skill in TOPICS
+        if korean:
+            what = f"{gap.skill} 역량을 결과물로 보여 준다" if topic else f"{Word(gap.skill):을} 직접 써 본다"
+            sentences.append(f"공고 {demand.total}건 중 {count}건에서 찾는 {what}.")
+        else:
+            what = f"show what you know of {gap.skill}" if topic else f"put {gap.skill} to use"
+            verb = "asks" if count == 1 else "ask"
+            sentences.append(f"You {what}, which {count} of {demand.total} postings {verb} for.")
     return sentences
+
+
+def closest(person: Person, demand: Demand) -> str:
+    """Says that no posting was for the desired job."""
+    if person.language == "ko":
+        return f"희망 직무의 공고가 없어 가장 가까운 공고 {demand.total}건을 바탕으로 한다."
+    name = person.wish.family.name["en"]
+    return f"No posting was for {name}; this is based on the {demand.total} nearest."
 
 
 def _reason(gap: Gap, demand: Demand, language: str) -> str:
     if language == "ko":
-        return f"프로필에 경험이 드러나지 않음; 공고 {demand.total}곳 중 {len(gap.ids)}곳이 요구"
+        return f"프로필에 경험이 드러나지 않음; 공고 {demand.total}건 중 {len(gap.ids)}건에서 요구"
     verb = "asks" if len(gap.ids) == 1 else "ask"
     return f"The profile does not show it; {len(gap.ids)} of {demand.total} postings {verb} for it"

@@ -228,7 +228,7 @@ def test_wishes_are_honoured() -> None:
     easier = project(row, request(feedback="너무 어려워요, 더 쉽게 해 주세요"))
     assert easier["difficulty"] == "beginner"
     switched = subjects(request(feedback="데이터 쪽으로 바꿔 주세요"))
-    assert re.search("자료|집계|저장소|파이프라인", switched[0]["title"])
+    assert re.search("데이터|집계|저장소|파이프라인|리니지|레이크|피처", switched[0]["title"])
 
 
 def test_gaps_are_what_the_profile_does_not_show() -> None:
