@@ -23,7 +23,7 @@ demo: $(VENV)/.runtime ## one generation and one regeneration for a sample profi
 	@$(CHECKERBOARD) demo
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
-	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest
+	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
 
 studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample postings
 	@$(CHECKERBOARD) ingest load --samples

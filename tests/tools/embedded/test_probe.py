@@ -71,7 +71,7 @@ async def test_nothing_there(tmp_path: Path) -> None:
 async def test_no_url_at_all() -> None:
     with pytest.raises(SetupError, match="not a Redis URL"):
         await probe_redis("localhost")
-    with pytest.raises(SetupError, match="not a PostgreSQL URL"):
+    with pytest.raises(SetupError, match="no URL that PostgreSQL knows"):
         await probe_postgres("nonsense")
 
 
