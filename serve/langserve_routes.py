@@ -73,7 +73,7 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002
         """Not offered: the service is asynchronous all the way."""
-        raise NotImplementedError
+        raise TypeError("this runnable is asynchronous: use ainvoke or astream")
 
     async def ainvoke(
         self,
