@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.texts import posting_rows, profile_row
+from nodes.texts import posting_rows, profile_row, turn_row
 from tools.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
 from tools.errors import ModelOutputError, NoPostingsError
 from tools.fencing import fence
@@ -73,18 +73,7 @@ async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, 
         raise NoPostingsError
     prompt = services.prompts.get("generate_tasks", language)
     blocks = {
-        "request": fence(
-            "request",
-            {
-                "desired_job": state["profile"]["desired_job"],
-                "language": language,
-                "kept_postings": len(state["relevant"]["kept"]),
-                "closest_only": state["relevant"].get("closest_only", False),
-                "difficulty": turn.get("difficulty"),
-                "skills": turn.get("skills", []),
-                "feedback": turn.get("feedback"),
-            },
-        ),
+        "request": fence("request", turn_row(state)),
         "profile": fence("profile", profile_row(state["profile"])),
         "subject": fence("subject", subject),
         "summary": fence("summary", state["summary"]),

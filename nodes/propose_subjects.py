@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from nodes.novelty import essence, normalised, repeated, reworded
-from nodes.texts import profile_row
+from nodes.texts import profile_row, turn_row
 from tools.contracts import Language, SkillGap
 from tools.errors import ModelOutputError
 from tools.fencing import fence
@@ -84,7 +84,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
     missing = wanted - len(draft["passed"])
     taken = [*earlier, *draft["passed"], *draft["refused"]]
     blocks = {
-        "request": fence("request", _request(state, missing)),
+        "request": fence("request", {**turn_row(state), "count": missing}),
         "profile": fence("profile", profile_row(state["profile"])),
         "summary": fence("summary", state["summary"]),
         "rejected": fence("rejected", [{k: s[k] for k in ("title", "description")} for s in taken]),
@@ -142,20 +142,6 @@ def _shown(subjects: dict[str, Any] | None) -> list[dict[str, Any]]:
     if not subjects:
         return []
     return [subjects["current"], *subjects["candidates"]]
-
-
-def _request(state: Reads, count: int) -> dict[str, Any]:
-    turn = state["turn"]
-    return {
-        "desired_job": state["profile"]["desired_job"],
-        "language": state["language"],
-        "count": count,
-        "kept_postings": len(state["relevant"]["kept"]),
-        "closest_only": state["relevant"].get("closest_only", False),
-        "difficulty": turn.get("difficulty"),
-        "skills": turn.get("skills", []),
-        "feedback": turn.get("feedback"),
-    }
 
 
 @dataclass(slots=True)

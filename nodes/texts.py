@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools.contracts import StoredPosting
@@ -57,4 +57,18 @@ def profile_row(profile: dict[str, Any]) -> dict[str, Any]:
         else value
         for key, value in profile.items()
         if value not in (None, "", [])
+    }
+
+
+def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is asked of this turn for a fence: the job, what the market rests on, the wishes."""
+    turn = state["turn"]
+    return {
+        "desired_job": state["profile"]["desired_job"],
+        "language": state["language"],
+        "kept_postings": len(state["relevant"]["kept"]),
+        "closest_only": state["relevant"].get("closest_only", False),
+        "difficulty": turn.get("difficulty"),
+        "skills": turn.get("skills", []),
+        "feedback": turn.get("feedback"),
     }

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from ingest.load import load_samples_where_empty
-from serve.demo import run_demo
+from serve.demo import OFFLINE_NOTICE, run_demo
 from serve.parts import probe_stores
 from tools import doctor as checks
 from tools import logs
@@ -131,6 +131,4 @@ def _say_where(host: str, port: int, *, offline: bool) -> None:
     console.print(f"  API         {at}/docs")
     console.print(f"  readiness   {at}/readyz")
     if offline:
-        console.print(
-            "  [yellow]offline: the rule-based model answers, because OPENAI_API_KEY is not set[/yellow]"
-        )
+        console.print(f"  {OFFLINE_NOTICE}")

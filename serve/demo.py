@@ -19,6 +19,8 @@ from tools.contracts import Answer, Profile, Wishes
 from tools.errors import InvalidRequestError
 from tools.settings import Settings
 
+OFFLINE_NOTICE = "[yellow]offline: the rule-based model answers, because OPENAI_API_KEY is not set[/yellow]"
+
 
 async def run_demo(settings: Settings, profile_id: str | None, console: Console) -> None:
     """Generates for a sample profile, regenerates, and prints both projects.
@@ -31,9 +33,7 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Console)
     profile = Profile.model_validate(sample["profile"])
     console.print(Panel(escape(f"{profile.desired_job} · {', '.join(profile.skills)}"), title=sample["id"]))
     if settings.offline:
-        console.print(
-            "[yellow]offline: the rule-based model answers, because OPENAI_API_KEY is not set[/yellow]"
-        )
+        console.print(OFFLINE_NOTICE)
     async with open_parts(settings) as parts:
         console.rule("generate")
         first = await _watched(parts.sessions.generate(profile, sample["language"]), console)

@@ -79,9 +79,7 @@ def _field(item: Any) -> dict[str, str]:
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
-    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(
-        error.status_code, "invalid_request"
-    )
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
     body = {"error": {"code": code, "message": str(error.detail), "details": {}}}
     return JSONResponse(body, error.status_code, headers=error.headers)
 

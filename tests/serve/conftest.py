@@ -28,8 +28,11 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def served(settings: Settings, **environment: str) -> AsyncIterator[str]:
-    """Runs `checkerboard serve` with the database and the home of `settings`; yields its address."""
+async def serving(
+    settings: Settings, **environment: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """Runs `checkerboard serve` with the database and the home of `settings`; yields the process and
+    its address, and ends it, dead, stopped or alive."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         COMMAND,
@@ -41,20 +44,28 @@ async def served(settings: Settings, **environment: str) -> AsyncIterator[str]:
         | {
             "CHECKERBOARD_HOME": str(settings.home),
             "DATABASE_URL": settings.database_url or "",
-            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "5",
             "CHECKERBOARD_MODEL_RETRIES": "1",
-            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "20",
         }
         | environment,
     )
     address = f"http://127.0.0.1:{port}"
     try:
         await _alive(address, process)
-        yield address
+        yield process, address
     finally:
-        process.send_signal(signal.SIGINT)
+        if process.returncode is None:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGINT)
         async with asyncio.timeout(30):
             await process.wait()
+
+
+@asynccontextmanager
+async def served(settings: Settings, **environment: str) -> AsyncIterator[str]:
+    """Serves with short limits; yields the address."""
+    limits = {"CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "5", "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "20"}
+    async with serving(settings, **limits | environment) as (_, address):
+        yield address
 
 
 async def _alive(address: str, process: asyncio.subprocess.Process) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,10 +13,10 @@ import httpx
 from redis.asyncio import Redis
 
 from tests.offline import Offline
-from tests.serve.conftest import COMMAND, free_port
+from tests.serve.conftest import serving
 from tools.contracts import Answer
 from tools.session_record import LOCK_SECONDS
-from tools.settings import CHECKOUT, Settings
+from tools.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
 GENERATE: dict[str, Any] = {"profile": PROFILE}
@@ -69,33 +67,12 @@ class Worker:
 @asynccontextmanager
 async def working(settings: Settings, **environment: str) -> AsyncIterator[Worker]:
     """Runs a worker with the database and the home of `settings`; ends it, dead, stopped or alive."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        "serve",
-        "--port",
-        str(port),
-        cwd=CHECKOUT,
-        env=os.environ
-        | {
-            "CHECKERBOARD_HOME": str(settings.home),
-            "DATABASE_URL": settings.database_url or "",
-            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "60",
-            "CHECKERBOARD_MODEL_RETRIES": "1",
-            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "60",
-        }
-        | environment,
-    )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
-            await _alive(client, process)
-            yield Worker(process, client)
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
-            await process.wait()
+    limits = {"CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "60", "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "60"}
+    async with (
+        serving(settings, **limits | environment) as (process, address),
+        httpx.AsyncClient(base_url=address, timeout=60) as client,
+    ):
+        yield Worker(process, client)
 
 
 @asynccontextmanager
@@ -107,18 +84,6 @@ async def working_together(settings: Settings, number: int) -> AsyncIterator[lis
                 starting.create_task(stack.enter_async_context(working(settings))) for _ in range(number)
             ]
         yield [worker.result() for worker in started]
-
-
-async def _alive(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            assert process.returncode is None, "the worker ended"
-            try:
-                (await client.get("/healthz")).raise_for_status()
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-            else:
-                return
 
 
 def answer_of(response: httpx.Response) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from .text import everything, is_order, read, read_list, rows, shorten
 DIFFICULTIES = ("beginner", "intermediate", "advanced")
 _CLOSE = 0.8
 _MIN_BODY = 2.0
-_VAGUE_FAMILIES = ("backend", "frontend", "fullstack", "mobile", "general")
 
 
 @dataclass(frozen=True)
