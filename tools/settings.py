@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+"""Words separated by commas or spaces."""
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -64,6 +72,45 @@ class Settings(BaseSettings):
         None, description="who may call: name:sha256 of each key, separated by commas; unset: everybody"
     )
     session_ttl_minutes: float = Field(60, gt=0, description="life of an unused session, minutes")
+    parsers: Words = Field(
+        ("upstage", "local"),
+        description="the order in which parsers of images are asked: `upstage`, `local`, `vision`; "
+        "the next is asked when one cannot or is unsure",
+    )
+    parser_confidence: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="confidence below which the next parser is asked and a document is flagged",
+    )
+    upstage_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("UPSTAGE_API_KEY", "upstage_api_key"),
+        description="key for Upstage Document Parse; unset: it is passed over",
+    )
+    upstage_base_url: str = Field(
+        "https://api.upstage.ai/v1",
+        validation_alias=AliasChoices("UPSTAGE_BASE_URL", "upstage_base_url"),
+        description="where Upstage's API is",
+    )
+    upstage_per_second: float = Field(2.0, gt=0, description="requests to Upstage, per second")
+    vision_model: str | None = Field(
+        None, description="chat model that reads images, at the model's API; unset: it is passed over"
+    )
+    tessdata: Path | None = Field(
+        None, description="folder of Tesseract's data (kor, eng, Hangul); unset: the usual places"
+    )
+    chat_per_second: float = Field(20.0, gt=0, description="chat calls of ingest, per second")
+    ingest_workers: int = Field(8, ge=1, le=256, description="documents that are tagged at the same time")
+    ingest_attempts: int = Field(3, ge=1, description="tries of a stage before a document is set aside")
+    sources: Words = Field((), description="what `ingest run` collects when no source is named")
+    contact: str | None = Field(None, description="your e-mail or page, shown to the sites that sources read")
+    jasoseol_permission: str | None = Field(
+        None, description="who permitted you to collect 자소설닷컴, and when; unset: that source is off"
+    )
+    raw: Path | None = Field(
+        None, description="folder of raw files, by content hash; unset: in CHECKERBOARD_HOME"
+    )
 
     @model_validator(mode="after")
     def _key_beside_gateway(self) -> Settings:

@@ -1,0 +1,175 @@
+"""What passes from stage to stage: raw files, documents, blocks.
+
+collect ─ Collected ─► parse ─ Parsed ─► tag ─ Tagged ─► embed, load
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tools.contracts import Deadline, Known, Text
+
+
+@dataclass(frozen=True, slots=True)
+class RawFile:
+    """One file of a document as it came: a poster, a page of HTML, a row of a JSONL file.
+
+    `media_type` is what its source says; the parsers look at the content and go by that.
+    """
+
+    name: str
+    media_type: str
+    content: bytes
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 of the content, 64 hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+class Hints(BaseModel):
+    """What a source says of a posting beside its files. Where the document itself is silent, it counts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    title: Known = None
+    company: Known = None
+    url: Known = None
+    deadline: Deadline = None
+    location: Known = None
+    employment_type: Known = None
+    experience: Known = None
+    positions: tuple[str, ...] = ()
+    """Names of the positions, where the source lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """One document: the files of one posting, in reading order, and where they came from.
+
+    `source` and `source_id` name it for ever. `scope` is the part of a source that one listing
+    covers (a board), so that what is missing from a later listing can be told.
+    """
+
+    source: str
+    source_id: str
+    files: tuple[RawFile, ...]
+    hints: Hints = field(default_factory=Hints)
+    scope: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """JSON: `url`, `fetched_at`, and what else tells where the files are from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A source's word that these are all documents of a scope that are open now: others are withdrawn."""
+
+    source: str
+    scope: str
+    source_ids: frozenset[str]
+
+
+class Cell(BaseModel):
+    """A table's cell: its text (lines separated by a line feed) and what it spans."""
+
+    text: str
+    rowspan: int = Field(1, ge=1)
+    colspan: int = Field(1, ge=1)
+    header: bool = False
+
+
+class Heading(BaseModel):
+    """A heading, from level 1 (the document's title) to 6."""
+
+    kind: Literal["heading"] = "heading"
+    text: str
+    level: int = Field(2, ge=1, le=6)
+    page: int = 1
+    confidence: float | None = None
+
+
+class Paragraph(BaseModel):
+    """Running text or a list, one item a line; items of a list begin with `- `."""
+
+    kind: Literal["text"] = "text"
+    text: str
+    page: int = 1
+    confidence: float | None = None
+
+
+class Table(BaseModel):
+    """A table: each row has the cells that begin in it, left to right, as in HTML."""
+
+    kind: Literal["table"] = "table"
+    rows: list[list[Cell]]
+    page: int = 1
+    confidence: float | None = None
+
+
+Block = Annotated[Heading | Paragraph | Table, Field(discriminator="kind")]
+"""A piece of a document. `page` counts from 1 over all its files; `confidence` is 0 to 1, and null
+where nothing had to be recognised."""
+
+
+class Cost(BaseModel):
+    """What a stage used. `usd` is null where the price of a model is not known."""
+
+    pages: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    usd: float | None = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        known = self.usd is not None and other.usd is not None
+        return Cost(
+            pages=self.pages + other.pages,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            usd=(self.usd or 0.0) + (other.usd or 0.0) if known else None,
+        )
+
+
+class Parsed(BaseModel):
+    """A document as blocks in reading order.
+
+    `parser` names what read it, with its version (`local/1`, `upstage/document-parse-260930`,
+    `html/1`). `confidence` is the mean over recognised text, weighted by its length; null where
+    nothing had to be recognised. `warnings` are for people: "page 2: 3 boxes with ink and no text".
+    """
+
+    blocks: list[Block]
+    parser: str
+    confidence: float | None = None
+    warnings: list[str] = []
+    cost: Cost = Cost()
+
+
+class Position(BaseModel):
+    """One position of a posting, in the document's own words: texts with one item a line."""
+
+    job_title: Annotated[Text, Field(min_length=1, max_length=500)]
+    responsibilities: Text = ""
+    requirements: Text = ""
+    preferred: Text = ""
+    company: Annotated[Text, Field(max_length=300)] = ""
+    employment_type: Known = None
+    experience: Known = None
+    location: Known = None
+    deadline: Deadline = None
+    skills: list[Text] = []
+
+
+class Tagged(BaseModel):
+    """The positions of a document. `dropped` are lines that the model wrote and the document has not."""
+
+    positions: list[Position]
+    dropped: list[str] = []
+    prompt: str | None = None
+    """Version of the prompt; null where the document was structured already."""
+    model: str | None = None
+    cost: Cost = Cost()

@@ -1,0 +1,1 @@
+"""From a file to blocks: one parser a file, behind one interface."""

@@ -1,0 +1,1 @@
+"""Where postings come from: one source a file, behind one interface."""

@@ -1,0 +1,1 @@
+"""From blocks to positions, in the words of the document."""
