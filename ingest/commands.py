@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ingest.load import SAMPLES, Loaded, load, read
 from tools.embedded import attached
-from tools.services import open_services
 from tools.settings import Settings
+
+# What a command does is imported when it runs: the libraries behind it (images, PDF, HTML) would slow
+# down every start of `checkerboard`.
+# ruff: noqa: PLC0415
 
 app = typer.Typer(help="Bring postings in.", no_args_is_help=True)
 
 _SHOWN = 10
 """Refused rows that are listed one by one."""
+
+
+class Engine(StrEnum):
+    """Where the stages run."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class From(StrEnum):
+    """The stages that can be done again."""
+
+    PARSE = "parse"
+    TAG = "tag"
+    EMBED = "embed"
 
 
 @app.callback()
@@ -34,12 +52,15 @@ def load_command(
     samples: Annotated[bool, typer.Option("--samples", help="load the sample postings too")] = False,
 ) -> None:
     """Embed structured postings and write them to the store; again is harmless."""
+    from ingest import console as work
+    from ingest.load import SAMPLES
+
     console = Console()
     chosen = [*(paths or []), *([SAMPLES] if samples else [])]
     if not chosen:
         raise typer.BadParameter("name files to load, or use --samples")
     with attached(Settings()) as settings:
-        loaded = asyncio.run(_load(settings, chosen, console))
+        loaded = asyncio.run(work.load_files(settings, chosen, console))
     console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused.")
     for row in loaded.refused[:_SHOWN]:
         console.print(f"  {row.file}, line {row.line}: {row.problem}", style="yellow", markup=False)
@@ -49,10 +70,98 @@ def load_command(
         raise typer.Exit(1)
 
 
-async def _load(settings: Settings, paths: list[Path], console: Console) -> Loaded:
-    total = sum(1 for path in paths for _ in read(path))
-    columns = (TextColumn("postings"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("postings", total=total)
-        async with open_services(settings) as services:
-            return await load(services, paths, lambda count: bar.advance(task, count))
+@app.command("run")
+def run_command(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE…", help="such as folder:posters or greenhouse:acme; see `ingest sources`"
+        ),
+    ] = None,
+    engine: Annotated[
+        Engine, typer.Option(help="where the stages run: here, or on a Ray cluster")
+    ] = Engine.LOCAL,
+) -> None:
+    """Collect sources, and take every document that is not done to its end: parse, tag, embed, load.
+
+    Without a source, those of CHECKERBOARD_SOURCES. Stopped or killed, the next run goes on there.
+    """
+    from ingest import console as work
+
+    with attached(Settings()) as settings:
+        chosen = sources or list(settings.sources)
+        started = work.run_on_ray if engine is Engine.RAY else work.run
+        whole = asyncio.run(started(settings, chosen))
+    if not whole:
+        raise typer.Exit(1)
+
+
+@app.command("watch")
+def watch_command(
+    folder: Annotated[Path, typer.Argument(help="the folder into which postings are put")],
+) -> None:
+    """Take every posting that arrives in a folder into retrieval within seconds, until Ctrl-C."""
+    from ingest import console as work
+
+    with attached(Settings()) as settings:
+        asyncio.run(work.watch(settings, folder))
+
+
+@app.command("status")
+def status_command(
+    as_json: Annotated[bool, typer.Option("--json", help="as JSON, for programs")] = False,
+) -> None:
+    """Show how far the documents are, what was set aside and why, and what it all cost."""
+    from ingest import status
+
+    with attached(Settings()) as settings:
+        found = asyncio.run(status.asked(settings, status.status))
+    if as_json:
+        typer.echo(orjson.dumps(found).decode())
+    else:
+        Console().print(status.render(found))
+
+
+@app.command("retry")
+def retry_command(
+    ids: Annotated[list[int] | None, typer.Argument(metavar="ID…", help="documents; without: all")] = None,
+    source: Annotated[str | None, typer.Option(help="only of this source")] = None,
+    again_from: Annotated[
+        From | None, typer.Option("--from", help="do this stage and those after it again, done or not")
+    ] = None,
+) -> None:
+    """Make documents that were set aside due again; the next run takes them."""
+    from ingest import status
+
+    chosen = None if again_from is None else again_from.value
+    with attached(Settings()) as settings:
+        due = asyncio.run(
+            status.asked(
+                settings, lambda pool: status.retry(pool, ids=ids or [], source=source, again_from=chosen)
+            )
+        )
+    Console().print(f"{due} documents are due again: `checkerboard ingest run` takes them.")
+
+
+@app.command("sources")
+def sources_command() -> None:
+    """List what postings can be collected from, and whether each is on."""
+    from ingest import console as work
+
+    Console().print(work.sources(Settings()))
+
+
+@app.command("reembed")
+def reembed_command(
+    drop_others: Annotated[
+        bool,
+        typer.Option(
+            "--drop-others", help="then forget other models' vectors; no worker may use them any more"
+        ),
+    ] = False,
+) -> None:
+    """Embed every posting by the configured model, while the service goes on with the former one."""
+    from ingest import console as work
+
+    with attached(Settings()) as settings:
+        asyncio.run(work.embed_again(settings, drop_others=drop_others))

@@ -146,6 +146,8 @@ class Parsed(BaseModel):
     parser: str
     confidence: float | None = None
     warnings: list[str] = []
+    flags: list[str] = []
+    """For programs: `low_confidence`."""
     cost: Cost = Cost()
 
 
@@ -162,6 +164,7 @@ class Position(BaseModel):
     location: Known = None
     deadline: Deadline = None
     skills: list[Text] = []
+    url: Known = None
 
 
 class Tagged(BaseModel):

@@ -36,7 +36,6 @@ async def retrieve(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     model = services.embedder.model_name
     # Asked first: without postings, or with postings of another embedding, none is paid for.
     corpus = await services.postings.corpus()
-    corpus.require(model, services.embedder.dimensions)
     vector = await services.embedder.query(state["query"])
     postings = await services.postings.nearest(vector, k=RETRIEVED)
     if not postings:

@@ -65,12 +65,11 @@ class Parts:
 
     async def _postgres(self) -> dict[str, Any]:
         corpus = await self.services.postings.corpus()
-        corpus.require(self.services.embedder.model_name, self.services.embedder.dimensions)
         return {
             "postings": corpus.postings,
             "corpus_revision": corpus.revision,
-            "embedding_model": corpus.embedding_model,
-            "embedding_dimensions": corpus.embedding_dimensions,
+            "embedding_model": self.services.embedder.model_name,
+            "embedding_dimensions": self.services.embedder.dimensions,
         }
 
     async def _redis(self) -> dict[str, Any]:

@@ -37,7 +37,7 @@ async def search(
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
     services = parts(request).services
     try:
-        (await services.postings.corpus()).require(services.embedder.model_name, services.embedder.dimensions)
+        await services.postings.corpus()
         vector = await services.embedder.query(q)
         return await services.postings.nearest(vector, k=k)
     except Exception as error:

@@ -76,7 +76,7 @@ class MemoryPostings:
         """As `PostingStore.corpus`, at revision 7."""
         if not self._postings:
             raise NoPostingsError
-        return Corpus(len(self._postings), "scripted-embedding", 1, 7)
+        return Corpus(len(self._postings), 7)
 
     async def nearest(self, vector: Sequence[float], *, k: int) -> list[FoundPosting]:
         """As `PostingStore.nearest`; scores fall by a hundredth."""
@@ -118,6 +118,9 @@ class Stage:
         self.embedder = CountingEmbedder()
         self.events: list[dict[str, Any]] = []
         services = Services(
+            pool=None,  # type: ignore[arg-type] - no node writes
+            writer=None,  # type: ignore[arg-type]
+            vectors=None,  # type: ignore[arg-type]
             settings=Settings(),
             chat=self.chat,  # type: ignore[arg-type]
             embedder=self.embedder,  # type: ignore[arg-type]

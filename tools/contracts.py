@@ -197,6 +197,7 @@ class Posting(BaseModel):
 
     source: Annotated[Text, Field(min_length=1, max_length=200)]
     source_id: Annotated[Text, Field(min_length=1, max_length=300)]
+    position: int = Field(0, ge=0, description="which of the document's positions this is, from 0")
     company: Annotated[Text, Field(max_length=300)] = ""
     job_title: Annotated[Text, Field(min_length=1, max_length=500)]
     responsibilities: Text = ""

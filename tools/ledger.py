@@ -18,14 +18,18 @@ import orjson
 class Ledger(Protocol):
     """Where answers are kept."""
 
-    def find(self, question: str) -> bytes | None:
-        """Returns the answer to a question that was asked before in this turn."""
+    async def find(self, question: str) -> bytes | None:
+        """Returns the answer to a question that was asked before.
+
+        Raises:
+            redis.exceptions.RedisError, psycopg.Error: the ledger does not answer.
+        """
 
     async def keep(self, question: str, answer: bytes) -> None:
         """Keeps an answer.
 
         Raises:
-            redis.exceptions.RedisError: it could not be kept.
+            redis.exceptions.RedisError, psycopg.Error: it could not be kept.
         """
 
 
@@ -37,14 +41,14 @@ async def paid_once(question: object, ask: Callable[[], Awaitable[bytes]]) -> by
     """Returns the answer to `question` (JSON): the kept one, or else what `ask` gets, which is kept.
 
     Raises:
-        redis.exceptions.RedisError: the answer could not be kept. It is lost, and the run ends:
-            going on would pay for answers that a crash would lose.
+        redis.exceptions.RedisError, psycopg.Error: the answer could not be kept. It is lost, and the
+            run ends: going on would pay for answers that a crash would lose.
     """
     ledger = current.get()
     if ledger is None:
         return await ask()
     asked = hashlib.blake2b(orjson.dumps(question), digest_size=16).hexdigest()
-    found = ledger.find(asked)
+    found = await ledger.find(asked)
     if found is not None:
         return found
     answer = await ask()

@@ -53,7 +53,7 @@ class SessionRecord:
     ttl_seconds: int
     paid: dict[str, bytes] = field(default_factory=dict)
 
-    def find(self, question: str) -> bytes | None:
+    async def find(self, question: str) -> bytes | None:
         """As `Ledger.find`."""
         return self.paid.get(question)
 
@@ -90,17 +90,21 @@ class Hold:
     async def renew(self) -> None:
         """Renews the lock until it is lost; then cancels the run."""
         renewed = time.monotonic()
+        pause = LOCK_SECONDS / 3
         while not self.lost:
-            await asyncio.sleep(LOCK_SECONDS / 3)
+            await asyncio.sleep(pause)
             try:
                 async with asyncio.timeout(LOCK_SECONDS / 3):
                     await self._lock.reacquire()
                 renewed = time.monotonic()
+                pause = LOCK_SECONDS / 3
             except LockError:
                 self.lost = True
             except (RedisError, TimeoutError) as error:
                 logger.warning("a session's lock could not be renewed", extra={"cause": repr(error)})
                 self.lost = time.monotonic() - renewed >= LOCK_SECONDS
+                # Tried again before the lock ends, which after another third it would have.
+                pause = LOCK_SECONDS / 30
         logger.warning("a run lost its session and is cancelled", extra={"lock": self._lock.name})
         self._holder.cancel()
 

@@ -27,7 +27,7 @@ class Memory:
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
 
-    def find(self, question: str) -> bytes | None:
+    async def find(self, question: str) -> bytes | None:
         """As `Ledger.find`."""
         return self.kept.get(question)
 

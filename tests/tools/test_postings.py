@@ -13,7 +13,9 @@ import pytest
 
 from tools.contracts import Posting
 from tools.database import Pool, open_pool
+from tools.embedding_sets import EmbeddingSet
 from tools.errors import EmbeddingMismatchError, NoPostingsError
+from tools.posting_writes import PostingWriter
 from tools.postings import PostingStore
 from tools.settings import Settings
 
@@ -29,24 +31,35 @@ async def pool(empty_settings: Settings) -> AsyncIterator[Pool]:
     await opened.close()
 
 
+class Store(PostingStore):
+    """The store, and its writer beside it."""
+
+    def __init__(self, pool: Pool, *, model: str = MODEL, dimensions: int = 2) -> None:
+        super().__init__(pool, model=model, dimensions=dimensions)
+        self.writer = PostingWriter(pool)
+        self.vectors = EmbeddingSet(pool, model=model, dimensions=dimensions)
+
+
 @pytest.fixture
-def store(pool: Pool) -> PostingStore:
-    return PostingStore(pool)
+def store(pool: Pool) -> Store:
+    return Store(pool)
 
 
 def posting(source_id: str, **fields: Any) -> Posting:
     return Posting(**{"source": "test", "source_id": source_id, "job_title": f"Job {source_id}", **fields})
 
 
-async def write(store: PostingStore, *postings: tuple[Posting, list[float]], model: str = MODEL) -> int:
-    return await store.upsert([p for p, _ in postings], [v for _, v in postings], model=model)
+async def write(store: Store, *postings: tuple[Posting, list[float]]) -> int:
+    await store.vectors.require_ready()
+    await store.vectors.keep([p for p, _ in postings], [v for _, v in postings])
+    return await store.writer.upsert([p for p, _ in postings])
 
 
-async def ids(store: PostingStore, vector: list[float], k: int = 20) -> list[str]:
+async def ids(store: Store, vector: list[float], k: int = 20) -> list[str]:
     return [found.source_id for found in await store.nearest(vector, k=k)]
 
 
-async def test_the_nearest_come_first_with_their_cosine_as_score(store: PostingStore) -> None:
+async def test_the_nearest_come_first_with_their_cosine_as_score(store: Store) -> None:
     await write(
         store, (posting("s"), SOUTH), (posting("ne"), NORTH_EAST), (posting("n"), NORTH), (posting("e"), EAST)
     )
@@ -56,7 +69,8 @@ async def test_the_nearest_come_first_with_their_cosine_as_score(store: PostingS
     assert await ids(store, NORTH, k=2) == ["n", "ne"]
 
 
-async def test_the_search_is_exact(store: PostingStore) -> None:
+async def test_the_search_is_exact(pool: Pool) -> None:
+    store = Store(pool, dimensions=64)
     random = np.random.default_rng(20)
     vectors = random.normal(size=(400, 64))
     await write(store, *((posting(str(n)), vector.tolist()) for n, vector in enumerate(vectors)))
@@ -66,12 +80,12 @@ async def test_the_search_is_exact(store: PostingStore) -> None:
         assert await ids(store, query.tolist()) == expected
 
 
-async def test_postings_that_are_equally_near_keep_one_order(store: PostingStore) -> None:
+async def test_postings_that_are_equally_near_keep_one_order(store: Store) -> None:
     await write(store, *((posting(str(n)), NORTH) for n in range(8)))
     assert await ids(store, NORTH, k=5) == ["0", "1", "2", "3", "4"]
 
 
-async def test_a_posting_past_its_deadline_is_not_searched_but_still_there(store: PostingStore) -> None:
+async def test_a_posting_past_its_deadline_is_not_searched_but_still_there(store: Store) -> None:
     await write(
         store,
         (posting("past", deadline=TODAY - timedelta(days=2)), NORTH),
@@ -82,7 +96,7 @@ async def test_a_posting_past_its_deadline_is_not_searched_but_still_there(store
     assert (await store.by_ids(["p-1"]))["p-1"].source_id == "past"
 
 
-async def test_every_field_comes_back_as_it_was_written(store: PostingStore) -> None:
+async def test_every_field_comes_back_as_it_was_written(store: Store) -> None:
     given = posting(
         "1",
         company="회사",
@@ -102,10 +116,10 @@ async def test_every_field_comes_back_as_it_was_written(store: PostingStore) -> 
     assert stored.posting_id == "p-1"
 
 
-async def test_loading_a_posting_again_changes_it_in_place_and_keeps_its_id(store: PostingStore) -> None:
+async def test_loading_a_posting_again_changes_it_in_place_and_keeps_its_id(store: Store) -> None:
     first = await write(store, (posting("1", company="Old", skills=["Java"]), NORTH), (posting("2"), EAST))
     [before] = await store.nearest(NORTH, k=1)
-    second = await write(store, (posting("1", company="New", deadline=TODAY), SOUTH))
+    second = await write(store, (posting("1", job_title="New", company="New", deadline=TODAY), SOUTH))
     [after] = (await store.by_ids([before.posting_id])).values()
     assert (after.company, after.skills, after.deadline) == ("New", [], TODAY)
     assert await ids(store, NORTH) == ["2", "1"]
@@ -113,51 +127,57 @@ async def test_loading_a_posting_again_changes_it_in_place_and_keeps_its_id(stor
     assert second == first + 1 == (await store.corpus()).revision
 
 
-async def test_one_source_id_in_two_sources_is_two_postings(store: PostingStore) -> None:
+async def test_one_source_id_in_two_sources_is_two_postings(store: Store) -> None:
     await write(store, (posting("1"), NORTH), (posting("1", source="other"), NORTH))
     assert (await store.corpus()).postings == 2
 
 
-async def test_the_last_row_of_a_posting_that_is_given_twice_counts(store: PostingStore) -> None:
-    await write(store, (posting("1", company="Old"), NORTH), (posting("1", company="New"), EAST))
+async def test_the_last_row_of_a_posting_that_is_given_twice_counts(store: Store) -> None:
+    await write(store, (posting("1", company="Old"), NORTH), (posting("1", company="New"), NORTH))
     assert [hit.company for hit in await store.nearest(NORTH, k=5)] == ["New"]
 
 
-@pytest.mark.parametrize(("model", "vector"), [("another", NORTH), (MODEL, [1.0, 0.0, 0.0])])
+OTHERS = [("another", 2), (MODEL, 3)]
+
+
+@pytest.mark.parametrize(("model", "dimensions"), OTHERS)
 async def test_postings_of_another_embedding_are_refused_and_nothing_is_written(
-    store: PostingStore, model: str, vector: list[float]
+    pool: Pool, store: Store, model: str, dimensions: int
 ) -> None:
     await write(store, (posting("1"), NORTH))
     before = await store.corpus()
-    with pytest.raises(EmbeddingMismatchError) as refused:
-        await write(store, (posting("2"), vector), model=model)
-    assert refused.value.details == {"stored": [MODEL, 2], "configured": [model, len(vector)]}
+    with pytest.raises(EmbeddingMismatchError, match="checkerboard ingest reembed") as refused:
+        await write(Store(pool, model=model, dimensions=dimensions), (posting("2"), [1.0] * dimensions))
+    assert refused.value.details == {
+        "stored": ["test-embedding in 2 dimensions"],
+        "configured": [model, dimensions],
+    }
     assert await store.corpus() == before
 
 
-@pytest.mark.parametrize(("model", "vector"), [("another", NORTH), (MODEL, [1.0, 0.0, 0.0])])
+@pytest.mark.parametrize(("model", "dimensions"), OTHERS)
 async def test_another_embedding_is_refused_because_distances_would_mean_nothing(
-    store: PostingStore, model: str, vector: list[float]
+    pool: Pool, store: Store, model: str, dimensions: int
 ) -> None:
     await write(store, (posting("1"), NORTH))
     with pytest.raises(EmbeddingMismatchError, match="test-embedding in 2 dimensions"):
-        (await store.corpus()).require(model, len(vector))
+        await Store(pool, model=model, dimensions=dimensions).corpus()
 
 
-async def test_a_batch_is_written_whole_or_not_at_all(store: PostingStore) -> None:
+async def test_a_batch_is_written_whole_or_not_at_all(store: Store) -> None:
     with pytest.raises(psycopg.DataError, match="NaN"):
         await write(store, (posting("1"), NORTH), (posting("2"), [float("nan"), 1.0]))
     with pytest.raises(NoPostingsError):
         await store.corpus()
 
 
-async def test_a_vector_of_another_length_within_a_batch_is_refused(store: PostingStore) -> None:
+async def test_a_vector_of_another_length_within_a_batch_is_refused(store: Store) -> None:
     with pytest.raises((ValueError, EmbeddingMismatchError)):
         await write(store, (posting("1"), NORTH), (posting("2"), [1.0, 0.0, 0.0]))
 
 
 async def test_loads_at_the_same_time_lose_nothing(pool: Pool) -> None:
-    stores = [PostingStore(pool) for _ in range(4)]
+    stores = [Store(pool) for _ in range(4)]
     revisions = await asyncio.gather(
         *(
             write(store, *((posting(str(n), company=str(place)), NORTH) for n in range(10)))
@@ -168,14 +188,14 @@ async def test_loads_at_the_same_time_lose_nothing(pool: Pool) -> None:
     assert (await stores[0].corpus()).postings == 10
 
 
-async def test_without_postings_one_is_told_what_to_run(store: PostingStore) -> None:
+async def test_without_postings_one_is_told_what_to_run(store: Store) -> None:
     with pytest.raises(NoPostingsError, match="checkerboard ingest load"):
         await store.corpus()
     assert await store.nearest(NORTH, k=20) == []
     assert await store.by_ids(["p-1"]) == {}
 
 
-async def test_postings_come_back_in_the_order_they_are_asked_for(store: PostingStore) -> None:
+async def test_postings_come_back_in_the_order_they_are_asked_for(store: Store) -> None:
     await write(store, *((posting(str(n)), NORTH) for n in range(3)))
     assert list(await store.by_ids(["p-3", "p-1", "p-2", "p-1"])) == ["p-3", "p-1", "p-2"]
 
@@ -198,10 +218,79 @@ async def test_postings_come_back_in_the_order_they_are_asked_for(store: Posting
         "p-" + "9" * 40,
     ],
 )
-async def test_an_id_that_is_none_finds_nothing_and_hurts_nobody(store: PostingStore, garbage: str) -> None:
+async def test_an_id_that_is_none_finds_nothing_and_hurts_nobody(store: Store, garbage: str) -> None:
     await write(store, (posting("1"), NORTH))
     assert list(await store.by_ids([garbage, "p-1"])) == ["p-1"]
 
 
-async def test_asking_for_no_ids_finds_none(store: PostingStore) -> None:
+async def test_asking_for_no_ids_finds_none(store: Store) -> None:
     assert await store.by_ids([]) == {}
+
+
+async def test_a_text_that_is_embedded_already_is_not_paid_again(store: Store) -> None:
+    same, other = posting("2", job_title="Job 1"), posting("3")
+    await write(store, (posting("1"), NORTH))
+    assert await store.vectors.lacking([posting("1"), same, other, other]) == [other]
+
+
+async def test_each_position_of_a_document_is_a_posting_and_those_it_lost_are_withdrawn(store: Store) -> None:
+    positions = [posting("1", position=n, job_title=f"Job {n}") for n in range(3)]
+    await write(store, *((p, NORTH) for p in positions))
+    assert [hit.job_title for hit in await store.nearest(NORTH, k=5)] == ["Job 0", "Job 1", "Job 2"]
+    await write(store, *((p, NORTH) for p in positions[:2]))
+    assert [hit.job_title for hit in await store.nearest(NORTH, k=5)] == ["Job 0", "Job 1"]
+    assert (await store.corpus()).postings == 3
+
+
+async def test_a_withdrawn_posting_is_kept_and_comes_back_with_its_id(store: Store) -> None:
+    await write(store, (posting("1"), NORTH), (posting("2"), EAST))
+    assert await store.writer.withdraw("test", ["1", "unknown"]) == 1
+    assert await ids(store, NORTH) == ["2"]
+    assert list(await store.by_ids(["p-1"])) == ["p-1"]
+    await write(store, (posting("1"), NORTH))
+    assert [hit.posting_id for hit in await store.nearest(NORTH, k=5)] == ["p-1", "p-2"]
+
+
+LINES = (
+    "결제 승인과 취소 API 개발\n정산 배치의 성능 개선과 운영\n"
+    "가맹점 관리 화면의 백엔드 개발\n장애 대응과 모니터링 체계 구축"
+)
+REWORDED = LINES.replace("운영", "운영 업무")
+
+
+async def test_of_near_duplicates_the_first_that_is_open_is_found(store: Store) -> None:
+    first = posting("1", company="(주)가게", job_title="결제 서버 개발자", responsibilities=LINES)
+    again = posting("2", company="가게", job_title="[재공고] 결제 백엔드 개발자", responsibilities=REWORDED)
+    third = posting("3", source="other", job_title="결제 서버 개발자", responsibilities=LINES)
+    for one in (first, again, third):
+        await write(store, (one, NORTH))
+    assert await ids(store, NORTH) == ["1"]
+    await store.writer.withdraw("test", ["1"])
+    assert await ids(store, NORTH) == ["2"]
+    closed = again.model_copy(update={"deadline": TODAY - timedelta(days=2)})
+    await write(store, (closed, NORTH))
+    assert await ids(store, NORTH) == ["3"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"company": "다른 가게"},
+        {"job_title": "정산 서버 개발자"},
+        {"responsibilities": "광고 지표 집계 파이프라인 개발\n실험 플랫폼의 통계 엔진 운영"},
+    ],
+)
+async def test_sister_positions_and_other_companies_are_no_duplicates(
+    store: Store, other: dict[str, str]
+) -> None:
+    fields = {"company": "가게", "job_title": "결제 서버 개발자", "responsibilities": LINES}
+    await write(store, (posting("1", **fields), NORTH), (posting("2", **(fields | other)), NORTH))
+    assert await ids(store, NORTH) == ["1", "2"]
+
+
+async def test_a_posting_that_was_rewritten_is_linked_anew(store: Store) -> None:
+    fields = {"company": "가게", "job_title": "결제 서버 개발자", "responsibilities": LINES}
+    await write(store, (posting("1", **fields), NORTH), (posting("2", **fields), NORTH))
+    assert await ids(store, NORTH) == ["1"]
+    await write(store, (posting("1", **(fields | {"job_title": "앱 개발자"})), NORTH))
+    assert await ids(store, NORTH) == ["1", "2"]

@@ -1,42 +1,38 @@
--- name: upsert_posting
-insert into postings (
-    source, source_id, company, job_title, responsibilities, requirements, preferred,
-    url, deadline, location, employment_type, experience, skills, embedding
-) values (
-    %(source)s, %(source_id)s, %(company)s, %(job_title)s, %(responsibilities)s, %(requirements)s, %(preferred)s,
-    %(url)s, %(deadline)s, %(location)s, %(employment_type)s, %(experience)s, %(skills)s, %(embedding)s
-)
-on conflict (source, source_id) do update set
-    company = excluded.company, job_title = excluded.job_title, responsibilities = excluded.responsibilities,
-    requirements = excluded.requirements, preferred = excluded.preferred, url = excluded.url,
-    deadline = excluded.deadline, location = excluded.location, employment_type = excluded.employment_type,
-    experience = excluded.experience, skills = excluded.skills, embedding = excluded.embedding,
-    updated_at = now();
-
 -- name: raise_revision
-insert into corpus (embedding_model, embedding_dimensions, revision)
-values (%(model)s, %(dimensions)s, 1)
+insert into corpus (revision) values (1)
 on conflict (only_row) do update set revision = corpus.revision + 1
-returning embedding_model, embedding_dimensions, revision;
+returning revision;
 
 -- name: corpus
-select embedding_model, embedding_dimensions, revision, (select count(*) from postings) as postings
-from corpus;
+select coalesce((select revision from corpus), 0) as revision,
+       (select count(*) from postings) as postings,
+       own.id as set_id, coalesce(own.ready, false) as ready,
+       (select array_agg(model || ' in ' || dimensions || ' dimensions' order by id)
+        from embedding_sets where ready) as ready_sets
+from (values (1)) as one
+left join embedding_sets as own on own.model = %(model)s and own.dimensions = %(dimensions)s;
 
 -- name: sources
 select source, count(*) as postings from postings group by source;
 
 -- name: nearest
-select 'p-' || id as posting_id, source, source_id, company, job_title, responsibilities, requirements,
-       preferred, url, deadline, location, employment_type, experience, skills,
-       1 - (embedding <=> %(vector)s) as score
-from postings
-where deadline is null or deadline >= current_date
-order by embedding <=> %(vector)s, id
+select 'p-' || p.id as posting_id, p.source, p.source_id, p.position, p.company, p.job_title, p.responsibilities,
+       p.requirements, p.preferred, p.url, p.deadline, p.location, p.employment_type, p.experience, p.skills,
+       1 - (e.embedding <=> %(vector)s) as score
+from open_postings as p
+join embeddings as e on e.text_hash = p.text_hash
+join embedding_sets as s on s.id = e.set_id
+where s.model = %(model)s and s.dimensions = %(dimensions)s
+  -- Of near-duplicates the first that is open stands for all.
+  and (p.duplicate_of is null or not exists (
+      select from open_postings as other
+      where (other.id = p.duplicate_of or other.duplicate_of = p.duplicate_of) and other.id < p.id
+  ))
+order by e.embedding <=> %(vector)s, p.id
 limit %(k)s;
 
 -- name: by_ids
-select 'p-' || id as posting_id, source, source_id, company, job_title, responsibilities, requirements,
+select 'p-' || id as posting_id, source, source_id, position, company, job_title, responsibilities, requirements,
        preferred, url, deadline, location, employment_type, experience, skills
 from postings
 where id = any(%(ids)s);

@@ -1,0 +1,179 @@
+"""Blocks as HTML, as Markdown, as plain text and as lines. The same blocks give the same text."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from ingest.documents import Block, Cell, Heading, Paragraph, Parsed, Table
+
+BULLET = "- "
+"""What begins an item of a list in a Paragraph."""
+
+MAX_GRID = 1_000_000
+"""Cells up to which a table's spans are followed. A table that claims more is a hoax or a bomb: its
+cells are then taken one after another."""
+
+_INLINE = re.compile(
+    r"[\\`*~<>|]"
+    r"|&(?=#?\w+;)"
+    r"|(?<![^\W_])_|_(?![^\W_])"
+    r"|\](?=[(\[:])"
+)
+"""What Markdown would read as a sign and not as itself. A tilde too: two ranges in one line
+(`1~2년, 3~4년`) would be struck out."""
+_LINE_START = re.compile(r"^(?:(#{1,6}|[-+])(?=\s|$)|(\d{1,9})([.)])(?=\s|$)|(-|=)(?=[-=:\s|]*$))")
+
+_CLOSING = re.compile(r"(?<=\s)#(?=#*\s*$)")
+"""Signs at the end of a heading, which Markdown would take for its closing."""
+
+
+def to_html(blocks: Iterable[Block]) -> str:
+    """Returns blocks as HTML without a frame (`<h2>`, `<p>`, `<ul>`, `<table>`), one block a line."""
+    return "".join(f"{_html(block)}\n" for block in blocks)
+
+
+def to_markdown(blocks: Iterable[Block]) -> str:
+    """Returns blocks as GitHub's Markdown.
+
+    Its tables know no spans: what spans rows is said again in each of them, so that a row can be
+    read alone, and what spans columns is said in the first of them.
+    """
+    return "\n\n".join(_markdown(block) for block in blocks)
+
+
+def to_text(blocks: Iterable[Block]) -> str:
+    """Returns blocks as plain text: a blank line between blocks, a tab between cells."""
+    return "\n\n".join(
+        "\n".join("\t".join(_one_line(cell.text) for cell in row) for row in block.rows)
+        if isinstance(block, Table)
+        else block.text
+        for block in blocks
+    )
+
+
+def lines(parsed: Parsed) -> list[str]:
+    """Returns every line of a document in reading order, those of its cells included."""
+    return [line for block in parsed.blocks for line in block_lines(block)]
+
+
+def block_lines(block: Block) -> list[str]:
+    """Returns the lines of a block, those of its cells row by row; none is empty."""
+    texts = [cell.text for row in block.rows for cell in row] if isinstance(block, Table) else [block.text]
+    return [line.strip() for text in texts for line in text.split("\n") if line.strip()]
+
+
+def grid(rows: Sequence[Sequence[Cell]]) -> list[list[Cell | None]]:
+    """Lays a table's cells out over all places they span, the same cell in each.
+
+    A place that no cell covers is None. Spans end with the table's last row; beyond `MAX_GRID`
+    places they are not followed.
+    """
+    width = max((sum(cell.colspan for cell in row) for row in rows), default=0)
+    if width * len(rows) > MAX_GRID:
+        return [list(row) for row in rows]
+    places: list[list[Cell | None]] = []
+    laid_out = 0
+    running: dict[int, tuple[Cell, int]] = {}
+    for row in rows:
+        place, begun = 0, running
+        running = {column: (cell, left - 1) for column, (cell, left) in begun.items() if left > 1}
+        laid: dict[int, Cell] = {column: cell for column, (cell, _) in begun.items()}
+        for cell in row:
+            while place in laid:
+                place += 1
+            for column in range(place, place + cell.colspan):
+                if column not in laid:
+                    laid[column] = cell
+                    if cell.rowspan > 1:
+                        running[column] = (cell, cell.rowspan - 1)
+            place += cell.colspan
+        places.append([laid.get(column) for column in range(max(laid, default=-1) + 1)])
+        laid_out += len(places[-1])
+        if laid_out > MAX_GRID:
+            return [list(row) for row in rows]
+    return places
+
+
+def _html(block: Block) -> str:
+    if isinstance(block, Heading):
+        return f"<h{block.level}>{_escaped(block.text)}</h{block.level}>"
+    if isinstance(block, Table):
+        rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in block.rows)
+        return f"<table>{rows}</table>"
+    return "".join(
+        f"<ul>{''.join(f'<li>{html.escape(line.removeprefix(BULLET))}</li>' for line in group)}</ul>"
+        if is_list
+        else f"<p>{'<br>'.join(map(html.escape, group))}</p>"
+        for is_list, group in _grouped(block)
+    )
+
+
+def _html_cell(cell: Cell) -> str:
+    tag = "th" if cell.header else "td"
+    spans = "".join(
+        f' {name}="{value}"'
+        for name, value in (("rowspan", cell.rowspan), ("colspan", cell.colspan))
+        if value > 1
+    )
+    return f"<{tag}{spans}>{_escaped(cell.text)}</{tag}>"
+
+
+def _escaped(text: str) -> str:
+    return "<br>".join(html.escape(line) for line in text.split("\n"))
+
+
+def _markdown(block: Block) -> str:
+    if isinstance(block, Heading):
+        text = _CLOSING.sub(r"\\#", _inline(_one_line(block.text)))
+        return f"{'#' * block.level} {text}"
+    if isinstance(block, Table):
+        return _markdown_table(block)
+    return "\n\n".join(
+        "\n".join(f"- {_line(line.removeprefix(BULLET))}" for line in group)
+        if is_list
+        # Two spaces: a line break that the reader of the bare text does not see.
+        else "  \n".join(map(_line, group))
+        for is_list, group in _grouped(block)
+    )
+
+
+def _markdown_table(table: Table) -> str:
+    written = []
+    for row in grid(table.rows):
+        cells = [
+            "" if cell is None or (column and row[column - 1] is cell) else _markdown_cell(cell.text)
+            for column, cell in enumerate(row)
+        ]
+        written.append(cells)
+    width = max(map(len, written), default=0)
+    head = [*written[0], *[""] * (width - len(written[0]))] if written else []
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * width, *written[1:]))
+
+
+def _markdown_cell(text: str) -> str:
+    return "<br>".join(_inline(line.strip()) for line in text.split("\n"))
+
+
+def _line(text: str) -> str:
+    """A line of Markdown that begins nothing but itself."""
+    return _LINE_START.sub(
+        lambda match: f"{match[2]}\\{match[3]}" if match[2] else f"\\{match[0]}", _inline(text.strip())
+    )
+
+
+def _inline(text: str) -> str:
+    return _INLINE.sub(lambda match: f"\\{match[0]}", text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split("\n"))
+
+
+def _grouped(block: Paragraph) -> Iterator[tuple[bool, list[str]]]:
+    """Yields the runs of items and of other lines: (whether they are items, the lines)."""
+    written = (line for line in block.text.split("\n") if line.strip())
+    for is_list, group in groupby(written, lambda line: line.startswith(BULLET)):
+        yield is_list, list(group)

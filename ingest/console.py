@@ -1,0 +1,88 @@
+"""What the commands of `checkerboard ingest` do, and print meanwhile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from ingest import ray_engine, status
+from ingest.load import Loaded, load
+from ingest.progress import Counts, shown
+from ingest.reembed import reembed
+from ingest.rows import read
+from ingest.run import open_ingest
+from ingest.sources.registry import describe
+from ingest.watching import WatchedFolder
+from tools.services import open_services
+from tools.settings import Settings
+
+
+async def load_files(settings: Settings, paths: list[Path], console: Console) -> Loaded:
+    """Loads structured postings under a progress bar."""
+    total = sum(1 for path in paths for _ in read(path))
+    columns = (TextColumn("postings"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("postings", total=total)
+        async with open_services(settings) as services:
+            return await load(services, paths, lambda count: bar.advance(task, count))
+
+
+async def run(settings: Settings, specs: list[str]) -> bool:
+    """Runs the ingest; whether every source was read and nothing set aside."""
+    counts, console = Counts(), Console()
+    async with open_ingest(settings, specs) as parts, shown(counts, console):
+        await parts.tidy()
+        await parts.collect_and_work(parts.steps(), counts)
+    for name, problem in counts.sources_failed.items():
+        console.print(f"{name}: {problem}", style="yellow", markup=False)
+    if counts.set_aside:
+        console.print("`checkerboard ingest status` says what was set aside, and why.")
+    return not counts.set_aside and not counts.sources_failed
+
+
+async def run_on_ray(settings: Settings, specs: list[str]) -> bool:
+    """As `run`, on a Ray cluster."""
+    counts, console = Counts(), Console()
+    async with open_ingest(settings, specs) as parts:
+        await parts.tidy()
+        set_aside = await ray_engine.run_on_ray(settings, parts, counts)
+        console.print(status.render(await status.status(parts.services.pool)))
+    for name, problem in counts.sources_failed.items():
+        console.print(f"{name}: {problem}", style="yellow", markup=False)
+    return not set_aside and not counts.sources_failed
+
+
+async def watch(settings: Settings, folder: Path) -> None:
+    """Runs the ingest on a folder until it is cancelled."""
+    counts, console = Counts(), Console()
+    async with open_ingest(settings) as parts, shown(counts, console):
+        parts.sources.append(WatchedFolder(folder))
+        console.print(f"Watching {folder}. Ctrl-C ends it.", markup=False)
+        await parts.tidy()
+        await parts.collect_and_work(parts.steps(), counts, forever=True)
+
+
+async def embed_again(settings: Settings, *, drop_others: bool) -> None:
+    """Embeds every posting by the configured model; then that one serves."""
+    console = Console()
+    async with open_services(settings) as services:
+        count = await reembed(
+            services, lambda texts, tokens: console.print(f"{texts} texts, {tokens} tokens")
+        )
+        console.print(f"{count} postings embedded by {services.embedder.model_name}; it serves now.")
+        if drop_others:
+            dropped = await services.vectors.drop_others()
+            console.print(f"Forgotten: {', '.join(dropped) or 'nothing'}.")
+
+
+def sources(settings: Settings) -> Table:
+    """What postings can be collected from."""
+    table = Table()
+    for name in ("source", "on", "what it has"):
+        table.add_column(name, overflow="fold")
+    for row in describe(settings):
+        table.add_row(row.written, "no" if row.off else "yes", row.off or row.what)
+    return table

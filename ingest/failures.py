@@ -1,0 +1,64 @@
+"""What a failure of a stage means: is the document to blame, the provider, or is nothing to go on with?"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import psycopg
+
+from ingest.documents import Cost
+from tools.errors import (
+    CheckerboardError,
+    DocumentUnreadableError,
+    EmbeddingMismatchError,
+    ModelUnavailableError,
+    NotAPostingError,
+    ParserUnavailableError,
+    SetupError,
+    StoreUnavailableError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failure as it is kept with the document."""
+
+    stage: str
+    code: str
+    message: str
+    final: bool
+    """Trying again is of no use."""
+    passing: bool
+    """The reason lies outside the document and passes: the next run tries it again by itself."""
+    fatal: bool
+    """The whole run cannot go on."""
+    cost: Cost
+    """What it cost to find that out."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What is kept in the document's row."""
+        kept = ("stage", "code", "message", "passing")
+        return {key: value for key, value in asdict(self).items() if key in kept}
+
+
+def failure(error: Exception, stage: str) -> Failure:
+    """Returns what `error` means for a document on its way to `stage`."""
+    if isinstance(error, psycopg.OperationalError):
+        error = StoreUnavailableError(f"PostgreSQL does not answer: {error}")
+    if not isinstance(error, CheckerboardError):
+        logger.exception("unexpected error in a stage", extra={"stage": stage}, exc_info=error)
+        error = CheckerboardError(f"{type(error).__name__}: {error}")
+    return Failure(
+        stage=stage,
+        code=error.code,
+        message=error.message,
+        final=isinstance(error, DocumentUnreadableError | NotAPostingError),
+        passing=isinstance(error, ModelUnavailableError | ParserUnavailableError),
+        fatal=bool(error.details.get("fatal"))
+        or isinstance(error, EmbeddingMismatchError | SetupError | StoreUnavailableError),
+        cost=Cost.model_validate(error.details.get("cost", {})),
+    )

@@ -1,0 +1,247 @@
+"""The pipeline: documents go from stage to stage through bounded queues, all stages at the same time.
+
+    sources ─► documents (PostgreSQL) ─► parse ─► tag ─► embed ─► load
+
+What a stage makes is kept before the next begins, so a run that is killed anywhere goes on there.
+At most IN_FLIGHT documents are in memory, however many there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from ingest.documents import Cost, Listed
+from ingest.failures import Failure, failure
+from ingest.progress import Counts
+from ingest.sources.source import Source
+from ingest.store import STAGES, Document, DocumentStore, Stage, Wanted
+from tools.errors import CheckerboardError, SourceRefusedError, SourceUnavailableError
+
+logger = logging.getLogger(__name__)
+
+IN_FLIGHT = 256
+"""Documents of one run in memory. A parsed poster has about 20 kB, a file up to 100 MB."""
+LINGER_SECONDS = 0.2
+"""How long a stage that works in batches waits for more before it begins."""
+POLL_SECONDS = 1.0
+"""How often a run looks for documents that others have put there."""
+BACKOFF_SECONDS = 5.0
+"""Before the second try of a document; before each further one twice as long."""
+OUTAGE_FAILURES = 5
+"""Failures of a provider in a row from which a stage takes breaks, doubling up to a minute."""
+OUTAGE_PATIENCE_SECONDS = 900.0
+"""How long a provider may be out before the run ends. What is left goes on with the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage says of one document beside what it has made."""
+
+    cost: Cost = field(default_factory=Cost)
+    flags: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What brings documents to a stage: `work` takes up to `batch` of them, in `workers` tasks."""
+
+    stage: Stage
+    work: Callable[[list[Document]], Awaitable[list[Outcome]]]
+    workers: int
+    batch: int = 1
+
+
+@dataclass(slots=True)
+class _Health:
+    """Of the provider behind a stage: failures since it last worked."""
+
+    failures: int = 0
+    since: float = 0.0
+
+    def pause(self) -> float:
+        return min(60.0, 2.0 ** (self.failures - OUTAGE_FAILURES)) if self.failures >= OUTAGE_FAILURES else 0
+
+
+class Pipeline:
+    """Runs documents through the steps, of `ids` where any are given. `attempts` is the number of tries
+    of a stage."""
+
+    def __init__(
+        self,
+        store: DocumentStore,
+        withdraw: Callable[[str, Sequence[str]], Awaitable[int]],
+        steps: Sequence[Step],
+        counts: Counts,
+        *,
+        attempts: int,
+        ids: Sequence[int] = (),
+    ) -> None:
+        self._store = store
+        self._withdraw = withdraw
+        self._steps = {step.stage: step for step in steps}
+        before = tuple(stage for stage in STAGES[:-1] if _next(stage) in self._steps)
+        self._wanted = Wanted(before, tuple(ids))
+        self._counts = counts
+        self._attempts = attempts
+        self._queues: dict[Stage, asyncio.Queue[Document]] = {
+            step.stage: asyncio.Queue(maxsize=2 * step.batch * step.workers) for step in steps
+        }
+        self._health = {step.stage: _Health() for step in steps}
+        self._in_flight = 0
+        self._changed = asyncio.Event()
+
+    async def run(self, sources: Sequence[Source], *, forever: bool = False) -> None:
+        """Collects the sources and takes everything that is due to its end; `forever` goes on waiting
+        for more.
+
+        A source that refuses or does not answer is counted and logged, and the rest goes on.
+
+        Raises:
+            CheckerboardError: nothing can go on (a wrong key, another embedding, a long outage). All
+                that was made is kept.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                working = [
+                    group.create_task(self._work(step))
+                    for step in self._steps.values()
+                    for _ in range(step.workers)
+                ]
+                collecting = [group.create_task(self._collect(source)) for source in sources]
+                await self._feed(collecting, forever=forever)
+                for task in working:
+                    task.cancel()
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from None
+
+    async def _collect(self, source: Source) -> None:
+        try:
+            async for item in source.documents():
+                if isinstance(item, Listed):
+                    gone = await self._store.withdraw(item)
+                    self._counts.withdrawn += await self._withdraw(item.source, gone)
+                else:
+                    self._counts.collected[await self._store.collect(item)] += 1
+                    self._changed.set()
+        except (SourceRefusedError, SourceUnavailableError) as error:
+            logger.warning(
+                "source ended: %s", error.message, extra={"source": source.name, "code": error.code}
+            )
+            self._counts.sources_failed[source.name] = error.message
+        self._changed.set()
+
+    async def _feed(self, collecting: Sequence[asyncio.Task[None]], *, forever: bool) -> None:
+        """Claims what is due and puts it into the queue of its next stage, until nothing is left."""
+        while True:
+            self._changed.clear()
+            # Asked first: what they collect between the claim and the question would be passed over.
+            collected = all(task.done() for task in collecting)
+            room = IN_FLIGHT - self._in_flight
+            claimed = await self._store.claim(self._wanted, room) if room else []
+            for document in claimed:
+                self._in_flight += 1
+                await self._queues[_next(document.stage)].put(document)
+            if claimed:
+                continue
+            waiting = await self._store.waiting(self._wanted)
+            self._counts.waiting = waiting.documents
+            if collected and not forever and not self._in_flight and not waiting.documents:
+                return
+            due = waiting.due_in.total_seconds() if waiting.due_in else POLL_SECONDS
+            try:
+                async with asyncio.timeout(min(max(due, 0.05), POLL_SECONDS)):
+                    await self._changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _work(self, step: Step) -> None:
+        queue = self._queues[step.stage]
+        while True:
+            batch = [await queue.get()]
+            if step.batch > 1:
+                await _fill(batch, queue, step.batch)
+            await asyncio.sleep(self._health[step.stage].pause())
+            await self._process(step, batch)
+
+    async def _process(self, step: Step, batch: list[Document]) -> None:
+        try:
+            outcomes = await step.work(batch)
+        except Exception as error:  # noqa: BLE001 - what a document brings about ends that document only
+            if len(batch) == 1:
+                await self._failed(step, batch[0], error)
+            else:
+                # One of them may be the cause: each alone.
+                for document in batch:
+                    await self._process(step, [document])
+            return
+        self._health[step.stage].failures = 0
+        for document, outcome in zip(batch, outcomes, strict=True):
+            self._counts.add(step.stage, outcome.cost)
+            last = step.stage == STAGES[-1] or _next(step.stage) not in self._steps
+            kept = await self._store.advance(document, step.stage, outcome.cost, outcome.flags, last=last)
+            if kept and not last:
+                await self._queues[_next(step.stage)].put(document)
+            else:
+                self._done()
+
+    async def _failed(self, step: Step, document: Document, error: Exception) -> None:
+        found = failure(error, step.stage)
+        health = self._health[step.stage]
+        if found.fatal or (found.passing and self._out(health)):
+            raise error
+        last = found.final or document.attempts + 1 >= self._attempts
+        wait = BACKOFF_SECONDS * 2**document.attempts
+        await self._store.fail(document, found.as_json(), found.cost, final=last, retry_in_seconds=wait)
+        self._log(document, found, last=last)
+        self._counts.failed(found.code, found.cost, last=last)
+        self._done()
+
+    def _out(self, health: _Health) -> bool:
+        """Counts a provider's failure; whether it has been out for too long."""
+        now = asyncio.get_running_loop().time()
+        if not health.failures:
+            health.since = now
+        health.failures += 1
+        return health.failures >= OUTAGE_FAILURES and now - health.since > OUTAGE_PATIENCE_SECONDS
+
+    def _log(self, document: Document, found: Failure, *, last: bool) -> None:
+        logger.warning(
+            "document set aside" if last else "document will be tried again",
+            extra={
+                "source": document.source,
+                "source_id": document.source_id,
+                "attempts": document.attempts + 1,
+                "stage": found.stage,
+                "code": found.code,
+                "reason": found.message,
+            },
+        )
+
+    def _done(self) -> None:
+        self._in_flight -= 1
+        self._changed.set()
+
+
+async def _fill(batch: list[Document], queue: asyncio.Queue[Document], size: int) -> None:
+    """Takes more out of the queue, for a moment."""
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while len(batch) < size:
+                batch.append(await queue.get())
+    except TimeoutError:
+        pass
+
+
+def _next(stage: Stage) -> Stage:
+    return STAGES[STAGES.index(stage) + 1]
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that ended a run: of several the first of ours, else the first."""
+    flat: list[BaseException] = []
+    for error in errors.exceptions:
+        flat.append(_first(error) if isinstance(error, BaseExceptionGroup) else error)
+    return next((error for error in flat if isinstance(error, CheckerboardError)), flat[0])

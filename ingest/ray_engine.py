@@ -1,0 +1,121 @@
+"""The same stages on Ray Data: each stage a pool of actors, documents streaming from one to the next.
+
+What passes between the actors are document ids. The documents themselves are in PostgreSQL, with
+their claims, attempts and answers, so everything that holds for a run on one machine holds here:
+an actor that dies is replaced, and its documents go on where they were.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from ingest.pipeline import Step
+from ingest.progress import Counts
+from ingest.run import Ingest, open_ingest
+from ingest.store import Stage
+from tools.errors import SetupError
+from tools.settings import Settings
+
+BATCH = 64
+"""Documents that one actor has at a time."""
+_OPEN_SECONDS = 300.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How a stage runs: so many actors, each with a share of a CPU."""
+
+    actors: int
+    cpus: float
+
+
+async def run_on_ray(settings: Settings, ingest: Ingest, counts: Counts) -> int:
+    """Collects the sources here, then takes every unfinished document through the stages on the
+    cluster that RAY_ADDRESS names, or on this machine. Returns how many were set aside.
+
+    Raises:
+        SetupError: Ray is not installed.
+        CheckerboardError: nothing can go on, as in `Pipeline.run`.
+    """
+    try:
+        import ray  # noqa: PLC0415 - an extra: half a gigabyte that few need
+        import ray.data  # noqa: PLC0415
+    except ImportError as error:
+        raise SetupError("Ray is not installed. Run `pip install 'checkerboard[ray]'`.") from error
+    await ingest.collect_and_work((), counts)
+    ids = await ingest.store.unfinished()
+    if not ids:
+        return 0
+    await asyncio.to_thread(_process, ray, settings, ids)
+    return await ingest.store.count_set_aside(ids)
+
+
+def _process(ray: Any, settings: Settings, ids: Sequence[int]) -> None:
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    blocks = max(1, -(-len(ids) // BATCH))
+    documents = ray.data.from_items([{"id": number} for number in ids], override_num_blocks=blocks)
+    for stage, pool in _pools(cpus).items():
+        documents = documents.map_batches(
+            StageActor,
+            fn_constructor_args=(_share(settings, pool.actors), stage),
+            batch_size=BATCH,
+            compute=ray.data.ActorPoolStrategy(size=pool.actors),
+            num_cpus=pool.cpus,
+        )
+    for _ in documents.iter_batches(batch_size=None):
+        pass
+
+
+def _pools(cpus: int) -> dict[Stage, Pool]:
+    """Reading takes a core each; the other stages wait for somebody else most of the time."""
+    return {
+        "parsed": Pool(max(1, cpus - 1), 0.5 if cpus == 1 else 1.0),
+        "tagged": Pool(max(1, cpus // 4), 0.1),
+        "embedded": Pool(1, 0.1),
+        "loaded": Pool(1, 0.1),
+    }
+
+
+def _share(settings: Settings, actors: int) -> Settings:
+    """The settings of one of several actors: limits of providers hold for all of them together."""
+    return settings.model_copy(
+        update={
+            "chat_per_second": settings.chat_per_second / actors,
+            "upstage_per_second": settings.upstage_per_second / actors,
+            "ingest_workers": max(1, settings.ingest_workers // actors),
+        }
+    )
+
+
+class StageActor:
+    """One stage, for batches of documents. Its parts are opened once, in a loop of its own."""
+
+    def __init__(self, settings: Settings, stage: Stage) -> None:
+        self._stage = stage
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        # Closed by the end of the process, which ends the connections, and with them the claims.
+        self._parts = AsyncExitStack()
+        self._ingest = self._wait(self._parts.enter_async_context(open_ingest(settings)), _OPEN_SECONDS)
+
+    def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Takes the documents of a batch through the stage; those that failed stay where they are."""
+        ids = [int(number) for number in batch["id"]]
+        self._wait(self._ingest.collect_and_work(self._step(), Counts(), ids=ids))
+        return batch
+
+    def _step(self) -> list[Step]:
+        return [step for step in self._ingest.steps() if step.stage == self._stage]
+
+    def _wait(self, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)

@@ -1,0 +1,92 @@
+"""A run of the ingest: its parts opened, its sources collected, its documents taken to the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.ledgers import AnswerLedger, FetchLog
+from ingest.parsers.reading import open_parsers
+from ingest.pipeline import Pipeline, Step
+from ingest.progress import Counts
+from ingest.raw import RawFiles
+from ingest.sources.registry import open_source
+from ingest.sources.source import Source
+from ingest.sources.web import open_web
+from ingest.stages import Stages
+from ingest.store import DocumentStore, open_store
+from ingest.tagging.tagger import Tagger
+from tools import ledger
+from tools.chat import ChatModel
+from tools.openai_client import open_http_client
+from tools.pacing import Pacer
+from tools.services import Services, open_services
+from tools.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """The parts of a run."""
+
+    services: Services
+    store: DocumentStore
+    stages: Stages
+    answers: AnswerLedger
+    sources: list[Source]
+
+    def steps(self) -> list[Step]:
+        """All steps of the pipeline."""
+        return self.stages.steps(tagging=self.services.settings.ingest_workers)
+
+    async def collect_and_work(
+        self, steps: Sequence[Step], counts: Counts, *, ids: Sequence[int] = (), forever: bool = False
+    ) -> None:
+        """Collects the sources and takes documents (of `ids` where any are given) through `steps`.
+
+        Raises:
+            CheckerboardError: as `Pipeline.run`.
+        """
+        # What is asked and answered from here on is paid once, over all runs.
+        ledger.current.set(self.answers)
+        pipeline = Pipeline(
+            self.store,
+            self.services.writer.withdraw,
+            steps,
+            counts,
+            attempts=self.services.settings.ingest_attempts,
+            ids=ids,
+        )
+        await pipeline.run(self.sources, forever=forever)
+
+    async def tidy(self) -> None:
+        """What a run begins with: what was set aside for a reason that passes, such as a provider's
+        outage, is due again; what is of no use any more is forgotten."""
+        await self.store.revive()
+        await self.answers.forget_old()
+        await self.services.vectors.forget_unused()
+
+
+@asynccontextmanager
+async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIterator[Ingest]:
+    """Opens the parts of a run that collects `specs` (`folder:posters`, `greenhouse:acme`).
+
+    Raises:
+        InvalidRequestError: a source is not known, or what it names does not exist.
+        EmbeddingMismatchError: the loaded postings were embedded by another model.
+        SetupError: PostgreSQL does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(open_services(settings))
+        await services.vectors.require_ready()
+        assert settings.database_url is not None  # noqa: S101 - `attached` has filled it
+        raw = RawFiles(settings.raw or Path(settings.home) / "raw")
+        store = await stack.enter_async_context(open_store(settings.database_url, services.pool, raw))
+        web = await stack.enter_async_context(open_web(settings, FetchLog(services.pool)))
+        parsers = await stack.enter_async_context(open_parsers(settings))
+        model = await stack.enter_async_context(open_http_client(settings))
+        tagger = Tagger(ChatModel(settings, model, Pacer(settings.chat_per_second)))
+        stages = Stages(raw, parsers, tagger, services)
+        sources = [open_source(spec, settings, web) for spec in specs]
+        yield Ingest(services, store, stages, AnswerLedger(services.pool), sources)

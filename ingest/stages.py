@@ -1,0 +1,126 @@
+"""What each stage does with a document: parse, tag, embed, load."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Protocol
+
+import orjson
+
+from ingest.documents import Cost, Hints, Parsed, Position, RawFile, Tagged
+from ingest.pipeline import Outcome, Step
+from ingest.raw import ROW, RawFiles
+from ingest.rows import as_posting
+from ingest.store import Document
+from tools.contracts import Posting
+from tools.errors import DocumentUnreadableError
+from tools.prices import usd
+from tools.services import Services
+
+logger = logging.getLogger(__name__)
+
+EMBED_BATCH = 64
+LOAD_BATCH = 64
+
+
+class Reads(Protocol):
+    """What the parse stage needs (`ingest.parsers.reading.Parsers`)."""
+
+    async def read(self, files: list[RawFile]) -> Parsed:
+        """Reads the files of one document."""
+
+
+class Tags(Protocol):
+    """What the tag stage needs (`ingest.tagging.tagger.Tagger`)."""
+
+    async def tag(self, parsed: Parsed, hints: Hints) -> Tagged:
+        """Sorts a document into positions."""
+
+
+class Stages:
+    """The work of the stages. Each is idempotent: done again, it makes the same of the same."""
+
+    def __init__(self, raw: RawFiles, parsers: Reads, tagger: Tags, services: Services) -> None:
+        self._raw = raw
+        self._parsers = parsers
+        self._tagger = tagger
+        self._services = services
+
+    def steps(self, *, tagging: int) -> list[Step]:
+        """The steps of the pipeline; `tagging` documents are tagged at the same time."""
+        return [
+            # More than cores: while one is read here, others wait for a provider.
+            Step("parsed", self.parse, workers=2 * (os.cpu_count() or 1)),
+            Step("tagged", self.tag, workers=tagging),
+            Step("embedded", self.embed, workers=2, batch=EMBED_BATCH),
+            Step("loaded", self.load, workers=1, batch=LOAD_BATCH),
+        ]
+
+    async def parse(self, documents: list[Document]) -> list[Outcome]:
+        """Reads one document's files into blocks; rows of structured postings are passed on."""
+        [document] = documents
+        if _is_row(document):
+            return [Outcome()]
+        document.parsed = await self._parsers.read(await self._raw.read(document.files))
+        return [Outcome(document.parsed.cost, flags=document.parsed.flags)]
+
+    async def tag(self, documents: list[Document]) -> list[Outcome]:
+        """Sorts one document into positions.
+
+        Raises:
+            DocumentUnreadableError: a row is no posting.
+            NotAPostingError, ModelUnavailableError, ModelOutputError: as `Tagger.tag`.
+        """
+        [document] = documents
+        if document.parsed is None:
+            document.tagged = await self._row(document)
+        else:
+            document.tagged = await self._tagger.tag(document.parsed, document.hints)
+        return [Outcome(document.tagged.cost)]
+
+    async def embed(self, documents: list[Document]) -> list[Outcome]:
+        """Embeds the texts of the documents' positions that have no vector yet."""
+        missing = await self._services.vectors.lacking(
+            [posting for document in documents for posting in postings(document)]
+        )
+        tokens = 0
+        if missing:
+            embedded = await self._services.embedder.postings(missing)
+            await self._services.vectors.keep(missing, embedded.vectors)
+            tokens = embedded.tokens
+        # The batch was one request: its first document stands for the cost of all.
+        first = Outcome(Cost(input_tokens=tokens, usd=usd(self._services.embedder.model_name, tokens, 0)))
+        return [first, *(Outcome() for _ in documents[1:])]
+
+    async def load(self, documents: list[Document]) -> list[Outcome]:
+        """Writes the documents' positions into the store of postings."""
+        await self._services.writer.upsert(
+            [posting for document in documents for posting in postings(document)]
+        )
+        return [Outcome() for _ in documents]
+
+    async def _row(self, document: Document) -> Tagged:
+        [file] = await self._raw.read(document.files)
+        try:
+            value = orjson.loads(file.content)
+        except orjson.JSONDecodeError as error:
+            raise DocumentUnreadableError(f"not JSON: {error}") from error
+        posting = as_posting(value, source=document.source)
+        return Tagged(positions=[Position.model_validate(posting.model_dump())])
+
+
+def postings(document: Document) -> list[Posting]:
+    """The postings of a tagged document, one a position."""
+    assert document.tagged is not None  # noqa: S101 - the stage before has made it
+    own = {"source": document.source, "source_id": document.source_id}
+    return [
+        Posting.model_validate(
+            {"url": document.hints.url, **position.model_dump(exclude_none=True), **own, "position": number}
+        )
+        for number, position in enumerate(document.tagged.positions)
+    ]
+
+
+def _is_row(document: Document) -> bool:
+    return [file["media_type"] for file in document.files] == [ROW]

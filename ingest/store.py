@@ -1,0 +1,211 @@
+"""The state of every document, in PostgreSQL: how far it has come, what it cost, why it was set aside."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.types.json import Jsonb
+
+from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
+from ingest.raw import RawFiles
+from tools.database import Pool
+from tools.sql import queries
+
+_SQL = queries("documents.sql")
+_RUN_LOCK = 0x1_6E57
+"""First key of the advisory lock of a run; the second is the run's number."""
+
+Stage = Literal["collected", "parsed", "tagged", "embedded", "loaded"]
+STAGES: tuple[Stage, ...] = ("collected", "parsed", "tagged", "embedded", "loaded")
+"""The stages a document has reached, in order."""
+
+
+@dataclass(slots=True)
+class Document:
+    """A document that a run works on."""
+
+    id: int
+    source: str
+    source_id: str
+    content_hash: str
+    files: list[dict[str, Any]]
+    hints: Hints
+    stage: Stage
+    attempts: int
+    """Of the stage that comes next; those before it had as many as they needed."""
+    parsed: Parsed | None
+    tagged: Tagged | None
+    batch_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which documents a run is for: those at `stages`, of `ids` where any are given."""
+
+    stages: tuple[Stage, ...] = STAGES[:-1]
+    ids: tuple[int, ...] = ()
+
+    def parameters(self) -> dict[str, Any]:
+        """As parameters of a statement."""
+        return {"stages": list(self.stages), "ids": list(self.ids)}
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Documents that are not done and in nobody's hands."""
+
+    documents: int
+    due_in: timedelta | None
+    """Until the first may be tried; not positive: now."""
+
+
+class DocumentStore:
+    """What one run sees of the documents.
+
+    A document is claimed by the run that works on it. The run holds an advisory lock on a connection
+    of its own, and a claim counts as long as that lock is held: when a run is killed, its connection
+    ends, and with it its claims, at once.
+    """
+
+    def __init__(self, pool: Pool, raw: RawFiles, run: int) -> None:
+        self._pool = pool
+        self._raw = raw
+        self.run = run
+
+    async def collect(self, collected: Collected) -> Literal["new", "changed", "unchanged"]:
+        """Keeps a document and its files. One that is known and has not changed is left as it is."""
+        files = await self._raw.keep(collected.files)
+        hints = collected.hints.model_dump(mode="json")
+        given = {
+            "source": collected.source,
+            "source_id": collected.source_id,
+            "scope": collected.scope,
+            "content_hash": _content_hash([file["hash"] for file in files], hints),
+            "files": Jsonb(files),
+            "hints": Jsonb(hints),
+            "provenance": Jsonb(dict(collected.provenance)),
+        }
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL["collect"], given)).fetchone()
+        return "unchanged" if row is None else "new" if row["is_new"] else "changed"
+
+    async def withdraw(self, listed: Listed) -> list[str]:
+        """Marks what a listing does not name any more; returns the source ids."""
+        given = {"source": listed.source, "scope": listed.scope, "source_ids": list(listed.source_ids)}
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_SQL["withdraw"], given)).fetchall()
+        return [row["source_id"] for row in rows]
+
+    async def claim(self, wanted: Wanted, count: int) -> list[Document]:
+        """Takes up to `count` of the wanted documents that are due."""
+        given = {"run": self.run, "key": _RUN_LOCK, "count": count, **wanted.parameters()}
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_SQL["claim"], given)).fetchall()
+        return [_document(row) for row in rows]
+
+    async def waiting(self, wanted: Wanted) -> Waiting:
+        """Returns which of the wanted documents are due now or later, and in no run's hands."""
+        given = {"key": _RUN_LOCK, **wanted.parameters()}
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL["waiting"], given)).fetchone()
+        assert row is not None  # noqa: S101 - a count has a row
+        return Waiting(**row)
+
+    async def advance(
+        self, document: Document, stage: Stage, cost: Cost, flags: list[str] | None, *, last: bool
+    ) -> bool:
+        """Keeps what a stage has made, and what it cost; after the `last` stage of this run the document
+        is given back. False: it has changed at its source meanwhile, and begins anew."""
+        given = {
+            "id": document.id,
+            "content_hash": document.content_hash,
+            "run": self.run,
+            "stage": stage,
+            "parsed": _jsonb(document.parsed) if stage == "parsed" else None,
+            "tagged": _jsonb(document.tagged) if stage == "tagged" else None,
+            "flags": flags,
+            "last": last,
+            **cost.model_dump(),
+        }
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(_SQL["advance"], given)
+        document.stage, document.attempts = stage, 0
+        return cursor.rowcount == 1
+
+    async def fail(
+        self, document: Document, error: dict[str, Any], cost: Cost, *, final: bool, retry_in_seconds: float
+    ) -> None:
+        """Counts an attempt and what it cost; sets the document aside when it was the last."""
+        given = {
+            "id": document.id,
+            "content_hash": document.content_hash,
+            "run": self.run,
+            "error": Jsonb(error),
+            "final": final,
+            "seconds": retry_in_seconds,
+            **cost.model_dump(),
+        }
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["fail"], given)
+
+    async def keep_batch(self, ids: Sequence[int], batch_id: str) -> None:
+        """Keeps the batch in which documents were sent to be tagged."""
+        given = {"ids": list(ids), "batch_id": batch_id, "run": self.run}
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["keep_batch"], given)
+
+    async def unfinished(self) -> list[int]:
+        """Returns the ids of all documents that are neither loaded nor set aside."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_SQL["unfinished"])).fetchall()
+        return [row["id"] for row in rows]
+
+    async def count_set_aside(self, ids: Sequence[int]) -> int:
+        """Returns how many of these documents are set aside."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL["count_set_aside"], {"ids": list(ids)})).fetchone()
+        return int(row["documents"]) if row else 0
+
+    async def revive(self) -> int:
+        """Makes due again what was set aside for a reason that passes, such as a provider's outage."""
+        async with self._pool.connection() as connection:
+            return (await connection.execute(_SQL["revive"])).rowcount
+
+
+@asynccontextmanager
+async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncIterator[DocumentStore]:
+    """Yields the store of a new run; gives its claims back at the end."""
+    async with await AsyncConnection.connect(database_url, autocommit=True) as held:
+        row = await (await held.execute(_SQL["next_run"])).fetchone()
+        assert row is not None  # noqa: S101 - a sequence has a next value
+        run = int(row[0])
+        await held.execute(_SQL["hold_run"], {"key": _RUN_LOCK, "run": run})
+        try:
+            yield DocumentStore(pool, raw, run)
+        finally:
+            await held.execute(_SQL["release"], {"run": run})
+
+
+def _content_hash(files: list[str], hints: dict[str, Any]) -> str:
+    return hashlib.sha256(orjson.dumps([files, hints])).hexdigest()
+
+
+def _document(row: dict[str, Any]) -> Document:
+    given = {
+        **row,
+        "hints": Hints.model_validate(row["hints"]),
+        "parsed": row["parsed"] and Parsed.model_validate(row["parsed"]),
+        "tagged": row["tagged"] and Tagged.model_validate(row["tagged"]),
+    }
+    return Document(**given)
+
+
+def _jsonb(value: Parsed | Tagged | None) -> Jsonb | None:
+    return None if value is None else Jsonb(value.model_dump(mode="json"))

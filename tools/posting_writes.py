@@ -1,0 +1,96 @@
+"""What fills the store of postings: COPY, upsert, and links between near-duplicates."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
+
+from tools.contracts import Posting
+from tools.database import Pool
+from tools.embedding_sets import text_hash
+from tools.near_duplicates import Face, bands, roots, same_posting
+from tools.sql import queries
+
+_SQL = queries("posting_writes.sql")
+_CORPUS = queries("postings.sql")
+_FIELDS = (
+    "source", "source_id", "position", "company", "job_title", "responsibilities", "requirements",
+    "preferred", "url", "deadline", "location", "employment_type", "experience", "skills",
+)  # fmt: skip
+
+
+class PostingWriter:
+    """Writes postings. Their vectors are found by their text (`tools.embedding_sets`)."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def upsert(self, postings: Sequence[Posting]) -> int:
+        """Writes postings in one transaction, by (source, source_id, position); of two with one key the
+        last counts. What has not changed is not touched, and positions that a document has no more are
+        withdrawn. Near-duplicates are linked.
+
+        Returns the corpus's new revision.
+        """
+        last = {(posting.source, posting.source_id, posting.position): posting for posting in postings}
+        rows = await asyncio.to_thread(lambda: [_row(posting) for posting in last.values()])
+        async with self._pool.connection() as connection, connection.transaction():
+            # First, because its row lock lets one writer at a time go on.
+            revision = await (await connection.execute(_CORPUS["raise_revision"])).fetchone()
+            assert revision is not None  # noqa: S101 - the statement returns the row it wrote
+            await connection.execute(_SQL["stage_table"])
+            async with connection.cursor().copy(_SQL["stage"]) as copy:
+                for ordinal, row in enumerate(rows):
+                    await copy.write_row([ordinal, *row])
+            written = await (await connection.execute(_SQL["upsert_staged"])).fetchall()
+            await connection.execute(_SQL["withdraw_other_positions"])
+            await _link(connection, [row["id"] for row in written])
+        return int(revision["revision"])
+
+    async def withdraw(self, source: str, source_ids: Sequence[str]) -> int:
+        """Takes the postings of documents out of retrieval; they are kept. Returns how many there were."""
+        given = {"source": source, "source_ids": list(source_ids)}
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(_SQL["withdraw"], given)
+            if cursor.rowcount:
+                await connection.execute(_CORPUS["raise_revision"])
+        return cursor.rowcount
+
+
+async def _link(connection: AsyncConnection[DictRow], written: list[int]) -> None:
+    """Links anew what was written and what was linked to it."""
+    rows = await (await connection.execute(_SQL["unlink"], {"ids": written})).fetchall()
+    ids = {"ids": [row["id"] for row in rows]}
+    candidates = await (await connection.execute(_SQL["alike"], ids)).fetchall()
+    pairs = await asyncio.to_thread(_same, candidates)
+    clusters = sorted(roots(pairs).items(), key=lambda item: item[1])
+    for root, members in groupby(clusters, key=lambda item: item[1]):
+        await connection.execute(_SQL["link"], {"root": root, "ids": [member for member, _ in members]})
+
+
+def _same(candidates: list[DictRow]) -> list[tuple[int, int]]:
+    """Returns the pairs that are one posting, each with the other's root."""
+    return [
+        (row["id"], row["other_root"] or row["other_id"])
+        for row in candidates
+        if same_posting(_face(row, ""), _face(row, "other_"))
+    ]
+
+
+def _face(row: Mapping[str, Any], prefix: str) -> Face:
+    text = "\n".join(row[f"{prefix}{name}"] for name in ("responsibilities", "requirements", "preferred"))
+    return Face(row[f"{prefix}company"], row[f"{prefix}job_title"], text)
+
+
+def _row(posting: Posting) -> list[Any]:
+    fields = [getattr(posting, name) for name in _FIELDS]
+    content = hashlib.blake2b(orjson.dumps(fields), digest_size=16).hexdigest()
+    text = "\n".join((posting.responsibilities, posting.requirements, posting.preferred))
+    return [*fields, content, text_hash(posting), bands(text)]

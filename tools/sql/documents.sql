@@ -1,0 +1,132 @@
+-- name: collect
+insert into documents as d (source, source_id, scope, content_hash, files, hints, provenance)
+values (%(source)s, %(source_id)s, %(scope)s, %(content_hash)s, %(files)s, %(hints)s, %(provenance)s)
+on conflict (source, source_id) do update set
+    scope = excluded.scope, files = excluded.files, hints = excluded.hints, provenance = excluded.provenance,
+    content_hash = excluded.content_hash,
+    -- One that comes back unchanged needs only to be loaded again.
+    stage = case when d.content_hash = excluded.content_hash and d.stage = 'loaded' then 'embedded' else 'collected' end,
+    parsed = case when d.content_hash = excluded.content_hash then d.parsed end,
+    tagged = case when d.content_hash = excluded.content_hash then d.tagged end,
+    attempts = 0, next_try_at = now(), set_aside_at = null, error = null, withdrawn_at = null, batch_id = null,
+    claimed_by = null, updated_at = now()
+where d.content_hash <> excluded.content_hash or d.withdrawn_at is not null
+returning id, (xmax = 0) as is_new;
+
+-- name: withdraw
+update documents set withdrawn_at = now(), updated_at = now()
+where source = %(source)s and scope = %(scope)s and withdrawn_at is null and not source_id = any(%(source_ids)s)
+returning source_id;
+
+-- name: next_run
+select nextval('ingest_runs')::int as run;
+
+-- name: hold_run
+select pg_advisory_lock(%(key)s, %(run)s);
+
+-- name: claim
+with living as materialized (
+    select objid::bigint as run from pg_locks
+    where locktype = 'advisory' and classid = %(key)s and objsubid = 2
+      and database = (select oid from pg_database where datname = current_database())
+)
+update documents set claimed_by = %(run)s
+where id in (
+    select id from documents
+    where stage <> 'loaded' and set_aside_at is null and next_try_at <= now()
+      and (claimed_by is null or claimed_by not in (select run from living))
+      and stage = any(%(stages)s) and (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
+    order by next_try_at, id
+    limit %(count)s
+    for update skip locked
+)
+returning id, source, source_id, content_hash, files, hints, stage, attempts, parsed, tagged, batch_id;
+
+-- name: waiting
+select count(*) as documents, min(next_try_at) - now() as due_in from documents
+where stage <> 'loaded' and set_aside_at is null
+  and stage = any(%(stages)s) and (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
+  and (claimed_by is null or claimed_by not in (
+      select objid::bigint from pg_locks
+      where locktype = 'advisory' and classid = %(key)s and objsubid = 2
+        and database = (select oid from pg_database where datname = current_database())
+  ));
+
+-- name: advance
+update documents set
+    stage = %(stage)s, parsed = coalesce(%(parsed)s, parsed), tagged = coalesce(%(tagged)s, tagged),
+    flags = case when %(flags)s::text[] is null then flags else %(flags)s end,
+    pages = pages + %(pages)s, input_tokens = input_tokens + %(input_tokens)s,
+    output_tokens = output_tokens + %(output_tokens)s, usd = usd + %(usd)s,
+    attempts = 0, error = null, updated_at = now(),
+    claimed_by = case when %(last)s then null else claimed_by end
+where id = %(id)s and content_hash = %(content_hash)s and claimed_by = %(run)s;
+
+-- name: keep_batch
+update documents set batch_id = %(batch_id)s, updated_at = now()
+where id = any(%(ids)s) and claimed_by = %(run)s;
+
+-- name: fail
+update documents set
+    attempts = attempts + 1, error = %(error)s, claimed_by = null, batch_id = null, updated_at = now(),
+    next_try_at = now() + make_interval(secs => %(seconds)s),
+    pages = pages + %(pages)s, input_tokens = input_tokens + %(input_tokens)s,
+    output_tokens = output_tokens + %(output_tokens)s, usd = usd + %(usd)s,
+    set_aside_at = case when %(final)s then now() end
+where id = %(id)s and content_hash = %(content_hash)s and claimed_by = %(run)s;
+
+-- name: release
+update documents set claimed_by = null where claimed_by = %(run)s;
+
+-- name: revive
+update documents set set_aside_at = null, attempts = 0, next_try_at = now()
+where set_aside_at is not null and (error ->> 'passing')::boolean;
+
+-- name: retry
+update documents set set_aside_at = null, attempts = 0, next_try_at = now(), batch_id = null, claimed_by = null,
+    stage = coalesce(%(stage)s, stage), updated_at = now()
+where (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
+  and (%(source)s::text is null or source = %(source)s)
+  and case when %(stage)s::text is null then set_aside_at is not null
+      else array_position(%(stages)s::text[], stage) > array_position(%(stages)s::text[], %(stage)s) or set_aside_at is not null end;
+
+-- name: by_stage
+select source, case when set_aside_at is null then stage else 'set aside' end as stage, count(*) as documents,
+       sum(pages)::bigint as pages, sum(input_tokens)::bigint as input_tokens,
+       sum(output_tokens)::bigint as output_tokens, sum(usd) as usd,
+       count(*) filter (where usd is null) as unpriced,
+       count(*) filter (where 'low_confidence' = any(flags)) as low_confidence
+from documents group by 1, 2 order by 1, 2;
+
+-- name: set_aside
+select id, source, source_id, stage, attempts, error, set_aside_at from documents
+where set_aside_at is not null order by set_aside_at desc, id limit %(count)s;
+
+-- name: by_id
+select id, source, source_id, stage, hints, provenance, files, parsed, tagged, error, flags, pages, input_tokens,
+       output_tokens, usd, set_aside_at, withdrawn_at
+from documents where id = %(id)s;
+
+-- name: find_answer
+select answer from answers where question = %(question)s;
+
+-- name: keep_answer
+insert into answers (question, answer) values (%(question)s, %(answer)s) on conflict (question) do nothing;
+
+-- name: forget_old_answers
+delete from answers where created_at < now() - make_interval(days => %(days)s);
+
+-- name: last_fetch
+select url, etag, last_modified, content_hash, fetched_at from fetches where url = %(url)s;
+
+-- name: keep_fetch
+insert into fetches (url, etag, last_modified, content_hash, fetched_at)
+values (%(url)s, %(etag)s, %(last_modified)s, %(content_hash)s, %(fetched_at)s)
+on conflict (url) do update set etag = excluded.etag, last_modified = excluded.last_modified,
+    content_hash = excluded.content_hash, fetched_at = excluded.fetched_at;
+
+-- name: unfinished
+select id from documents where stage <> 'loaded' and set_aside_at is null order by id;
+
+-- name: count_set_aside
+select count(*) as documents from documents where set_aside_at is not null and id = any(%(ids)s);
