@@ -165,3 +165,15 @@ def reembed_command(
 
     with attached(Settings()) as settings:
         asyncio.run(work.embed_again(settings, drop_others=drop_others))
+
+
+@app.command("demo")
+def demo_command() -> None:
+    """Read the sample posters, load them into a database of their own, and search."""
+    from ingest import demo
+
+    console = Console()
+    with attached(demo.fresh(Settings())) as settings:
+        whole = asyncio.run(demo.demo(settings, console))
+    if not whole:
+        raise typer.Exit(1)

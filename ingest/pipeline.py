@@ -18,7 +18,7 @@ from ingest.failures import Failure, failure
 from ingest.progress import Counts
 from ingest.sources.source import Source
 from ingest.store import STAGES, Document, DocumentStore, Stage, Wanted
-from tools.errors import CheckerboardError, SourceRefusedError, SourceUnavailableError
+from tools.errors import CheckerboardError
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,8 @@ class Pipeline:
         """Collects the sources and takes everything that is due to its end; `forever` goes on waiting
         for more.
 
-        A source that refuses or does not answer is counted and logged, and the rest goes on.
+        A source that refuses, does not answer or does not exist is counted and logged, and the rest goes
+        on.
 
         Raises:
             CheckerboardError: nothing can go on (a wrong key, another embedding, a long outage). All
@@ -126,7 +127,7 @@ class Pipeline:
                 else:
                     self._counts.collected[await self._store.collect(item)] += 1
                     self._changed.set()
-        except (SourceRefusedError, SourceUnavailableError) as error:
+        except CheckerboardError as error:
             logger.warning(
                 "source ended: %s", error.message, extra={"source": source.name, "code": error.code}
             )

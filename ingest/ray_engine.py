@@ -1,4 +1,4 @@
-"""The same stages on Ray Data: each stage a pool of actors, documents streaming from one to the next.
+"""The same stages on Ray Data: pools of actors, and documents streaming from one to the next.
 
 What passes between the actors are document ids. The documents themselves are in PostgreSQL, with
 their claims, attempts and answers, so everything that holds for a run on one machine holds here:
@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """How a stage runs: so many actors, each with a share of a CPU."""
+    """How stages run: so many actors, each with a share of a CPU."""
 
+    stages: tuple[Stage, ...]
     actors: int
     cpus: float
 
@@ -64,10 +65,10 @@ def _process(ray: Any, settings: Settings, ids: Sequence[int]) -> None:
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
     blocks = max(1, -(-len(ids) // BATCH))
     documents = ray.data.from_items([{"id": number} for number in ids], override_num_blocks=blocks)
-    for stage, pool in _pools(cpus).items():
+    for pool in _pools(cpus):
         documents = documents.map_batches(
-            StageActor,
-            fn_constructor_args=(_share(settings, pool.actors), stage),
+            StagesActor,
+            fn_constructor_args=(_share(settings, pool.actors), pool.stages),
             batch_size=BATCH,
             compute=ray.data.ActorPoolStrategy(size=pool.actors),
             num_cpus=pool.cpus,
@@ -76,14 +77,13 @@ def _process(ray: Any, settings: Settings, ids: Sequence[int]) -> None:
         pass
 
 
-def _pools(cpus: int) -> dict[Stage, Pool]:
-    """Reading takes a core each; the other stages wait for somebody else most of the time."""
-    return {
-        "parsed": Pool(max(1, cpus - 1), 0.5 if cpus == 1 else 1.0),
-        "tagged": Pool(max(1, cpus // 4), 0.1),
-        "embedded": Pool(1, 0.1),
-        "loaded": Pool(1, 0.1),
-    }
+def _pools(cpus: int) -> list[Pool]:
+    """Reading takes a core; the other stages wait for somebody else most of the time."""
+    return [
+        Pool(("parsed",), max(1, cpus - 1), 0.5 if cpus == 1 else 1.0),
+        Pool(("tagged",), max(1, cpus // 4), 0.1),
+        Pool(("embedded", "loaded"), 1, 0.1),
+    ]
 
 
 def _share(settings: Settings, actors: int) -> Settings:
@@ -97,11 +97,11 @@ def _share(settings: Settings, actors: int) -> Settings:
     )
 
 
-class StageActor:
-    """One stage, for batches of documents. Its parts are opened once, in a loop of its own."""
+class StagesActor:
+    """Some stages, for batches of documents. Its parts are opened once, in a loop of its own."""
 
-    def __init__(self, settings: Settings, stage: Stage) -> None:
-        self._stage = stage
+    def __init__(self, settings: Settings, stages: Sequence[Stage]) -> None:
+        self._stages = stages
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         # Closed by the end of the process, which ends the connections, and with them the claims.
@@ -109,13 +109,13 @@ class StageActor:
         self._ingest = self._wait(self._parts.enter_async_context(open_ingest(settings)), _OPEN_SECONDS)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Takes the documents of a batch through the stage; those that failed stay where they are."""
+        """Takes the documents of a batch through the stages; those that failed stay where they are."""
         ids = [int(number) for number in batch["id"]]
-        self._wait(self._ingest.collect_and_work(self._step(), Counts(), ids=ids))
+        self._wait(self._ingest.collect_and_work(self._steps(), Counts(), ids=ids))
         return batch
 
-    def _step(self) -> list[Step]:
-        return [step for step in self._ingest.steps() if step.stage == self._stage]
+    def _steps(self) -> list[Step]:
+        return [step for step in self._ingest.steps() if step.stage in self._stages]
 
     def _wait(self, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)

@@ -49,7 +49,7 @@ class Ingest:
             CheckerboardError: as `Pipeline.run`.
         """
         # What is asked and answered from here on is paid once, over all runs.
-        ledger.current.set(self.answers)
+        token = ledger.current.set(self.answers)
         pipeline = Pipeline(
             self.store,
             self.services.writer.withdraw,
@@ -58,7 +58,10 @@ class Ingest:
             attempts=self.services.settings.ingest_attempts,
             ids=ids,
         )
-        await pipeline.run(self.sources, forever=forever)
+        try:
+            await pipeline.run(self.sources, forever=forever)
+        finally:
+            ledger.current.reset(token)
 
     async def tidy(self) -> None:
         """What a run begins with: what was set aside for a reason that passes, such as a provider's

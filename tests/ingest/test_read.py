@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingest.load import Refused, read
+from ingest.rows import Refused, read
 from tests.ingest.files import jsonl, row, table
 from tools.contracts import Posting
 from tools.errors import InvalidRequestError

@@ -130,3 +130,7 @@ select id from documents where stage <> 'loaded' and set_aside_at is null order 
 
 -- name: count_set_aside
 select count(*) as documents from documents where set_aside_at is not null and id = any(%(ids)s);
+
+-- name: read
+select source_id, files, flags, parsed, tagged from documents where tagged is not null and parsed is not null
+order by source, source_id;

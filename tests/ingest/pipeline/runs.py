@@ -57,7 +57,6 @@ def write_postings(folder: Path, number: int) -> None:
 async def ingested(settings: Settings, *specs: str | Path) -> Counts:
     """Runs the ingest here, to its end."""
     counts = Counts()
-    settings = settings.model_copy(update={"parsers": ()})  # TEMPORARY
     sources = [f"folder:{spec}" if isinstance(spec, Path) else spec for spec in specs]
     async with open_ingest(settings, sources) as parts:
         await parts.tidy()

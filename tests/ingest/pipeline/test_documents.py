@@ -40,7 +40,11 @@ async def test_a_folder_of_texts_and_rows_becomes_postings(
     assert page["requirements"].startswith("Java와 Spring Boot로 서비스를 7년 이상 운영한 분")
     assert page["preferred"] == "Kafka를 다뤄 본 분"
     assert set(page["skills"]) == {"Java", "Spring Boot", "MySQL", "Kafka"}
-    assert (row["source_id"], row["url"], str(row["deadline"])) == ("a", "https://example.org/a", "2099-12-31")
+    assert (row["source_id"], row["url"], str(row["deadline"])) == (
+        "a",
+        "https://example.org/a",
+        "2099-12-31",
+    )
     assert row["skills"] == ["Kotlin"]
     # The row was structured already: no model was asked to sort it.
     assert (await offline.calls())["by_schema"][TAGGING] == 1

@@ -1,0 +1,85 @@
+"""`make demo-ingest`: from the sample posters to a search result, with a table of what was read."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ingest.progress import Counts, shown
+from ingest.run import open_ingest
+from tools.database import Pool
+from tools.services import Services
+from tools.settings import Settings
+from tools.sql import queries
+
+POSTERS = Path(str(files("ingest") / "samples" / "posters"))
+"""Thirty posters drawn from the sample postings."""
+QUERY = "Java와 Spring으로 서버를 만드는 백엔드 개발자"
+HITS = 5
+_SQL = queries("documents.sql")
+
+
+def fresh(settings: Settings) -> Settings:
+    """Settings with a home of the demo's own, emptied: what it loads does not get among your postings."""
+    home = settings.home / "demo-ingest"
+    shutil.rmtree(home, ignore_errors=True)
+    own = {"home": home, "database_url": None, "redis_url": "unused", "raw": None}
+    return settings.model_copy(update=own)
+
+
+async def demo(settings: Settings, console: Console) -> bool:
+    """Reads the posters, loads them, shows what was read and searches; whether all were read."""
+    counts = Counts()
+    began = time.monotonic()
+    async with open_ingest(settings, [f"folder:{POSTERS}"]) as parts:
+        console.print("Reading the sample posters …")
+        async with shown(counts, console):
+            await parts.collect_and_work(parts.steps(), counts)
+        seconds = time.monotonic() - began
+        console.print(await _read(parts.services.pool))
+        console.print(f"{counts.reached['loaded']} documents in {seconds:.0f} s.")
+        console.print(await _found(parts.services))
+    return not counts.set_aside
+
+
+async def _read(pool: Pool) -> Table:
+    """What was read of each document."""
+    table = Table(title="what was read", title_justify="left")
+    for name in ("document", "files", "sure", "position", "work", "must", "welcome", "skills"):
+        table.add_column(name, overflow="fold")
+    async with pool.connection() as connection:
+        rows = await (await connection.execute(_SQL["read"])).fetchall()
+    for row in rows:
+        for number, position in enumerate(row["tagged"]["positions"]):
+            document = (row["source_id"], str(len(row["files"])), _sure(row)) if number == 0 else ("", "", "")
+            lines = [_lines(position[name]) for name in ("responsibilities", "requirements", "preferred")]
+            table.add_row(*document, position["job_title"], *lines, ", ".join(position["skills"]))
+    return table
+
+
+def _sure(row: dict[str, Any]) -> str:
+    confidence = row["parsed"]["confidence"]
+    unsure = " (unsure)" if row["flags"] else ""
+    return "" if confidence is None else f"{confidence:.2f}{unsure}"
+
+
+def _lines(text: str) -> str:
+    return str(len(text.splitlines()))
+
+
+async def _found(services: Services) -> Table:
+    """The postings nearest to a query."""
+    table = Table(title=f"nearest to “{QUERY}”", title_justify="left")
+    for name in ("score", "company", "position", "its first line"):
+        table.add_column(name, overflow="fold")
+    vector = await services.embedder.query(QUERY)
+    for hit in await services.postings.nearest(vector, k=HITS):
+        first = next(iter(hit.responsibilities.splitlines()), "")
+        table.add_row(f"{hit.score:.2f}", hit.company, hit.job_title, first)
+    return table

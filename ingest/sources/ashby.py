@@ -1,0 +1,71 @@
+"""Ashby: https://developers.ashbyhq.com/docs/public-job-posting-api."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from ingest.documents import Hints
+from ingest.sources.boards import Board, Job, Listing, page, paragraphs, required, text, texts
+
+_EMPLOYMENT = {
+    "FullTime": "Full-time",
+    "PartTime": "Part-time",
+    "Intern": "Internship",
+    "Contract": "Contract",
+    "Temporary": "Temporary",
+}
+
+
+class AshbySource(Board):
+    """`ashby:acme`, for https://jobs.ashbyhq.com/acme. One answer holds the whole board. Jobs that
+    their company does not list are not read: only those who were given the address should know them."""
+
+    kind: ClassVar[str] = "ashby"
+    home: ClassVar[str] = "https://api.ashbyhq.com"
+    title: ClassVar[str] = "Ashby"
+
+    async def listing(self) -> Listing | None:
+        """As `Board.listing`."""
+        url = f"{self.base}/posting-api/job-board/{self.path}?includeCompensation=true"
+        answer = await self.web.get(url, want="json", reach=self.reach, conditional=True)
+        if answer.unchanged:
+            return None
+        self.require_board(answer)
+        jobs = answer.value.get("jobs") if isinstance(answer.value, dict) else None
+        if not isinstance(jobs, list):
+            raise self.unknown_shape(answer)
+        return Listing(jobs, [answer], fetch=answer.fetch)
+
+    def job(self, row: Any) -> Job | None:
+        """As `Board.job`."""
+        title = required(row, "title")
+        if row.get("isListed") is False:
+            return None
+        url = text(row, "jobUrl")
+        # The documentation's own example has no id; the address of a job ends in it.
+        source_id = text(row, "id") or PurePosixPath(urlsplit(url or "").path).name
+        if not source_id:
+            raise ValueError("a job has no id")
+        places = [text(row, "location"), *texts(row.get("secondaryLocations"), "location")]
+        place = "; ".join(dict.fromkeys(filter(None, places))) or None
+        if row.get("isRemote") is True and "remote" not in (place or "").lower():
+            place = f"{place} (remote)" if place else "remote"
+        employment = text(row, "employmentType")
+        hints = Hints(
+            title=title,
+            company=self.board,
+            url=url,
+            deadline=text(row, "applicationDeadline"),
+            location=place,
+            employment_type=_EMPLOYMENT.get(employment or "", employment),
+        )
+        description = text(row, "descriptionHtml") or paragraphs(text(row, "descriptionPlain"))
+        provenance = {
+            "published_at": text(row, "publishedAt"),
+            "department": text(row, "department"),
+            "team": text(row, "team"),
+            "compensation": text(row, "compensation", "compensationTierSummary"),
+        }
+        return Job(source_id, page(title, description), hints, provenance)

@@ -1,0 +1,73 @@
+"""Greenhouse: https://developers.greenhouse.io/job-board.html, "List jobs"."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import Any, ClassVar
+
+from ingest.documents import Hints
+from ingest.sources.boards import Board, Job, Listing, page, required, text, texts
+
+_EMPLOYMENT = {"employment type", "job type", "commitment", "고용형태", "고용 형태", "근무형태", "근무 형태"}
+"""Names of custom fields in which boards say how one is employed."""
+
+
+class GreenhouseSource(Board):
+    """`greenhouse:acme`, for https://boards.greenhouse.io/acme. One answer holds the whole board; the
+    content of a job is HTML that is escaped once more."""
+
+    kind: ClassVar[str] = "greenhouse"
+    home: ClassVar[str] = "https://boards-api.greenhouse.io"
+    title: ClassVar[str] = "Greenhouse"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """As `Board`."""
+        super().__init__(*args, **kwargs)
+        self._company: str | None = None
+
+    async def listing(self) -> Listing | None:
+        """As `Board.listing`."""
+        url = f"{self.base}/v1/boards/{self.path}/jobs?content=true"
+        answer = await self.web.get(url, want="json", reach=self.reach, conditional=True)
+        if answer.unchanged:
+            return None
+        self.require_board(answer)
+        jobs = answer.value.get("jobs") if isinstance(answer.value, dict) else None
+        if not isinstance(jobs, list):
+            raise self.unknown_shape(answer)
+        if any(text(job, "company_name") is None for job in jobs):
+            await self._ask_company()
+        meta = answer.value.get("meta")
+        total = meta.get("total") if isinstance(meta, dict) else None
+        return Listing(jobs, [answer], complete=total in (None, len(jobs)), fetch=answer.fetch)
+
+    def job(self, row: Any) -> Job | None:
+        """As `Board.job`."""
+        title = required(row, "title")
+        offices = texts(row.get("offices"), "location") or texts(row.get("offices"), "name")
+        hints = Hints(
+            title=title,
+            company=text(row, "company_name") or self._company or self.board,
+            url=text(row, "absolute_url"),
+            deadline=text(row, "application_deadline"),
+            location=text(row, "location", "name") or "; ".join(offices) or None,
+            employment_type=_employment(row.get("metadata")),
+        )
+        content = unescape(text(row, "content") or "")
+        published = {"published_at": text(row, "first_published"), "updated_at": text(row, "updated_at")}
+        departments = {"departments": texts(row.get("departments"), "name")}
+        return Job(required(row, "id"), page(title, content), hints, published | departments)
+
+    async def _ask_company(self) -> None:
+        """Asks for the name of the board, which older boards do not say with each job."""
+        answer = await self.web.get(f"{self.base}/v1/boards/{self.path}", want="json", reach=self.reach)
+        self._company = text(answer.value, "name")
+
+
+def _employment(metadata: Any) -> str | None:
+    """Returns what a custom field says of the employment."""
+    for entry in metadata if isinstance(metadata, list) else []:
+        if (text(entry, "name") or "").lower() in _EMPLOYMENT:
+            value = entry.get("value")
+            return ", ".join(texts(value)) or None if isinstance(value, list) else text(value)
+    return None

@@ -1,0 +1,102 @@
+"""Manners towards one host: what its robots.txt allows, and how often it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+import httpx
+from protego import Protego
+
+from tools.errors import SourceRefusedError, SourceUnavailableError
+
+logger = logging.getLogger(__name__)
+
+AGENT = "checkerboard"
+"""The name that robots.txt knows this crawler by."""
+ROBOTS_SECONDS = 86_400.0
+"""How long a robots.txt is gone by: RFC 9309, 2.4."""
+ROBOTS_BYTES = 512 * 1024
+"""What is read of it: RFC 9309, 2.5, wants at least 500 KiB."""
+LONGEST_DELAY = 120.0
+"""Seconds between two requests above which a site is not read: a posting would take minutes."""
+
+
+class Host:
+    """One host: its connections, its turns, its robots.txt. `interval` is in seconds."""
+
+    def __init__(self, name: str, client: httpx.AsyncClient, interval: float) -> None:
+        self.name = name
+        self.client = client
+        self._interval = interval
+        self._next = 0.0
+        self._paused_until = 0.0
+        self._robots: Protego | None = None
+        self._robots_until = 0.0
+        self._turns = asyncio.Lock()
+        self._reading = asyncio.Lock()
+        self._refused: str | None = None
+
+    async def turn(self) -> None:
+        """Returns when it is the caller's turn to send a request, first come first served. A turn begins
+        when the one before has, so that a machine that hangs for a while sends no burst afterwards."""
+        loop = asyncio.get_running_loop()
+        async with self._turns:
+            # A pause may be asked for while the turn is waited for.
+            while (wait := max(self._next, self._paused_until) - loop.time()) > 0:  # noqa: ASYNC110 - it is time
+                await asyncio.sleep(wait)
+            self._next = loop.time() + self._interval
+
+    def pause(self, seconds: float) -> None:
+        """Sends nothing to the host for so long, whichever source wants to."""
+        self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
+
+    def refuse(self, how: str) -> SourceRefusedError:
+        """Remembers that the host wants to see people only; it is not asked again. Returns the error."""
+        self._refused = how
+        return self.refusal(how)
+
+    def refusal(self, how: str) -> SourceRefusedError:
+        """Returns the error for a request that was refused."""
+        return SourceRefusedError(
+            f"source refused: {self.name} {how}. "
+            "Ask its owner for permission, or take an export of your own.",
+            host=self.name,
+        )
+
+    async def require_allowed(self, url: str, fetch: Callable[[str], Awaitable[tuple[int, bytes]]]) -> None:
+        """Goes by the host's robots.txt, which `fetch` reads once a day.
+
+        Raises:
+            SourceRefusedError: it forbids this URL, or the host refused before.
+            SourceUnavailableError: it cannot be read, so nothing may be: RFC 9309, 2.3.1.4.
+        """
+        if self._refused is not None:
+            raise self.refusal(self._refused)
+        async with self._reading:
+            if asyncio.get_running_loop().time() >= self._robots_until:
+                await self._read_robots(url, fetch)
+        assert self._robots is not None  # noqa: S101 - it was read
+        if not self._robots.can_fetch(url, AGENT):
+            raise self.refusal(f"forbids {httpx.URL(url).path} in its robots.txt")
+
+    async def _read_robots(self, url: str, fetch: Callable[[str], Awaitable[tuple[int, bytes]]]) -> None:
+        try:
+            status, content = await fetch(str(httpx.URL(url).join("/robots.txt")))
+        except SourceUnavailableError as error:
+            raise SourceUnavailableError(
+                f"The robots.txt of {self.name} cannot be read, so nothing of it is: {error.message}",
+                host=self.name,
+            ) from error
+        # No robots.txt allows everything: RFC 9309, 2.3.1.3.
+        text = content[:ROBOTS_BYTES].decode("utf-8", "replace") if status == HTTPStatus.OK else ""
+        self._robots = Protego.parse(text)
+        self._robots_until = asyncio.get_running_loop().time() + ROBOTS_SECONDS
+        delay = float(self._robots.crawl_delay(AGENT) or 0)
+        if delay > LONGEST_DELAY:
+            raise self.refuse(f"wants {delay:g} seconds between two requests")
+        if delay > self._interval:
+            logger.info("a site wants slower requests", extra={"host": self.name, "seconds": delay})
+            self._interval = delay

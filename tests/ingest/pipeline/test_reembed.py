@@ -1,0 +1,88 @@
+"""Another embedding is made beside live traffic, and serves from when it is whole."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from ingest.load import SAMPLES, load
+from ingest.reembed import reembed
+from tests.ingest.pipeline.runs import POSTING, ingested, until, write
+from tests.offline import Offline
+from tools.embeddings import BATCH
+from tools.errors import EmbeddingMismatchError, NoPostingsError
+from tools.services import Services, open_services
+from tools.settings import Settings
+
+
+@pytest.fixture
+def other(own_settings: Settings) -> Settings:
+    """The settings of workers with the new embedding."""
+    return own_settings.model_copy(update={"embedding_dimensions": 128})
+
+
+async def found(services: Services, text: str = "백엔드 개발자") -> list[str]:
+    vector = await services.embedder.query(text)
+    return [posting.posting_id for posting in await services.postings.nearest(vector, k=5)]
+
+
+async def test_the_former_embedding_serves_until_the_new_one_is_whole(
+    own_settings: Settings, other: Settings, offline: Offline, tmp_path: Path
+) -> None:
+    async with open_services(own_settings) as old, open_services(other) as new:
+        before = await found(old)
+        batches: list[int] = []
+        await offline.behave(embedding_latency={"mean_seconds": 0.3})
+        work = asyncio.create_task(reembed(new, lambda texts, _: batches.append(texts)))
+        await until(lambda: _begun(batches))
+        assert await found(old) == before
+        with pytest.raises(EmbeddingMismatchError):
+            await new.postings.corpus()
+        write(tmp_path / "in", "new.md", POSTING.format(n=5))
+        await ingested(own_settings, tmp_path / "in")
+        assert await work > BATCH
+        # What was loaded meanwhile is in both.
+        assert (await new.postings.corpus()).postings == (await old.postings.corpus()).postings
+        text = POSTING.format(n=5)
+        assert (await found(old, text))[0] == (await found(new, text))[0]
+        assert len(await found(new)) == len(before) == 5
+
+
+async def _begun(batches: list[int]) -> bool:
+    return bool(batches)
+
+
+async def test_broken_off_it_goes_on_where_it_stopped(
+    own_settings: Settings, other: Settings, offline: Offline
+) -> None:
+    async with open_services(other) as new:
+        batches: list[int] = []
+        await offline.behave(embedding_latency={"mean_seconds": 0.3})
+        work = asyncio.create_task(reembed(new, lambda texts, _: batches.append(texts)))
+        await until(lambda: _begun(batches))
+        work.cancel()
+        await asyncio.wait([work])
+        await offline.reset()
+        rest = await reembed(new)
+        assert 0 < rest < 368
+        assert len(await found(new)) == 5
+
+
+async def test_the_former_vectors_can_be_forgotten(own_settings: Settings, other: Settings) -> None:
+    async with open_services(own_settings) as old, open_services(other) as new:
+        await reembed(new)
+        [dropped] = await new.vectors.drop_others()
+        assert dropped.endswith("in 1536 dimensions")
+        with pytest.raises(EmbeddingMismatchError, match="128 dimensions"):
+            await old.postings.corpus()
+        # Loading the same postings again finds every text embedded.
+        assert (await load(new, [SAMPLES])).postings == 368
+
+
+async def test_an_empty_database_has_nothing_to_embed(empty_settings: Settings) -> None:
+    async with open_services(empty_settings) as services:
+        assert await reembed(services) == 0
+        with pytest.raises(NoPostingsError):
+            await services.postings.corpus()

@@ -1,0 +1,63 @@
+"""A folder that is watched: what arrives is found by the running service, seconds later."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import pytest
+
+from ingest.progress import Counts
+from ingest.run import open_ingest
+from ingest.watching import WatchedFolder
+from serve.parts import Parts, open_parts
+from tests.ingest.pipeline.runs import POSTING, until
+from tests.pace import scaled
+from tools.errors import InvalidRequestError
+from tools.settings import Settings
+
+WITHIN_SECONDS = 10.0
+
+
+async def hits(parts: Parts, text: str) -> set[str]:
+    services = parts.services
+    found = await services.postings.nearest(await services.embedder.query(text), k=5)
+    return {hit.source_id for hit in found}
+
+
+async def test_a_posting_that_arrives_is_found_within_ten_seconds(
+    own_settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "before.md").write_text(POSTING.format(n=3))
+    async with open_parts(own_settings) as parts, open_ingest(own_settings) as ingest:
+        ingest.sources.append(WatchedFolder(folder))
+        counts = Counts()
+        watching = asyncio.create_task(ingest.collect_and_work(ingest.steps(), counts, forever=True))
+        await until(lambda: _loaded(counts, 1))
+        # A copy that takes a while, as over a network: it is read once, when it is whole.
+        with (folder / "slow.md").open("w") as file:
+            for line in POSTING.format(n=11).splitlines(keepends=True):
+                file.write(line)
+                file.flush()
+                await asyncio.sleep(0.05)
+        arrived = time.monotonic()
+        (folder / "draft.part").write_text(POSTING.format(n=12))
+        (folder / "draft.part").rename(folder / "moved.md")
+        await until(lambda: _loaded(counts, 3))
+        assert time.monotonic() - arrived < scaled(WITHIN_SECONDS)
+        assert {"before.md", "slow.md", "moved.md"} <= await hits(parts, POSTING.format(n=11))
+        assert dict(counts.collected) == {"new": 3}
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+async def _loaded(counts: Counts, number: int) -> bool:
+    return counts.reached["loaded"] >= number
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="nowhere"):
+        WatchedFolder(tmp_path / "nowhere")
