@@ -81,6 +81,9 @@ def run_command(
     engine: Annotated[
         Engine, typer.Option(help="where the stages run: here, or on a Ray cluster")
     ] = Engine.LOCAL,
+    batch: Annotated[
+        bool, typer.Option("--batch", help="tag by the Batch API: at half the price, within a day")
+    ] = False,
 ) -> None:
     """Collect sources, and take every document that is not done to its end: parse, tag, embed, load.
 
@@ -88,10 +91,14 @@ def run_command(
     """
     from ingest import console as work
 
+    if batch and engine is Engine.RAY:
+        raise typer.BadParameter("--batch goes with the local engine: one batch serves all machines")
     with attached(Settings()) as settings:
         chosen = sources or list(settings.sources)
-        started = work.run_on_ray if engine is Engine.RAY else work.run
-        whole = asyncio.run(started(settings, chosen))
+        if engine is Engine.RAY:
+            whole = asyncio.run(work.run_on_ray(settings, chosen))
+        else:
+            whole = asyncio.run(work.run(settings, chosen, batch=batch))
     if not whole:
         raise typer.Exit(1)
 

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ingest import ray_engine, status
+from ingest.batches import run_by_batches
 from ingest.load import Loaded, load
 from ingest.progress import Counts, shown
 from ingest.reembed import reembed
@@ -30,12 +31,15 @@ async def load_files(settings: Settings, paths: list[Path], console: Console) ->
             return await load(services, paths, lambda count: bar.advance(task, count))
 
 
-async def run(settings: Settings, specs: list[str]) -> bool:
+async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> bool:
     """Runs the ingest; whether every source was read and nothing set aside."""
     counts, console = Counts(), Console()
     async with open_ingest(settings, specs) as parts, shown(counts, console):
         await parts.tidy()
-        await parts.collect_and_work(parts.steps(), counts)
+        if batch:
+            await run_by_batches(parts, counts)
+        else:
+            await parts.collect_and_work(parts.steps(), counts)
     for name, problem in counts.sources_failed.items():
         console.print(f"{name}: {problem}", style="yellow", markup=False)
     if counts.set_aside:

@@ -17,6 +17,7 @@ from ingest.sources.source import Source
 from ingest.sources.web import open_web
 from ingest.stages import Stages
 from ingest.store import DocumentStore, open_store
+from ingest.tagging.batch import BatchTagger
 from ingest.tagging.tagger import Tagger
 from tools import ledger
 from tools.chat import ChatModel
@@ -33,6 +34,7 @@ class Ingest:
     services: Services
     store: DocumentStore
     stages: Stages
+    batches: BatchTagger
     answers: AnswerLedger
     sources: list[Source]
 
@@ -92,4 +94,5 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         tagger = Tagger(ChatModel(settings, model, Pacer(settings.chat_per_second)))
         stages = Stages(raw, parsers, tagger, services)
         sources = [open_source(spec, settings, web) for spec in specs]
-        yield Ingest(services, store, stages, AnswerLedger(services.pool), sources)
+        batches = BatchTagger(tagger, settings, model)
+        yield Ingest(services, store, stages, batches, AnswerLedger(services.pool), sources)

@@ -156,22 +156,48 @@ class DocumentStore:
             await connection.execute(_SQL["fail"], given)
 
     async def keep_batch(self, ids: Sequence[int], batch_id: str) -> None:
-        """Keeps the batch in which documents were sent to be tagged."""
+        """Keeps the batch in which documents were sent to be tagged, and gives them back."""
         given = {"ids": list(ids), "batch_id": batch_id, "run": self.run}
         async with self._pool.connection() as connection:
             await connection.execute(_SQL["keep_batch"], given)
 
+    async def give_back(self, ids: Sequence[int]) -> None:
+        """Lets go of documents that this run has claimed."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["give_back"], {"ids": list(ids), "run": self.run})
+
+    async def structured(self) -> list[int]:
+        """Returns the ids of documents to be tagged that are structured already."""
+        return await self._ids("structured")
+
+    async def unsent(self) -> list[int]:
+        """Returns the ids of documents to be tagged that are in no batch."""
+        return await self._ids("unsent")
+
+    async def sent(self) -> list[tuple[str, list[int]]]:
+        """Returns the batches that documents wait for, with the ids of these."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_SQL["sent"])).fetchall()
+        return [(row["batch_id"], row["ids"]) for row in rows]
+
+    async def forget_batch(self, batch_id: str) -> None:
+        """Forgets a batch that has failed: its documents are in none again."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["forget_batch"], {"batch_id": batch_id})
+
     async def unfinished(self) -> list[int]:
         """Returns the ids of all documents that are neither loaded nor set aside."""
-        async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_SQL["unfinished"])).fetchall()
-        return [row["id"] for row in rows]
+        return await self._ids("unfinished")
 
     async def count_set_aside(self, ids: Sequence[int]) -> int:
         """Returns how many of these documents are set aside."""
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_SQL["count_set_aside"], {"ids": list(ids)})).fetchone()
         return int(row["documents"]) if row else 0
+
+    async def _ids(self, query: str) -> list[int]:
+        async with self._pool.connection() as connection:
+            return [row["id"] for row in await (await connection.execute(_SQL[query])).fetchall()]
 
     async def revive(self) -> int:
         """Makes due again what was set aside for a reason that passes, such as a provider's outage."""

@@ -63,7 +63,7 @@ update documents set
 where id = %(id)s and content_hash = %(content_hash)s and claimed_by = %(run)s;
 
 -- name: keep_batch
-update documents set batch_id = %(batch_id)s, updated_at = now()
+update documents set batch_id = %(batch_id)s, claimed_by = null, updated_at = now()
 where id = any(%(ids)s) and claimed_by = %(run)s;
 
 -- name: fail
@@ -134,3 +134,20 @@ select count(*) as documents from documents where set_aside_at is not null and i
 -- name: read
 select source_id, files, flags, parsed, tagged from documents where tagged is not null and parsed is not null
 order by source, source_id;
+
+-- name: give_back
+update documents set claimed_by = null where id = any(%(ids)s) and claimed_by = %(run)s;
+
+-- name: structured
+select id from documents where stage = 'parsed' and parsed is null and set_aside_at is null order by id;
+
+-- name: unsent
+select id from documents
+where stage = 'parsed' and parsed is not null and batch_id is null and set_aside_at is null order by id;
+
+-- name: sent
+select batch_id, array_agg(id order by id) as ids from documents
+where stage = 'parsed' and batch_id is not null and set_aside_at is null group by batch_id order by batch_id;
+
+-- name: forget_batch
+update documents set batch_id = null where batch_id = %(batch_id)s and stage = 'parsed';
