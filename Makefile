@@ -11,16 +11,19 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test studio bench doctor lock clean
+.PHONY: help run demo demo-ingest test studio bench eval-ingest ocr-data doctor lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 run: $(VENV)/.runtime ## serve on http://127.0.0.1:8000: embedded servers, offline model, sample postings
 	@$(CHECKERBOARD) serve
 
 demo: $(VENV)/.runtime ## one generation and one regeneration for a sample profile, in the terminal
 	@$(CHECKERBOARD) demo
+
+demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters, from image to search result
+	@$(CHECKERBOARD) ingest demo
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -31,6 +34,12 @@ studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample po
 
 bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency
 	@cd "$(ROOT)" && $(BIN)/python -m evals.bench
+
+eval-ingest: $(VENV)/.dev ## figures of the parsers of images on posters with known truth
+	@cd "$(ROOT)" && $(BIN)/python -m evals.parsers
+
+ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where the system has none
+	@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata
 
 doctor: $(VENV)/.runtime ## check every dependency and say what to do about what is missing
 	@$(CHECKERBOARD) doctor
@@ -67,4 +76,6 @@ $(VENV)/.runtime: $(VENV)/.uv $(ROOT)requirements/runtime.txt $(ROOT)pyproject.t
 $(VENV)/.dev: $(VENV)/.runtime $(ROOT)requirements/dev.txt
 	@echo "Installing what the tests need …"
 	@$(INSTALL) --require-hashes -r "$(ROOT)requirements/dev.txt"
+	@# Without the data the tests of the local parser are skipped; in CI they fail.
+	@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata || test -z "$$CI"
 	@touch "$@"

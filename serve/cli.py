@@ -25,6 +25,10 @@ from tools.errors import CheckerboardError, SetupError
 from tools.services import open_services
 from tools.settings import Settings
 
+WORKER_SECONDS = 180
+"""How long a worker may give no sign of life before another takes its place. It imports for seconds
+before it can give one: with uvicorn's 5 seconds, a slow machine kills its workers for ever."""
+
 app = typer.Typer(
     help="Recommends the portfolio project that employers ask for now.",
     no_args_is_help=True,
@@ -75,6 +79,7 @@ def serve(
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=5,
+            timeout_worker_healthcheck=WORKER_SECONDS,
         )
 
 

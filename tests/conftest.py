@@ -1,29 +1,21 @@
-"""Fixtures: the real embedded servers, started once a test run in a home of their own.
+"""What a whole test run has in common: its environment, its home, and which tests go together.
 
-Nothing here reaches beyond this machine: a socket that wants to is refused (`_loopback_only`), so a
-test that would ask a real model fails.
+The fixtures are in `tests/fixtures.py`, because they import the service, and a process that only hands
+out tests need not.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+import shutil
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
 
-from ingest.load import SAMPLES, load
-from serve.parts import Parts, open_parts
-from tests.databases import cloned, create, with_database
-from tests.offline import Offline
-from tools.embedded import attached
-from tools.services import open_services
-from tools.settings import Settings
+from tests import pace
+from tests.places import new_folder, remove_abandoned_folders
 
 _OUTSIDE = (
     "OPENAI_API_KEY",
@@ -33,96 +25,80 @@ _OUTSIDE = (
     "LANGSMITH_API_KEY",
     "LANGSMITH_TRACING",
 )
+TOGETHER = {"serve/test_races.py": "serve/test_kills.py"}
+"""Files that run in one process with another, because they share its workers."""
+FIRST = (
+    "serve/test_kills.py",
+    "serve/test_cli.py",
+    "serve/test_redis_faults.py",
+    "tools/embedded/test_accidents.py",
+    "tools/embedded/test_sharing.py",
+    "graph/test_studio.py",
+)
+"""What takes longest comes first, so that no process works on at the end while the others are done."""
+
+HOME = pytest.StashKey[Path]()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Whatever the developer's shell has configured, the tests run on embedded defaults, and the
     property tests try the same examples each time, however slow the machine."""
     hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
     hypothesis.settings.load_profile("house")
     for name in [*_OUTSIDE, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
         os.environ.pop(name, None)
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if given is None:
+        remove_abandoned_folders()
+        home = new_folder()
+        pace.slowness = pace.measured(home)
+    else:
+        home = Path(given["home"])
+        pace.slowness = given["slowness"]
+    config.stash[HOME] = home
+    if given is not None or config.getoption("dist", "no") == "no":
+        config.pluginmanager.import_plugin("tests.fixtures")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _loopback_only() -> Iterator[None]:
-    """Refuses connections of this process to anything but loopback."""
-    connect = socket.socket.connect
-
-    def guarded(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
-            raise PermissionError(f"a test tried to reach {address}")
-        connect(self, address)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(socket.socket, "connect", guarded)
-        yield
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tells a process of pytest-xdist what was measured, and where the run's home is."""
+    node.workerinput |= {"home": str(node.config.stash[HOME]), "slowness": pace.slowness}
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the home after the last process has left it."""
+    if not hasattr(config, "workerinput") and HOME in config.stash:
+        shutil.rmtree(config.stash[HOME], ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def home() -> Iterator[Path]:
-    """The home of this test run's embedded servers.
-
-    Not under pytest's own folder: each new run of pytest closes that one to other users, and the
-    PostgreSQL of a run that root started would lose its data from under it.
-    """
-    with tempfile.TemporaryDirectory(prefix="checkerboard-test-") as folder:
-        yield Path(folder)
+def pytest_report_header() -> str:
+    """Says how slow the machine was found."""
+    return f"slowness: {pace.slowness:.1f}"
 
 
-@pytest.fixture(scope="session")
-def embedded(home: Path) -> Iterator[Settings]:
-    """Settings that name the embedded servers; short time-outs, so that no test waits long."""
-    given = Settings(home=home, model_timeout_seconds=5, model_retries=1, run_timeout_seconds=30)
-    with attached(given) as settings:
-        yield settings
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begins with what takes longest."""
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(_group(item.nodeid), len(FIRST)))
 
 
-@pytest.fixture(scope="session")
-async def samples_template(embedded: Settings) -> str:
-    """A database with the sample postings, to be cloned. Its name."""
-    name = "samples_template"
-    await create(embedded, name)
-    # The tokeniser may still be loading: the first embedding takes as long as that does.
-    patient = with_database(embedded, name).model_copy(update={"model_timeout_seconds": 60})
-    async with open_services(patient) as services:
-        await load(services, [SAMPLES])
-    return name
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile`: the tests of a file stay together, as their fixtures are, and the files
+    keep their order."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - the plugin may be switched off
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
 
 
-@pytest.fixture
-async def settings(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
-    """Settings with a database of the test's own, which holds the sample postings."""
-    async with cloned(embedded, samples_template) as own:
-        yield own
-
-
-@pytest.fixture
-async def empty_settings(embedded: Settings) -> AsyncIterator[Settings]:
-    """Settings with an empty database of the test's own."""
-    async with cloned(embedded, "template1") as own:
-        yield own
-
-
-@pytest.fixture
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
-    """The parts of a worker, on the test's own database."""
-    async with open_parts(settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def offline(embedded: Settings) -> AsyncIterator[Offline]:
-    """The offline model's controls; its behaviour and its counters are reset before and after."""
-    assert embedded.openai_base_url is not None
-    async with Offline(embedded.openai_base_url) as controls:
-        await controls.reset()
-        yield controls
-        await controls.reset()
+def _group(nodeid: str) -> str:
+    name = nodeid.partition("::")[0].removeprefix("tests/")
+    return TOGETHER.get(name, name)

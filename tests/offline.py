@@ -8,6 +8,11 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.pace import patience, scaled
+
+FOR_EVER = 600.0
+"""A latency, in seconds, that no test waits out: the longest that the offline model takes."""
+
 
 class Offline:
     """Sets the latency and the faults of a running offline model and reads its counters."""
@@ -36,14 +41,14 @@ class Offline:
             return counters
 
     async def working_on(self, schema: str) -> None:
-        """Waits until a call for `schema` has begun, at most ten seconds (a cold tokeniser takes some)."""
-        async with asyncio.timeout(10):
+        """Waits until a call for `schema` has begun."""
+        async with asyncio.timeout(patience()):
             while schema not in (await self.calls())["by_schema"]:
                 await asyncio.sleep(0.02)
 
     async def in_flight(self, number: int) -> dict[str, Any]:
         """Returns the counters as soon as `number` calls are in flight, within two seconds."""
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(scaled(2)):
             while (counters := await self.calls())["in_flight"] != number:
                 await asyncio.sleep(0.02)
             return counters

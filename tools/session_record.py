@@ -191,8 +191,10 @@ class SessionRecords:
             holder.uncancel()
             raise StoreUnavailableError(_LOST, store="redis", session_id=session_id) from None
         finally:
-            renewal.cancel()
-            await asyncio.wait({renewal})
+            while not renewal.done():
+                # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
+                renewal.cancel()
+                await asyncio.wait({renewal}, timeout=LOCK_SECONDS / 3)
             # Not released, it expires: the session is free a few seconds later.
             with suppress(LockError, RedisError, TimeoutError):
                 async with asyncio.timeout(LOCK_SECONDS / 3):

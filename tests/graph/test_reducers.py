@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from graph.state import append, append_new, merge
 
-SUBJECTS = st.lists(
-    st.fixed_dictionaries({"id": st.integers(0, 9).map(lambda n: f"sub-{n}"), "title": st.text(max_size=3)}),
-    max_size=8,
+SUBJECT = st.builds(
+    lambda n, title: {"id": f"sub-{n}", "title": title}, st.integers(0, 9), st.sampled_from("abc")
 )
-KEPT = st.lists(SUBJECTS.filter(bool).map(lambda s: s[0]), max_size=8, unique_by=lambda s: s["id"])
-DICTS = st.dictionaries(st.text(max_size=2), st.integers(), max_size=5)
+SUBJECTS = st.lists(SUBJECT, max_size=8)
+KEPT = st.lists(SUBJECT, max_size=8, unique_by=lambda subject: subject["id"])
+DICTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 9), max_size=5)
 
 Subjects = list[dict[str, Any]]
 

@@ -6,10 +6,11 @@ import itertools
 
 import orjson
 
-from serve.parts import Parts
+from serve.parts import Parts, open_parts
 from tests.graph.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
 from tools.contracts import Answer, Wishes
+from tools.settings import Settings
 
 
 def subjects_of(answer: Answer) -> set[str]:
@@ -17,17 +18,24 @@ def subjects_of(answer: Answer) -> set[str]:
 
 
 async def test_a_hundred_regenerations_never_show_a_repeat_when_the_model_answers_nothing_else(
-    parts: Parts, offline: Offline
+    settings: Settings, offline: Offline
 ) -> None:
+    # A repeat goes back once, and not twice: a hundred times that is time.
+    async with open_parts(settings.model_copy(update={"output_retries": 1})) as parts:
+        await regenerate_a_hundred_times(parts, offline)
+
+
+async def regenerate_a_hundred_times(parts: Parts, offline: Offline) -> None:
     first = await generated(parts)
     session_id, shown = first.session_id, subjects_of(first)
     await offline.behave(faults=[{"kind": "repeat_rejected", "schema": "SubjectProposals"}])
     for number in range(100):
-        # Every other time the current subject is built again, so that an answer comes at all.
-        wishes = Wishes(subject_id=first.project.subject_id) if number % 2 else Wishes()
+        # Now and then the current subject is built again, so that an answer comes at all.
+        again = number % 10 == 9
+        wishes = Wishes(subject_id=first.project.subject_id) if again else Wishes()
         events = await finished(parts.sessions.regenerate(session_id, wishes))
         announced = {event["data"]["title"] for event in events if event["type"] == "subject"}
-        if number % 2:
+        if again:
             answer = result(events)
             assert (answer.candidates, answer.missing) == ([], 3)
             assert announced == {first.project.title}

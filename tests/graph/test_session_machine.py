@@ -28,7 +28,6 @@ from hypothesis.stateful import (
 
 from graph.runs import Event
 from serve.parts import Parts, open_parts
-from tests.databases import cloned
 from tests.graph.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
 from tools.contracts import Answer, Wishes
@@ -124,15 +123,15 @@ class World:
 
 
 @pytest.fixture
-def world(embedded: Settings, samples_template: str) -> Iterator[World]:
+def world(settings: Settings) -> Iterator[World]:
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         stack = AsyncExitStack()
 
         async def opened() -> World:
-            own = await stack.enter_async_context(cloned(embedded, samples_template))
             # A call that fails is not asked again: the retries are the client's, and cost time here.
-            parts = await stack.enter_async_context(open_parts(own.model_copy(update={"model_retries": 0})))
-            offline = await stack.enter_async_context(Offline(embedded.openai_base_url or ""))
+            own = settings.model_copy(update={"model_retries": 0})
+            parts = await stack.enter_async_context(open_parts(own))
+            offline = await stack.enter_async_context(Offline(settings.openai_base_url or ""))
             await offline.reset()
             return World(runner, parts, offline)
 
@@ -297,7 +296,7 @@ def test_a_session_is_what_its_model_says(world: World) -> None:
     machine = type("Machine", (SessionMachine,), {"world": world})
     # Not shrunk: a dozen steps can be read as they are, and shrinking would take minutes.
     bounds = hypothesis.settings(
-        max_examples=12,
+        max_examples=8,
         stateful_step_count=12,
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],

@@ -12,7 +12,8 @@ import pytest
 
 from graph.runs import Event
 from serve.parts import Parts, open_parts
-from tests.offline import Offline
+from tests.offline import FOR_EVER, Offline
+from tests.pace import patience, scaled
 from tools.contracts import Answer, Profile, Wishes
 from tools.settings import Settings
 
@@ -111,8 +112,8 @@ async def test_a_chosen_candidate_is_built_while_the_next_are_proposed(
 ) -> None:
     first = await generated(parts)
     chosen = first.candidates[1]
-    # Both models calls last 0.3 s: one after the other they would take twice that.
-    await offline.behave(latency={"mean_seconds": 0.3, "deviation_seconds": 0})
+    # Both model calls last that long: one after the other they would take twice that.
+    await offline.behave(latency={"mean_seconds": scaled(0.3), "deviation_seconds": 0})
     events = await finished(parts.sessions.regenerate(first.session_id, Wishes(subject_id=chosen.id)))
     started = {e["node"]: e["elapsed_ms"] for e in events if e["type"] == "node_started"}
     ended = {e["node"]: e["elapsed_ms"] for e in events if e["type"] == "node_finished"}
@@ -252,7 +253,7 @@ async def test_a_project_without_evidence_is_an_error(parts: Parts, offline: Off
 
 
 async def test_a_listener_who_leaves_stops_the_model_call(parts: Parts, offline: Offline) -> None:
-    await offline.behave(latency={"mean_seconds": 30, "deviation_seconds": 0})
+    await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
     listener = asyncio.create_task(finished(parts.sessions.generate(BACKEND, "ko")))
     await offline.working_on("JobVerdicts")
     listener.cancel()
@@ -262,9 +263,9 @@ async def test_a_listener_who_leaves_stops_the_model_call(parts: Parts, offline:
 async def test_a_slow_model_ends_in_a_typed_error_within_the_limit(
     settings: Settings, offline: Offline
 ) -> None:
-    hasty = settings.model_copy(update={"run_timeout_seconds": 0.5})
-    await offline.behave(latency={"mean_seconds": 30, "deviation_seconds": 0})
+    hasty = settings.model_copy(update={"run_timeout_seconds": scaled(0.5)})
+    await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
     async with open_parts(hasty) as parts:
         events = await finished(parts.sessions.generate(BACKEND, "ko"))
     assert error(events)["code"] == "model_unavailable"
-    assert events[-1]["elapsed_ms"] < 5_000
+    assert events[-1]["elapsed_ms"] < patience() * 1_000 / 2

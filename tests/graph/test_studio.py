@@ -14,8 +14,8 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
-from tests.databases import cloned
-from tests.serve.conftest import free_port
+from tests.pace import patience
+from tests.serve.processes import free_port
 from tools.settings import CHECKOUT, Settings
 
 COMMAND = str(Path(sys.executable).with_name("langgraph"))
@@ -24,49 +24,49 @@ REQUEST = {"profile": {"desired_job": "백엔드 개발자", "skills": ["Java", 
 
 @pytest.fixture(scope="module")
 async def studio(
-    embedded: Settings, samples_template: str, tmp_path_factory: pytest.TempPathFactory
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[LangGraphClient]:
     """A client of a running `langgraph dev`."""
     port = free_port()
     log = tmp_path_factory.mktemp("studio") / "log"
-    async with cloned(embedded, samples_template) as settings:
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                COMMAND,
-                "dev",
-                "--no-browser",
-                "--no-reload",
-                "--port",
-                str(port),
-                cwd=CHECKOUT,
-                stdout=output,
-                stderr=output,
-                env=os.environ
-                | {
-                    "CHECKERBOARD_HOME": str(settings.home),
-                    "DATABASE_URL": settings.database_url or "",
-                    "LANGSMITH_TRACING": "false",
-                    "LANGGRAPH_CLI_NO_ANALYTICS": "1",
-                },
-            )
-        try:
-            await _alive(f"http://127.0.0.1:{port}/ok", process, log)
-            async with get_client(url=f"http://127.0.0.1:{port}") as client:
-                yield client
-        finally:
-            process.send_signal(signal.SIGINT)
-            async with asyncio.timeout(30):
-                await process.wait()
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            COMMAND,
+            "dev",
+            "--no-browser",
+            "--no-reload",
+            "--port",
+            str(port),
+            cwd=CHECKOUT,
+            stdout=output,
+            stderr=output,
+            env=os.environ
+            | {
+                "CHECKERBOARD_HOME": str(settings.home),
+                "DATABASE_URL": settings.database_url or "",
+                "REDIS_URL": settings.redis_url or "",
+                "LANGSMITH_TRACING": "false",
+                "LANGGRAPH_CLI_NO_ANALYTICS": "1",
+            },
+        )
+    try:
+        await _alive(f"http://127.0.0.1:{port}/ok", process, log)
+        async with get_client(url=f"http://127.0.0.1:{port}", timeout=patience()) as client:
+            yield client
+    finally:
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(patience()):
+            await process.wait()
 
 
 async def _alive(address: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(90), httpx.AsyncClient() as client:
+    async with asyncio.timeout(patience()), httpx.AsyncClient(timeout=patience()) as client:
         while True:
             assert process.returncode is None, log.read_text()
             try:
                 (await client.get(address)).raise_for_status()
             except httpx.HTTPError:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
             else:
                 return
 

@@ -1,94 +1,87 @@
-"""A served Checkerboard: the real command in a process of its own."""
+"""A served Checkerboard: in this process where that tells the same, over a real socket all the same."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
+import uvicorn
 
-from tests.databases import cloned
-from tools.settings import CHECKOUT, Settings
-
-COMMAND = str(Path(sys.executable).with_name("checkerboard"))
-
-
-def free_port() -> int:
-    """Returns a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from serve.app import create_app
+from tests.pace import patience
+from tests.serve.processes import Worker, working_together
+from tools.settings import Settings
 
 
-@asynccontextmanager
-async def serving(
-    settings: Settings, **environment: str
-) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Runs `checkerboard serve` with the database and the home of `settings`; yields the process and
-    its address, and ends it, dead, stopped or alive."""
-    port = free_port()
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        "serve",
-        "--port",
-        str(port),
-        cwd=CHECKOUT,
-        env=os.environ
-        | {
-            "CHECKERBOARD_HOME": str(settings.home),
-            "DATABASE_URL": settings.database_url or "",
-            "CHECKERBOARD_MODEL_RETRIES": "1",
-        }
-        | environment,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        await _alive(address, process)
-        yield process, address
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(30):
-            await process.wait()
+class _Guest(uvicorn.Server):
+    """Leaves the signals of the process to pytest."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
 
 
 @asynccontextmanager
-async def served(settings: Settings, **environment: str) -> AsyncIterator[str]:
-    """Serves with short limits; yields the address."""
-    limits = {"CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "5", "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "20"}
-    async with serving(settings, **limits | environment) as (_, address):
-        yield address
+async def served(settings: Settings) -> AsyncIterator[str]:
+    """Serves with `settings` in this event loop, as `checkerboard serve` would; yields the address.
+
+    A process of its own takes seconds to start. What only such a one shows, its start, its end and what
+    happens when it is killed or stopped, is tested with `tests.serve.processes`.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tools.logs.configure", lambda: None)  # the log is pytest's
+        server = _Guest(
+            uvicorn.Config(
+                create_app(settings),
+                http="httptools",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            async with asyncio.timeout(patience()):
+                while not server.started:
+                    assert not serving.done(), "the server ended"
+                    await asyncio.sleep(0.01)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await serving
 
 
-async def _alive(address: str, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(60), httpx.AsyncClient() as client:
-        while True:
-            assert process.returncode is None, "the server ended"
-            try:
-                (await client.get(f"{address}/healthz")).raise_for_status()
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
-            else:
-                return
+@asynccontextmanager
+async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Serves with `settings` in this event loop; yields a client."""
+    async with (
+        served(settings) as running,
+        httpx.AsyncClient(base_url=running, timeout=patience()) as opened,
+    ):
+        yield opened
 
 
 @pytest.fixture(scope="session")
-async def address(embedded: Settings, samples_template: str) -> AsyncIterator[str]:
+async def address(settings: Settings) -> AsyncIterator[str]:
     """The address of a server on a database with the sample postings."""
-    async with cloned(embedded, samples_template) as settings, served(settings) as running:
+    async with served(settings) as running:
         yield running
 
 
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of that server."""
-    async with httpx.AsyncClient(base_url=address, timeout=30) as opened:
+    async with httpx.AsyncClient(base_url=address, timeout=patience()) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def workers(settings: Settings) -> AsyncIterator[tuple[Worker, Worker]]:
+    """Two processes of one service, which no test kills."""
+    async with working_together(settings, 2) as (one, other):
+        yield one, other

@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 from redis.asyncio import Redis
 
 from tests.offline import Offline
-from tests.serve.conftest import serving
+from tests.pace import patience, scaled
 from tools.contracts import Answer
 from tools.session_record import LOCK_SECONDS
-from tools.settings import Settings
+from tools.settings import CHECKOUT, Settings
 
+COMMAND = str(Path(sys.executable).with_name("checkerboard"))
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
 GENERATE: dict[str, Any] = {"profile": PROFILE}
-LOCK_FREE_SECONDS = LOCK_SECONDS + 3
+LOCK_FREE_SECONDS = LOCK_SECONDS + scaled(3)
 """Within this a dead worker's session is free: its lock's life, and what a loaded machine adds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One `checkerboard serve`, and a client of it."""
+    """One `checkerboard serve`, and a client of it; no process where it is served by this one."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | None
     client: httpx.AsyncClient
 
     async def ask(self, path: str, given: dict[str, Any], key: str | None = None) -> httpx.Response:
@@ -60,19 +66,62 @@ class Worker:
 
     async def kill(self) -> None:
         """Ends the worker as a power cut would."""
+        assert self.process
         self.process.kill()
         await self.process.wait()
 
 
+def free_port() -> int:
+    """Returns a port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @asynccontextmanager
 async def working(settings: Settings, **environment: str) -> AsyncIterator[Worker]:
-    """Runs a worker with the database and the home of `settings`; ends it, dead, stopped or alive."""
-    limits = {"CHECKERBOARD_MODEL_TIMEOUT_SECONDS": "60", "CHECKERBOARD_RUN_TIMEOUT_SECONDS": "60"}
-    async with (
-        serving(settings, **limits | environment) as (process, address),
-        httpx.AsyncClient(base_url=address, timeout=60) as client,
-    ):
-        yield Worker(process, client)
+    """Runs `checkerboard serve` with the stores and the home of `settings`; ends it, dead, stopped or
+    alive."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        COMMAND,
+        "serve",
+        "--port",
+        str(port),
+        cwd=CHECKOUT,
+        env=os.environ
+        | {
+            "CHECKERBOARD_HOME": str(settings.home),
+            "DATABASE_URL": settings.database_url or "",
+            "REDIS_URL": settings.redis_url or "",
+            "CHECKERBOARD_MODEL_RETRIES": "1",
+            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": str(patience()),
+            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": str(2 * patience()),
+        }
+        | environment,
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience()) as client:
+            await _alive(client, process)
+            yield Worker(process, client)
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGCONT)
+            process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(patience()):
+            await process.wait()
+
+
+async def _alive(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
+    async with asyncio.timeout(patience()):
+        while True:
+            assert process.returncode is None, "the server ended"
+            try:
+                (await client.get("/healthz")).raise_for_status()
+            except httpx.TransportError:
+                await asyncio.sleep(0.2)
+            else:
+                return
 
 
 @asynccontextmanager
@@ -119,17 +168,17 @@ async def answered_calls(offline: Offline) -> list[str]:
 async def all_held(offline: Offline, number: int) -> None:
     """Waits until `number` calls are in flight and no other follows."""
     seen: list[Any] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience()):
         while True:
             calls = (await offline.calls())["calls"]
             if calls == seen and sum(call["finished"] is None for call in calls) == number:
                 return
             seen = calls
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(scaled(0.1))
 
 
 async def nothing_in_flight(offline: Offline, *, within: float) -> None:
-    """Waits until no model call is in flight."""
+    """Waits until no model call is in flight, at most `within` seconds."""
     async with asyncio.timeout(within):
         while (await offline.calls())["in_flight"]:
             await asyncio.sleep(0.02)
@@ -142,9 +191,9 @@ async def session_ids(redis: Redis) -> set[str]:
 
 async def new_session_id(redis: Redis, before: set[str]) -> str:
     """Waits for a session that is not among those `before`."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience()):
         while not (new := await session_ids(redis) - before):
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
     (session_id,) = new
     return session_id
 

@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from tests.offline import Offline
+from tests.pace import patience, scaled
+from tests.serve.conftest import client_of
+from tools.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 BAD_PROFILES = {
@@ -191,7 +194,6 @@ async def test_an_unknown_route_and_method_answer_in_our_form(client: httpx.Asyn
     [
         ("server_error", 503, "model_unavailable"),
         ("rate_limit", 503, "model_unavailable"),
-        ("timeout", 503, "model_unavailable"),
         ("cut_stream", 503, "model_unavailable"),
         ("invalid_json", 502, "model_output_invalid"),
         ("schema_violation", 502, "model_output_invalid"),
@@ -201,10 +203,28 @@ async def test_a_failing_model_is_a_typed_error_and_the_session_goes_on(
     client: httpx.AsyncClient, offline: Offline, fault: str, status: int, code: str
 ) -> None:
     await offline.behave(faults=[{"kind": fault, "schema": "ProjectPlan", "retry_after_seconds": 0}])
+    failed = await assert_fails_and_goes_on(client, offline)
+    assert failed == (status, code)
+
+
+@pytest.mark.parametrize("limit", ["model_timeout_seconds", "run_timeout_seconds"])
+async def test_a_model_that_does_not_answer_is_a_typed_error_within_the_limit_and_the_session_goes_on(
+    settings: Settings, offline: Offline, limit: str
+) -> None:
+    await offline.behave(faults=[{"kind": "timeout", "schema": "ProjectPlan"}])
+    async with client_of(settings.model_copy(update={limit: scaled(2)})) as client:
+        failed = await assert_fails_and_goes_on(client, offline)
+    assert failed == (503, "model_unavailable")
+
+
+async def assert_fails_and_goes_on(client: httpx.AsyncClient, offline: Offline) -> tuple[int, str]:
+    """Generates in vain, and then with a model that is well; the first response's status and code."""
     response = await client.post("/generate/invoke", json={"input": {"profile": PROFILE}})
-    assert (response.status_code, response.json()["error"]["code"]) == (status, code), response.text
-    assert response.elapsed.total_seconds() < 25
+    assert response.elapsed.total_seconds() < patience() / 2
     await offline.reset()
-    session_id = response.json()["error"]["details"]["session_id"]
-    again = await client.post("/regenerate/invoke", json={"input": {"session_id": session_id}})
+    error = response.json()["error"]
+    again = await client.post(
+        "/regenerate/invoke", json={"input": {"session_id": error["details"]["session_id"]}}
+    )
     assert again.status_code == 200
+    return response.status_code, error["code"]

@@ -5,25 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.serve.conftest import COMMAND, free_port
+from serve import cli
+from tests.pace import patience
+from tests.places import passing_folder
+from tests.serve.processes import COMMAND, free_port
+from tools.settings import Settings
 
-START_SECONDS = 60
-STOP_SECONDS = 20
 
-
-@pytest.fixture
-def own_home() -> Iterator[Path]:
-    """A home of the test's own, outside pytest's folders (see `home`)."""
-    with tempfile.TemporaryDirectory(prefix="checkerboard-cli-") as folder:
-        yield Path(folder)
+@pytest.fixture(scope="module")
+def used_home() -> Iterator[Path]:
+    """A home of this module's own, where the first test makes the data of all. A test that fails
+    leaves nothing running in it."""
+    with passing_folder() as folder:
+        yield folder
+        for process in running(folder):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def running(home: Path) -> list[psutil.Process]:
@@ -39,102 +45,127 @@ def running(home: Path) -> list[psutil.Process]:
 
 async def gone(home: Path) -> None:
     """Waits until nothing works for `home` any more."""
-    async with asyncio.timeout(STOP_SECONDS):
+    async with asyncio.timeout(patience()):
         while running(home):
             await asyncio.sleep(0.1)
 
 
-async def command(home: Path, *words: str, cwd: Path) -> asyncio.subprocess.Process:
+async def command(home: Path, *words: str, cwd: Path, **environment: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         COMMAND,
         *words,
         cwd=cwd,
-        env=os.environ | {"CHECKERBOARD_HOME": str(home), "COLUMNS": "200"},
+        env=os.environ | {"CHECKERBOARD_HOME": str(home), "COLUMNS": "200"} | environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
     )
 
 
-async def served(home: Path, cwd: Path, *words: str) -> tuple[asyncio.subprocess.Process, str]:
+async def served(
+    home: Path, cwd: Path, *words: str, **environment: str
+) -> tuple[asyncio.subprocess.Process, str]:
     port = free_port()
-    process = await command(home, "serve", "--port", str(port), *words, cwd=cwd)
+    process = await command(home, "serve", "--port", str(port), *words, cwd=cwd, **environment)
     address = f"http://127.0.0.1:{port}"
-    async with asyncio.timeout(START_SECONDS), httpx.AsyncClient() as client:
+    async with asyncio.timeout(patience()), httpx.AsyncClient(timeout=patience()) as client:
         while True:
             assert process.returncode is None, await process.communicate()
             try:
-                (await client.get(f"{address}/readyz")).raise_for_status()
+                (await client.get(f"{address}/healthz")).raise_for_status()
             except httpx.HTTPError:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
             else:
                 return process, address
 
 
 async def test_the_demo_prints_a_project_and_another_and_leaves_nothing(
-    own_home: Path, tmp_path: Path
+    used_home: Path, tmp_path: Path
 ) -> None:
-    process = await command(own_home, "demo", cwd=tmp_path)
-    async with asyncio.timeout(START_SECONDS):
+    """In a new home: it starts every part and loads the sample postings first."""
+    process = await command(used_home, "demo", cwd=tmp_path)
+    async with asyncio.timeout(2 * patience()):
         output = (await process.communicate())[0].decode()
     assert process.returncode == 0, output
     for node in ("build_query", "retrieve", "filter_jobs", "summarize"):
         assert output.count(node) == 1, node
     for node in ("propose_subjects", "generate_tasks", "steps", "evidence", "candidates"):
         assert output.count(node) == 2, node
-    await gone(own_home)
+    await gone(used_home)
 
 
 async def test_serving_twice_in_a_row_and_after_a_kill_and_nothing_is_left_after_ctrl_c(
-    own_home: Path, tmp_path: Path
+    used_home: Path, tmp_path: Path, embedded: Settings
 ) -> None:
-    process, address = await served(own_home, tmp_path)
+    # With a gateway, which is quick to answer: the offline model of this home would load its
+    # dictionary first. It knows the postings by the name they were embedded under.
+    gateway = {
+        "OPENAI_API_KEY": "given",
+        "OPENAI_BASE_URL": embedded.openai_base_url or "",
+        "CHECKERBOARD_EMBEDDING_MODEL": "checkerboard-offline-embedding",
+    }
+    process, address = await served(used_home, tmp_path, **gateway)
     body = {"input": {"profile": {"desired_job": "백엔드 개발자"}}}
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=patience()) as client:
+        ready = await client.get(f"{address}/readyz")
         answer = (await client.post(f"{address}/generate/invoke", json=body)).json()["output"]
+    assert ready.json()["parts"]["postgres"]["postings"] >= 300
     process.kill()
     await process.wait()
 
-    # The sessions of the killed one are still there, and two workers serve what one did.
-    process, address = await served(own_home, tmp_path, "--workers", "2")
-    async with httpx.AsyncClient(timeout=30) as client:
+    # Without any setting now. The sessions of the killed one are still there, and two workers serve
+    # what one did.
+    process, address = await served(used_home, tmp_path, "--workers", "2")
+    async with httpx.AsyncClient(timeout=patience()) as client:
         session = await client.get(f"{address}/sessions/{answer['session_id']}")
     assert session.json()["project"] == answer["project"]
+    assert {"postgres", "redis", "model"} <= {
+        word for found in running(used_home) for word in found.info["cmdline"] or []
+    }
     os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does: the whole foreground group
-    async with asyncio.timeout(STOP_SECONDS):
+    async with asyncio.timeout(patience()):
         await process.communicate()
-    assert running(own_home) == []
+    assert running(used_home) == []
 
 
-async def test_a_port_that_is_taken_is_named(own_home: Path, tmp_path: Path, address: str) -> None:
+def test_a_port_that_is_taken_is_named(
+    address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = address.rpartition(":")[2]
-    process = await command(own_home, "serve", "--port", port, cwd=tmp_path)
-    async with asyncio.timeout(START_SECONDS):
-        output = (await process.communicate())[0].decode()
-    assert process.returncode == 1
-    assert f"127.0.0.1:{port}" in output
-    assert "--port" in output
-    assert "Traceback" not in output
+    said = refused(["serve", "--port", port], monkeypatch, capsys)
+    assert f"127.0.0.1:{port}" in said
+    assert "--port" in said
 
 
-async def test_a_setting_that_makes_no_sense_is_named(own_home: Path, tmp_path: Path) -> None:
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        "doctor",
-        cwd=tmp_path,
-        env=os.environ | {"CHECKERBOARD_HOME": str(own_home), "CHECKERBOARD_REDIS_POOL": "many"},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    async with asyncio.timeout(START_SECONDS):
-        output = (await process.communicate())[0].decode()
-    assert process.returncode == 1
-    assert "redis_pool" in output
-    assert "Traceback" not in output
+def test_a_setting_that_makes_no_sense_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHECKERBOARD_REDIS_POOL", "many")
+    assert "redis_pool" in refused(["doctor"], monkeypatch, capsys)
 
 
-async def test_help_names_every_command(own_home: Path, tmp_path: Path) -> None:
-    process = await command(own_home, "--help", cwd=tmp_path)
-    output = (await process.communicate())[0].decode()
+def refused(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    """Runs the command in this process, where it has to fail at once; returns what it says."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "argv", ["checkerboard", *words])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr("tools.logs.configure", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    assert ended.value.code == 1
+    assert "Traceback" not in said.out + said.err
+    return said.out + said.err
+
+
+def test_help_names_every_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["checkerboard", "--help"])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    said = capsys.readouterr().out
     for name in ("serve", "demo", "doctor", "ingest"):
-        assert name in output
+        assert name in said

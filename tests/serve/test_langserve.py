@@ -13,7 +13,8 @@ import httpx
 import pytest
 from langserve import RemoteRunnable
 
-from tests.offline import Offline
+from tests.offline import FOR_EVER, Offline
+from tests.pace import patience, scaled
 from tools.contracts import Answer
 
 PROFILE = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
@@ -35,7 +36,7 @@ async def regenerate(address: str) -> AsyncIterator[Any]:
 @asynccontextmanager
 async def remote(url: str) -> AsyncIterator[Any]:
     """LangServe's own client, its connections closed at the end (it leaves that to the garbage collector)."""
-    runnable = RemoteRunnable(url, timeout=30)
+    runnable = RemoteRunnable(url, timeout=patience())
     yield runnable
     runnable.sync_client.close()
     await runnable.async_client.aclose()
@@ -63,7 +64,7 @@ async def test_a_batch_is_answered_in_its_order(generate: Any, regenerate: Any) 
 
 
 async def test_the_stream_tells_each_node_while_it_works(generate: Any, offline: Offline) -> None:
-    latency = 0.4
+    latency = scaled(0.4)
     await offline.behave(latency={"mean_seconds": latency, "deviation_seconds": 0})
     arrived: dict[str, float] = {}
     events = []
@@ -74,7 +75,7 @@ async def test_the_stream_tells_each_node_while_it_works(generate: Any, offline:
     assert [e["node"] for e in events if e["type"] == "node_started"] == NODES
     assert events[-1]["type"] == "result"
     Answer.model_validate(events[-1]["data"])
-    # Each model call lasts 0.4 s, so what it follows must have arrived that much before what comes next.
+    # Each model call lasts that long, so what it follows must have arrived that much before what comes next.
     slow = ["filter_jobs", "summarize", "propose_subjects", "generate_tasks", "result"]
     for node, following in itertools.pairwise(slow):
         assert arrived[following] - arrived[node] > latency * 0.75, (node, following)
@@ -104,7 +105,7 @@ async def test_a_failing_stream_ends_in_a_typed_error_event(generate: Any, offli
 async def test_a_client_that_leaves_a_stream_stops_the_model_call(
     client: httpx.AsyncClient, offline: Offline
 ) -> None:
-    await offline.behave(latency={"mean_seconds": 30, "deviation_seconds": 0})
+    await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
 
     async def listen() -> None:
         body = {"input": {"profile": PROFILE}}

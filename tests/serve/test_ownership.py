@@ -7,6 +7,7 @@ import hashlib
 import re
 import uuid
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any
 
 import httpx
@@ -14,13 +15,13 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as bounds
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from graph.runs import Runs
 from serve.app import create_app
 from serve.parts import Parts
-from tests.databases import cloned
-from tests.offline import Offline
-from tests.serve.conftest import served
+from tests.offline import FOR_EVER, Offline
+from tests.serve.conftest import client_of
 from tools.contracts import Profile
 from tools.settings import Settings
 
@@ -59,13 +60,9 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-async def service(embedded: Settings, samples_template: str) -> AsyncIterator[Service]:
+async def service(settings: Settings) -> AsyncIterator[Service]:
     configured = ",".join(f"{name}:{hashlib.sha256(key.encode()).hexdigest()}" for name, key in KEYS.items())
-    async with (
-        cloned(embedded, samples_template) as settings,
-        served(settings, CHECKERBOARD_API_KEYS=configured) as address,
-        httpx.AsyncClient(base_url=address, timeout=30) as client,
-    ):
+    async with client_of(settings.model_copy(update={"api_keys": SecretStr(configured)})) as client:
         yield Service(client, await generated(client, "ada"))
 
 
@@ -138,7 +135,7 @@ def assert_tells_nothing(response: httpx.Response, session: dict[str, Any]) -> N
         assert subject["id"] not in response.text
 
 
-@bounds(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@bounds(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 async def test_no_other_key_sees_or_changes_a_session(service: Service, data: st.DataObject) -> None:
     before = await service.view()
@@ -172,7 +169,7 @@ async def test_a_session_at_work_is_not_found_by_another_key_either(
 ) -> None:
     """A 409 would say that the session is there."""
     before = await service.view()
-    await offline.behave(latency={"mean_seconds": 30, "deviation_seconds": 0})
+    await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
     owners = asyncio.create_task(ask(service, bearer("ada"), "invoke", {}, {}))
     try:
         await offline.working_on("SubjectProposals")
@@ -226,6 +223,7 @@ async def test_an_idempotency_key_opens_no_session_of_another(service: Service) 
     assert await service.view() == before
 
 
+@cache
 def routes() -> list[tuple[str, str]]:
     """Every method and path of the service: what OpenAPI lists, and the ones that it does not."""
     described = create_app(Settings()).openapi()["paths"]
@@ -267,9 +265,9 @@ async def test_a_wrong_key_is_told_before_a_wrong_body(service: Service) -> None
 
 
 async def test_session_ids_cannot_be_guessed(service: Service) -> None:
-    """Twelve of a served process: 32 hexadecimal digits of a random UUID."""
-    made = await asyncio.gather(*(generated(service.client, "eve") for _ in range(12)))
-    assert len({*made, service.session_id}) == 13
+    """As they are served: 32 hexadecimal digits of a random UUID."""
+    made = await asyncio.gather(*(generated(service.client, "eve") for _ in range(3)))
+    assert len({*made, service.session_id}) == 4
     for session_id in made:
         assert re.fullmatch("[0-9a-f]{32}", session_id)
         assert uuid.UUID(session_id).version == 4

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.databases import cloned
-from tests.offline import Offline
+from tests.offline import FOR_EVER, Offline
+from tests.pace import scaled
 from tests.serve.processes import (
     GENERATE,
     PROFILE,
@@ -21,19 +20,10 @@ from tests.serve.processes import (
     hold,
     nothing_in_flight,
     slow,
-    working_together,
 )
-from tools.settings import Settings
 
-LEAVING_SECONDS = 1.0
+LEAVING_SECONDS = scaled(1.0)
 """Within this a client that leaves stops the model calls."""
-
-
-@pytest.fixture(scope="module")
-async def workers(embedded: Settings, samples_template: str) -> AsyncIterator[tuple[Worker, Worker]]:
-    """Two workers of one service."""
-    async with cloned(embedded, samples_template) as database, working_together(database, 2) as (one, other):
-        yield one, other
 
 
 @pytest.fixture
@@ -60,7 +50,7 @@ async def test_of_two_regenerations_at_once_one_runs_and_the_other_is_refused_at
 ) -> None:
     session_id = (await workers[0].generated())["session_id"]
     await offline.reset()
-    await slow(offline, 0.5)
+    await slow(offline, scaled(0.5))
     for turn in (2, 3):
         answer, refusal = await asked_at_once(workers, "/regenerate/invoke", {"session_id": session_id})
         assert code_of(refusal) == "run_in_progress"
@@ -108,13 +98,12 @@ async def test_the_same_key_for_another_request_is_refused(
 async def test_the_same_key_twice_at_once_is_one_run_and_one_refusal(
     workers: tuple[Worker, Worker], offline: Offline, key: str
 ) -> None:
-    await slow(offline, 0.3)
     for path, given, calls in (
         ("/generate/invoke", GENERATE, 4),
         ("/regenerate/invoke", {"session_id": (await workers[0].generated())["session_id"]}, 2),
     ):
         await offline.reset()
-        await slow(offline, 0.3)
+        await slow(offline, scaled(0.3))
         used = f"{key} {path}"
         answer, refusal = await asked_at_once(workers, path, given, used)
         assert code_of(refusal) == "run_in_progress"
@@ -128,10 +117,10 @@ async def test_a_burst_under_one_key_is_answered_or_told_to_wait(
     workers: tuple[Worker, Worker], offline: Offline
 ) -> None:
     """Nothing else: not one of them may find the session missing that another is about to begin."""
-    for _ in range(15):
+    for _ in range(6):
         key = uuid.uuid4().hex
         responses = await asyncio.gather(
-            *(worker.ask("/generate/invoke", GENERATE, key) for worker in workers * 6)
+            *(worker.ask("/generate/invoke", GENERATE, key) for worker in workers * 3)
         )
         refused = {code_of(response) for response in responses if response.status_code != 200}
         assert refused <= {"run_in_progress"}
@@ -152,7 +141,7 @@ async def test_a_client_that_leaves_stops_the_model_calls_and_frees_the_session(
         given = {"session_id": session["session_id"], "subject_id": chosen}
     await offline.reset()
     held = ["JobVerdicts"] if route == "generate" else ["SubjectProposals", "ProjectPlan"]
-    await slow(offline, 30)
+    await slow(offline, FOR_EVER)
     client = asyncio.create_task(workers[0].ask(f"/{route}/{way}", given, key))
     for schema in held:
         await offline.working_on(schema)

@@ -8,20 +8,20 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from tests.databases import cloned
 from tests.offline import Offline
+from tests.pace import patience, scaled
+from tests.places import passing_folder
+from tests.serve.conftest import client_of
 from tests.serve.processes import (
     GENERATE,
     Worker,
@@ -37,18 +37,19 @@ from tools.embedded.home import part_home
 from tools.embedded.state import read_state
 from tools.settings import Settings
 
-TTL_SECONDS = 3
-FROZEN_SECONDS = 20
+TTL_SECONDS = round(scaled(2))
+"""Whole seconds: Redis counts a session's life in them."""
+FROZEN_SECONDS = scaled(20)
 """Within this every request to a worker whose Redis stands still is answered: a little more than one
 command's limit (`tools.redis_client.SOCKET_SECONDS`), not many of them one after the other."""
 
 
 @pytest.fixture(scope="module")
 def own_redis(embedded: Settings) -> Iterator[Settings]:
-    """A Redis in a home of its own, outside pytest's folders (see `home`)."""
-    with tempfile.TemporaryDirectory(prefix="checkerboard-redis-") as folder:
+    """A Redis in a home of its own."""
+    with passing_folder() as folder:
         # The rest is somebody else's, so that only a Redis is started in this home.
-        given = Settings(home=Path(folder), database_url="postgresql://", openai_api_key=SecretStr("unused"))
+        given = Settings(home=folder, database_url="postgresql://", openai_api_key=SecretStr("unused"))
         with attached(given) as settings:
             yield settings
 
@@ -56,29 +57,24 @@ def own_redis(embedded: Settings) -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 async def redis(own_redis: Settings) -> AsyncIterator[Redis]:
     assert own_redis.redis_url is not None
-    async with Redis.from_url(own_redis.redis_url, socket_timeout=2) as client:
+    async with Redis.from_url(own_redis.redis_url, socket_timeout=patience()) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-async def database(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
-    async with cloned(embedded, samples_template) as settings:
-        yield settings
-
-
-@pytest.fixture(scope="module")
-async def worker(database: Settings, own_redis: Settings) -> AsyncIterator[Worker]:
-    """A worker on this module's Redis; what happens to that, it is never restarted."""
-    async with working(database, REDIS_URL=own_redis.redis_url or "") as running:
+async def worker(settings: Settings, own_redis: Settings) -> AsyncIterator[Worker]:
+    """A worker on this module's Redis, a process of its own; what happens to that, it is never
+    restarted."""
+    async with working(settings, REDIS_URL=own_redis.redis_url or "") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-async def hasty(database: Settings, own_redis: Settings) -> AsyncIterator[Worker]:
-    """A worker whose sessions live three seconds."""
-    ttl = {"CHECKERBOARD_SESSION_TTL_MINUTES": str(TTL_SECONDS / 60)}
-    async with working(database, REDIS_URL=own_redis.redis_url or "", **ttl) as running:
-        yield running
+async def hasty(settings: Settings, own_redis: Settings) -> AsyncIterator[Worker]:
+    """A worker whose sessions live seconds."""
+    update = {"redis_url": own_redis.redis_url, "session_ttl_minutes": TTL_SECONDS / 60}
+    async with client_of(settings.model_copy(update=update)) as client:
+        yield Worker(None, client)
 
 
 def server_pid(own_redis: Settings) -> int:
@@ -104,7 +100,7 @@ async def killed(own_redis: Settings, redis: Redis) -> None:
     """Kills the Redis and waits until its keeper has started it again."""
     pid = server_pid(own_redis)
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patience()):
         while True:
             try:
                 if server_pid(own_redis) != pid and await redis.ping():
@@ -128,13 +124,13 @@ async def test_a_short_stop_of_redis_is_waited_for(
 ) -> None:
     session_id = (await worker.generated())["session_id"]
     await offline.reset()
-    await slow(offline, 0.4)
+    await slow(offline, scaled(0.4))
     request = asyncio.create_task(worker.ask("/regenerate/invoke", {"session_id": session_id}))
     await offline.working_on("SubjectProposals")
     async with frozen(own_redis):
         await asyncio.wait([request], timeout=2)
         assert not request.done()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(patience()):
         answer = answer_of(await request)
     assert (await worker.session(session_id))["project"] == answer["project"]
     assert (await offline.calls())["by_schema"]["SubjectProposals"] == 1
@@ -146,7 +142,7 @@ async def test_a_redis_that_stands_still_ends_in_a_clear_error_and_then_serves_a
     session_id = (await worker.generated())["session_id"]
     before = await worker.session(session_id)
     await offline.reset()
-    await slow(offline, 0.4)
+    await slow(offline, scaled(0.4))
     # One run has begun when Redis stops; the other requests come after that.
     requests = [asyncio.create_task(worker.ask("/regenerate/invoke", {"session_id": session_id}))]
     await offline.working_on("SubjectProposals")
@@ -200,11 +196,11 @@ async def test_a_redis_that_is_killed_under_a_run_leaves_no_half_a_session(
     worker: Worker, own_redis: Settings, redis: Redis, offline: Offline
 ) -> None:
     await redis.config_set("save", "")
-    await slow(offline, 1.5)
+    await slow(offline, scaled(1.5))
     request = asyncio.create_task(worker.ask("/generate/invoke", GENERATE))
     await offline.working_on("MarketSummary")
     await killed(own_redis, redis)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(patience()):
         response = await request
     await slow(offline, 0)
     if response.status_code == 200:
@@ -227,7 +223,7 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
     """`moment`: the call during which it fills up; none: before the request."""
     other = (await worker.generated())["session_id"]
     await offline.reset()
-    await slow(offline, 0.5 if moment else 0)
+    await slow(offline, scaled(0.5) if moment else 0)
     used = (await redis.info("memory"))["used_memory"]
     key = uuid.uuid4().hex
     try:
@@ -237,7 +233,7 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
         if moment:
             await offline.working_on(moment)
             await redis.config_set("maxmemory", used)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience()):
             response = await request
         assert response.status_code == 503, response.text
         assert code_of(response) == "store_unavailable"
@@ -282,7 +278,7 @@ async def test_nothing_of_a_session_is_left_after_its_time(
     left = await lives(redis, session_id)
     assert len(left) > 1
     assert all(0 < seconds <= TTL_SECONDS for seconds in left.values()), left
-    async with asyncio.timeout(TTL_SECONDS + 1):
+    async with asyncio.timeout(TTL_SECONDS + scaled(1)):
         while await mentions(redis, session_id):
             await asyncio.sleep(0.1)
     given = {"session_id": session_id}
@@ -302,14 +298,14 @@ async def test_use_renews_every_key_of_a_session(hasty: Worker, redis: Redis, of
     assert code_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id})) == "model_unavailable"
     await offline.reset()
     began = time.monotonic()
-    while time.monotonic() - began < TTL_SECONDS + 1:
+    while time.monotonic() - began < TTL_SECONDS * 1.3:
         async with asyncio.timeout(TTL_SECONDS):
             while min((await lives(redis, session_id)).values()) > TTL_SECONDS / 2:
                 await asyncio.sleep(0.05)
         await hasty.session(session_id)
         left = await lives(redis, session_id)
         assert len(left) > 1
-        assert min(left.values()) > TTL_SECONDS - 0.5, left
+        assert min(left.values()) > TTL_SECONDS * 0.75, left
     answer_of(await hasty.ask("/regenerate/invoke", {"session_id": session_id}))
 
 
@@ -320,7 +316,7 @@ async def test_the_time_of_a_session_begins_when_its_run_ends(
     await slow(offline, TTL_SECONDS / 3)
     session_id = (await hasty.generated())["session_id"]
     left = await lives(redis, session_id)
-    assert min(left.values()) > TTL_SECONDS - 0.5, left
+    assert min(left.values()) > TTL_SECONDS * 0.75, left
     assert await turns(hasty, session_id) == 1
 
 

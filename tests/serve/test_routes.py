@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tests.serve.conftest import served
+from tests.serve.conftest import client_of
 from tools.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
@@ -58,7 +58,7 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
 
 
 async def test_readiness_says_what_is_missing(empty_settings: Settings) -> None:
-    async with served(empty_settings) as address, httpx.AsyncClient(base_url=address) as client:
+    async with client_of(empty_settings) as client:
         response = await client.get("/readyz")
         assert response.status_code == 503
         part = response.json()["parts"]["postgres"]

@@ -16,7 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nodes.filter_jobs import JobVerdicts
-from tests.offline import Offline
+from tests.offline import FOR_EVER, Offline
+from tests.pace import patience, scaled
 from tools.chat import ChatModel, Reply
 from tools.errors import ModelOutputError, ModelUnavailableError
 from tools.fencing import fence
@@ -154,11 +155,11 @@ async def test_a_model_that_does_not_answer_is_given_up_within_the_limit(
     embedded: Settings, offline: Offline
 ) -> None:
     await offline.behave(faults=[{"kind": "timeout"}])
-    async with asker(embedded, model_timeout_seconds=0.3, model_retries=1) as chat:
+    async with asker(embedded, model_timeout_seconds=scaled(0.3), model_retries=1) as chat:
         began = time.monotonic()
         with pytest.raises(ModelUnavailableError, match="in time") as failed:
             await chat.ask()
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < scaled(3)
     assert failed.value.details["cause"] == "timeout"
     assert (await offline.calls())["total"] == 2
 
@@ -248,9 +249,9 @@ async def test_the_schema_in_the_instructions_is_json(embedded: Settings, offlin
 async def test_a_call_that_nobody_waits_for_any_more_ends_at_the_model_too(
     chat: Asker, offline: Offline
 ) -> None:
-    await offline.behave(latency={"mean_seconds": 60})
+    await offline.behave(latency={"mean_seconds": FOR_EVER})
     asking = asyncio.create_task(chat.ask())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience()):
         while (await offline.calls())["in_flight"] == 0:
             pass
         asking.cancel()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,17 +9,22 @@ import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from tests.places import passing_folder
+from tools import doctor
 from tools.doctor import Finding, checkup, healthy, render
 from tools.settings import Settings
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
-    """Outside pytest's private folder: run by root, PostgreSQL's own user must reach it."""
-    folder = Path(tempfile.mkdtemp(prefix="ckb-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
+def new_home() -> Iterator[Path]:
+    with passing_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def no_dictionary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the check that takes longest, which another test makes."""
+    monkeypatch.setattr(doctor, "_kiwi", lambda: Finding("Kiwi", ok=True, detail="not looked at"))
 
 
 def _settings(home: Path, **given: object) -> Settings:
@@ -29,19 +32,38 @@ def _settings(home: Path, **given: object) -> Settings:
     return Settings.model_validate({"home": home, **unset, **given})
 
 
-async def test_a_new_home_is_well_and_nothing_is_left_running(home: Path) -> None:
-    findings = {finding.name: finding for finding in await checkup(_settings(home))}
+async def well(settings: Settings) -> dict[str, Finding]:
+    """Returns what is found on a machine that is well."""
+    findings = {finding.name: finding for finding in await checkup(settings)}
     broken = [finding for finding in findings.values() if finding.required and not finding.ok]
     assert not broken
+    assert "1536 dimensions" in findings["embeddings"].detail
+    return findings
+
+
+@pytest.mark.usefixtures("no_dictionary")
+async def test_a_new_home_is_well_and_nothing_is_left_running(new_home: Path, embedded: Settings) -> None:
+    url = embedded.openai_base_url
+    findings = await well(_settings(new_home, openai_api_key="given", openai_base_url=url))
     assert "vector 0." in findings["PostgreSQL + pgvector"].detail
     assert "Search 2." in findings["Redis + JSON + Search"].detail
-    assert "1536 dimensions" in findings["embeddings"].detail
+    for part in ("postgres", "redis"):
+        assert '"stopped"' in (new_home / "run" / f"{part}.state.json").read_text()
+
+
+async def test_a_home_at_work_is_well_and_goes_on(embedded: Settings) -> None:
+    """The stores by their URLs, the offline model as a part that others use."""
+    findings = await well(embedded.model_copy(update={"openai_base_url": None}))
     assert findings["Kiwi"].ok
-    for part in ("postgres", "redis", "model"):
-        assert '"stopped"' in (home / "run" / f"{part}.state.json").read_text()
+    assert "checkerboard-offline" in findings["chat model"].detail
+    assert '"ready"' in (embedded.home / "run" / "model.state.json").read_text()
 
 
-async def test_what_is_broken_is_a_finding_with_a_remedy(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("no_dictionary")
+async def test_what_is_broken_is_a_finding_with_a_remedy(
+    new_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = new_home
     monkeypatch.setenv("LANGSMITH_API_KEY", "lsv2-secret")
     settings = _settings(
         home,

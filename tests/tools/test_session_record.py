@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from redis.asyncio.lock import Lock
 
 from serve.parts import Parts
 from tests.graph.test_sessions import BACKEND, error, finished, generated
-from tests.offline import Offline
+from tests.offline import FOR_EVER, Offline
+from tests.pace import patience, scaled
 from tools import session_record
 from tools.contracts import Wishes
 from tools.errors import RunInProgressError, SessionNotFoundError, StoreUnavailableError
@@ -20,6 +23,7 @@ from tools.settings import Settings
 
 REQUEST: dict[str, Any] = {"profile": {"desired_job": "백엔드 개발자"}, "language": "ko"}
 HOUR = 60 * 60
+HASTY_SECONDS = scaled(0.3)
 
 
 @pytest.fixture
@@ -29,8 +33,8 @@ def records(parts: Parts, settings: Settings) -> SessionRecords:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks that live 0.3 s, so that a lost one is noticed after 0.1 s."""
-    monkeypatch.setattr(session_record, "LOCK_SECONDS", 0.3)
+    """Locks that live a moment, so that a lost one is noticed after a third of it."""
+    monkeypatch.setattr(session_record, "LOCK_SECONDS", HASTY_SECONDS)
 
 
 async def keys_of(parts: Parts, session_id: str) -> list[bytes]:
@@ -95,7 +99,7 @@ async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: Sess
     await record.keep("q2", "답".encode())
     again = await records.load("record-6", "ada")
     assert again.paid == {"q1": b"\x00\xff", "q2": "답".encode()}
-    assert (again.find("q1"), again.find("q3")) == (b"\x00\xff", None)
+    assert (await again.find("q1"), await again.find("q3")) == (b"\x00\xff", None)
     await records.settle(again)
     settled = await records.load("record-6", "ada")
     assert (settled.paid, settled.request) == ({}, REQUEST)
@@ -165,7 +169,7 @@ async def test_a_second_run_is_refused_at_once(records: SessionRecords) -> None:
         with pytest.raises(RunInProgressError) as refused:
             async with records.locked("lock-1"):
                 pytest.fail("two runs at once")
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < scaled(0.5)
         assert refused.value.details == {"session_id": "lock-1"}
         async with records.locked("lock-2"):
             pass  # another session is another lock
@@ -194,13 +198,53 @@ async def test_a_run_that_fails_frees_its_session_and_its_failure_gets_out(
 async def test_a_living_run_keeps_its_session_beyond_the_locks_life(records: SessionRecords) -> None:
     async with records.locked("lock-5"):
         for _ in range(8):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(HASTY_SECONDS / 3)
             with pytest.raises(RunInProgressError):
                 async with records.locked("lock-5"):
                     pytest.fail("two runs at once")
 
 
-async def test_the_lock_of_a_dead_run_frees_itself_within_six_seconds(
+async def test_a_renewal_that_gets_no_answer_is_tried_again_before_the_lock_ends(
+    records: SessionRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew, asked = Lock.reacquire, []
+
+    async def now_and_then(self: Lock) -> bool:
+        asked.append(self.name)
+        if len(asked) % 2:
+            await asyncio.sleep(patience())
+        return await renew(self)
+
+    monkeypatch.setattr(session_record, "LOCK_SECONDS", scaled(1.5))
+    monkeypatch.setattr(Lock, "reacquire", now_and_then)
+    async with records.locked("lock-8"):
+        while len(asked) < 4:
+            await asyncio.sleep(HASTY_SECONDS / 10)
+        with pytest.raises(RunInProgressError):
+            async with records.locked("lock-8"):
+                pytest.fail("two runs at once")
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_run_ends_although_its_renewal_does_not_hear_that_it_is_cancelled(
+    records: SessionRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As happens when the cancellation meets the end of a command."""
+    asked = asyncio.Event()
+
+    async def deaf(_: Lock) -> bool:
+        asked.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(patience())
+        return True
+
+    monkeypatch.setattr(Lock, "reacquire", deaf)
+    async with asyncio.timeout(scaled(10)):
+        async with records.locked("lock-9"):
+            await asked.wait()
+
+
+async def test_the_lock_of_a_dead_run_frees_itself_within_seconds(
     records: SessionRecords, parts: Parts
 ) -> None:
     dead = parts.redis.lock("session-lock:lock-6", timeout=LOCK_SECONDS, thread_local=False)
@@ -209,7 +253,7 @@ async def test_the_lock_of_a_dead_run_frees_itself_within_six_seconds(
     with pytest.raises(RunInProgressError):
         async with records.locked("lock-6"):
             pytest.fail("two runs at once")
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(LOCK_SECONDS + scaled(1)):
         while True:
             try:
                 async with records.locked("lock-6"):
@@ -229,9 +273,9 @@ async def test_a_lost_lock_cancels_its_holder_with_a_typed_error(
         async with records.locked("lock-7"):
             await parts.redis.delete("session-lock:lock-7")
             if taken:
-                await parts.redis.set("session-lock:lock-7", "another", px=5_000)
-            await asyncio.sleep(10)
-    assert time.monotonic() - began < 2
+                await parts.redis.set("session-lock:lock-7", "another", px=round(scaled(60) * 1_000))
+            await asyncio.sleep(patience())
+    assert time.monotonic() - began < scaled(2)
     assert lost.value.details == {"store": "redis", "session_id": "lock-7"}
     holder = asyncio.current_task()
     assert holder is not None
@@ -276,7 +320,7 @@ class _Forgotten:
 async def test_a_run_that_lost_its_session_ends_in_an_error_event(
     parts: Parts, offline: Offline, hasty: None
 ) -> None:
-    await offline.behave(latency={"mean_seconds": 30, "deviation_seconds": 0})
+    await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
     events = []
     async for event in parts.sessions.generate(BACKEND, "ko"):
         events.append(event)

@@ -17,7 +17,8 @@ from tools.embedded.parts import connects
 from tools.embedded.state import Running, State, read_state, write_state
 from tools.errors import SetupError
 
-LEAVE_SECONDS = 15.0
+LEAVE_SECONDS = 60.0
+"""More than any part's `stop_seconds`: whoever leaves last leaves nothing running, on any disk."""
 LOG_BYTES = 4_000_000
 """Size at which a log is set aside when the next keeper starts."""
 FULL_DISK_BYTES = 64_000_000

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,12 +16,14 @@ from typing import Any
 
 import psutil
 
+from tests.pace import patience
+from tests.places import new_folder
 from tools.embedded.home import part_home
 from tools.embedded.process import birth
 from tools.embedded.state import State, read_state
 
 PARTS = ("postgres", "redis", "model")
-SECONDS = 20.0
+SECONDS = patience()
 NOBODY = 65534
 CHECKOUT = Path(__file__).resolve().parents[3]
 
@@ -109,8 +110,7 @@ class Machine:
 
     def home(self, *below: str, owner: int | None = None) -> Path:
         """A new home, reachable for every user of the machine."""
-        folder = Path(tempfile.mkdtemp(prefix="ckb-")).resolve()
-        folder.chmod(0o755)
+        folder = new_folder()
         if owner is not None:
             os.chown(folder, owner, owner)
         self._folders.append(folder)

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
+import numpy as np
+import pytest
 from openai import AsyncOpenAI
+
+from tests.pace import patience
 
 SUBJECT = {
     "title": "결제 서버",
@@ -42,13 +48,37 @@ class TwoSubjects:
         return {"subjects": [SUBJECT, SUBJECT]}
 
 
+class NoDictionary:
+    """Embeds every text in the same direction, at once: loading Kiwi takes seconds."""
+
+    ready = True
+
+    def start(self) -> None:
+        """Has nothing to load."""
+
+    def close(self) -> None:
+        """Has nothing to drop."""
+
+    async def embed(self, texts: Sequence[str], dimensions: int) -> Any:
+        """Returns a row for each text."""
+        return np.eye(1, dimensions, dtype=np.float32).repeat(len(texts), axis=0)
+
+
+@contextmanager
+def without_dictionary() -> Iterator[None]:
+    """Apps that are made meanwhile have no dictionary, which matters to their embeddings alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tools.offline.server.Embedder", NoDictionary)
+        yield
+
+
 class Server:
     """The offline model, and hands to steer it with."""
 
     def __init__(self, url: str, http: httpx.AsyncClient) -> None:
         self.url = url
         self._http = http
-        self.openai = AsyncOpenAI(base_url=url, api_key="offline", max_retries=0, timeout=20)
+        self.openai = AsyncOpenAI(base_url=url, api_key="offline", max_retries=0, timeout=patience())
 
     async def behave(self, **behaviour: Any) -> None:
         (await self._http.put("/offline/behaviour", json=behaviour)).raise_for_status()
@@ -73,7 +103,7 @@ class Server:
 
     async def until(self, **wanted: int) -> dict[str, Any]:
         """Returns the counters once they are as wanted."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(patience()):
             while True:
                 calls = await self.calls()
                 if wanted.items() <= calls.items():

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
@@ -18,7 +16,8 @@ from openai import AsyncOpenAI, BadRequestError
 from pydantic import BaseModel
 
 from nodes.filter_jobs import JobVerdicts
-from tests.tools.offline.steered import FirstPostingFits
+from tests.pace import patience, scaled
+from tests.tools.offline.steered import FirstPostingFits, without_dictionary
 from tools.fencing import fence
 from tools.offline.behaviour import Behaviour, Latency
 from tools.offline.completions import DELTA_CHARACTERS
@@ -39,6 +38,12 @@ class Weather(BaseModel):
     sunny: bool
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _no_dictionary() -> Iterator[None]:
+    with without_dictionary():
+        yield
+
+
 @pytest.fixture(scope="module")
 async def url() -> AsyncIterator[str]:
     async with running(create_app(FirstPostingFits())) as base_url:
@@ -47,13 +52,13 @@ async def url() -> AsyncIterator[str]:
 
 @pytest.fixture(scope="module")
 async def client(url: str) -> AsyncIterator[AsyncOpenAI]:
-    async with AsyncOpenAI(base_url=url, api_key="offline", max_retries=0, timeout=20) as opened:
+    async with AsyncOpenAI(base_url=url, api_key="offline", max_retries=0, timeout=patience()) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url.removesuffix("/v1"), timeout=20) as opened:
+    async with httpx.AsyncClient(base_url=url.removesuffix("/v1"), timeout=patience()) as opened:
         yield opened
 
 
@@ -70,7 +75,7 @@ async def test_without_a_schema_it_says_what_it_is(client: AsyncOpenAI) -> None:
     assert answer.model == "any"
     assert answer.id.startswith("chatcmpl-")
     assert answer.system_fingerprint
-    assert abs(answer.created - time.time()) < 60
+    assert abs(answer.created - time.time()) < patience()
 
 
 async def test_usage_counts_korean_dearer_than_english(client: AsyncOpenAI) -> None:
@@ -163,8 +168,12 @@ async def test_stream_ends_with_done(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_slow_stream_takes_its_time_and_comes_in_pieces() -> None:
-    slow = Behaviour(latency=Latency(mean_seconds=0.4))
-    async with running(create_app(FirstPostingFits(), slow)) as url, httpx.AsyncClient() as http:
+    seconds = scaled(0.4)
+    slow = Behaviour(latency=Latency(mean_seconds=seconds))
+    async with (
+        running(create_app(FirstPostingFits(), slow)) as url,
+        httpx.AsyncClient(timeout=patience()) as http,
+    ):
         started = time.perf_counter()
         async with http.stream(
             "POST",
@@ -173,13 +182,13 @@ async def test_a_slow_stream_takes_its_time_and_comes_in_pieces() -> None:
         ) as answer:
             arrivals = [time.perf_counter() - started async for _ in answer.aiter_raw()]
 
-    assert 0.15 <= arrivals[0] <= 0.35
-    assert 0.35 <= arrivals[-1] <= 2
+    assert seconds * 0.4 <= arrivals[0] <= seconds * 0.9
+    assert seconds * 0.9 <= arrivals[-1] <= seconds * 5
     assert len(arrivals) > 5
 
 
 async def test_langchain(url: str) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=patience()) as http:
         model = ChatOpenAI(
             model="any",
             base_url=url,
@@ -270,7 +279,7 @@ async def test_a_crash_of_the_rules_is_an_openai_error() -> None:
             raise LookupError(schema_name)
 
     body = {"model": "any", "messages": MESSAGES, "response_format": AS_VERDICTS}
-    async with running(create_app(Broken())) as url, httpx.AsyncClient() as http:
+    async with running(create_app(Broken())) as url, httpx.AsyncClient(timeout=patience()) as http:
         answer = await http.post(f"{url}/chat/completions", json=body)
         calls = (await http.get(url.replace("/v1", "/offline/calls"))).json()
 
@@ -283,7 +292,7 @@ async def test_a_crash_of_the_rules_is_an_openai_error() -> None:
 async def test_slow_calls_wait_side_by_side() -> None:
     body = {"model": "any", "messages": MESSAGES}
     slow = Behaviour(latency=Latency(mean_seconds=1.0))
-    # aiohttp, because httpx itself takes half a minute over this many calls at once.
+    # aiohttp, because httpx itself takes long over this many calls at once.
     async with (
         running(create_app(FirstPostingFits(), slow)) as url,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
@@ -295,47 +304,8 @@ async def test_slow_calls_wait_side_by_side() -> None:
                 return answer.status
 
         started = time.perf_counter()
-        statuses = await asyncio.gather(*(status() for _ in range(1_000)))
+        statuses = await asyncio.gather(*(status() for _ in range(200)))
         took = time.perf_counter() - started
 
     assert set(statuses) == {200}
-    assert 1.0 <= took < 15
-
-
-async def test_the_program_says_where_it_listens() -> None:
-    behaviour = '{"latency": {"mean_seconds": 3}, "faults": [{"kind": "server_error", "schema": "text"}]}'
-    program = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tools.offline",
-        "--port",
-        "0",
-        env={**os.environ, "CHECKERBOARD_OFFLINE_BEHAVIOUR": behaviour},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    try:
-        assert program.stdout is not None
-        line = (await asyncio.wait_for(program.stdout.readline(), 30)).decode()
-        url = line.removeprefix("listening on ").strip()
-        assert url.startswith("http://127.0.0.1:")
-        async with httpx.AsyncClient() as http:
-            set_ = (await http.get(url.replace("/v1", "/offline/behaviour"))).json()
-            answer = await http.post(f"{url}/chat/completions", json={"model": "any", "messages": MESSAGES})
-        assert set_["latency"]["mean_seconds"] == 3
-        assert set_["faults"][0]["schema"] == "text"
-        assert answer.status_code == 500
-    finally:
-        program.terminate()
-    await asyncio.wait_for(program.wait(), 20)
-
-
-async def test_the_program_refuses_a_wrong_behaviour() -> None:
-    program = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tools.offline", "--port", "0", "--behaviour", '{"latency": 3}'),
-        stderr=asyncio.subprocess.PIPE,
-    )
-    _, told = await asyncio.wait_for(program.communicate(), 30)
-
-    assert program.returncode == 2
-    assert b"latency" in told
+    assert 1.0 <= took < scaled(15)

@@ -123,7 +123,13 @@ def texts(value: Any) -> list[str]:
 
 
 def test_says_what_is_missing() -> None:
-    assert {"JobVerdicts", "MarketSummary", "SubjectProposals", "ProjectPlan"} == KNOWN
+    assert {
+        "JobVerdicts",
+        "MarketSummary",
+        "SubjectProposals",
+        "ProjectPlan",
+        "PostingPositions",
+    } == KNOWN
     with pytest.raises(ValueError, match="no rules for 'Poem'"):
         answer("Poem", {})
     for name in KNOWN:

@@ -1,0 +1,126 @@
+"""Fixtures: the real embedded servers, started once a test run in a home of their own.
+
+PostgreSQL is one for all processes of the run. Redis and the offline model are each process's own:
+tests look at all keys of the one and steer the other.
+
+Nothing here reaches beyond this machine: a socket that wants to is refused (`_loopback_only`), so a
+test that would ask a real model fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import ipaddress
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from ingest.load import SAMPLES, load
+from serve.parts import Parts, open_parts
+from tests.conftest import HOME
+from tests.databases import cloned, create, with_database
+from tests.offline import Offline
+from tests.pace import patience
+from tools.embedded import attached
+from tools.services import open_services
+from tools.settings import Settings
+
+TEMPLATE = "samples_template"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _loopback_only() -> Iterator[None]:
+    """Refuses connections of this process to anything but loopback."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not _is_loopback(address[0]):
+            raise PermissionError(f"a test tried to reach {address}")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded)
+        yield
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@pytest.fixture(scope="session")
+def home(pytestconfig: pytest.Config) -> Path:
+    """The home of this test run."""
+    return pytestconfig.stash[HOME]
+
+
+@pytest.fixture(scope="session")
+def embedded(home: Path) -> Iterator[Settings]:
+    """Settings that name the embedded servers. Their limits are those of a hang: a test of a limit sets
+    its own."""
+    unused = "unused"
+    shared = Settings(home=home / "all", redis_url=unused, openai_api_key=SecretStr(unused))
+    with attached(shared) as joined:
+        given = Settings(
+            home=home / os.environ.get("PYTEST_XDIST_WORKER", "alone"),
+            database_url=joined.database_url,
+            model_timeout_seconds=patience(),
+            model_retries=1,
+            run_timeout_seconds=2 * patience(),
+        )
+        with attached(given) as settings:
+            yield settings
+
+
+@pytest.fixture(scope="session")
+async def samples_template(embedded: Settings, home: Path) -> str:
+    """A database with the sample postings, to be cloned. Its name."""
+    made = home / "samples are loaded"
+    with (home / "samples.lock").open("w") as lock:
+        # Whichever process comes first loads them; the others wait.
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        if not made.exists():
+            await create(embedded, TEMPLATE)
+            async with open_services(with_database(embedded, TEMPLATE)) as services:
+                await load(services, [SAMPLES])
+            made.touch()
+    return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+async def settings(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
+    """Settings with a database that holds the sample postings; no test writes to it."""
+    async with cloned(embedded, samples_template) as own:
+        yield own
+
+
+@pytest.fixture
+async def empty_settings(embedded: Settings) -> AsyncIterator[Settings]:
+    """Settings with an empty database of the test's own."""
+    async with cloned(embedded, "template1") as own:
+        yield own
+
+
+@pytest.fixture(scope="session")
+async def parts(settings: Settings) -> AsyncIterator[Parts]:
+    """The parts of a worker, on the sample postings. Tests make sessions of their own with it."""
+    async with open_parts(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def offline(embedded: Settings) -> AsyncIterator[Offline]:
+    """The offline model's controls; its behaviour and its counters are reset before and after."""
+    assert embedded.openai_base_url is not None
+    async with Offline(embedded.openai_base_url) as controls:
+        await controls.reset()
+        yield controls
+        await controls.reset()

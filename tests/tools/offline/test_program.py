@@ -1,0 +1,52 @@
+"""`python -m tools.offline`, the offline model as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+import httpx
+
+from tests.pace import patience
+
+MESSAGES = [{"role": "user", "content": "안녕"}]
+
+
+async def test_the_program_says_where_it_listens() -> None:
+    behaviour = '{"latency": {"mean_seconds": 3}, "faults": [{"kind": "server_error", "schema": "text"}]}'
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tools.offline",
+        "--port",
+        "0",
+        env={**os.environ, "CHECKERBOARD_OFFLINE_BEHAVIOUR": behaviour},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert program.stdout is not None
+        line = (await asyncio.wait_for(program.stdout.readline(), patience())).decode()
+        url = line.removeprefix("listening on ").strip()
+        assert url.startswith("http://127.0.0.1:")
+        async with httpx.AsyncClient(timeout=patience()) as http:
+            set_ = (await http.get(url.replace("/v1", "/offline/behaviour"))).json()
+            answer = await http.post(f"{url}/chat/completions", json={"model": "any", "messages": MESSAGES})
+        assert set_["latency"]["mean_seconds"] == 3
+        assert set_["faults"][0]["schema"] == "text"
+        assert answer.status_code == 500
+    finally:
+        program.terminate()
+    await asyncio.wait_for(program.wait(), patience())
+
+
+async def test_the_program_refuses_a_wrong_behaviour() -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tools.offline", "--port", "0", "--behaviour", '{"latency": 3}'),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, told = await asyncio.wait_for(program.communicate(), patience())
+
+    assert program.returncode == 2
+    assert b"latency" in told
