@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ingest.parsers.tessdata import find_tessdata
 from ingest.progress import Counts, shown
 from ingest.run import open_ingest
 from tools.database import Pool
@@ -26,10 +27,17 @@ _SQL = queries("documents.sql")
 
 
 def fresh(settings: Settings) -> Settings:
-    """Settings with a home of the demo's own, emptied: what it loads does not get among your postings."""
+    """Settings with a home of the demo's own, emptied: what it loads does not get among your postings.
+
+    Raises:
+        SetupError: no parser of images can be used; the message says what to do.
+    """
+    tessdata = settings.tessdata
+    if "local" in settings.parsers and settings.upstage_api_key is None:
+        tessdata = find_tessdata(settings)
     home = settings.home / "demo-ingest"
     shutil.rmtree(home, ignore_errors=True)
-    own = {"home": home, "database_url": None, "redis_url": "unused", "raw": None}
+    own = {"home": home, "database_url": None, "redis_url": "unused", "raw": None, "tessdata": tessdata}
     return settings.model_copy(update=own)
 
 

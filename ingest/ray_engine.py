@@ -93,6 +93,7 @@ def _share(settings: Settings, actors: int) -> Settings:
             "chat_per_second": settings.chat_per_second / actors,
             "upstage_per_second": settings.upstage_per_second / actors,
             "ingest_workers": max(1, settings.ingest_workers // actors),
+            "parser_processes": 1,
         }
     )
 

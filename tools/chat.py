@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 import orjson
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    convert_to_openai_messages,
+)
 from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_openai import ChatOpenAI
@@ -19,6 +26,7 @@ from tools.errors import ModelOutputError
 from tools.ledger import paid_once
 from tools.model_errors import model_errors
 from tools.openai_client import chat_model_name, connection
+from tools.pacing import Pacer
 from tools.prompts import Prompt
 from tools.settings import Settings
 
@@ -36,21 +44,38 @@ T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or more answers, as the API counted them; 0 where it did not say."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
+
+
+@dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
     """A validated answer. `problems` is what `check` still found in it after the last retry: the
-    caller drops the parts concerned."""
+    caller drops the parts concerned. `usage` counts every answer that it took, refused ones too."""
 
     value: T
     problems: list[str]
+    usage: Usage = Usage()
 
 
 class ChatModel:
-    """Asks the model, validates what it answers and sends back what is wrong, a bounded number of times."""
+    """Asks the model, validates what it answers and sends back what is wrong, a bounded number of times.
 
-    def __init__(self, settings: Settings, http_client: Any) -> None:
+    `pacer`, where given, holds every call back for its turn.
+    """
+
+    def __init__(self, settings: Settings, http_client: Any, pacer: Pacer | None = None) -> None:
+        self._pacer = pacer
         self.model_name = chat_model_name(settings)
         self._output_retries = settings.output_retries
         self._method = settings.structured_output
+        self._temperature = settings.temperature
         self._model = ChatOpenAI(
             model=self.model_name, temperature=settings.temperature, **connection(settings, http_client)
         )
@@ -61,8 +86,10 @@ class ChatModel:
         blocks: Mapping[str, str],
         schema: type[T],
         check: Callable[[T], list[str]],
+        *,
+        images: Sequence[bytes] = (),
     ) -> Reply[T]:
-        """Returns the model's answer to `prompt` as a `schema`.
+        """Returns the model's answer to `prompt`, with `images` (PNG) after it, as a `schema`.
 
         An answer that is not valid JSON, breaks the schema or fails `check` (which returns what is
         wrong, one sentence each) goes back to the model with the reasons, at most
@@ -70,44 +97,58 @@ class ChatModel:
 
         Raises:
             ModelUnavailableError: the model did not answer.
-            ModelOutputError: the last answer was still no valid `schema`.
+            ModelOutputError: the last answer was still no valid `schema`. `details.usage` has the
+                tokens that were used up.
         """
-        messages = self._instructed(prompt.render(blocks), schema)
+        messages = _shown(self._instructed(prompt.render(blocks), schema), images)
+        usage = Usage()
         # In the body as it is: given as a parameter, the client would walk through the whole schema
         # again at every call, and parse the answer once more (5 ms of CPU a generation).
         bound = self._model.bind(extra_body={"response_format": _response_format(schema, self._method)})
         for attempts_left in range(self._output_retries, -1, -1):
-            value, problems, answer = await self._once(bound, messages, schema, prompt.purpose)
+            ended, answer, used = await self._once(bound, messages, schema, prompt.purpose)
+            usage += used
+            value, problems = validated(ended, answer, schema)
             if value is not None:
                 problems = check(value)
                 if not problems or not attempts_left:
-                    return Reply(value, problems)
+                    return Reply(value, problems, usage)
             logger.warning(
                 "model answer refused",
                 extra={"purpose": prompt.purpose, "problems": problems, "attempts_left": attempts_left},
             )
-            messages = [*messages, *_sent_back(answer, problems)]
-        raise ModelOutputError(purpose=prompt.purpose, problems=problems)
+            messages = [*messages, *_sent_back("" if ended in _CUT else answer, problems)]
+        raise ModelOutputError(purpose=prompt.purpose, problems=problems, usage=asdict(usage))
+
+    def request(self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T]) -> dict[str, Any]:
+        """Returns the body of the HTTP request that `ask` begins with, for the Batch API."""
+        messages = self._instructed(prompt.render(blocks), schema)
+        body = {
+            "model": self.model_name,
+            "messages": convert_to_openai_messages(messages),
+            "response_format": _response_format(schema, self._method),
+        }
+        return body if self._temperature is None else {**body, "temperature": self._temperature}
 
     async def _once(
         self, bound: Any, messages: list[BaseMessage], schema: type[T], purpose: str
-    ) -> tuple[T | None, list[str], str]:
-        """Returns (the valid answer or None, what is wrong, the answer's text)."""
+    ) -> tuple[str | None, str, Usage]:
+        """Returns (why the answer ended, its text, its tokens)."""
 
         async def ask() -> bytes:
+            if self._pacer is not None:
+                await self._pacer.turn()
             with model_errors(purpose):
                 message = await bound.ainvoke(messages, _QUIET)
             ended = message.response_metadata.get("finish_reason")
-            return orjson.dumps([ended, str(message.content)])
+            counted = message.usage_metadata or {}
+            tokens = [counted.get("input_tokens", 0), counted.get("output_tokens", 0)]
+            return orjson.dumps([ended, str(message.content), tokens])
 
         question = [self.model_name, schema.__name__, *(message.content for message in messages)]
-        ended, answer = orjson.loads(await paid_once(question, ask))
-        if ended in _CUT:
-            return None, [f"The answer was cut off ({ended}); a shorter one is needed."], ""
-        try:
-            return schema.model_validate_json(answer), [], answer
-        except ValidationError as error:
-            return None, _reasons(error), answer
+        # An answer that an older version kept tells no tokens.
+        ended, answer, *tokens = orjson.loads(await paid_once(question, ask))
+        return ended, answer, Usage(*tokens[0]) if tokens else Usage()
 
     def _instructed(self, messages: list[BaseMessage], schema: type[BaseModel]) -> list[BaseMessage]:
         """Writes the schema into the instructions where the API cannot be given it."""
@@ -117,6 +158,16 @@ class ChatModel:
         as_json = orjson.dumps(schema.model_json_schema()).decode()
         text = f"{system.content}\n\nschema: {schema.__name__}\nJSON Schema: {as_json}"
         return [SystemMessage(text), *rest]
+
+
+def validated(ended: str | None, answer: str, schema: type[T]) -> tuple[T | None, list[str]]:
+    """Returns an answer as a `schema`, or None and what is wrong with it. `ended` is its finish reason."""
+    if ended in _CUT:
+        return None, [f"The answer was cut off ({ended}); a shorter one is needed."]
+    try:
+        return schema.model_validate_json(answer), []
+    except ValidationError as error:
+        return None, _reasons(error)
 
 
 @functools.cache
@@ -136,6 +187,16 @@ def _strict(schema: Any) -> Any:
     if isinstance(schema, dict):
         return {key: _strict(value) for key, value in schema.items() if key not in _NOT_IN_STRICT_MODE}
     return [_strict(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _shown(messages: list[BaseMessage], images: Sequence[bytes]) -> list[BaseMessage]:
+    """Puts images after the text of the last message, as they are."""
+    if not images:
+        return messages
+    *before, asked = messages
+    urls = [f"data:image/png;base64,{base64.b64encode(image).decode()}" for image in images]
+    parts = [{"type": "image_url", "image_url": {"url": url, "detail": "high"}} for url in urls]
+    return [*before, HumanMessage([{"type": "text", "text": str(asked.content)}, *parts])]
 
 
 def _reasons(error: ValidationError) -> list[str]:

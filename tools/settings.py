@@ -83,6 +83,9 @@ class Settings(BaseSettings):
         le=1,
         description="confidence below which the next parser is asked and a document is flagged",
     )
+    parser_processes: int | None = Field(
+        None, ge=1, description="processes of the local parser; unset: one a core"
+    )
     upstage_api_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("UPSTAGE_API_KEY", "upstage_api_key"),

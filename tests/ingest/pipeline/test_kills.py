@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.ingest.parsers.files import image
+from tests.ingest.parsers.standins import Fault, upstage
 from tests.ingest.pipeline.runs import ingested, killed, rows, running, stages, until, write, write_postings
 from tests.offline import Offline
 from tools.settings import Settings
@@ -52,6 +55,25 @@ async def test_killed_while_it_collects(empty_settings: Settings, offline: Offli
 
 async def _documents(settings: Settings, number: int) -> bool:
     return sum((await stages(settings)).values()) >= number
+
+
+async def test_killed_while_it_parses(empty_settings: Settings, tmp_path: Path) -> None:
+    """Two posters are with Upstage when the power goes: one was answered, for the other the call was out."""
+    for n in range(2):
+        write(tmp_path / "in", f"{n}.png", image(size=(40 + n, 30)))
+    async with upstage() as provider:
+        never = asyncio.Event()
+        provider.faults += [Fault(), Fault(hold=never)]
+        settings = provider.settings(empty_settings, upstage_per_second=100.0)
+        async with running(settings, tmp_path / "in") as process:
+            await until(lambda: reached(settings, "loaded", 1))
+            await killed(process)
+        assert provider.calls["sync"] == 2
+        await ingested(settings)
+        # The one that was out is asked again, the other not.
+        assert (provider.calls["sync"], provider.paid_pages) == (3, 2)
+        never.set()
+    assert await loaded(empty_settings) == ["0.png", "1.png"]
 
 
 async def test_killed_while_it_tags(empty_settings: Settings, offline: Offline, folder: Path) -> None:

@@ -1,0 +1,177 @@
+"""A document's files, each by its kind, to one Parsed; images by the parsers in the order of the setting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from ingest.documents import Cost, Parsed, RawFile
+from ingest.parsers.available import ParserState, open_parser
+from ingest.parsers.html import parse_html
+from ingest.parsers.media import Kind, Known, recognised
+from ingest.parsers.merging import LOW_CONFIDENCE, confidence_of, joined, with_cost
+from ingest.parsers.parser import Parser
+from ingest.parsers.pdf import PdfReader
+from ingest.parsers.text import parse_text
+from ingest.parsers.upstage.api import LIMITS, Limits
+from tools.errors import DocumentUnreadableError, ParserUnavailableError
+from tools.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+class Parsers:
+    """Reads documents. `parsers` are those that read images, in the order in which they are asked;
+    `states` tells of them all, and of those that are passed over."""
+
+    def __init__(
+        self, parsers: Sequence[Parser], states: Sequence[ParserState], pdf: PdfReader, *, confidence: float
+    ) -> None:
+        self._parsers = parsers
+        self._states = states
+        self._pdf = pdf
+        self._confidence = confidence
+
+    def describe(self) -> list[ParserState]:
+        """Returns what there is to say of each parser of the setting, in its order."""
+        return list(self._states)
+
+    async def read(self, files: Sequence[RawFile]) -> Parsed:
+        """Reads the files of one document; their pages are numbered through.
+
+        A file that cannot be read is passed over with a warning where another can. Rows of JSON are
+        not read here.
+
+        Raises:
+            DocumentUnreadableError: none of the files can be read, nothing is written in them, or no
+                parser of images is set up. `details.cost` is what it cost to find out.
+            ParserUnavailableError: no parser that could read a file answers; with `details.fatal` one
+                will not before a person has put its key right.
+        """
+        read: list[Parsed] = []
+        failed: list[DocumentUnreadableError] = []
+        for file in files:
+            try:
+                read.append(await self._file(file))
+            except DocumentUnreadableError as error:
+                failed.append(error)
+        wasted = sum((_cost(error) for error in failed), Cost())
+        if not any(parsed.blocks for parsed in read):
+            raise _unreadable(failed, sum((parsed.cost for parsed in read), wasted))
+        document = joined(read)
+        warnings = [*document.warnings, *(f"not read: {error.message}" for error in failed)]
+        return with_cost(document.model_copy(update={"warnings": warnings}), wasted)
+
+    async def _file(self, file: RawFile) -> Parsed:
+        known = await asyncio.to_thread(recognised, file)
+        if known.kind.is_image:
+            return await self._looked_at(_named(file, known.kind))
+        if known.kind is Kind.PDF:
+            return await self._pdf.read(_named(file, known.kind), self._looked_at)
+        if known.kind is Kind.JSON:
+            raise DocumentUnreadableError(f"{file.name} is JSON and no page.", file=file.name)
+        return await asyncio.to_thread(_text, known)
+
+    async def _looked_at(self, file: RawFile) -> Parsed:
+        """Asks the parsers one after another until one is sure; keeps the best answer."""
+        if not self._parsers:
+            raise self._no_parser(file)
+        best: Parsed | None = None
+        spent = Cost()
+        unreadable: list[DocumentUnreadableError] = []
+        unavailable: list[ParserUnavailableError] = []
+        for parser in self._parsers:
+            try:
+                parsed = await parser.parse(file)
+            except DocumentUnreadableError as error:
+                spent += _cost(error)
+                unreadable.append(error)
+            except ParserUnavailableError as error:
+                if error.details.get("fatal"):
+                    raise
+                spent += _cost(error)
+                unavailable.append(error)
+                logger.warning(
+                    "parser did not answer",
+                    extra={"parser": parser.name, "file": file.name, "problem": error.message},
+                )
+            else:
+                spent += parsed.cost
+                if best is None or confidence_of(parsed) > confidence_of(best):
+                    best = parsed
+                if confidence_of(best) >= self._confidence:
+                    break
+                logger.info(
+                    "parser is not sure",
+                    extra={"parser": parser.name, "file": file.name, "confidence": parsed.confidence},
+                )
+        if best is None:
+            if unavailable:
+                raise unavailable[0]
+            raise _unreadable(unreadable, spent)
+        return self._judged(best, spent, [*unavailable, *unreadable])
+
+    def _judged(
+        self, best: Parsed, spent: Cost, failures: Sequence[DocumentUnreadableError | ParserUnavailableError]
+    ) -> Parsed:
+        """The best answer, with what all of them cost, and what a person should know of it."""
+        warnings = [*best.warnings, *(f"read by another parser: {error.message}" for error in failures)]
+        flags = list(best.flags)
+        if confidence_of(best) < self._confidence:
+            flags.append(LOW_CONFIDENCE)
+            warnings.append(f"confidence {confidence_of(best):.2f} is below {self._confidence:.2f}")
+        return best.model_copy(update={"cost": spent, "warnings": warnings, "flags": flags})
+
+    def _no_parser(self, file: RawFile) -> DocumentUnreadableError:
+        wanted = " ".join(f"{state.name}: {state.reason}" for state in self._states)
+        return DocumentUnreadableError(
+            f"No parser is set up that could read {file.name}. {wanted or 'CHECKERBOARD_PARSERS is empty.'} "
+            "Then run `checkerboard ingest retry`.",
+            file=file.name,
+            no_parser=True,
+        )
+
+
+@asynccontextmanager
+async def open_parsers(settings: Settings, limits: Limits = LIMITS) -> AsyncIterator[Parsers]:
+    """Yields the parsers of `settings.parsers` that can be used; the others are logged and passed over.
+
+    Raises:
+        InvalidRequestError: the setting names a parser that does not exist.
+    """
+    async with AsyncExitStack() as stack:
+        pdf = PdfReader()
+        parsers: list[Parser] = []
+        states: list[ParserState] = []
+        for name in dict.fromkeys(settings.parsers):
+            parser, state = await open_parser(name, settings, stack, pdf, limits)
+            states.append(state)
+            if parser is None:
+                logger.info("parser passed over", extra={"parser": name, "reason": state.reason})
+            else:
+                parsers.append(parser)
+        yield Parsers(parsers, states, pdf, confidence=settings.parser_confidence)
+
+
+def _named(file: RawFile, kind: Kind) -> RawFile:
+    """The file under its true type: its name and what its source said may be wrong."""
+    return RawFile(file.name, kind.value, file.content)
+
+
+def _text(known: Known) -> Parsed:
+    return parse_html(known.text) if known.kind is Kind.HTML else parse_text(known.text)
+
+
+def _cost(error: DocumentUnreadableError | ParserUnavailableError) -> Cost:
+    told: Mapping[str, object] = error.details.get("cost", {})
+    return Cost.model_validate(told)
+
+
+def _unreadable(failed: Sequence[DocumentUnreadableError], cost: Cost) -> DocumentUnreadableError:
+    """One error of several: each reason once."""
+    reasons = (
+        " ".join(dict.fromkeys(error.message for error in failed)) or "Nothing is written in this document."
+    )
+    return DocumentUnreadableError(reasons, cost=cost.model_dump())
