@@ -152,10 +152,10 @@ def retry_command(
 
 @app.command("sources")
 def sources_command() -> None:
-    """List what postings can be collected from, and whether each is on."""
+    """List what postings can be collected from and what reads their images, and whether each is on."""
     from ingest import console as work
 
-    Console().print(work.sources(Settings()))
+    Console().print(asyncio.run(work.sources(Settings())))
 
 
 @app.command("reembed")

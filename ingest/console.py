@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from ingest import ray_engine, status
 from ingest.batches import run_by_batches
 from ingest.load import Loaded, load
+from ingest.parsers.reading import open_parsers
 from ingest.progress import Counts, shown
 from ingest.reembed import reembed
 from ingest.rows import read
@@ -82,11 +83,16 @@ async def embed_again(settings: Settings, *, drop_others: bool) -> None:
             console.print(f"Forgotten: {', '.join(dropped) or 'nothing'}.")
 
 
-def sources(settings: Settings) -> Table:
-    """What postings can be collected from."""
-    table = Table()
+async def sources(settings: Settings) -> Group:
+    """What postings can be collected from, and what reads their images."""
+    collected, read = Table(), Table()
     for name in ("source", "on", "what it has"):
-        table.add_column(name, overflow="fold")
+        collected.add_column(name, overflow="fold")
     for row in describe(settings):
-        table.add_row(row.written, "no" if row.off else "yes", row.off or row.what)
-    return table
+        collected.add_row(row.written, "no" if row.off else "yes", row.off or row.what)
+    for name in ("parser of images, in order", "on", "what is missing"):
+        read.add_column(name, overflow="fold")
+    async with open_parsers(settings) as parsers:
+        for state in parsers.describe():
+            read.add_row(state.name, "yes" if state.usable else "no", state.reason)
+    return Group(collected, read)

@@ -23,6 +23,7 @@ POSTERS = Path(str(files("ingest") / "samples" / "posters"))
 """Thirty posters drawn from the sample postings."""
 QUERY = "Java와 Spring으로 서버를 만드는 백엔드 개발자"
 HITS = 5
+SKILLS = 4
 _SQL = queries("documents.sql")
 
 
@@ -67,7 +68,7 @@ async def _read(pool: Pool) -> Table:
         for number, position in enumerate(row["tagged"]["positions"]):
             document = (row["source_id"], str(len(row["files"])), _sure(row)) if number == 0 else ("", "", "")
             lines = [_lines(position[name]) for name in ("responsibilities", "requirements", "preferred")]
-            table.add_row(*document, position["job_title"], *lines, ", ".join(position["skills"]))
+            table.add_row(*document, position["job_title"], *lines, _first(position["skills"]))
     return table
 
 
@@ -75,6 +76,11 @@ def _sure(row: dict[str, Any]) -> str:
     confidence = row["parsed"]["confidence"]
     unsure = " (unsure)" if row["flags"] else ""
     return "" if confidence is None else f"{confidence:.2f}{unsure}"
+
+
+def _first(skills: list[str]) -> str:
+    more = f" +{len(skills) - SKILLS}" if len(skills) > SKILLS else ""
+    return ", ".join(skills[:SKILLS]) + more
 
 
 def _lines(text: str) -> str:
