@@ -1,1 +1,5 @@
-"""From blocks to positions, in the words of the document."""
+"""tag: documents into positions, by a chat model that may only copy."""
+
+from ingest.tagging.tagger import Tagger
+
+__all__ = ["Tagger"]

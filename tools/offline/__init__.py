@@ -6,6 +6,8 @@ serves both. `rules/` holds what it says; the other modules hold how it is said:
     server        the routes and the order in which a call is served
     completions   chat requests, answers and stream events
     embeddings    hashed Korean morphemes, and embedding requests and answers
+    files         uploads and what batches write, in memory
+    batches       files of chat requests, worked off behind the caller's back
     behaviour     latency and faults, set from outside, and the count of calls
 
 `python -m tools.offline --port 0` runs it. What the protocol modules share stands here.

@@ -19,6 +19,8 @@ from tools.offline import ApiError
 
 EMBEDDINGS = "embeddings"
 """The name under which embedding calls are counted and given faults."""
+BATCHES = "batches"
+"""The name under which whole batches are given faults; the calls in them go by their own schema."""
 TEXT = "text"
 """The name of chat calls without a schema."""
 TIMEOUT_SECONDS = 600.0
@@ -36,8 +38,11 @@ FaultKind = Literal[
     "schema_violation",
     "repeat_rejected",
     "unknown_posting",
+    "batch_failed",
+    "batch_expired",
 ]
 _OF_ANY_CALL = frozenset({"rate_limit", "server_error", "timeout", "cut_stream"})
+_OF_BATCHES = frozenset({"batch_failed", "batch_expired"})
 
 
 class ClientLeftError(Exception):
@@ -63,7 +68,9 @@ class Fault(_Setting):
     """
 
     kind: FaultKind
-    schema_name: str | None = Field(None, alias="schema", description="schema name, `text` or `embeddings`")
+    schema_name: str | None = Field(
+        None, alias="schema", description="schema name, `text`, `embeddings` or `batches`"
+    )
     times: int | None = Field(None, ge=1, description="how often; unset: without limit")
     probability: float = Field(1.0, ge=0, le=1)
     retry_after_seconds: float = Field(1.0, ge=0, description="of `rate_limit`: its Retry-After header")
@@ -112,6 +119,8 @@ class Conduct:
 def _applies(fault: Fault, name: str, blocks: Mapping[str, list[dict[str, Any]]]) -> bool:
     if fault.schema_name not in (None, name):
         return False
+    if name == BATCHES or fault.kind in _OF_BATCHES:
+        return name == BATCHES and fault.kind in _OF_BATCHES
     if fault.kind in _OF_ANY_CALL:
         return True
     if fault.kind == "repeat_rejected":

@@ -3,6 +3,7 @@
 | route | what |
 |---|---|
 | `POST /v1/chat/completions` · `POST /v1/embeddings` · `GET /v1/models` | as OpenAI's |
+| `/v1/files` · `/v1/files/{id}[/content]` · `/v1/batches` · `/v1/batches/{id}[/cancel]` | as OpenAI's |
 | `GET /healthz` | alive, and whether the tokeniser is loaded |
 | `GET`, `PUT`, `DELETE /offline/behaviour` | latency and faults: read, replace as a whole, reset |
 | `GET`, `DELETE /offline/calls` | counters and the last 1,000 calls: read, reset |
@@ -15,13 +16,12 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 import uvicorn
-from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -30,6 +30,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from tools.offline import ApiError, count_tokens
+from tools.offline.batch_routes import batch_routes
+from tools.offline.batches import Batches
 from tools.offline.behaviour import (
     EMBEDDINGS,
     TEXT,
@@ -37,7 +39,6 @@ from tools.offline.behaviour import (
     Behaviour,
     Call,
     Calls,
-    ClientLeftError,
     Conduct,
     Fault,
     refusal,
@@ -45,12 +46,20 @@ from tools.offline.behaviour import (
 )
 from tools.offline.completions import ChatRequest, Completion, Question, Rules, plain_words, understand
 from tools.offline.embeddings import Embedder, EmbeddingRequest, embedding_body
+from tools.offline.files import Files
+from tools.offline.transport import (
+    BODY_LIMIT,
+    json_response,
+    parse,
+    pause,
+    send_body,
+    send_stream,
+    understood,
+    unless_left,
+)
 
-BODY_LIMIT = 8 * 1024 * 1024
-"""Longest request body, bytes."""
-STREAM_BURSTS = 20
-"""In how many pieces a slow answer is streamed: a timer for each event would cost far more than
-the event, and nobody can see the difference."""
+__all__ = ["BODY_LIMIT", "Server", "create_app", "running"]
+
 BACKLOG = 4_096
 """Connections that may wait to be accepted: a load test opens thousands at once."""
 SHUTDOWN_SECONDS = 1
@@ -58,36 +67,37 @@ SHUTDOWN_SECONDS = 1
 MODELS = ("checkerboard-offline", "checkerboard-offline-embedding")
 """What the models list says. Any other name is welcome too, and echoed."""
 
-Parsed = TypeVar("Parsed", bound=BaseModel)
-Result = TypeVar("Result")
-
 
 def create_app(rules: Rules, behaviour: Behaviour | None = None) -> Starlette:
     """Returns the ASGI app that answers with `rules`, behaving as `behaviour` until told otherwise."""
     calls = Calls()
     conduct = Conduct(behaviour or Behaviour())
     embedder = Embedder()
+    chat = _Chat(rules, conduct, calls)
+    files = Files()
+    batches = Batches(files, conduct, chat.answered)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         embedder.start()
         yield
+        await batches.close()
         embedder.close()
 
     async def models(_: Request) -> Response:
         listed = [
             {"id": name, "object": "model", "created": 0, "owned_by": "checkerboard"} for name in MODELS
         ]
-        return _json({"object": "list", "data": listed})
+        return json_response({"object": "list", "data": listed})
 
     async def healthz(_: Request) -> Response:
-        return _json({"status": "ok", "embeddings_ready": embedder.ready})
+        return json_response({"status": "ok", "embeddings_ready": embedder.ready})
 
     async def read_behaviour(_: Request) -> Response:
-        return _json(conduct.behaviour.model_dump(by_alias=True))
+        return json_response(conduct.behaviour.model_dump(by_alias=True))
 
     async def put_behaviour(request: Request) -> Response:
-        conduct.set(await _parse(request, Behaviour))
+        conduct.set(await parse(request, Behaviour))
         return await read_behaviour(request)
 
     async def reset_behaviour(request: Request) -> Response:
@@ -95,7 +105,7 @@ def create_app(rules: Rules, behaviour: Behaviour | None = None) -> Starlette:
         return await read_behaviour(request)
 
     async def read_calls(_: Request) -> Response:
-        return _json(calls.as_json())
+        return json_response(calls.as_json())
 
     async def reset_calls(request: Request) -> Response:
         calls.reset()
@@ -103,9 +113,10 @@ def create_app(rules: Rules, behaviour: Behaviour | None = None) -> Starlette:
 
     return Starlette(
         routes=[
-            Route("/v1/chat/completions", _Chat(rules, conduct, calls), methods=["POST"]),
+            Route("/v1/chat/completions", chat, methods=["POST"]),
             Route("/v1/embeddings", _Embeddings(embedder, conduct, calls), methods=["POST"]),
             Route("/v1/models", models),
+            *batch_routes(files, batches),
             Route("/healthz", healthz),
             Route("/offline/behaviour", read_behaviour),
             Route("/offline/behaviour", put_behaviour, methods=["PUT"]),
@@ -176,7 +187,7 @@ class _Chat:
         self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = await _parse(Request(scope, receive), ChatRequest)
+        asked = await parse(Request(scope, receive), ChatRequest)
         question = understand(asked, self._rules.KNOWN)
         name = question.schema_name or TEXT
         with self._calls.track(name, question.model, stream=question.stream) as call:
@@ -184,15 +195,33 @@ class _Chat:
             await _perhaps_refuse(call, fault, receive)
             seconds = self._conduct.latency(name)
             # A stream gives its first words after half the time and the others over the rest.
-            await _pause(receive, seconds / 2 if question.stream else seconds)
+            await pause(receive, seconds / 2 if question.stream else seconds)
             completion = Completion(question, self._words(question, fault), int(time.time()))
             cut = fault is not None and fault.kind == "cut_stream"
             if question.stream:
-                await _stream(receive, send, list(completion.events()), seconds=seconds / 2, cut=cut)
+                await send_stream(receive, send, list(completion.events()), seconds=seconds / 2, cut=cut)
             else:
-                await _send(send, completion.body(), cut=cut)
+                await send_body(send, completion.body(), cut=cut)
             self._calls.add_tokens(question.prompt_tokens, completion.completion_tokens)
             call.outcome = fault.kind if fault else "answered"
+
+    async def answered(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Answers one request of a batch: the HTTP status and the body."""
+        try:
+            question = understand(understood(orjson.dumps(body), ChatRequest), self._rules.KNOWN)
+            name = question.schema_name or TEXT
+            with self._calls.track(name, question.model) as call:
+                fault = self._conduct.fault(name, question.blocks)
+                error = refusal(fault) if fault else None
+                call.outcome = fault.kind if fault else "answered"
+                if error is not None:
+                    raise error
+                completion = Completion(question, self._words(question, fault), int(time.time()))
+                self._calls.add_tokens(question.prompt_tokens, completion.completion_tokens)
+        except ApiError as refused:
+            return refused.status, refused.as_json()
+        answer: dict[str, Any] = orjson.loads(completion.body())
+        return 200, answer
 
     def _words(self, question: Question, fault: Fault | None) -> str:
         if question.schema_name is None:
@@ -214,16 +243,16 @@ class _Embeddings:
         self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = await _parse(Request(scope, receive), EmbeddingRequest)
+        asked = await parse(Request(scope, receive), EmbeddingRequest)
         texts = asked.texts()
         with self._calls.track(EMBEDDINGS, asked.model) as call:
             fault = self._conduct.fault(EMBEDDINGS, {})
             await _perhaps_refuse(call, fault, receive)
-            await _pause(receive, self._conduct.latency(EMBEDDINGS))
-            vectors = await _unless_left(receive, self._embedder.embed(texts, asked.dimensions))
+            await pause(receive, self._conduct.latency(EMBEDDINGS))
+            vectors = await unless_left(receive, self._embedder.embed(texts, asked.dimensions))
             # Writing out a large batch takes long enough to hold up every other call.
             body = await asyncio.to_thread(embedding_body, asked, vectors)
-            await _send(send, body, cut=fault is not None)
+            await send_body(send, body, cut=fault is not None)
             self._calls.add_tokens(sum(map(count_tokens, texts)))
             call.outcome = fault.kind if fault else "answered"
 
@@ -235,111 +264,23 @@ async def _perhaps_refuse(call: Call, fault: Fault | None, receive: Receive) -> 
         return
     call.outcome = fault.kind
     if fault.kind == "timeout":
-        await _pause(receive, TIMEOUT_SECONDS)
+        await pause(receive, TIMEOUT_SECONDS)
     raise error
-
-
-async def _left(receive: Receive) -> None:
-    """Returns when the client has closed its connection."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
-async def _pause(receive: Receive, seconds: float) -> None:
-    """Waits; a client that leaves is noticed at once, as `ClientLeftError`.
-
-    The wait is the server's own wait for the connection's end under a time limit, so that a
-    sleeping call costs one timer: no thread, no further task.
-    """
-    if seconds <= 0:
-        return
-    try:
-        async with asyncio.timeout(seconds):
-            await _left(receive)
-    except TimeoutError:
-        return
-    raise ClientLeftError
-
-
-async def _unless_left(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """Returns what `work` returns; cancels it with `ClientLeftError` when the client leaves first."""
-    working, leaving = asyncio.create_task(work), asyncio.create_task(_left(receive))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise ClientLeftError
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _send(send: Send, body: bytes, *, cut: bool) -> None:
-    """Sends a JSON answer; `cut` breaks off in the middle of the promised length."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    if cut:
-        # Returning while more is promised is how an ASGI app makes its server drop the connection.
-        await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-    else:
-        await send({"type": "http.response.body", "body": body})
-
-
-async def _stream(receive: Receive, send: Send, events: list[bytes], *, seconds: float, cut: bool) -> None:
-    """Sends server-sent events spread over `seconds`; `cut` breaks off in the middle of one."""
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    if cut:
-        half = b"".join(events[: len(events) // 2 + 1])
-        await send({"type": "http.response.body", "body": half[:-9], "more_body": True})
-        return
-    size = len(events) if seconds <= 0 else -(-len(events) // STREAM_BURSTS)
-    for start in range(0, len(events), size):
-        burst = b"".join(events[start : start + size])
-        await send({"type": "http.response.body", "body": burst, "more_body": True})
-        await _pause(receive, seconds * size / len(events))
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def _parse(request: Request, model: type[Parsed]) -> Parsed:
-    """Reads the body of a request.
-
-    Raises:
-        ApiError: 413 for a body above 8 MB, 400 for one that is not what `model` says.
-    """
-    too_long = ApiError(f"The body is longer than {BODY_LIMIT} bytes.", status=413, code="body_too_long")
-    if int(request.headers.get("content-length", 0)) > BODY_LIMIT:
-        raise too_long
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > BODY_LIMIT:
-            raise too_long
-    try:
-        return model.model_validate_json(bytes(body))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        param = ".".join(str(part) for part in first["loc"]) or None
-        raise ApiError(f"{param or 'body'}: {first['msg']}", param=param, code=first["type"]) from error
-
-
-def _json(content: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(content), status, headers, media_type="application/json")
 
 
 async def _api_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, ApiError):
         raise TypeError("this handler is registered for ApiError") from error
-    return _json(error.as_json(), error.status, error.headers)
+    return json_response(error.as_json(), error.status, error.headers)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise TypeError("this handler is registered for HTTPException") from error
     told = ApiError(error.detail, status=error.status_code)
-    return _json(told.as_json(), told.status, dict(error.headers or {}))
+    return json_response(told.as_json(), told.status, dict(error.headers or {}))
 
 
 async def _crash(_: Request, __: Exception) -> Response:
     told = ApiError("The offline model failed; its log says why.", status=500, kind="server_error")
-    return _json(told.as_json(), told.status)
+    return json_response(told.as_json(), told.status)

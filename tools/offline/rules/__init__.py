@@ -11,6 +11,7 @@ from typing import Any
 from .market import summarize
 from .plan import plan
 from .subjects import propose
+from .tagging import read_posting
 from .verdicts import judge
 
 __all__ = ["KNOWN", "answer"]
@@ -43,11 +44,16 @@ def _plan(blocks: Blocks) -> dict[str, Any]:
     )
 
 
+def _positions(blocks: Blocks) -> dict[str, Any]:
+    return read_posting(_one(blocks, "request"), _one(blocks, "hints"), blocks["document"])
+
+
 _RULES: dict[str, tuple[Callable[[Blocks], dict[str, Any]], tuple[str, ...]]] = {
     "JobVerdicts": (_verdicts, ("request", "profile", "postings")),
     "MarketSummary": (_summary, ("postings",)),
     "SubjectProposals": (_subjects, ("request", "profile", "summary")),
     "ProjectPlan": (_plan, ("request", "profile", "subject", "summary", "postings")),
+    "PostingPositions": (_positions, ("request", "hints", "document")),
 }
 
 KNOWN: frozenset[str] = frozenset(_RULES)

@@ -1,0 +1,273 @@
+"""The Batch API: the calls of many documents in one file, answered within a day, at half the price.
+
+requests = [r for key, parsed, hints in documents for r in batch.requests(key, parsed, hints)]
+batch_id = await batch.submit(requests)      # keep it: it is what the money was spent on
+collected = await batch.collect(batch_id)    # now, or after a restart
+tagged = await batch.tag(key, parsed, hints, collected)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import openai
+import orjson
+from openai.types import Batch
+
+from ingest.documents import Cost, Hints, Parsed, Tagged
+from ingest.tagging.reading import Reading
+from ingest.tagging.schema import PostingPositions
+from ingest.tagging.tagger import PURPOSE, Tagger, fences
+from tools.chat import Usage, validated
+from tools.errors import ModelUnavailableError
+from tools.model_errors import model_errors
+from tools.openai_client import connection
+from tools.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+MAX_REQUESTS = 50_000
+MAX_BYTES = 200_000_000
+"""OpenAI's limits of one batch (API reference, `POST /v1/batches`, November 2026)."""
+_ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
+_DIGEST = "checkerboard_requests"
+"""The metadata that names what a batch asks, so that it is found again."""
+_UPLOAD_SECONDS = 600.0
+_LONGEST_PAUSE_SECONDS = 300.0
+_GIVEN_UP_SECONDS = 26 * 3600.0
+"""A batch ends within 24 hours, one way or the other."""
+_ENDED = ("completed", "failed", "expired", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """One call: the body of a chat request, and the name under which its answer comes back."""
+
+    custom_id: str
+    body: dict[str, Any]
+
+    def line(self) -> bytes:
+        """Returns its line in the batch's file."""
+        row = {"custom_id": self.custom_id, "method": "POST", "url": _ENDPOINT, "body": self.body}
+        return orjson.dumps(row) + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """An answer: why it ended, its text and its tokens."""
+
+    ended: str | None
+    text: str
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a batch has answered, by custom id. An `expired` or `cancelled` one has answered a part,
+    which is paid for; `errors` has the reason of each other request."""
+
+    status: Literal["completed", "expired", "cancelled"]
+    answers: dict[str, BatchAnswer] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def within_limits(requests: Iterable[BatchRequest]) -> Iterator[list[BatchRequest]]:
+    """Yields the requests in groups that are one batch each."""
+    group: list[BatchRequest] = []
+    size = 0
+    for request in requests:
+        length = len(request.line())
+        if group and (len(group) == MAX_REQUESTS or size + length > MAX_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(request)
+        size += length
+    if group:
+        yield group
+
+
+class BatchTagger:
+    """Tags by batches. `first_pause_seconds` is how soon a batch is looked at for the first time;
+    each pause is half as long again as the one before, up to five minutes."""
+
+    def __init__(
+        self, tagger: Tagger, settings: Settings, http_client: Any, first_pause_seconds: float = 10.0
+    ) -> None:
+        self._tagger = tagger
+        self._first_pause = first_pause_seconds
+        given = connection(settings, http_client)
+        self._client = openai.AsyncOpenAI(
+            api_key=given["api_key"].get_secret_value(),
+            base_url=given["base_url"],
+            http_client=given["http_async_client"],
+            timeout=given["timeout"],
+            max_retries=given["max_retries"],
+        )
+
+    def requests(self, key: str, parsed: Parsed, hints: Hints) -> list[BatchRequest]:
+        """Returns the calls for one document; `key` names it in the batch. A document without text
+        has none."""
+        reading = Reading(parsed, hints)
+        prompt = self._tagger.prompt(reading)
+        return [
+            BatchRequest(
+                _custom_id(key, number),
+                self._tagger.chat.request(prompt, fences(reading.parts, number, hints), PostingPositions),
+            )
+            for number in range(len(reading.parts))
+        ]
+
+    async def submit(self, requests: Sequence[BatchRequest]) -> str:
+        """Sends one batch and returns its id.
+
+        Submitting the same requests again, as after a kill before the id could be kept, finds the
+        batch that is there instead of paying for a second one.
+
+        Raises:
+            ValueError: the requests are none, or more than one batch may have (`within_limits`).
+            ModelUnavailableError: the API did not take them.
+        """
+        content = await asyncio.to_thread(lambda: b"".join(request.line() for request in requests))
+        if not 0 < len(requests) <= MAX_REQUESTS or len(content) > MAX_BYTES:
+            raise ValueError(f"a batch has 1 to {MAX_REQUESTS} requests and at most {MAX_BYTES} bytes")
+        digest = hashlib.sha256(content).hexdigest()
+        with model_errors(PURPOSE):
+            known = await self._known(digest)
+            if known is not None:
+                logger.info("batch found again", extra={"batch": known})
+                return known
+            uploaded = await self._client.files.create(
+                file=("postings.jsonl", content, "application/jsonl"),
+                purpose="batch",
+                timeout=_UPLOAD_SECONDS,
+            )
+            batch = await self._client.batches.create(
+                input_file_id=uploaded.id,
+                endpoint=_ENDPOINT,
+                completion_window="24h",
+                metadata={_DIGEST: digest},
+            )
+        logger.info("batch submitted", extra={"batch": batch.id, "requests": len(requests)})
+        return batch.id
+
+    async def collect(self, batch_id: str) -> Collected:
+        """Waits for a batch to end, and returns what it has answered. It costs nothing to collect
+        again.
+
+        Raises:
+            ModelUnavailableError: the API did not answer, or has not ended the batch in 26 hours
+                (`details.cause` is `batch_timeout`), or has refused it as a whole, unpaid
+                (`batch_failed`, with `details.problems`).
+        """
+        with model_errors(PURPOSE):
+            batch = await self._ended(batch_id)
+            if batch.status == "failed":
+                problems = [
+                    error.message or error.code for error in (batch.errors and batch.errors.data) or []
+                ]
+                raise ModelUnavailableError(
+                    "The model's API refused the batch. Nothing of it is paid for.",
+                    purpose=PURPOSE,
+                    cause="batch_failed",
+                    batch=batch_id,
+                    problems=problems,
+                )
+            status: Literal["completed", "expired", "cancelled"] = batch.status  # type: ignore[assignment]
+            collected = Collected(status)
+            for file_id in (batch.output_file_id, batch.error_file_id):
+                if file_id is not None:
+                    await self._read(file_id, collected)
+        logger.info(
+            "batch collected",
+            extra={
+                "batch": batch_id,
+                "status": status,
+                "answers": len(collected.answers),
+                "errors": len(collected.errors),
+            },
+        )
+        return collected
+
+    async def tag(self, key: str, parsed: Parsed, hints: Hints, collected: Collected) -> Tagged:
+        """Returns the positions of a document whose calls were in a batch.
+
+        An answer that is missing, no valid one, or has lines that the document has not is asked for
+        once more, singly and at the full price.
+
+        Raises:
+            NotAPostingError, ModelUnavailableError, ModelOutputError: as `Tagger.tag`.
+        """
+        reading = await asyncio.to_thread(Reading, parsed, hints)
+        answers: list[PostingPositions] = []
+        cost = Cost()
+        for number in range(len(reading.parts)):
+            answer = collected.answers.get(_custom_id(key, number))
+            value = None
+            if answer is not None:
+                cost += self._tagger.cost(answer.usage, batch=True)
+                value, problems = validated(answer.ended, answer.text, PostingPositions)
+                problems = problems if value is None else reading.problems(value)
+                if problems:
+                    value = None
+            if value is None:
+                reason = problems if answer is not None else collected.errors.get(_custom_id(key, number))
+                logger.warning("batch answer asked for singly", extra={"document": key, "reason": reason})
+                reply = await self._tagger.ask(reading, hints, number)
+                cost += self._tagger.cost(reply.usage)
+                value = reply.value
+            answers.append(value)
+        return await asyncio.to_thread(self._tagger.tagged, reading, answers, cost)
+
+    async def _known(self, digest: str) -> str | None:
+        """Returns the batch that asks the same and has not failed, None when there is none."""
+        oldest = time.time() - _GIVEN_UP_SECONDS
+        async for batch in self._client.batches.list(limit=100):
+            if batch.created_at < oldest:
+                return None
+            same = (batch.metadata or {}).get(_DIGEST) == digest
+            if same and batch.status not in ("failed", "expired", "cancelling", "cancelled"):
+                return batch.id
+        return None
+
+    async def _ended(self, batch_id: str) -> Batch:
+        pause = self._first_pause
+        try:
+            async with asyncio.timeout(_GIVEN_UP_SECONDS):
+                while (batch := await self._client.batches.retrieve(batch_id)).status not in _ENDED:
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+        except TimeoutError as error:
+            raise ModelUnavailableError(
+                "The batch has not ended in 26 hours.", purpose=PURPOSE, cause="batch_timeout", batch=batch_id
+            ) from error
+        return batch
+
+    async def _read(self, file_id: str, collected: Collected) -> None:
+        async with self._client.files.with_streaming_response.content(file_id) as response:
+            async for line in response.iter_lines():
+                if line.strip():
+                    _sort(orjson.loads(line), collected)
+
+
+def _custom_id(key: str, number: int) -> str:
+    return f"{key}/{number}"
+
+
+def _sort(row: dict[str, Any], collected: Collected) -> None:
+    response = row.get("response") or {}
+    body = response.get("body") or {}
+    choices = body.get("choices") or []
+    if response.get("status_code") == 200 and choices:  # noqa: PLR2004 - an HTTP status
+        counted = body.get("usage") or {}
+        usage = Usage(counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0))
+        text = (choices[0].get("message") or {}).get("content") or ""
+        collected.answers[row["custom_id"]] = BatchAnswer(choices[0].get("finish_reason"), text, usage)
+    else:
+        error = row.get("error") or body.get("error") or {}
+        collected.errors[row["custom_id"]] = str(error.get("message") or error.get("code") or response)

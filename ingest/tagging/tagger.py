@@ -1,0 +1,113 @@
+"""tag: from the blocks of a document to its positions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from ingest.documents import Cost, Hints, Parsed, Tagged
+from ingest.tagging.reading import Reading
+from ingest.tagging.rows import Part
+from ingest.tagging.schema import PostingPositions
+from tools.chat import ChatModel, Reply, Usage
+from tools.errors import ModelOutputError, NotAPostingError
+from tools.fencing import fence
+from tools.prices import usd
+from tools.prompts import Prompt, PromptRegistry
+
+logger = logging.getLogger(__name__)
+
+PURPOSE = "tag_posting"
+
+
+class Tagger:
+    """Sorts what a posting says into positions and their fields, in the posting's own words."""
+
+    def __init__(self, chat: ChatModel) -> None:
+        self.chat = chat
+        self._prompts = PromptRegistry.bundled("ingest.tagging")
+
+    async def tag(self, parsed: Parsed, hints: Hints) -> Tagged:
+        """Returns the positions of a document.
+
+        A long document is asked about in parts, at the same time. Every line that is not in the
+        document goes back to the model, as often as `settings.output_retries` says, and is dropped
+        then. `hints` fill what the document is silent about.
+
+        Raises:
+            NotAPostingError: there is no position in the document. `details.cost` has what it cost
+                to find that out.
+            ModelUnavailableError: the model did not answer.
+            ModelOutputError: the model's answer was no valid one, or had nothing of the document.
+        """
+        reading = await asyncio.to_thread(Reading, parsed, hints)
+        asking = (self.ask(reading, hints, number) for number in range(len(reading.parts)))
+        # Every part is waited for, so that an answer that was paid for is kept though another failed.
+        replies = await asyncio.gather(*asking, return_exceptions=True)
+        answered = [reply for reply in replies if not isinstance(reply, BaseException)]
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+        usage = sum((reply.usage for reply in answered), Usage())
+        answers = [reply.value for reply in answered]
+        return await asyncio.to_thread(self.tagged, reading, answers, self.cost(usage))
+
+    def prompt(self, reading: Reading) -> Prompt:
+        """Returns the prompt for a document: the one in its language."""
+        return self._prompts.get(PURPOSE, reading.language)
+
+    def tagged(self, reading: Reading, answers: Sequence[PostingPositions], cost: Cost) -> Tagged:
+        """Returns what the answers to all parts of a document come to.
+
+        Raises:
+            NotAPostingError, ModelOutputError: as `tag`.
+        """
+        found = reading.positions(answers)
+        if found.dropped:
+            logger.warning("lines dropped that the document has not", extra={"lines": len(found.dropped)})
+        if not found.positions:
+            if not reading.parts:
+                raise NotAPostingError("The document has no text.", cost=cost.model_dump())
+            if not found.named:
+                raise NotAPostingError(cost=cost.model_dump())
+            if not found.dropped:
+                raise NotAPostingError(
+                    "The document names positions, but says nothing of what they do or ask for.",
+                    cost=cost.model_dump(),
+                )
+            problems = [f"not in the document: {line[:120]}" for line in found.dropped[:10]]
+            raise ModelOutputError(purpose=PURPOSE, problems=problems, cost=cost.model_dump())
+        return Tagged(
+            positions=found.positions,
+            dropped=found.dropped,
+            prompt=self.prompt(reading).version,
+            model=self.chat.model_name,
+            cost=cost,
+        )
+
+    async def ask(self, reading: Reading, hints: Hints, number: int) -> Reply[PostingPositions]:
+        """Returns the answer about one part of a document.
+
+        Raises:
+            ModelUnavailableError, ModelOutputError: as `tag`.
+        """
+        blocks = fences(reading.parts, number, hints)
+        return await self.chat.ask(self.prompt(reading), blocks, PostingPositions, reading.problems)
+
+    def cost(self, usage: Usage, *, batch: bool = False) -> Cost:
+        """Returns what tokens cost, at the standard price or at that of a batch."""
+        return Cost(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            usd=usd(self.chat.model_name, usage.input_tokens, usage.output_tokens, batch=batch),
+        )
+
+
+def fences(parts: Sequence[Part], number: int, hints: Hints) -> dict[str, str]:
+    """Returns the prompt's blocks for one part of a document."""
+    return {
+        "request": fence("request", {"part": number + 1, "parts": len(parts)}),
+        "hints": fence("hints", hints.model_dump(mode="json", exclude_none=True)),
+        "document": fence("document", parts[number].rows),
+    }
