@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 IN_FLIGHT = 256
 """Documents of one run in memory. A parsed poster has about 20 kB, a file up to 100 MB."""
+CLAIM_FROM = 64
+"""Documents are claimed when there is room for so many, rather than one by one."""
 LINGER_SECONDS = 0.2
 """How long a stage that works in batches waits for more before it begins."""
 POLL_SECONDS = 1.0
@@ -141,17 +143,19 @@ class Pipeline:
             # Asked first: what they collect between the claim and the question would be passed over.
             collected = all(task.done() for task in collecting)
             room = IN_FLIGHT - self._in_flight
-            claimed = await self._store.claim(self._wanted, room) if room else []
+            if room < CLAIM_FROM:
+                await self._changed.wait()
+                continue
+            claimed = await self._store.claim(self._wanted, room)
             for document in claimed:
                 self._in_flight += 1
                 await self._queues[_next(document.stage)].put(document)
             if claimed:
                 continue
-            waiting = await self._store.waiting(self._wanted)
-            self._counts.waiting = waiting.documents
-            if collected and not forever and not self._in_flight and not waiting.documents:
+            next_due = await self._store.next_due(self._wanted)
+            if collected and not forever and not self._in_flight and next_due is None:
                 return
-            due = waiting.due_in.total_seconds() if waiting.due_in else POLL_SECONDS
+            due = POLL_SECONDS if next_due is None else next_due
             try:
                 async with asyncio.timeout(min(max(due, 0.05), POLL_SECONDS)):
                     await self._changed.wait()

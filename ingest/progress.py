@@ -31,7 +31,6 @@ class Counts:
     """Failed tries by code."""
     set_aside: int = 0
     withdrawn: int = 0
-    waiting: int = 0
     cost: Cost = field(default_factory=Cost)
     sources_failed: dict[str, str] = field(default_factory=dict)
 

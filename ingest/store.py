@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Literal
 
 import orjson
@@ -57,15 +56,6 @@ class Wanted:
         return {"stages": list(self.stages), "ids": list(self.ids)}
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Documents that are not done and in nobody's hands."""
-
-    documents: int
-    due_in: timedelta | None
-    """Until the first may be tried; not positive: now."""
-
-
 class DocumentStore:
     """What one run sees of the documents.
 
@@ -110,13 +100,13 @@ class DocumentStore:
             rows = await (await connection.execute(_SQL["claim"], given)).fetchall()
         return [_document(row) for row in rows]
 
-    async def waiting(self, wanted: Wanted) -> Waiting:
-        """Returns which of the wanted documents are due now or later, and in no run's hands."""
+    async def next_due(self, wanted: Wanted) -> float | None:
+        """Returns the seconds until the first of the wanted documents that are in no run's hands may be
+        tried; not positive: now; None: there is none."""
         given = {"key": _RUN_LOCK, **wanted.parameters()}
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(_SQL["waiting"], given)).fetchone()
-        assert row is not None  # noqa: S101 - a count has a row
-        return Waiting(**row)
+            row = await (await connection.execute(_SQL["next_due"], given)).fetchone()
+        return None if row is None else float(row["due_in"].total_seconds())
 
     async def advance(
         self, document: Document, stage: Stage, cost: Cost, flags: list[str] | None, *, last: bool

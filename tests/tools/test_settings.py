@@ -9,7 +9,14 @@ from pydantic import SecretStr, ValidationError
 
 from tools.settings import Settings
 
-UNPREFIXED = {"database_url", "redis_url", "openai_api_key", "openai_base_url"}
+UNPREFIXED = {
+    "database_url",
+    "redis_url",
+    "openai_api_key",
+    "openai_base_url",
+    "upstage_api_key",
+    "upstage_base_url",
+}
 VALUES = {
     "home": "/elsewhere",
     "database_url": "postgresql://db/x",
@@ -20,6 +27,9 @@ VALUES = {
     "embedding_dimensions": "256",
     "temperature": "0.5",
     "novelty_similarity": "0.5",
+    "parser_confidence": "0.5",
+    "parser_processes": "2",
+    "ingest_attempts": "5",
 }
 
 

@@ -42,15 +42,17 @@ where id in (
 )
 returning id, source, source_id, content_hash, files, hints, stage, attempts, parsed, tagged, batch_id;
 
--- name: waiting
-select count(*) as documents, min(next_try_at) - now() as due_in from documents
+-- name: next_due
+select next_try_at - now() as due_in from documents
 where stage <> 'loaded' and set_aside_at is null
   and stage = any(%(stages)s) and (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
   and (claimed_by is null or claimed_by not in (
       select objid::bigint from pg_locks
       where locktype = 'advisory' and classid = %(key)s and objsubid = 2
         and database = (select oid from pg_database where datname = current_database())
-  ));
+  ))
+order by next_try_at, id
+limit 1;
 
 -- name: advance
 update documents set
