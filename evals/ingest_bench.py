@@ -16,6 +16,7 @@ import base64
 import hashlib
 import multiprocessing
 import os
+import random
 import resource
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -41,6 +42,7 @@ from tools.fencing import unfence
 from tools.settings import Settings
 
 SAY_EVERY = 5_000
+_WORDS = [f"낱말{n}" for n in range(3_000)]
 
 
 class Texts:
@@ -54,11 +56,13 @@ class Texts:
     async def documents(self) -> AsyncIterator[Collected | Listed]:
         """Yields them, made as they are asked for."""
         for n in range(self._number):
-            text = (
-                f"# 회사{n} 서버 개발자 {n}\n\n"
-                f"## 담당업무\n- 서비스 {n}의 API 설계와 개발\n- 배치 {n}의 운영\n\n"
-                f"## 자격요건\n- Java 경력 {n % 9 + 1}년 이상\n- MySQL 튜닝 {n}\n\n## 우대사항\n- Kafka {n}\n"
-            )
+            # Of many words, as postings are: texts of one mould would all be candidates for duplicates.
+            words = random.Random(n)  # noqa: S311 - not a secret
+            line = "- {}\n".format
+            lines = [line(" ".join(words.choices(_WORDS, k=9))) for _ in range(10)]
+            work, must, welcome = "".join(lines[:4]), "".join(lines[4:8]), "".join(lines[8:])
+            parts = f"## 담당업무\n{work}\n## 자격요건\n{must}\n## 우대사항\n{welcome}"
+            text = f"# 회사{n} 서버 개발자 {n}\n\n{parts}"
             yield Collected("texts", f"{n}", (RawFile(f"{n}.md", "text/markdown", text.encode()),))
 
 
@@ -70,7 +74,7 @@ async def _chat(request: web.Request) -> web.Response:
     items = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     empty = dict.fromkeys(("company", "employment_type", "experience", "location", "deadline"))
     lists: dict[str, Any] = {"responsibilities": [], "requirements": [], "preferred": [], "skills": []}
-    fields = {"responsibilities": items[:2], "requirements": items[2:4], "preferred": items[4:]}
+    fields = {"responsibilities": items[:4], "requirements": items[4:8], "preferred": items[8:]}
     position = {**empty, **lists, **fields, "job_title": title}
     answer = {"is_posting": True, "common": {**empty, **lists}, "positions": [position]}
     message = {"role": "assistant", "content": orjson.dumps(answer).decode()}

@@ -33,15 +33,17 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
     for chunk in _chunks(await ingest.store.structured()):
         # What is structured already needs no model.
         await ingest.collect_and_work([tag], counts, ids=chunk)
-    await _send(ingest)
+    for chunk in _chunks(await _send(ingest)):
+        await ingest.collect_and_work([tag], counts, ids=chunk)
     sent = await ingest.store.sent()
     await asyncio.gather(*(_fetch(ingest, batch_id, ids, counts) for batch_id, ids in sent))
     await ingest.collect_and_work(rest, counts)
 
 
-async def _send(ingest: Ingest) -> None:
-    """Sends what is parsed and in no batch yet."""
+async def _send(ingest: Ingest) -> list[int]:
+    """Sends what is parsed and in no batch yet; returns the documents without text, which need no answer."""
     waiting = _Group()
+    silent: list[int] = []
     for chunk in _chunks(await ingest.store.unsent()):
         documents = await ingest.store.claim(Wanted(("parsed",), tuple(chunk)), len(chunk))
         for document in sorted(documents, key=lambda document: document.id):
@@ -49,8 +51,13 @@ async def _send(ingest: Ingest) -> None:
             requests = ingest.batches.requests(str(document.id), document.parsed, document.hints)
             if waiting.full_with(requests):
                 await waiting.send(ingest)
-            waiting.add(document.id, requests)
+            if requests:
+                waiting.add(document.id, requests)
+            else:
+                silent.append(document.id)
     await waiting.send(ingest)
+    await ingest.store.give_back(silent)
+    return silent
 
 
 class _Group:
@@ -70,7 +77,7 @@ class _Group:
         )
 
     def add(self, number: int, requests: list[BatchRequest]) -> None:
-        """Takes a document's requests; one without text has none, and needs no answer."""
+        """Takes a document's requests."""
         self._ids.append(number)
         self._requests += requests
         self._bytes += _length(requests)
@@ -79,8 +86,6 @@ class _Group:
         """Sends the batch and keeps its id with its documents, which are given back."""
         if self._requests:
             await ingest.store.keep_batch(self._ids, await ingest.batches.submit(self._requests))
-        elif self._ids:
-            await ingest.store.give_back(self._ids)
         self._ids, self._requests, self._bytes = [], [], 0
 
 
@@ -93,7 +98,7 @@ async def _fetch(ingest: Ingest, batch_id: str, ids: Sequence[int], counts: Coun
             await ingest.store.forget_batch(batch_id)
         raise
     for chunk in _chunks(ids):
-        await ingest.collect_and_work([_step(ingest, collected)], counts, ids=chunk)
+        await ingest.collect_and_work([_step(ingest, collected)], counts, ids=chunk, in_batches=True)
 
 
 def _step(ingest: Ingest, collected: Collected) -> Step:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,7 @@ import orjson
 import typer
 from rich.console import Console
 
+from tools import logs
 from tools.embedded import attached
 from tools.settings import Settings
 
@@ -42,6 +44,7 @@ class From(StrEnum):
 @app.callback()
 def ingest() -> None:
     """Bring postings in."""
+    logs.configure(logging.WARNING)
 
 
 @app.command("load")

@@ -41,8 +41,11 @@ async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> b
             await run_by_batches(parts, counts)
         else:
             await parts.collect_and_work(parts.steps(), counts)
+        waiting = await parts.store.sent()
     for name, problem in counts.sources_failed.items():
         console.print(f"{name}: {problem}", style="yellow", markup=False)
+    if not batch and (out := sum(len(ids) for _, ids in waiting)):
+        console.print(f"{out} documents wait for a batch: `checkerboard ingest run --batch` collects it.")
     if counts.set_aside:
         console.print("`checkerboard ingest status` says what was set aside, and why.")
     return not counts.set_aside and not counts.sources_failed

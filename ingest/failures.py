@@ -47,6 +47,8 @@ class Failure:
 
 def failure(error: Exception, stage: str) -> Failure:
     """Returns what `error` means for a document on its way to `stage`."""
+    if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+        error = CheckerboardError(f"PostgreSQL ended the transaction: {error}")
     if isinstance(error, psycopg.OperationalError):
         error = StoreUnavailableError(f"PostgreSQL does not answer: {error}")
     if not isinstance(error, CheckerboardError):

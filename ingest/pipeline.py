@@ -18,7 +18,8 @@ from ingest.failures import Failure, failure
 from ingest.progress import Counts
 from ingest.sources.source import Source
 from ingest.store import STAGES, Document, DocumentStore, Stage, Wanted
-from tools.errors import CheckerboardError
+from tools import ledger
+from tools.errors import CheckerboardError, ModelOutputError
 
 logger = logging.getLogger(__name__)
 
@@ -74,25 +75,24 @@ class Pipeline:
     def __init__(
         self,
         store: DocumentStore,
-        withdraw: Callable[[str, Sequence[str]], Awaitable[int]],
         steps: Sequence[Step],
         counts: Counts,
         *,
         attempts: int,
         ids: Sequence[int] = (),
+        in_batches: bool = False,
     ) -> None:
         self._store = store
-        self._withdraw = withdraw
         self._steps = {step.stage: step for step in steps}
         before = tuple(stage for stage in STAGES[:-1] if _next(stage) in self._steps)
-        self._wanted = Wanted(before, tuple(ids))
+        self._wanted = Wanted(before, tuple(ids), in_batches)
         self._counts = counts
         self._attempts = attempts
         self._queues: dict[Stage, asyncio.Queue[Document]] = {
             step.stage: asyncio.Queue(maxsize=2 * step.batch * step.workers) for step in steps
         }
         self._health = {step.stage: _Health() for step in steps}
-        self._in_flight = 0
+        self._in_flight: set[int] = set()
         self._changed = asyncio.Event()
 
     async def run(self, sources: Sequence[Source], *, forever: bool = False) -> None:
@@ -109,9 +109,12 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as group:
                 working = [
-                    group.create_task(self._work(step))
-                    for step in self._steps.values()
-                    for _ in range(step.workers)
+                    group.create_task(self._store.guard()),
+                    *(
+                        group.create_task(self._work(step))
+                        for step in self._steps.values()
+                        for _ in range(step.workers)
+                    ),
                 ]
                 collecting = [group.create_task(self._collect(source)) for source in sources]
                 await self._feed(collecting, forever=forever)
@@ -124,36 +127,35 @@ class Pipeline:
         try:
             async for item in source.documents():
                 if isinstance(item, Listed):
-                    gone = await self._store.withdraw(item)
-                    self._counts.withdrawn += await self._withdraw(item.source, gone)
+                    self._counts.withdrawn += await self._store.withdraw(item)
                 else:
                     self._counts.collected[await self._store.collect(item)] += 1
                     self._changed.set()
-        except CheckerboardError as error:
-            logger.warning(
-                "source ended: %s", error.message, extra={"source": source.name, "code": error.code}
-            )
-            self._counts.sources_failed[source.name] = error.message
+        except (CheckerboardError, OSError) as error:
+            logger.warning("source ended", extra={"source": source.name, "reason": str(error)})
+            self._counts.sources_failed[source.name] = str(error)
         self._changed.set()
 
     async def _feed(self, collecting: Sequence[asyncio.Task[None]], *, forever: bool) -> None:
         """Claims what is due and puts it into the queue of its next stage, until nothing is left."""
         while True:
             self._changed.clear()
-            # Asked first: what they collect between the claim and the question would be passed over.
-            collected = all(task.done() for task in collecting)
-            room = IN_FLIGHT - self._in_flight
+            # Asked first: what is collected, or fails, before the next question would be passed over.
+            idle = all(task.done() for task in collecting) and not self._in_flight
+            room = IN_FLIGHT - len(self._in_flight)
             if room < CLAIM_FROM:
                 await self._changed.wait()
                 continue
             claimed = await self._store.claim(self._wanted, room)
             for document in claimed:
-                self._in_flight += 1
-                await self._queues[_next(document.stage)].put(document)
+                # A claim that was lost with its connection is claimed again before `guard` has seen it.
+                if document.id not in self._in_flight:
+                    self._in_flight.add(document.id)
+                    await self._queues[_next(document.stage)].put(document)
             if claimed:
                 continue
             next_due = await self._store.next_due(self._wanted)
-            if collected and not forever and not self._in_flight and next_due is None:
+            if idle and not forever and next_due is None:
                 return
             due = POLL_SECONDS if next_due is None else next_due
             try:
@@ -172,10 +174,15 @@ class Pipeline:
             await self._process(step, batch)
 
     async def _process(self, step: Step, batch: list[Document]) -> None:
+        asked: list[str] = []
+        ledger.asked.set(asked)
         try:
             outcomes = await step.work(batch)
         except Exception as error:  # noqa: BLE001 - what a document brings about ends that document only
             if len(batch) == 1:
+                if isinstance(error, ModelOutputError):
+                    # Kept, they would be found again, and the next try would fail of them too.
+                    await self._store.forget_answers(asked)
                 await self._failed(step, batch[0], error)
             else:
                 # One of them may be the cause: each alone.
@@ -190,7 +197,9 @@ class Pipeline:
             if kept and not last:
                 await self._queues[_next(step.stage)].put(document)
             else:
-                self._done()
+                if not kept and step.stage == STAGES[-1]:
+                    await self._store.settle(document)
+                self._done(document)
 
     async def _failed(self, step: Step, document: Document, error: Exception) -> None:
         found = failure(error, step.stage)
@@ -202,7 +211,7 @@ class Pipeline:
         await self._store.fail(document, found.as_json(), found.cost, final=last, retry_in_seconds=wait)
         self._log(document, found, last=last)
         self._counts.failed(found.code, found.cost, last=last)
-        self._done()
+        self._done(document)
 
     def _out(self, health: _Health) -> bool:
         """Counts a provider's failure; whether it has been out for too long."""
@@ -225,8 +234,8 @@ class Pipeline:
             },
         )
 
-    def _done(self) -> None:
-        self._in_flight -= 1
+    def _done(self, document: Document) -> None:
+        self._in_flight.discard(document.id)
         self._changed.set()
 
 

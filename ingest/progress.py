@@ -68,7 +68,7 @@ async def shown(counts: Counts, console: Console) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-        console.print(counts.line(), markup=False, highlight=False)
+        console.print(counts.line(), markup=False, highlight=False, soft_wrap=True)
 
 
 async def _bars(counts: Counts, console: Console) -> None:
@@ -92,9 +92,12 @@ async def _bars(counts: Counts, console: Console) -> None:
 
 
 async def _lines(counts: Counts, console: Console) -> None:
-    begun = time.monotonic()
+    begun, said = time.monotonic(), ""
     while True:
         await asyncio.sleep(LINE_EVERY_SECONDS)
+        if counts.line() == said:
+            continue
+        said = counts.line()
         seconds = time.monotonic() - begun
         console.print(
             f"{seconds:.0f} s: {counts.line()}{_eta(counts, seconds)}", markup=False, highlight=False

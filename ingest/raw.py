@@ -38,7 +38,7 @@ class RawFiles:
         if file.media_type == ROW:
             return {**row, "text": file.content.decode(errors="replace").replace("\x00", " ")}
         path = self._path(file.content_hash)
-        if not path.exists():
+        if not path.exists() or path.stat().st_size != len(file.content):
             path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as draft:
                 draft.write(file.content)
@@ -57,6 +57,8 @@ class RawFiles:
                 "Collect its source again."
             ) from error
         if file.content_hash != row["hash"]:
+            # Out of the way, so that collecting it again keeps it.
+            self._path(row["hash"]).unlink(missing_ok=True)
             raise DocumentUnreadableError(f"The raw file of {row['name']} was changed. Collect it again.")
         return file
 

@@ -23,8 +23,10 @@ async def reembed(services: Services, progress: Callable[[int, int], None] = lam
         numbered = await services.vectors.lacking_of_all(after=after, count=BATCH)
         if numbered:
             after = numbered[-1][0]
-            answer = await services.embedder.postings([posting for _, posting in numbered])
-            await services.vectors.keep([posting for _, posting in numbered], answer.vectors)
+            # One of each text: several postings may have it.
+            texts = list({posting.text(): posting for _, posting in numbered}.values())
+            answer = await services.embedder.postings(texts)
+            await services.vectors.keep(texts, answer.vectors)
             embedded += len(numbered)
             progress(len(numbered), answer.tokens)
         elif await services.vectors.finish():

@@ -7,11 +7,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from ingest.ledgers import AnswerLedger, FetchLog
 from ingest.parsers.reading import open_parsers
 from ingest.pipeline import Pipeline, Step
 from ingest.progress import Counts
 from ingest.raw import RawFiles
+from ingest.sources.folder import FolderSource
 from ingest.sources.registry import open_source
 from ingest.sources.source import Source
 from ingest.sources.web import open_web
@@ -21,6 +24,7 @@ from ingest.tagging.batch import BatchTagger
 from ingest.tagging.tagger import Tagger
 from tools import ledger
 from tools.chat import ChatModel
+from tools.errors import InvalidRequestError, StoreUnavailableError
 from tools.openai_client import open_http_client
 from tools.pacing import Pacer
 from tools.services import Services, open_services
@@ -43,7 +47,13 @@ class Ingest:
         return self.stages.steps(tagging=self.services.settings.ingest_workers)
 
     async def collect_and_work(
-        self, steps: Sequence[Step], counts: Counts, *, ids: Sequence[int] = (), forever: bool = False
+        self,
+        steps: Sequence[Step],
+        counts: Counts,
+        *,
+        ids: Sequence[int] = (),
+        in_batches: bool = False,
+        forever: bool = False,
     ) -> None:
         """Collects the sources and takes documents (of `ids` where any are given) through `steps`.
 
@@ -54,14 +64,18 @@ class Ingest:
         token = ledger.current.set(self.answers)
         pipeline = Pipeline(
             self.store,
-            self.services.writer.withdraw,
             steps,
             counts,
             attempts=self.services.settings.ingest_attempts,
             ids=ids,
+            in_batches=in_batches,
         )
         try:
             await pipeline.run(self.sources, forever=forever)
+        except psycopg.Error as error:
+            raise StoreUnavailableError(
+                f"PostgreSQL does not answer: {error}. What was made is kept; run it again."
+            ) from error
         finally:
             ledger.current.reset(token)
 
@@ -69,6 +83,7 @@ class Ingest:
         """What a run begins with: what was set aside for a reason that passes, such as a provider's
         outage, is due again; what is of no use any more is forgotten."""
         await self.store.revive()
+        await self.store.settle_all()
         await self.answers.forget_old()
         await self.services.vectors.forget_unused()
 
@@ -94,5 +109,21 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         tagger = Tagger(ChatModel(settings, model, Pacer(settings.chat_per_second)))
         stages = Stages(raw, parsers, tagger, services)
         sources = [open_source(spec, settings, web) for spec in specs]
+        _refuse_namesakes(sources)
         batches = BatchTagger(tagger, settings, model)
         yield Ingest(services, store, stages, batches, AnswerLedger(services.pool), sources)
+
+
+def _refuse_namesakes(sources: Sequence[Source]) -> None:
+    """Documents of a folder are known by its name: two of one name would overwrite each other's."""
+    roots: dict[str, Path] = {}
+    for source in sources:
+        if (
+            isinstance(source, FolderSource)
+            and roots.setdefault(source.root.name, source.root) != source.root
+        ):
+            raise InvalidRequestError(
+                f"Two folders are named {source.root.name!r}, and documents are known by their folder's "
+                "name. Rename one, or put both into one folder and name that.",
+                folders=[str(roots[source.root.name]), str(source.root)],
+            )

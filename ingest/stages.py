@@ -81,9 +81,21 @@ class Stages:
 
     async def embed(self, documents: list[Document]) -> list[Outcome]:
         """Embeds the texts of the documents' positions that have no vector yet."""
-        missing = await self._services.vectors.lacking(
-            [posting for document in documents for posting in postings(document)]
+        return await self._embedded(
+            [posting for document in documents for posting in postings(document)], documents
         )
+
+    async def load(self, documents: list[Document]) -> list[Outcome]:
+        """Writes the documents' positions into the store of postings. A vector that was forgotten
+        meanwhile, or is of another embedding, is made first: without one a posting is not found."""
+        written = [posting for document in documents for posting in postings(document)]
+        outcomes = await self._embedded(written, documents)
+        await self._services.writer.upsert(written)
+        return outcomes
+
+    async def _embedded(self, written: list[Posting], documents: list[Document]) -> list[Outcome]:
+        """Embeds what has no vector yet."""
+        missing = await self._services.vectors.lacking(written)
         tokens = 0
         if missing:
             embedded = await self._services.embedder.postings(missing)
@@ -92,13 +104,6 @@ class Stages:
         # The batch was one request: its first document stands for the cost of all.
         first = Outcome(Cost(input_tokens=tokens, usd=usd(self._services.embedder.model_name, tokens, 0)))
         return [first, *(Outcome() for _ in documents[1:])]
-
-    async def load(self, documents: list[Document]) -> list[Outcome]:
-        """Writes the documents' positions into the store of postings."""
-        await self._services.writer.upsert(
-            [posting for document in documents for posting in postings(document)]
-        )
-        return [Outcome() for _ in documents]
 
     async def _row(self, document: Document) -> Tagged:
         [file] = await self._raw.read(document.files)

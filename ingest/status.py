@@ -51,7 +51,9 @@ def render(found: dict[str, Any]) -> RenderableType:
         priced = sum(row["usd"] or 0 for row in own)
         unpriced = " + ?" if any(row["unpriced"] for row in own) else ""
         sums = [sum(row[name] for row in own) for name in ("low_confidence", "pages")]
-        table.add_row(source, *map(str, [*stages, *sums, tokens]), f"{priced:.4f}{unpriced}")
+        table.add_row(
+            source.replace("[", r"\["), *map(str, [*stages, *sums, tokens]), f"{priced:.4f}{unpriced}"
+        )
     return Group(table, _set_aside(found["set_aside"])) if found["set_aside"] else table
 
 

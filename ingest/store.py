@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
 from ingest.raw import RawFiles
 from tools.database import Pool
+from tools.errors import StoreUnavailableError
+from tools.posting_writes import withdraw
 from tools.sql import queries
 
 _SQL = queries("documents.sql")
+logger = logging.getLogger(__name__)
+_GUARD_SECONDS = 5.0
 _RUN_LOCK = 0x1_6E57
 """First key of the advisory lock of a run; the second is the run's number."""
 
@@ -50,10 +57,12 @@ class Wanted:
 
     stages: tuple[Stage, ...] = STAGES[:-1]
     ids: tuple[int, ...] = ()
+    in_batches: bool = False
+    """Those too whose tags were asked for in a batch; else they wait for that."""
 
     def parameters(self) -> dict[str, Any]:
         """As parameters of a statement."""
-        return {"stages": list(self.stages), "ids": list(self.ids)}
+        return {"stages": list(self.stages), "ids": list(self.ids), "in_batches": self.in_batches}
 
 
 class DocumentStore:
@@ -64,10 +73,28 @@ class DocumentStore:
     ends, and with it its claims, at once.
     """
 
-    def __init__(self, pool: Pool, raw: RawFiles, run: int) -> None:
+    def __init__(self, pool: Pool, raw: RawFiles, run: int, held: AsyncConnection[tuple[Any, ...]]) -> None:
         self._pool = pool
         self._raw = raw
+        self._held = held
         self.run = run
+
+    async def guard(self) -> None:
+        """Looks every few seconds whether the connection that holds the run's lock is there; does not
+        return.
+
+        Raises:
+            StoreUnavailableError: it is not, so the run's claims are nobody's any more.
+        """
+        while True:
+            await asyncio.sleep(_GUARD_SECONDS)
+            try:
+                await self._held.execute("select 1")
+            except psycopg.Error as error:
+                raise StoreUnavailableError(
+                    "The connection to PostgreSQL that holds this run's claims is gone. Run it again: it "
+                    "goes on where it was."
+                ) from error
 
     async def collect(self, collected: Collected) -> Literal["new", "changed", "unchanged"]:
         """Keeps a document and its files. One that is known and has not changed is left as it is."""
@@ -86,12 +113,27 @@ class DocumentStore:
             row = await (await connection.execute(_SQL["collect"], given)).fetchone()
         return "unchanged" if row is None else "new" if row["is_new"] else "changed"
 
-    async def withdraw(self, listed: Listed) -> list[str]:
-        """Marks what a listing does not name any more; returns the source ids."""
+    async def withdraw(self, listed: Listed) -> int:
+        """Withdraws what a listing does not name any more, documents and postings together; returns the
+        number of postings."""
         given = {"source": listed.source, "scope": listed.scope, "source_ids": list(listed.source_ids)}
-        async with self._pool.connection() as connection:
+        async with self._pool.connection() as connection, connection.transaction():
             rows = await (await connection.execute(_SQL["withdraw"], given)).fetchall()
-        return [row["source_id"] for row in rows]
+            return (
+                await withdraw(connection, listed.source, [row["source_id"] for row in rows]) if rows else 0
+            )
+
+    async def settle(self, document: Document) -> None:
+        """Withdraws the postings of a document that was withdrawn while it was being loaded."""
+        async with self._pool.connection() as connection, connection.transaction():
+            row = await (await connection.execute(_SQL["is_withdrawn"], {"id": document.id})).fetchone()
+            if row is not None and row["withdrawn"]:
+                await withdraw(connection, document.source, [document.source_id])
+
+    async def settle_all(self) -> None:
+        """As `settle`, for what a run left behind that was killed in that moment."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["withdraw_leftovers"])
 
     async def claim(self, wanted: Wanted, count: int) -> list[Document]:
         """Takes up to `count` of the wanted documents that are due."""
@@ -175,6 +217,11 @@ class DocumentStore:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL["forget_batch"], {"batch_id": batch_id})
 
+    async def forget_answers(self, questions: Sequence[str]) -> None:
+        """Forgets answers that led to nothing, so that they are asked for anew."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["forget_answers"], {"questions": list(questions)})
+
     async def unfinished(self) -> list[int]:
         """Returns the ids of all documents that are neither loaded nor set aside."""
         return await self._ids("unfinished")
@@ -198,15 +245,19 @@ class DocumentStore:
 @asynccontextmanager
 async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncIterator[DocumentStore]:
     """Yields the store of a new run; gives its claims back at the end."""
-    async with await AsyncConnection.connect(database_url, autocommit=True) as held:
+    async with await AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10) as held:
         row = await (await held.execute(_SQL["next_run"])).fetchone()
         assert row is not None  # noqa: S101 - a sequence has a next value
         run = int(row[0])
         await held.execute(_SQL["hold_run"], {"key": _RUN_LOCK, "run": run})
         try:
-            yield DocumentStore(pool, raw, run)
+            yield DocumentStore(pool, raw, run, held)
         finally:
-            await held.execute(_SQL["release"], {"run": run})
+            try:
+                await held.execute(_SQL["release"], {"run": run})
+            except psycopg.Error as error:
+                # Its claims end with the connection all the same.
+                logger.warning("the run's connection is gone", extra={"problem": str(error)})
 
 
 def _content_hash(files: list[str], hints: dict[str, Any]) -> str:

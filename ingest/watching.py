@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from watchfiles import Change, awatch
@@ -45,7 +46,13 @@ class WatchedFolder:
                 async with contextlib.aclosing(self._folder.documents()) as documents:
                     async for document in documents:
                         yield document
-            paths = [Path(path) for change, path in changes if change != Change.deleted]
+            arrived_paths = [Path(path) for change, path in changes if change != Change.deleted]
+            paths = await asyncio.to_thread(_files, arrived_paths)
             async with contextlib.aclosing(self._folder.changed(paths)) as arrived:
                 async for document in arrived:
                     yield document
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The paths, and in place of a folder, which may have been moved here whole, the files in it."""
+    return [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]

@@ -7,6 +7,7 @@ the same questions and finds them answered.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -37,6 +38,12 @@ current: ContextVar[Ledger | None] = ContextVar("ledger", default=None)
 """The ledger of the run that this code works for; none under Studio, which has checkpoints."""
 
 
+asked: ContextVar[list[str] | None] = ContextVar("asked", default=None)
+"""Where the questions of a piece of work are noted, answered or not, so that its answers can be forgotten."""
+_in_flight: dict[tuple[int, str], asyncio.Future[bytes]] = {}
+"""Questions of this process that are being asked, by their ledger: who asks the same waits for the answer."""
+
+
 async def paid_once(question: object, ask: Callable[[], Awaitable[bytes]]) -> bytes:
     """Returns the answer to `question` (JSON): the kept one, or else what `ask` gets, which is kept.
 
@@ -47,10 +54,23 @@ async def paid_once(question: object, ask: Callable[[], Awaitable[bytes]]) -> by
     ledger = current.get()
     if ledger is None:
         return await ask()
-    asked = hashlib.blake2b(orjson.dumps(question), digest_size=16).hexdigest()
-    found = await ledger.find(asked)
+    key = hashlib.blake2b(orjson.dumps(question), digest_size=16).hexdigest()
+    noted = asked.get()
+    if noted is not None:
+        noted.append(key)
+    while (other := _in_flight.get((id(ledger), key))) is not None:
+        # Whatever becomes of it: its answer is found below, or it is asked again here.
+        await asyncio.wait([other])
+    found = await ledger.find(key)
     if found is not None:
         return found
-    answer = await ask()
-    await ledger.keep(asked, answer)
+    if (id(ledger), key) in _in_flight:
+        return await paid_once(question, ask)
+    done = _in_flight[id(ledger), key] = asyncio.get_running_loop().create_future()
+    try:
+        answer = await ask()
+        await ledger.keep(key, answer)
+    finally:
+        del _in_flight[id(ledger), key]
+        done.cancel()
     return answer

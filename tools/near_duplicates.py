@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,18 +99,3 @@ def _company(name: str) -> str:
 
 def _hash32(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest())
-
-
-def roots(pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """Returns for each id that stands in a pair the lowest id of its cluster."""
-    parent: dict[int, int] = {}
-
-    def root(node: int) -> int:
-        while parent.setdefault(node, node) != node:
-            node = parent[node]
-        return node
-
-    for one, other in pairs:
-        first, second = sorted((root(one), root(other)))
-        parent[second] = first
-    return {node: root(node) for node in list(parent)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import orjson
@@ -15,7 +14,7 @@ from psycopg.rows import DictRow
 from tools.contracts import Posting
 from tools.database import Pool
 from tools.embedding_sets import text_hash
-from tools.near_duplicates import Face, bands, roots, same_posting
+from tools.near_duplicates import Face, bands, same_posting
 from tools.sql import queries
 
 _SQL = queries("posting_writes.sql")
@@ -54,34 +53,45 @@ class PostingWriter:
             await _link(connection, [row["id"] for row in written])
         return int(revision["revision"])
 
-    async def withdraw(self, source: str, source_ids: Sequence[str]) -> int:
-        """Takes the postings of documents out of retrieval; they are kept. Returns how many there were."""
-        given = {"source": source, "source_ids": list(source_ids)}
-        async with self._pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(_SQL["withdraw"], given)
-            if cursor.rowcount:
-                await connection.execute(_CORPUS["raise_revision"])
-        return cursor.rowcount
+
+async def withdraw(connection: AsyncConnection[DictRow], source: str, source_ids: Sequence[str]) -> int:
+    """Takes the postings of documents out of retrieval; they are kept. Returns how many there were. Part
+    of the caller's transaction, which marks the documents."""
+    # First, as in `upsert`: two that lock in one order do not wait for each other.
+    await connection.execute(_CORPUS["raise_revision"])
+    given = {"source": source, "source_ids": list(source_ids)}
+    return (await connection.execute(_SQL["withdraw"], given)).rowcount
 
 
 async def _link(connection: AsyncConnection[DictRow], written: list[int]) -> None:
     """Links anew what was written and what was linked to it."""
     rows = await (await connection.execute(_SQL["unlink"], {"ids": written})).fetchall()
     ids = {"ids": [row["id"] for row in rows]}
+    await connection.execute(_SQL["by_index"])
     candidates = await (await connection.execute(_SQL["alike"], ids)).fetchall()
-    pairs = await asyncio.to_thread(_same, candidates)
-    clusters = sorted(roots(pairs).items(), key=lambda item: item[1])
-    for root, members in groupby(clusters, key=lambda item: item[1]):
-        await connection.execute(_SQL["link"], {"root": root, "ids": [member for member, _ in members]})
+    links = await asyncio.to_thread(_links, candidates, {row["id"] for row in rows})
+    for root in set(links.values()):
+        members = [member for member, own in links.items() if own == root]
+        await connection.execute(_SQL["link"], {"root": root, "ids": members})
 
 
-def _same(candidates: list[DictRow]) -> list[tuple[int, int]]:
-    """Returns the pairs that are one posting, each with the other's root."""
-    return [
-        (row["id"], row["other_root"] or row["other_id"])
-        for row in candidates
-        if same_posting(_face(row, ""), _face(row, "other_"))
-    ]
+def _links(candidates: Sequence[DictRow], anew: set[int]) -> dict[int, int]:
+    """Returns what each posting is a duplicate of: the first that it is itself the same as and that is no
+    duplicate. `candidates` are the pairs to look at, by number; the postings `anew` have no link now."""
+    links: dict[int, int] = {}
+    for row in candidates:
+        one, other = row["id"], row["other_id"]
+        if one in links or other in links or row["other_root"] or not _same(row):
+            continue
+        if other < one:
+            links[one] = other
+        elif other not in anew:
+            links[other] = one
+    return links
+
+
+def _same(row: DictRow) -> bool:
+    return same_posting(_face(row, ""), _face(row, "other_"))
 
 
 def _face(row: Mapping[str, Any], prefix: str) -> Face:

@@ -93,7 +93,11 @@ class Tagger:
             ModelUnavailableError, ModelOutputError: as `tag`.
         """
         blocks = fences(reading.parts, number, hints)
-        return await self.chat.ask(self.prompt(reading), blocks, PostingPositions, reading.problems)
+        try:
+            return await self.chat.ask(self.prompt(reading), blocks, PostingPositions, reading.problems)
+        except ModelOutputError as error:
+            error.details["cost"] = self.cost(Usage(**error.details.get("usage", {}))).model_dump()
+            raise
 
     def cost(self, usage: Usage, *, batch: bool = False) -> Cost:
         """Returns what tokens cost, at the standard price or at that of a batch."""

@@ -15,7 +15,7 @@ from tools.contracts import Posting
 from tools.database import Pool, open_pool
 from tools.embedding_sets import EmbeddingSet
 from tools.errors import EmbeddingMismatchError, NoPostingsError
-from tools.posting_writes import PostingWriter
+from tools.posting_writes import PostingWriter, withdraw
 from tools.postings import PostingStore
 from tools.settings import Settings
 
@@ -53,6 +53,11 @@ async def write(store: Store, *postings: tuple[Posting, list[float]]) -> int:
     await store.vectors.require_ready()
     await store.vectors.keep([p for p, _ in postings], [v for _, v in postings])
     return await store.writer.upsert([p for p, _ in postings])
+
+
+async def gone(pool: Pool, *source_ids: str) -> int:
+    async with pool.connection() as connection, connection.transaction():
+        return await withdraw(connection, "test", source_ids)
 
 
 async def ids(store: Store, vector: list[float], k: int = 20) -> list[str]:
@@ -242,9 +247,9 @@ async def test_each_position_of_a_document_is_a_posting_and_those_it_lost_are_wi
     assert (await store.corpus()).postings == 3
 
 
-async def test_a_withdrawn_posting_is_kept_and_comes_back_with_its_id(store: Store) -> None:
+async def test_a_withdrawn_posting_is_kept_and_comes_back_with_its_id(pool: Pool, store: Store) -> None:
     await write(store, (posting("1"), NORTH), (posting("2"), EAST))
-    assert await store.writer.withdraw("test", ["1", "unknown"]) == 1
+    assert await gone(pool, "1", "unknown") == 1
     assert await ids(store, NORTH) == ["2"]
     assert list(await store.by_ids(["p-1"])) == ["p-1"]
     await write(store, (posting("1"), NORTH))
@@ -258,14 +263,14 @@ LINES = (
 REWORDED = LINES.replace("운영", "운영 업무")
 
 
-async def test_of_near_duplicates_the_first_that_is_open_is_found(store: Store) -> None:
+async def test_of_near_duplicates_the_first_that_is_open_is_found(pool: Pool, store: Store) -> None:
     first = posting("1", company="(주)가게", job_title="결제 서버 개발자", responsibilities=LINES)
     again = posting("2", company="가게", job_title="[재공고] 결제 백엔드 개발자", responsibilities=REWORDED)
     third = posting("3", source="other", job_title="결제 서버 개발자", responsibilities=LINES)
     for one in (first, again, third):
         await write(store, (one, NORTH))
     assert await ids(store, NORTH) == ["1"]
-    await store.writer.withdraw("test", ["1"])
+    await gone(pool, "1")
     assert await ids(store, NORTH) == ["2"]
     closed = again.model_copy(update={"deadline": TODAY - timedelta(days=2)})
     await write(store, (closed, NORTH))
@@ -294,3 +299,11 @@ async def test_a_posting_that_was_rewritten_is_linked_anew(store: Store) -> None
     assert await ids(store, NORTH) == ["1"]
     await write(store, (posting("1", **(fields | {"job_title": "앱 개발자"})), NORTH))
     assert await ids(store, NORTH) == ["1", "2"]
+
+
+async def test_a_posting_is_a_duplicate_of_what_it_is_itself_the_same_as(store: Store) -> None:
+    """Not of what is the same as a third: the general posting does not make one of two sisters."""
+    fields = {"company": "가게", "responsibilities": LINES}
+    for number, title in enumerate(("결제 백엔드 개발자", "광고 백엔드 개발자", "백엔드 개발자")):
+        await write(store, (posting(str(number), job_title=title, **fields), NORTH))
+    assert await ids(store, NORTH) == ["0", "1"]

@@ -14,7 +14,7 @@ where d.content_hash <> excluded.content_hash or d.withdrawn_at is not null
 returning id, (xmax = 0) as is_new;
 
 -- name: withdraw
-update documents set withdrawn_at = now(), updated_at = now()
+update documents set withdrawn_at = now(), claimed_by = null, updated_at = now()
 where source = %(source)s and scope = %(scope)s and withdrawn_at is null and not source_id = any(%(source_ids)s)
 returning source_id;
 
@@ -33,7 +33,8 @@ with living as materialized (
 update documents set claimed_by = %(run)s
 where id in (
     select id from documents
-    where stage <> 'loaded' and set_aside_at is null and next_try_at <= now()
+    where stage <> 'loaded' and set_aside_at is null and withdrawn_at is null and next_try_at <= now()
+      and (batch_id is null or stage <> 'parsed' or %(in_batches)s)
       and (claimed_by is null or claimed_by not in (select run from living))
       and stage = any(%(stages)s) and (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
     order by next_try_at, id
@@ -44,7 +45,8 @@ returning id, source, source_id, content_hash, files, hints, stage, attempts, pa
 
 -- name: next_due
 select next_try_at - now() as due_in from documents
-where stage <> 'loaded' and set_aside_at is null
+where stage <> 'loaded' and set_aside_at is null and withdrawn_at is null
+  and (batch_id is null or stage <> 'parsed' or %(in_batches)s)
   and stage = any(%(stages)s) and (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
   and (claimed_by is null or claimed_by not in (
       select objid::bigint from pg_locks
@@ -82,12 +84,14 @@ update documents set claimed_by = null where claimed_by = %(run)s;
 
 -- name: revive
 update documents set set_aside_at = null, attempts = 0, next_try_at = now()
-where set_aside_at is not null and (error ->> 'passing')::boolean;
+where set_aside_at is not null and withdrawn_at is null and (error ->> 'passing')::boolean;
 
 -- name: retry
 update documents set set_aside_at = null, attempts = 0, next_try_at = now(), batch_id = null, claimed_by = null,
-    stage = coalesce(%(stage)s, stage), updated_at = now()
-where (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
+    stage = case when array_position(%(stages)s::text[], stage) > array_position(%(stages)s::text[], %(stage)s)
+        then %(stage)s else stage end,
+    updated_at = now()
+where withdrawn_at is null and (cardinality(%(ids)s::bigint[]) = 0 or id = any(%(ids)s))
   and (%(source)s::text is null or source = %(source)s)
   and case when %(stage)s::text is null then set_aside_at is not null
       else array_position(%(stages)s::text[], stage) > array_position(%(stages)s::text[], %(stage)s) or set_aside_at is not null end;
@@ -128,7 +132,10 @@ on conflict (url) do update set etag = excluded.etag, last_modified = excluded.l
     content_hash = excluded.content_hash, fetched_at = excluded.fetched_at;
 
 -- name: unfinished
-select id from documents where stage <> 'loaded' and set_aside_at is null order by id;
+select id from documents
+where stage <> 'loaded' and set_aside_at is null and withdrawn_at is null
+  and (batch_id is null or stage <> 'parsed')
+order by id;
 
 -- name: count_set_aside
 select count(*) as documents from documents where set_aside_at is not null and id = any(%(ids)s);
@@ -141,15 +148,29 @@ order by source, source_id;
 update documents set claimed_by = null where id = any(%(ids)s) and claimed_by = %(run)s;
 
 -- name: structured
-select id from documents where stage = 'parsed' and parsed is null and set_aside_at is null order by id;
+select id from documents where stage = 'parsed' and parsed is null and set_aside_at is null and withdrawn_at is null order by id;
 
 -- name: unsent
 select id from documents
-where stage = 'parsed' and parsed is not null and batch_id is null and set_aside_at is null order by id;
+where stage = 'parsed' and parsed is not null and batch_id is null and set_aside_at is null
+  and withdrawn_at is null and next_try_at <= now()
+order by id;
 
 -- name: sent
 select batch_id, array_agg(id order by id) as ids from documents
-where stage = 'parsed' and batch_id is not null and set_aside_at is null group by batch_id order by batch_id;
+where stage = 'parsed' and batch_id is not null and set_aside_at is null and withdrawn_at is null group by batch_id order by batch_id;
 
 -- name: forget_batch
 update documents set batch_id = null where batch_id = %(batch_id)s and stage = 'parsed';
+
+-- name: is_withdrawn
+select withdrawn_at is not null as withdrawn from documents where id = %(id)s;
+
+-- name: withdraw_leftovers
+update postings set withdrawn_at = now(), updated_at = now()
+from documents as d
+where d.withdrawn_at is not null and postings.withdrawn_at is null
+  and postings.source = d.source and postings.source_id = d.source_id;
+
+-- name: forget_answers
+delete from answers where question = any(%(questions)s);

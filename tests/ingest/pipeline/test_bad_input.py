@@ -11,12 +11,12 @@ from tests.ingest.parsers.standins import upstage
 from tests.ingest.pipeline.runs import MENU, POSTING, aside, ingested, rows, write
 from tools.settings import Settings
 
-SCRIPTED = """<html><head><script>while (true) { alert("담당업무") }</script><style>body { color: red }</style></head>
+SCRIPTED = """<html><head><script>while (true) { alert("담당업무") }</script></head>
 <body onload="steal()"><h1>서버 개발자 채용</h1><h2>담당업무</h2><ul><li>결제 API 개발</li></ul>
 <h2>자격요건</h2><ul><li>Java 3년 이상<script>document.write("우대사항")</script></li></ul></body></html>"""
-ROW = "<tr><td>직무 {n} 개발자</td><td>{n}번 서비스의 API 개발</td><td>Java {n}년 이상</td><td>Kafka {n}</td></tr>"
+ROW = "<tr><td>직무 {n} 개발자</td><td>{n}번 API 개발</td><td>Java {n}년 이상</td><td>Kafka {n}</td></tr>"
 LONG = (
-    "<h1>2026년 공개 채용</h1><table><tr><th>모집부문</th><th>담당업무</th><th>자격요건</th><th>우대사항</th></tr>"
+    "<h1>공개 채용</h1><table><tr><th>모집부문</th><th>담당업무</th><th>자격요건</th><th>우대사항</th></tr>"
     + "".join(ROW.format(n=n) for n in range(1, 201))
     + "</table>"
 )

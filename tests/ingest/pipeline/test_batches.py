@@ -30,10 +30,14 @@ async def test_documents_are_tagged_by_one_batch_and_rows_by_none(
 ) -> None:
     write_postings(tmp_path, 3)
     write(tmp_path, "menu.txt", MENU)
+    write(tmp_path, "blank.html", "<html></html>")
     write(tmp_path, "rows.jsonl", '{"id": "a", "job_title": "앱 개발자", "responsibilities": "앱 개발"}\n')
     counts = await by_batches(empty_settings, tmp_path)
     assert counts.reached["loaded"] == 4
-    assert await aside(empty_settings) == {"menu.txt": "not_a_posting"}
+    assert await aside(empty_settings) == {
+        "menu.txt": "not_a_posting",
+        "blank.html": "document_unreadable",
+    }
     assert len(await rows(empty_settings, "select from postings")) == 4
     [row] = await rows(empty_settings, "select count(distinct batch_id) as batches from documents")
     assert row["batches"] == 1
@@ -54,6 +58,8 @@ async def test_a_run_that_ends_while_its_batch_is_out_is_followed_by_one_that_wa
     assert await stages(empty_settings) == {"parsed": 3}
     [before] = await rows(empty_settings, "select distinct batch_id from documents")
     assert before["batch_id"]
+    # A run without batches leaves them to the batch that is paid for.
+    assert (await ingested(empty_settings)).reached["tagged"] == 0
     counts = await by_batches(empty_settings, tmp_path)
     assert counts.reached["loaded"] == 3
     assert await rows(empty_settings, "select distinct batch_id from documents") == [before]

@@ -125,7 +125,7 @@ async def test_killed_while_it_loads(empty_settings: Settings, offline: Offline,
     await ingested(empty_settings)
     assert empty_settings.database_url is not None
     async with await psycopg.AsyncConnection.connect(empty_settings.database_url) as held:
-        await held.execute("lock table postings in exclusive mode")
+        await held.execute("lock table corpus in exclusive mode")
         async with running(empty_settings, folder) as process:
             await until(lambda: reached(empty_settings, "embedded", NUMBER))
             await killed(process)

@@ -46,10 +46,13 @@ async def test_a_posting_that_arrives_is_found_within_ten_seconds(
         arrived = time.monotonic()
         (folder / "draft.part").write_text(POSTING.format(n=12))
         (folder / "draft.part").rename(folder / "moved.md")
-        await until(lambda: _loaded(counts, 3))
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "inner.md").write_text(POSTING.format(n=13))
+        (tmp_path / "elsewhere").rename(folder / "whole")
+        await until(lambda: _loaded(counts, 4))
         assert time.monotonic() - arrived < scaled(WITHIN_SECONDS)
         assert {"before.md", "slow.md", "moved.md"} <= await hits(parts, POSTING.format(n=11))
-        assert dict(counts.collected) == {"new": 3}
+        assert dict(counts.collected) == {"new": 4}
         watching.cancel()
         await asyncio.wait([watching])
 

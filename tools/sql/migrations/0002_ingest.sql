@@ -15,7 +15,8 @@ alter table postings
     alter column text_hash set not null,
     drop constraint postings_source_source_id_key,
     add unique (source, source_id, position);
-create index on postings using gin (bands);
+-- Searched for every posting that is written, so what was inserted must not wait in a list that is walked.
+create index on postings using gin (bands) with (fastupdate = off);
 create index on postings (duplicate_of) where duplicate_of is not null;
 create index on postings (text_hash);
 
@@ -80,6 +81,8 @@ create table documents (
 );
 create index on documents (next_try_at, id) where stage <> 'loaded' and set_aside_at is null;
 create index on documents (source, scope);
+create index on documents (set_aside_at) where set_aside_at is not null;
+create index on documents (source, source_id) where withdrawn_at is not null;
 create sequence ingest_runs as integer cycle;
 
 -- Answers that were paid for, by what was asked.
