@@ -1,0 +1,160 @@
+"""Where there is text: boxes of lines, and of the pieces of a line that stand apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ingest.parsers.local.decode import Pixels
+from ingest.parsers.local.geometry import Box, clustered
+from ingest.parsers.local.marks import Marks, Mask, grown, marks_of, strongest
+from ingest.parsers.local.rules import Rules
+
+_CONTRAST = 40
+"""Grey levels between ink and ground: what differs less is not read."""
+_LETTER = (5, 80)
+"""Pixels: heights of marks that count when the usual height of text is measured."""
+_USUAL = 14
+"""Pixels: height of text where a page has too little of it to measure."""
+_THROUGH = 255 * 0.8
+"""Mean of a column of the mask from which a vertical rule runs through a region."""
+_ENOUGH = 10
+"""Letters from which the usual height is measured."""
+_FRAME, _OPEN_FRAME = (20, 12), (40, 22)
+"""Pixels: the smallest frame with four sides, and with three."""
+_OUTLINE = 0.5
+"""Share of its box that an outline covers at most."""
+_SIDE = 0.25
+"""Share of each side of its box that a frame covers: a pill's ends are round."""
+_SPECK = 3
+"""Pixels: what is smaller both ways is dust, unless it stands in a line."""
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The marks on a page without rules and frames, and how tall its usual line of text is."""
+
+    mask: Mask
+    rules: Rules
+    drawn: Mask
+    """Rules and frames, which are painted over before a line is read."""
+    marks: npt.NDArray[np.int32]
+    """Left, top, width, height of each mark."""
+    usual: int
+
+    def lines(self, box: Box, *, apart: float) -> list[Box]:
+        """Cuts a region into lines, and these where a gap is wider than `apart` line heights.
+
+        In reading order: from top to bottom, columns that interlock from left to right.
+        """
+        return list(self._cut(box, apart, down=True))
+
+    def _cut(self, box: Box, apart: float, *, down: bool, stuck: bool = False) -> Iterator[Box]:
+        marked = self.mask[box.top : box.bottom, box.left : box.right] > 0
+        profile = np.asarray(marked.any(axis=1 if down else 0), dtype=np.bool_)
+        if not profile.any():
+            return
+        if down:
+            spans = self._rejoined(list(_parts(profile, 1)))
+            boxes = [Box(box.left, box.top + a, box.right, box.top + b) for a, b in spans]
+        else:
+            boxes = [
+                Box(part.left + a, part.top, part.left + b, part.bottom)
+                for part, empty in self._between_rules(box, profile)
+                if empty.any()
+                for a, b in _parts(empty, self._widest(box, apart))
+            ]
+        if len(boxes) == 1 and stuck:
+            if boxes[0].width > _SPECK or boxes[0].height > _SPECK:
+                yield boxes[0]
+            return
+        for part in boxes:
+            yield from self._cut(part, apart, down=not down, stuck=len(boxes) == 1)
+
+    def _between_rules(
+        self, box: Box, profile: npt.NDArray[np.bool_]
+    ) -> Iterator[tuple[Box, npt.NDArray[np.bool_]]]:
+        """The parts of a region between the vertical rules that run through it."""
+        drawn = self.rules.vertical[box.top : box.bottom, box.left : box.right].mean(axis=0)
+        at = 0
+        for rule in [*clustered(np.flatnonzero(drawn > _THROUGH).tolist(), 3), box.width]:
+            if rule > at:
+                yield Box(box.left + at, box.top, box.left + rule, box.bottom), profile[at:rule]
+            at = rule
+
+    def _widest(self, box: Box, apart: float) -> int:
+        """Pixels of a gap that is still inside a line, by the height of the letters there."""
+        left, top, wide, tall = self.marks.T
+        there = (left >= box.left) & (left + wide <= box.right) & (top >= box.top)
+        heights = tall[there & (top + tall <= box.bottom)]
+        letter = float(np.percentile(heights, 90)) if heights.size else 0.0
+        return round(apart * max(letter, 0.6 * self.usual))
+
+    def _rejoined(self, parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Joins what only looks like two lines: the dot above, the comma below, ㅗ without neighbours."""
+        joined: list[tuple[int, int]] = []
+        for start, end in parts:
+            if joined:
+                before = joined[-1]
+                low = min(end - start, before[1] - before[0]) < 0.5 * self.usual
+                near = start - before[1] <= max(2, 0.16 * self.usual)
+                if near and low and end - before[0] <= 1.4 * self.usual:
+                    joined[-1] = (before[0], end)
+                    continue
+            joined.append((start, end))
+        return joined
+
+
+def find_ink(pixels: Pixels, rules: Rules) -> Ink:
+    """Marks everything that stands out from its ground and is neither rule nor frame."""
+    gradient = strongest(cv2.morphologyEx(pixels, cv2.MORPH_GRADIENT, np.ones((3, 3), dtype=np.uint8)))
+    mask = np.asarray((gradient > _CONTRAST) * np.uint8(255), dtype=np.uint8)
+    # Frames first, while their corners still hang together with their sides.
+    marks = marks_of(mask)
+    drawn = _frames(marks, 4) | grown(rules.both, 5)
+    mask[drawn > 0] = 0
+    # A frame that touched a table has lost a side with the table's rules.
+    marks = marks_of(mask)
+    drawn |= _frames(marks, 3)
+    mask[drawn > 0] = 0
+    marks = marks_of(mask)
+    # Single pixels are dust.
+    mask = marks.chosen(marks.stats[:, 2:4].max(axis=1) > 1)
+    boxes = marks_of(mask).stats[1:, :4]
+    letters = boxes[(boxes[:, 3] >= _LETTER[0]) & (boxes[:, 3] <= _LETTER[1]), 3]
+    usual = round(float(np.percentile(letters, 75))) if len(letters) >= _ENOUGH else _USUAL
+    return Ink(mask, rules, drawn, boxes, usual)
+
+
+def _frames(marks: Marks, sides: int) -> Mask:
+    """The marks that are outlines with so many sides around letters."""
+    return marks.chosen(np.array([_is_frame(number, marks, sides) for number in range(len(marks.stats))]))
+
+
+def _is_frame(number: int, marks: Marks, wanted: int) -> bool:
+    left, top, wide, tall, area = (int(value) for value in marks.stats[number])
+    least = _FRAME if wanted == 4 else _OPEN_FRAME  # noqa: PLR2004 - sides
+    if number == 0 or wide < least[0] or tall < least[1] or area > _OUTLINE * wide * tall:
+        return False
+    x, y = marks.centres[1:, 0], marks.centres[1:, 1]
+    inside = (x > left + 2) & (x < left + wide - 2) & (y > top + 2) & (y < top + tall - 2)
+    inside[number - 1] = False
+    # A letter such as ㅁ encloses nothing; letters that touch, as in 엔드, have no sides.
+    if not (inside & (marks.stats[1:, 3] >= _LETTER[0])).any():
+        return False
+    own = marks.labels[top : top + tall, left : left + wide] == number
+    sides = (own[:3].any(axis=0), own[-3:].any(axis=0), own[:, :3].any(axis=1), own[:, -3:].any(axis=1))
+    return sum(float(np.mean(side)) >= _SIDE for side in sides) >= wanted
+
+
+def _parts(profile: npt.NDArray[np.bool_], gap: int) -> Iterator[tuple[int, int]]:
+    """Runs of marks; those with at most `gap` - 1 empty places between them are one."""
+    marked = np.flatnonzero(profile)
+    breaks = np.flatnonzero(np.diff(marked) > gap)
+    starts = np.concatenate(([marked[0]], marked[breaks + 1]))
+    ends = np.concatenate((marked[breaks], [marked[-1]])) + 1
+    yield from zip(starts.tolist(), ends.tolist(), strict=True)

@@ -1,0 +1,141 @@
+"""Tesseract's data (kor, eng, Hangul; 10 MB): where it is, and getting it without root.
+
+    python -m ingest.parsers.tessdata
+
+fetches it into CHECKERBOARD_HOME with apt, where there is apt, and does nothing where it is there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.errors import SetupError
+from tools.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+FILES = ("kor.traineddata", "eng.traineddata", "Hangul.traineddata")
+PACKAGES = ("tesseract-ocr-kor", "tesseract-ocr-eng", "tesseract-ocr-script-hang")
+_SYSTEM = (
+    "/usr/share/tesseract-ocr/5/tessdata",
+    "/usr/share/tesseract-ocr/4.00/tessdata",
+    "/usr/share/tessdata",
+    "/usr/local/share/tessdata",
+    "/opt/homebrew/share/tessdata",
+    "/opt/local/share/tessdata",
+)
+_DOWNLOAD_SECONDS = 300.0
+_WAYS = (
+    "`make ocr-data` gets it on Debian and Ubuntu, without root. Elsewhere install it (macOS: `brew install "
+    "tesseract-lang`; Fedora: `dnf install tesseract-langpack-kor tesseract-script-hangul`; Arch: `pacman -S "
+    "tesseract-data-kor tesseract-data-eng` and Hangul.traineddata from tessdata_fast), or name a folder "
+    "that has kor, eng and Hangul.traineddata in CHECKERBOARD_TESSDATA."
+)
+
+
+def find_tessdata(settings: Settings) -> Path:
+    """Returns the folder with all three files: the setting's, else the first usual one that has them.
+
+    Raises:
+        SetupError: Tesseract's library or its data is missing; the message says what to do.
+    """
+    if importlib.util.find_spec("tesserocr") is None:
+        raise SetupError(
+            "The local parser needs the package tesserocr, and there is no wheel of it for this platform. "
+            "Install Tesseract and build it (`pip install tesserocr`), or set UPSTAGE_API_KEY."
+        )
+    if settings.tessdata is not None:
+        missing = _missing(settings.tessdata)
+        if missing:
+            raise SetupError(
+                f"CHECKERBOARD_TESSDATA names {settings.tessdata}, which lacks {', '.join(missing)}.",
+                missing=missing,
+            )
+        return settings.tessdata
+    for folder in _usual(settings.home):
+        if not _missing(folder):
+            return folder
+    raise SetupError(f"The local parser needs Tesseract's data for Korean and English. {_WAYS}")
+
+
+def fetch_tessdata(home: Path) -> Path:
+    """Downloads the data into `home / "tessdata"` with apt and unpacks it there; returns that folder.
+
+    Raises:
+        SetupError: there is no apt here, or it failed; the message says what to do instead.
+    """
+    folder = home / "tessdata"
+    if _missing(folder):
+        with tempfile.TemporaryDirectory() as scratch:
+            unpack_debian(PACKAGES, Path(scratch))
+            found = {path.name: path for path in Path(scratch).rglob("*.traineddata")}
+            folder.mkdir(parents=True, exist_ok=True)
+            for name in FILES:
+                # Renamed into place, so that a run that is cut short leaves no half file behind.
+                part = folder / f".{name}.{os.getpid()}"
+                shutil.copyfile(found[name], part)
+                part.replace(folder / name)
+    return folder
+
+
+def unpack_debian(packages: Sequence[str], into: Path) -> None:
+    """Downloads Debian packages and unpacks them under `into`, without installing them.
+
+    Raises:
+        SetupError: apt is missing or failed.
+    """
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise SetupError(f"There is no apt here to get {', '.join(packages)} with. {_WAYS}")
+    # apt as root drops to a user of its own, who has to be able to write here.
+    into.chmod(0o755)
+    _run(["apt-get", "download", *packages], into)
+    for archive in sorted(into.glob("*.deb")):
+        _run(["dpkg-deb", "-x", archive.name, "."], into)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(  # noqa: S603 - the command is ours
+        command, cwd=folder, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
+    )
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        raise SetupError(
+            f"`{' '.join(command)}` failed: {said[-1] if said else 'it said nothing'}. "
+            f"Where apt has no lists yet, `apt-get update` gets them. {_WAYS}"
+        )
+
+
+def _usual(home: Path) -> list[Path]:
+    named = os.environ.get("TESSDATA_PREFIX")
+    prefixed = [Path(named), Path(named) / "tessdata"] if named else []
+    return [home / "tessdata", *prefixed, *map(Path, _SYSTEM)]
+
+
+def _missing(folder: Path) -> list[str]:
+    # Hangul is a script, which some distributions keep in a folder of its own.
+    return [name for name in FILES if not (folder / name).is_file()]
+
+
+def main() -> None:
+    """`make ocr-data`."""
+    settings = Settings()
+    try:
+        folder = find_tessdata(settings)
+    except SetupError:
+        try:
+            folder = fetch_tessdata(settings.home)
+        except SetupError as error:
+            sys.exit(str(error))
+    sys.stdout.write(f"Tesseract's data is in {folder}\n")
+
+
+if __name__ == "__main__":
+    main()
