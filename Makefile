@@ -26,6 +26,7 @@ demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters, from image to searc
 	@$(CHECKERBOARD) ingest demo
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
+	-@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata && $(BIN)/python -m ingest.samples.drawing.fonts
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
 
 studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample postings

@@ -96,7 +96,16 @@ def unpack_debian(packages: Sequence[str], into: Path) -> None:
         raise SetupError(f"There is no apt here to get {', '.join(packages)} with. {_WAYS}")
     # apt as root drops to a user of its own, who has to be able to write here.
     into.chmod(0o755)
-    _run(["apt-get", "download", *packages], into)
+    try:
+        _run(["apt-get", "download", *packages], into)
+    except SetupError:
+        # A machine that was set up a moment ago has no lists of packages: they are got here, without root.
+        lists = into / "lists"
+        (lists / "partial").mkdir(parents=True)
+        own = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={into}"]
+        own += ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+        _run(["apt-get", *own, "update"], into)
+        _run(["apt-get", *own, "download", *packages], into)
     for archive in sorted(into.glob("*.deb")):
         _run(["dpkg-deb", "-x", archive.name, "."], into)
 
