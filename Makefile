@@ -36,8 +36,8 @@ studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample po
 bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency
 	@cd "$(ROOT)" && $(BIN)/python -m evals.bench
 
-eval-ingest: $(VENV)/.dev ## figures of the parsers of images on posters with known truth
-	@cd "$(ROOT)" && $(BIN)/python -m evals.parsers
+eval-ingest: $(VENV)/.dev ocr-data ## what the parsers read of posters with known truth; what each stage costs
+	@cd "$(ROOT)" && $(BIN)/python -m evals.parsers && $(BIN)/python -m evals.ingest_bench
 
 ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where the system has none
 	@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata

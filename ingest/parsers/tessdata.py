@@ -23,11 +23,14 @@ from tools.settings import Settings
 logger = logging.getLogger(__name__)
 
 FILES = ("kor.traineddata", "eng.traineddata", "Hangul.traineddata")
+SCRIPTS = "script"
+"""The folder within, in which Homebrew and Fedora keep what is no language: Hangul."""
 PACKAGES = ("tesseract-ocr-kor", "tesseract-ocr-eng", "tesseract-ocr-script-hang")
 _SYSTEM = (
     "/usr/share/tesseract-ocr/5/tessdata",
     "/usr/share/tesseract-ocr/4.00/tessdata",
     "/usr/share/tessdata",
+    "/usr/share/tesseract/tessdata",
     "/usr/local/share/tessdata",
     "/opt/homebrew/share/tessdata",
     "/opt/local/share/tessdata",
@@ -89,6 +92,8 @@ def fetch_tessdata(home: Path) -> Path:
 def unpack_debian(packages: Sequence[str], into: Path) -> None:
     """Downloads Debian packages and unpacks them under `into`, without installing them.
 
+    Where the system has no package lists, or old ones, lists of our own are fetched for the occasion.
+
     Raises:
         SetupError: apt is missing or failed.
     """
@@ -98,12 +103,11 @@ def unpack_debian(packages: Sequence[str], into: Path) -> None:
     into.chmod(0o755)
     try:
         _run(["apt-get", "download", *packages], into)
-    except SetupError:
-        # A machine that was set up a moment ago has no lists of packages: they are got here, without root.
-        lists = into / "lists"
-        (lists / "partial").mkdir(parents=True)
-        own = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={into}"]
-        own += ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    except SetupError as error:
+        logger.info("the system's package lists are of no use, fetching some", extra={"why": str(error)})
+        for folder in ("lists/partial", "cache/archives/partial"):
+            (into / folder).mkdir(parents=True, exist_ok=True)
+        own = ["-o", f"Dir::State::lists={into / 'lists'}", "-o", f"Dir::Cache={into / 'cache'}"]
         _run(["apt-get", *own, "update"], into)
         _run(["apt-get", *own, "download", *packages], into)
     for archive in sorted(into.glob("*.deb")):
@@ -111,15 +115,17 @@ def unpack_debian(packages: Sequence[str], into: Path) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    done = subprocess.run(  # noqa: S603 - the command is ours
-        command, cwd=folder, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - the command is ours
+            command, cwd=folder, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SetupError(
+            f"`{' '.join(command)}` took longer than {_DOWNLOAD_SECONDS:g} seconds. {_WAYS}"
+        ) from error
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()
-        raise SetupError(
-            f"`{' '.join(command)}` failed: {said[-1] if said else 'it said nothing'}. "
-            f"Where apt has no lists yet, `apt-get update` gets them. {_WAYS}"
-        )
+        raise SetupError(f"`{' '.join(command)}` failed: {said[-1] if said else 'it said nothing'}. {_WAYS}")
 
 
 def _usual(home: Path) -> list[Path]:
@@ -129,8 +135,9 @@ def _usual(home: Path) -> list[Path]:
 
 
 def _missing(folder: Path) -> list[str]:
-    # Hangul is a script, which some distributions keep in a folder of its own.
-    return [name for name in FILES if not (folder / name).is_file()]
+    return [
+        name for name in FILES if not (folder / name).is_file() and not (folder / SCRIPTS / name).is_file()
+    ]
 
 
 def main() -> None:

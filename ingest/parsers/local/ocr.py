@@ -11,6 +11,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from ingest.parsers.tessdata import SCRIPTS
+
 Model = Literal["kor", "Hangul", "eng"]
 MODELS: tuple[Model, ...] = ("kor", "Hangul", "eng")
 Grey = npt.NDArray[np.uint8]
@@ -39,7 +41,10 @@ class Engines:
         self._library = tesserocr
         self._engines = {
             model: tesserocr.PyTessBaseAPI(
-                path=str(tessdata), lang=model, psm=tesserocr.PSM.SINGLE_LINE, oem=tesserocr.OEM.LSTM_ONLY
+                path=str(tessdata),
+                lang=_named(tessdata, model),
+                psm=tesserocr.PSM.SINGLE_LINE,
+                oem=tesserocr.OEM.LSTM_ONLY,
             )
             for model in MODELS
         }
@@ -79,6 +84,11 @@ class Engines:
         """Frees the models."""
         for engine in self._engines.values():
             engine.End()
+
+
+def _named(tessdata: Path, model: Model) -> str:
+    """What Tesseract calls a model: some distributions keep scripts in a folder of their own."""
+    return model if (tessdata / f"{model}.traineddata").is_file() else f"{SCRIPTS}/{model}"
 
 
 def mean_confidence(symbols: Sequence[Symbol]) -> float:

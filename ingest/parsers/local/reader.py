@@ -110,8 +110,9 @@ class LineReader:
             )
         ]
         parts = self._parts(picture, words)
-        confidence = _mean(parts)
-        text = mended(" ".join(part.text for part in parts if part.text), confidence).strip("【】|｜ ")
+        text = " ".join(part.text for part in parts if part.text)
+        confidence = _mean(parts) * _agreement(text, seen)
+        text = mended(text, confidence).strip("【】|｜ ")
         match = None if picture.bulleted else _BULLET.match(text)
         if match is not None:
             text = text[match.end() :]
@@ -267,11 +268,18 @@ def _part(symbols: Sequence[Symbol]) -> _Part:
 
 
 def _better(korean: Sequence[Symbol], both: Sequence[Symbol]) -> _Part:
-    """`kor` unless it is less sure by more than a point; surer where the two agree."""
+    """`kor` unless it is less sure by more than a point."""
     first, second = _part(korean), _part(both)
-    best = first if first.text and first.confidence >= second.confidence - 1 else second
-    agreed = Levenshtein.normalized_similarity(first.text, second.text)
-    return _Part(best.text, best.confidence * (0.5 + 0.5 * agreed))
+    return first if first.text and first.confidence >= second.confidence - 1 else second
+
+
+def _agreement(text: str, seen: str) -> float:
+    """From 0.25 to 1: how much of the best reading the model for both languages has read, too.
+
+    The models are sure of whatever they say, of noise as well; but of noise each says something else.
+    """
+    bare = text.replace(" ", "").lower()
+    return 0.25 + 0.75 * float(Levenshtein.normalized_similarity(bare, seen.lower()))
 
 
 def _mean(parts: Sequence[_Part]) -> float:

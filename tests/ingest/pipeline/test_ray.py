@@ -29,8 +29,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import ray  # noqa: PLC0415 - slow to import, and only this test needs it
     from ray.cluster_utils import Cluster  # noqa: PLC0415
 
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    nodes.add_node(num_cpus=1)
+    small = {"num_cpus": 1, "object_store_memory": 80_000_000}
+    nodes = Cluster(initialize_head=True, head_node_args={**small, "include_dashboard": False})
+    nodes.add_node(**small)
     ray.init(address=nodes.address, log_to_driver=False)
     yield ray
     ray.shutdown()
