@@ -34,7 +34,7 @@ async def served(settings: Settings) -> AsyncIterator[str]:
     happens when it is killed or stopped, is tested with `tests.serve.processes`.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tools.logs.configure", lambda: None)  # the log is pytest's
+        patch.setattr("tools.logs.configure", lambda *_: None)  # the log is pytest's
         server = _Guest(
             uvicorn.Config(
                 create_app(settings),

@@ -24,6 +24,8 @@ def typed(empty_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Type:
     monkeypatch.setenv("CHECKERBOARD_HOME", str(empty_settings.home))
     monkeypatch.setenv("DATABASE_URL", str(empty_settings.database_url))
     monkeypatch.setenv("COLUMNS", "200")
+    # It would take pytest's own handlers off.
+    monkeypatch.setattr("tools.logs.configure", lambda *_: None)
 
     def typed(*arguments: str | Path) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])
