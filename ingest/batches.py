@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain, islice
 
 from ingest.pipeline import IN_FLIGHT, Outcome, Step
 from ingest.progress import Counts
 from ingest.run import Ingest
 from ingest.store import Document, Wanted
-from ingest.tagging.batch import MAX_BYTES, MAX_REQUESTS, BatchRequest, Collected
+from ingest.tagging.batch import BatchRequest, Collected, within_limits
 from tools.errors import ModelUnavailableError
 
 DOCUMENTS = 2_000
@@ -42,51 +43,30 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
 
 async def _send(ingest: Ingest) -> list[int]:
     """Sends what is parsed and in no batch yet; returns the documents without text, which need no answer."""
-    waiting = _Group()
+    unsent = await ingest.store.unsent()
     silent: list[int] = []
-    for chunk in _chunks(await ingest.store.unsent()):
-        documents = await ingest.store.claim(Wanted(("parsed",), tuple(chunk)), len(chunk))
-        for document in sorted(documents, key=lambda document: document.id):
-            assert document.parsed is not None  # noqa: S101 - `unsent` names those that are parsed
-            requests = ingest.batches.requests(str(document.id), document.parsed, document.hints)
-            if waiting.full_with(requests):
-                await waiting.send(ingest)
-            if requests:
-                waiting.add(document.id, requests)
-            else:
-                silent.append(document.id)
-    await waiting.send(ingest)
+    for start in range(0, len(unsent), DOCUMENTS):
+        asked = await _requests(ingest, unsent[start : start + DOCUMENTS])
+        silent += [number for number, requests in asked.items() if not requests]
+        spoken = {number: requests for number, requests in asked.items() if requests}
+        numbers = iter(spoken)
+        for group in within_limits(spoken.values()):
+            batch_id = await ingest.batches.submit(list(chain.from_iterable(group)))
+            await ingest.store.keep_batch(list(islice(numbers, len(group))), batch_id)
     await ingest.store.give_back(silent)
     return silent
 
 
-class _Group:
-    """Documents that go into one batch."""
-
-    def __init__(self) -> None:
-        self._ids: list[int] = []
-        self._requests: list[BatchRequest] = []
-        self._bytes = 0
-
-    def full_with(self, requests: list[BatchRequest]) -> bool:
-        """Whether these requests are too many for the batch."""
-        return (
-            len(self._ids) == DOCUMENTS
-            or len(self._requests) + len(requests) > MAX_REQUESTS
-            or self._bytes + _length(requests) > MAX_BYTES
-        )
-
-    def add(self, number: int, requests: list[BatchRequest]) -> None:
-        """Takes a document's requests."""
-        self._ids.append(number)
-        self._requests += requests
-        self._bytes += _length(requests)
-
-    async def send(self, ingest: Ingest) -> None:
-        """Sends the batch and keeps its id with its documents, which are given back."""
-        if self._requests:
-            await ingest.store.keep_batch(self._ids, await ingest.batches.submit(self._requests))
-        self._ids, self._requests, self._bytes = [], [], 0
+async def _requests(ingest: Ingest, ids: Sequence[int]) -> dict[int, list[BatchRequest]]:
+    """Claims documents; returns the calls for each, in the order of their numbers, so that the same
+    documents make the same batch."""
+    asked: dict[int, list[BatchRequest]] = {}
+    for chunk in _chunks(ids):
+        documents = await ingest.store.claim(Wanted(("parsed",), tuple(chunk)), len(chunk))
+        for document in sorted(documents, key=lambda document: document.id):
+            assert document.parsed is not None  # noqa: S101 - `unsent` names those that are parsed
+            asked[document.id] = ingest.batches.requests(str(document.id), document.parsed, document.hints)
+    return asked
 
 
 async def _fetch(ingest: Ingest, batch_id: str, ids: Sequence[int], counts: Counts) -> None:
@@ -112,10 +92,6 @@ def _step(ingest: Ingest, collected: Collected) -> Step:
         return [Outcome(document.tagged.cost)]
 
     return Step("tagged", work, workers=ingest.services.settings.ingest_workers)
-
-
-def _length(requests: Sequence[BatchRequest]) -> int:
-    return sum(len(request.line()) for request in requests)
 
 
 def _chunks(ids: Sequence[int]) -> list[Sequence[int]]:

@@ -42,8 +42,7 @@ async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> b
         else:
             await parts.collect_and_work(parts.steps(), counts)
         waiting = await parts.store.sent()
-    for name, problem in counts.sources_failed.items():
-        console.print(f"{name}: {problem}", style="yellow", markup=False)
+    _say_failed(counts, console)
     if not batch and (out := sum(len(ids) for _, ids in waiting)):
         console.print(f"{out} documents wait for a batch: `checkerboard ingest run --batch` collects it.")
     if counts.set_aside:
@@ -58,9 +57,13 @@ async def run_on_ray(settings: Settings, specs: list[str]) -> bool:
         await parts.tidy()
         set_aside = await ray_engine.run_on_ray(settings, parts, counts)
         console.print(status.render(await status.status(parts.services.pool)))
+    _say_failed(counts, console)
+    return not set_aside and not counts.sources_failed
+
+
+def _say_failed(counts: Counts, console: Console) -> None:
     for name, problem in counts.sources_failed.items():
         console.print(f"{name}: {problem}", style="yellow", markup=False)
-    return not set_aside and not counts.sources_failed
 
 
 async def watch(settings: Settings, folder: Path) -> None:

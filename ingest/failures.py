@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -41,8 +41,12 @@ class Failure:
 
     def as_json(self) -> dict[str, Any]:
         """What is kept in the document's row."""
-        kept = ("stage", "code", "message", "passing")
-        return {key: value for key, value in asdict(self).items() if key in kept}
+        return {
+            "stage": self.stage,
+            "code": self.code,
+            "message": self.message,
+            "passing": self.passing,
+        }
 
 
 def failure(error: Exception, stage: str) -> Failure:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+from ingest.embedding import embed_lacking
 from ingest.rows import Refused, read
 from tools.contracts import Posting
 from tools.embeddings import BATCH
@@ -46,10 +47,7 @@ async def load(
         loaded.refused += [row for row in batch if isinstance(row, Refused)]
         postings = [row for row in batch if isinstance(row, Posting)]
         if postings:
-            missing = await services.vectors.lacking(postings)
-            if missing:
-                embedded = await services.embedder.postings(missing)
-                await services.vectors.keep(missing, embedded.vectors)
+            await embed_lacking(services, postings)
             loaded.revision = await services.writer.upsert(postings)
             loaded.postings += len({(p.source, p.source_id, p.position) for p in postings})
         progress(len(batch))

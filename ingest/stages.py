@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from typing import Protocol
 
 import orjson
 
-from ingest.documents import Cost, Hints, Parsed, Position, RawFile, Tagged
+from ingest.documents import Cost, Position, Tagged
+from ingest.embedding import embed_lacking
+from ingest.parsers.reading import Parsers
 from ingest.pipeline import Outcome, Step
 from ingest.raw import ROW, RawFiles
 from ingest.rows import as_posting
 from ingest.store import Document
+from ingest.tagging.tagger import Tagger
 from tools.contracts import Posting
 from tools.errors import DocumentUnreadableError
 from tools.prices import usd
 from tools.services import Services
 
-logger = logging.getLogger(__name__)
-
 EMBED_BATCH = 64
 LOAD_BATCH = 64
-
-
-class Reads(Protocol):
-    """What the parse stage needs (`ingest.parsers.reading.Parsers`)."""
-
-    async def read(self, files: list[RawFile]) -> Parsed:
-        """Reads the files of one document."""
-
-
-class Tags(Protocol):
-    """What the tag stage needs (`ingest.tagging.tagger.Tagger`)."""
-
-    async def tag(self, parsed: Parsed, hints: Hints) -> Tagged:
-        """Sorts a document into positions."""
 
 
 class Stages:
     """The work of the stages. Each is idempotent: done again, it makes the same of the same."""
 
-    def __init__(self, raw: RawFiles, parsers: Reads, tagger: Tags, services: Services) -> None:
+    def __init__(self, raw: RawFiles, parsers: Parsers, tagger: Tagger, services: Services) -> None:
         self._raw = raw
         self._parsers = parsers
         self._tagger = tagger
@@ -95,12 +80,7 @@ class Stages:
 
     async def _embedded(self, written: list[Posting], documents: list[Document]) -> list[Outcome]:
         """Embeds what has no vector yet."""
-        missing = await self._services.vectors.lacking(written)
-        tokens = 0
-        if missing:
-            embedded = await self._services.embedder.postings(missing)
-            await self._services.vectors.keep(missing, embedded.vectors)
-            tokens = embedded.tokens
+        tokens = await embed_lacking(self._services, written)
         # The batch was one request: its first document stands for the cost of all.
         first = Outcome(Cost(input_tokens=tokens, usd=usd(self._services.embedder.model_name, tokens, 0)))
         return [first, *(Outcome() for _ in documents[1:])]

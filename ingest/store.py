@@ -48,14 +48,13 @@ class Document:
     """Of the stage that comes next; those before it had as many as they needed."""
     parsed: Parsed | None
     tagged: Tagged | None
-    batch_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which documents a run is for: those at `stages`, of `ids` where any are given."""
 
-    stages: tuple[Stage, ...] = STAGES[:-1]
+    stages: tuple[Stage, ...]
     ids: tuple[int, ...] = ()
     in_batches: bool = False
     """Those too whose tags were asked for in a batch; else they wait for that."""

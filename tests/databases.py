@@ -22,6 +22,15 @@ async def cloned(settings: Settings, template: str) -> AsyncIterator[Settings]:
         await _administrate(settings, f'drop database "{name}" with (force)')
 
 
+def environment(settings: Settings) -> dict[str, str]:
+    """What tells a process of its own where the home and the servers of `settings` are."""
+    return {
+        "CHECKERBOARD_HOME": str(settings.home),
+        "DATABASE_URL": settings.database_url or "",
+        "REDIS_URL": settings.redis_url or "",
+    }
+
+
 async def create(settings: Settings, name: str, template: str = "template1") -> None:
     """Creates a database."""
     await _administrate(settings, f'create database "{name}" template "{template}"')

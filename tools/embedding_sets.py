@@ -44,10 +44,7 @@ class EmbeddingSet:
             EmbeddingMismatchError: the loaded postings have vectors of another model or dimensions only.
         """
         async with self._pool.connection() as connection:
-            own = await self._own(connection)
-            if not own["ready"]:
-                row = await (await connection.execute(_CORPUS["corpus"], self._embedding)).fetchone()
-                raise mismatch(row["ready_sets"] if row else None, **self._embedding)
+            await self._ready(connection)
 
     async def lacking(self, postings: Sequence[Posting]) -> list[Posting]:
         """Returns those of `postings` whose text has no vector yet, one for each text.
@@ -55,10 +52,9 @@ class EmbeddingSet:
         Raises:
             EmbeddingMismatchError: as `require_ready`.
         """
-        await self.require_ready()
         by_hash = {text_hash(posting): posting for posting in postings}
         async with self._pool.connection() as connection:
-            given = {"set_id": (await self._own(connection))["id"], "hashes": list(by_hash)}
+            given = {"set_id": await self._ready(connection), "hashes": list(by_hash)}
             rows = await (await connection.execute(_SQL["embedded"], given)).fetchall()
         found = {row["text_hash"] for row in rows}
         return [posting for key, posting in by_hash.items() if key not in found]
@@ -111,6 +107,14 @@ class EmbeddingSet:
         """Forgets vectors, older than a day, of texts that no posting has any more."""
         async with self._pool.connection() as connection:
             await connection.execute(_SQL["forget_unused_vectors"])
+
+    async def _ready(self, connection: AsyncConnection[DictRow]) -> int:
+        """Returns the set's id, or raises as `require_ready`."""
+        own = await self._own(connection)
+        if not own["ready"]:
+            row = await (await connection.execute(_CORPUS["corpus"], self._embedding)).fetchone()
+            raise mismatch(row["ready_sets"] if row else None, **self._embedding)
+        return int(own["id"])
 
     async def _own(self, connection: AsyncConnection[DictRow]) -> DictRow:
         row = await (await connection.execute(_SQL["own_set"], self._embedding)).fetchone()

@@ -40,7 +40,7 @@ current: ContextVar[Ledger | None] = ContextVar("ledger", default=None)
 
 asked: ContextVar[list[str] | None] = ContextVar("asked", default=None)
 """Where the questions of a piece of work are noted, answered or not, so that its answers can be forgotten."""
-_in_flight: dict[tuple[int, str], asyncio.Future[bytes]] = {}
+_in_flight: dict[tuple[int, str], asyncio.Future[None]] = {}
 """Questions of this process that are being asked, by their ledger: who asks the same waits for the answer."""
 
 
@@ -61,16 +61,14 @@ async def paid_once(question: object, ask: Callable[[], Awaitable[bytes]]) -> by
     while (other := _in_flight.get((id(ledger), key))) is not None:
         # Whatever becomes of it: its answer is found below, or it is asked again here.
         await asyncio.wait([other])
-    found = await ledger.find(key)
-    if found is not None:
-        return found
-    if (id(ledger), key) in _in_flight:
-        return await paid_once(question, ask)
     done = _in_flight[id(ledger), key] = asyncio.get_running_loop().create_future()
     try:
+        found = await ledger.find(key)
+        if found is not None:
+            return found
         answer = await ask()
         await ledger.keep(key, answer)
+        return answer
     finally:
         del _in_flight[id(ledger), key]
         done.cancel()
-    return answer

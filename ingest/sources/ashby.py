@@ -29,13 +29,10 @@ class AshbySource(Board):
     async def listing(self) -> Listing | None:
         """As `Board.listing`."""
         url = f"{self.base}/posting-api/job-board/{self.path}?includeCompensation=true"
-        answer = await self.web.get(url, want="json", reach=self.reach, conditional=True)
-        if answer.unchanged:
+        found = await self.whole(url)
+        if found is None:
             return None
-        self.require_board(answer)
-        jobs = answer.value.get("jobs") if isinstance(answer.value, dict) else None
-        if not isinstance(jobs, list):
-            raise self.unknown_shape(answer)
+        answer, jobs = found
         return Listing(jobs, [answer], fetch=answer.fetch)
 
     def job(self, row: Any) -> Job | None:

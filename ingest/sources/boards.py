@@ -117,6 +117,22 @@ class Board:
         """
         raise NotImplementedError
 
+    async def whole(self, url: str) -> tuple[Answer, list[Any]] | None:
+        """Asks for a board that comes in one answer, an object with its `jobs`; None: it has not changed
+        since it was taken last.
+
+        Raises:
+            InvalidRequestError, SourceRefusedError, SourceUnavailableError: as `documents`.
+        """
+        answer = await self.web.get(url, want="json", reach=self.reach, conditional=True)
+        if answer.unchanged:
+            return None
+        self.require_board(answer)
+        jobs = answer.value.get("jobs") if isinstance(answer.value, dict) else None
+        if not isinstance(jobs, list):
+            raise self.unknown_shape(answer)
+        return answer, jobs
+
     def require_board(self, answer: Answer) -> None:
         """Raises:
         InvalidRequestError: there is no such board.

@@ -28,13 +28,10 @@ class GreenhouseSource(Board):
     async def listing(self) -> Listing | None:
         """As `Board.listing`."""
         url = f"{self.base}/v1/boards/{self.path}/jobs?content=true"
-        answer = await self.web.get(url, want="json", reach=self.reach, conditional=True)
-        if answer.unchanged:
+        found = await self.whole(url)
+        if found is None:
             return None
-        self.require_board(answer)
-        jobs = answer.value.get("jobs") if isinstance(answer.value, dict) else None
-        if not isinstance(jobs, list):
-            raise self.unknown_shape(answer)
+        answer, jobs = found
         if any(text(job, "company_name") is None for job in jobs):
             await self._ask_company()
         meta = answer.value.get("meta")

@@ -77,16 +77,18 @@ class Collected:
     errors: dict[str, str] = field(default_factory=dict)
 
 
-def within_limits(requests: Iterable[BatchRequest]) -> Iterator[list[BatchRequest]]:
-    """Yields the requests in groups that are one batch each."""
-    group: list[BatchRequest] = []
-    size = 0
-    for request in requests:
-        length = len(request.line())
-        if group and (len(group) == MAX_REQUESTS or size + length > MAX_BYTES):
+def within_limits(documents: Iterable[Sequence[BatchRequest]]) -> Iterator[list[Sequence[BatchRequest]]]:
+    """Yields the requests of documents in groups that are one batch each; those of one document stay
+    together."""
+    group: list[Sequence[BatchRequest]] = []
+    number = size = 0
+    for requests in documents:
+        length = sum(len(request.line()) for request in requests)
+        if group and (number + len(requests) > MAX_REQUESTS or size + length > MAX_BYTES):
             yield group
-            group, size = [], 0
-        group.append(request)
+            group, number, size = [], 0, 0
+        group.append(requests)
+        number += len(requests)
         size += length
     if group:
         yield group

@@ -14,6 +14,7 @@ import pytest
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
+from tests.databases import environment
 from tests.pace import patience
 from tests.serve.processes import free_port
 from tools.settings import CHECKOUT, Settings
@@ -41,10 +42,8 @@ async def studio(
             stdout=output,
             stderr=output,
             env=os.environ
+            | environment(settings)
             | {
-                "CHECKERBOARD_HOME": str(settings.home),
-                "DATABASE_URL": settings.database_url or "",
-                "REDIS_URL": settings.redis_url or "",
                 "LANGSMITH_TRACING": "false",
                 "LANGGRAPH_CLI_NO_ANALYTICS": "1",
             },

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
+from tests import databases
 from tests.offline import Offline
 from tests.pace import patience, scaled
 from tools.contracts import Answer
@@ -90,10 +91,8 @@ async def working(settings: Settings, **environment: str) -> AsyncIterator[Worke
         str(port),
         cwd=CHECKOUT,
         env=os.environ
+        | databases.environment(settings)
         | {
-            "CHECKERBOARD_HOME": str(settings.home),
-            "DATABASE_URL": settings.database_url or "",
-            "REDIS_URL": settings.redis_url or "",
             "CHECKERBOARD_MODEL_RETRIES": "1",
             "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": str(patience()),
             "CHECKERBOARD_RUN_TIMEOUT_SECONDS": str(2 * patience()),

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nodes.filter_jobs import JobVerdicts
+from tests.completions import completion
 from tests.offline import FOR_EVER, Offline
 from tests.pace import patience, scaled
 from tools.chat import ChatModel, Reply
@@ -90,21 +91,7 @@ async def gateway(settings: Settings, *answers: Response, **update: Any) -> Asyn
 
 
 def said(content: str | None, finish_reason: str = "stop", **message: Any) -> Response:
-    choice = {
-        "index": 0,
-        "finish_reason": finish_reason,
-        "message": {"role": "assistant", "content": content, "refusal": None, **message},
-    }
-    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-    body = {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [choice],
-        "usage": usage,
-    }
-    return Response(orjson.dumps(body), media_type="application/json")
+    return completion(content, finish_reason, **{"refusal": None, **message})
 
 
 async def test_the_answer_comes_back_as_the_schema(chat: Asker, offline: Offline) -> None:

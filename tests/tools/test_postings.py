@@ -21,6 +21,8 @@ from tools.settings import Settings
 
 MODEL = "test-embedding"
 TODAY = datetime.now(UTC).date()
+# A deadline of today would pass at midnight, in the middle of a test.
+TOMORROW = TODAY + timedelta(days=1)
 NORTH, NORTH_EAST, EAST, SOUTH = [0.0, 1.0], [1.0, 1.0], [1.0, 0.0], [0.0, -1.0]
 
 
@@ -109,7 +111,7 @@ async def test_every_field_comes_back_as_it_was_written(store: Store) -> None:
         requirements='Java "3" years\'s; drop table postings; --',
         preferred="%s %(id)s \\n",
         url="https://example.org/1",
-        deadline=TODAY,
+        deadline=TOMORROW,
         location="Seoul",
         employment_type="full-time",
         experience="3+",
@@ -124,9 +126,9 @@ async def test_every_field_comes_back_as_it_was_written(store: Store) -> None:
 async def test_loading_a_posting_again_changes_it_in_place_and_keeps_its_id(store: Store) -> None:
     first = await write(store, (posting("1", company="Old", skills=["Java"]), NORTH), (posting("2"), EAST))
     [before] = await store.nearest(NORTH, k=1)
-    second = await write(store, (posting("1", job_title="New", company="New", deadline=TODAY), SOUTH))
+    second = await write(store, (posting("1", job_title="New", company="New", deadline=TOMORROW), SOUTH))
     [after] = (await store.by_ids([before.posting_id])).values()
-    assert (after.company, after.skills, after.deadline) == ("New", [], TODAY)
+    assert (after.company, after.skills, after.deadline) == ("New", [], TOMORROW)
     assert await ids(store, NORTH) == ["2", "1"]
     assert (await store.corpus()).postings == 2
     assert second == first + 1 == (await store.corpus()).revision

@@ -41,7 +41,7 @@ where id in (
     limit %(count)s
     for update skip locked
 )
-returning id, source, source_id, content_hash, files, hints, stage, attempts, parsed, tagged, batch_id;
+returning id, source, source_id, content_hash, files, hints, stage, attempts, parsed, tagged;
 
 -- name: next_due
 select next_try_at - now() as due_in from documents
@@ -107,11 +107,6 @@ from documents group by 1, 2 order by 1, 2;
 -- name: set_aside
 select id, source, source_id, stage, attempts, error, set_aside_at from documents
 where set_aside_at is not null order by set_aside_at desc, id limit %(count)s;
-
--- name: by_id
-select id, source, source_id, stage, hints, provenance, files, parsed, tagged, error, flags, pages, input_tokens,
-       output_tokens, usd, set_aside_at, withdrawn_at
-from documents where id = %(id)s;
 
 -- name: find_answer
 select answer from answers where question = %(question)s;

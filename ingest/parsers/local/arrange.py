@@ -17,8 +17,6 @@ _LARGE, _TITLE = 1.18, 1.7
 """Times the usual height of a line: from the first it is a heading, from the second a title."""
 _APART = 1.6
 """Line heights of a gap that ends a paragraph."""
-_COLOUR = 60
-"""Grey levels by which the ink or the ground of a heading differs from that of running text."""
 
 
 def arranged(lines: Sequence[Line], tables: Sequence[Placed], rules: Rules) -> list[Block]:

@@ -23,6 +23,7 @@ from ingest.parsers.pictures import LONG_SIDE, OVERLAP, SHORT_SIDE, pieces
 from ingest.parsers.reading import open_parsers
 from ingest.parsers.seams import sewn
 from ingest.parsers.vision import VisionParser
+from tests.completions import completion
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import Memory
 from tools import ledger
@@ -72,17 +73,7 @@ class Gateway:
 
 def said(content: Any, finish_reason: str = "stop") -> Response:
     text = content if isinstance(content, str) else orjson.dumps(content).decode()
-    choice = {"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": text}}
-    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
-    body = {
-        "id": "c",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "m",
-        "choices": [choice],
-        "usage": usage,
-    }
-    return Response(orjson.dumps(body), media_type="application/json")
+    return completion(text, finish_reason, tokens=(1000, 100))
 
 
 def error(status: int, **headers: str) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from ingest.load import SAMPLES, load
 from ingest.reembed import reembed
 from tests.ingest.pipeline.runs import POSTING, ingested, until, write
 from tests.offline import Offline
-from tools.embeddings import BATCH
+from tests.pace import patience
+from tools.contracts import Posting
+from tools.embeddings import Embedded
 from tools.errors import EmbeddingMismatchError, NoPostingsError
 from tools.services import Services, open_services
 from tools.settings import Settings
@@ -29,25 +32,50 @@ async def found(services: Services, text: str = "백엔드 개발자") -> list[s
 
 
 async def test_the_former_embedding_serves_until_the_new_one_is_whole(
-    own_settings: Settings, other: Settings, offline: Offline, tmp_path: Path
+    own_settings: Settings, other: Settings, tmp_path: Path
 ) -> None:
     async with open_services(own_settings) as old, open_services(other) as new:
         before = await found(old)
-        batches: list[int] = []
-        await offline.behave(embedding_latency={"mean_seconds": 0.3})
-        work = asyncio.create_task(reembed(new, lambda texts, _: batches.append(texts)))
-        await until(lambda: _begun(batches))
+        begun, go_on = asyncio.Event(), asyncio.Event()
+        embed = new.embedder.postings
+
+        async def held(texts: Sequence[Posting]) -> Embedded:
+            begun.set()
+            await go_on.wait()
+            return await embed(texts)
+
+        new.embedder.postings = held  # type: ignore[assignment]
+        work = asyncio.create_task(reembed(new))
+        await asyncio.wait_for(begun.wait(), patience())
         assert await found(old) == before
         with pytest.raises(EmbeddingMismatchError):
             await new.postings.corpus()
         write(tmp_path / "in", "new.md", POSTING.format(n=5))
         await ingested(own_settings, tmp_path / "in")
-        assert await work > BATCH
+        go_on.set()
         # What was loaded meanwhile is in both.
-        assert (await new.postings.corpus()).postings == (await old.postings.corpus()).postings
-        text = POSTING.format(n=5)
-        assert (await found(old, text))[0] == (await found(new, text))[0]
+        assert await work == 369
+        assert await nearest_itself(new)
         assert len(await found(new)) == len(before) == 5
+
+
+async def test_what_the_former_workers_load_later_is_embedded_by_another_run(
+    own_settings: Settings, other: Settings, tmp_path: Path
+) -> None:
+    async with open_services(own_settings) as old, open_services(other) as new:
+        await reembed(new)
+        write(tmp_path / "in", "new.md", POSTING.format(n=5))
+        await ingested(own_settings, tmp_path / "in")
+        assert await nearest_itself(old)
+        assert not await nearest_itself(new)
+        assert await reembed(new) == 1
+        assert await nearest_itself(new)
+
+
+async def nearest_itself(services: Services) -> bool:
+    """Whether the posting that was ingested, the 369th, is found by its own text."""
+    stored = (await services.postings.by_ids(["p-369"]))["p-369"]
+    return (await found(services, stored.text()))[0] == "p-369"
 
 
 async def _begun(batches: list[int]) -> bool:

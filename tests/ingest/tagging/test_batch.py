@@ -172,9 +172,12 @@ async def test_a_document_without_text_has_no_request(batch: BatchTagger) -> Non
 def test_requests_are_grouped_within_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MAX_REQUESTS", 3)
     asked = [BatchRequest(str(n), body("x")) for n in range(7)]
-    assert [len(group) for group in within_limits(asked)] == [3, 3, 1]
+    documents = [[request] for request in asked]
+    assert [len(group) for group in within_limits(documents)] == [3, 3, 1]
     monkeypatch.setattr(batches, "MAX_BYTES", 2 * len(asked[0].line()))
-    assert [len(group) for group in within_limits(asked)] == [2, 2, 2, 1]
+    assert [len(group) for group in within_limits(documents)] == [2, 2, 2, 1]
+    # Those of one document are in one batch.
+    assert [len(group) for group in within_limits([asked[:1], asked[1:3], asked[3:4]])] == [1, 1, 1]
 
 
 def body(content: str) -> dict[str, Any]:

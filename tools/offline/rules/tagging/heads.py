@@ -20,7 +20,6 @@ _FUZZY_LENGTH = 4
 _NOISE = re.compile(r"[\W_]+")
 _ASIDE = re.compile(r"[(（\[【<「]([^)）\]】>」]*)[)）\]】>」]?")
 _SPLIT = re.compile(r"\s*(?:[/|&+,·・ㆍ]|\s및\s|\band\b|\s-\s|–)\s*")
-_DECORATION = re.compile(r"^[\W_]*(?:\d{1,2}[.)]\s*)?[\W_]*")
 _NUMBERED = re.compile(r"^\s*[\[(]?\d{1,2}[.)\]]\s*")
 _ENDINGS = ("은", "는", "이란", "안내", "상세", "요약")
 _COMMON = re.compile(
