@@ -30,7 +30,9 @@ _WORDS = (
 _SAYS_LITTLE = frozenset(_WORDS.split())
 """Words of a title that do not tell two positions apart."""
 _ONE_WORD = {"서버": "백엔드", "backend": "백엔드", "frontend": "프론트엔드", "프런트엔드": "프론트엔드"}
-_PRIME = np.uint64((1 << 61) - 1)
+_PRIME = np.uint64((1 << 32) - 5)
+"""The largest prime below 2^32, the range of the hashes. With a much larger one the products would
+hardly wrap, the order of the hashes would nearly stay, and the 64 minima would be those of few triples."""
 
 _random = np.random.default_rng(1997)
 _FACTORS = _random.integers(1, 1 << 31, size=(BANDS * ROWS, 1), dtype=np.uint64)
