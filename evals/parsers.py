@@ -44,6 +44,7 @@ from tools.chat import ChatModel
 from tools.embedded import attached
 from tools.errors import NotAPostingError, SetupError
 from tools.openai_client import open_http_client
+from tools.prompts.registry import PromptRegistry
 from tools.settings import Settings
 
 _SAMPLE_EVERY = 0.2
@@ -196,7 +197,7 @@ async def _run(sets: dict[str, list[Poster]], settings: Settings) -> list[Figure
     async with AsyncExitStack() as stack:
         parsers: list[Parser] = [await stack.enter_async_context(LocalParser.open(settings))]
         http_client = await stack.enter_async_context(open_http_client(settings))
-        tagger = Tagger(ChatModel(settings, http_client))
+        tagger = Tagger(ChatModel(settings, http_client), PromptRegistry.bundled("ingest.tagging"))
 
         async def tag(parsed: Parsed) -> Sequence[Position]:
             try:

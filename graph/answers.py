@@ -20,6 +20,7 @@ def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
         summary=Summary.model_validate(state["summary"]),
         postings=_postings(state),
         closest_only=state["relevant"]["closest_only"],
+        left_out=_left_out(state),
         versions={"service": SERVICE_VERSION, "offline": offline, **state["versions"]},
     )
 
@@ -34,13 +35,19 @@ def session_view(session_id: str, state: dict[str, Any]) -> dict[str, Any]:
         "summary": state.get("summary"),
         "subject": subjects["current"],
         "candidates": subjects["candidates"],
+        "wishes": {key: (state.get("turn") or {}).get(key) for key in ("difficulty", "skills", "feedback")},
         "rejected": state.get("rejected", []),
         "project": state.get("project"),
         "history": state.get("history", []),
         "closest_only": (state.get("relevant") or {}).get("closest_only", False),
         "postings": [posting.model_dump() for posting in _postings(state)],
+        "left_out": _left_out(state),
         "versions": state.get("versions", {}),
     }
+
+
+def _left_out(state: dict[str, Any]) -> dict[str, list[str]]:
+    return {node: ids for node, ids in state.get("left_out", {}).items() if ids}
 
 
 def _postings(state: dict[str, Any]) -> list[RetrievedPosting]:

@@ -9,9 +9,10 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
+from langsmith.utils import tracing_is_enabled
 from redis.asyncio import Redis
 
-from graph.answers import answer, session_view
+from graph.answers import SERVICE_VERSION, answer, session_view
 from graph.build import Graph, start_turn
 from graph.failures import as_ours
 from graph.runs import Event, Run, Runs
@@ -20,6 +21,8 @@ from tools import ledger
 from tools.contracts import Language, Profile, Wishes
 from tools.errors import ModelOutputError, SessionNotFoundError, SubjectNotFoundError
 from tools.idempotency import Attempt, IdempotencyKeys
+from tools.prompts import registry as prompts
+from tools.prompts.registry import PromptRegistry
 from tools.redis_client import TurnSaver
 from tools.session_record import Hold, SessionRecord, SessionRecords
 from tools.settings import Settings
@@ -46,11 +49,14 @@ ANYONE = Caller()
 class Sessions:
     """Generates and regenerates. Keeps nothing of a session: any worker can go on with any one."""
 
-    def __init__(self, graph: Graph, saver: TurnSaver, redis: Redis, settings: Settings) -> None:
-        """`graph` is compiled with `saver`."""
+    def __init__(
+        self, graph: Graph, saver: TurnSaver, redis: Redis, settings: Settings, registry: PromptRegistry
+    ) -> None:
+        """`graph` is compiled with `saver`, over services that answer from `registry`."""
         self._graph = graph
         self._saver = saver
         self._settings = settings
+        self._prompts = registry
         self._records = SessionRecords(redis, settings)
         self._idempotency = IdempotencyKeys(redis, settings)
         self._runs = Runs(settings.run_timeout_seconds)
@@ -180,12 +186,14 @@ class Sessions:
         """Runs the graph to its end, and then saves the turn. What the model answers is in the ledger
         until then."""
         ledger.current.set(record)
+        # To its end the run answers from what is in force now.
+        prompts.begun.set(self._prompts.current)
         unsaved = self._saver.begin()
         state: dict[str, Any] = {}
         try:
             async for part in self._graph.astream(
                 start,
-                _config(run.session_id),
+                {**_config(run.session_id), "metadata": self._traced(record)},
                 stream_mode=["custom", "values"],
                 durability="exit",
                 version="v2",
@@ -203,6 +211,15 @@ class Sessions:
         await self._saver.save(unsaved)
         await self._records.settle(record)
         return self._answer(run, state)
+
+    def _traced(self, record: SessionRecord) -> dict[str, Any]:
+        """Returns what a trace of the run says of it. Without tracing nothing, because a checkpoint
+        would keep it."""
+        if not tracing_is_enabled():
+            return {}
+        current = self._prompts.current
+        versions = current.versions(record.request["language"])
+        return {"service": SERVICE_VERSION, "prompts": current.version, "prompt_versions": versions}
 
     def _answer(self, run: Run, state: dict[str, Any]) -> dict[str, Any]:
         return answer(run.session_id, state, offline=self._settings.offline).model_dump()

@@ -54,4 +54,6 @@ class State(Request):
     """Every candidate that was chosen: not rejected, and not to be proposed again."""
     project: dict[str, Any]
     history: Annotated[list[dict[str, Any]], append]
+    left_out: Annotated[dict[str, list[str]], merge]
+    """By node, the ids of the postings for which its last prompt had no room; none for most."""
     versions: Annotated[dict[str, Any], merge]

@@ -16,6 +16,7 @@ from ingest.run import Ingest
 from ingest.store import Document, Wanted
 from ingest.tagging.batch import BatchRequest, Collected, within_limits
 from tools.errors import ModelUnavailableError
+from tools.prompts.registry import begun
 
 DOCUMENTS = 2_000
 """Documents of one batch: so many requests are in memory while it is sent, some 10 kB each."""
@@ -28,6 +29,8 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
         ModelUnavailableError: the API has refused a batch, or did not answer. The next run goes on.
         CheckerboardError: as `Pipeline.run`.
     """
+    # What is asked together is asked with the same prompts, though others come into force meanwhile.
+    begun.set(ingest.services.prompts.current)
     parse, tag, *rest = ingest.steps()
     await ingest.collect_and_work([parse], counts)
     ingest.sources.clear()

@@ -106,7 +106,7 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         web = await stack.enter_async_context(open_web(settings, FetchLog(services.pool)))
         parsers = await stack.enter_async_context(open_parsers(settings))
         model = await stack.enter_async_context(open_http_client(settings))
-        tagger = Tagger(ChatModel(settings, model, Pacer(settings.chat_per_second)))
+        tagger = Tagger(ChatModel(settings, model, Pacer(settings.chat_per_second)), services.prompts)
         stages = Stages(raw, parsers, tagger, services)
         sources = [open_source(spec, settings, web) for spec in specs]
         _refuse_namesakes(sources)

@@ -7,7 +7,6 @@ from typing import Any, NotRequired
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from nodes.texts import excerpt
 from tools.contracts import Language, Profile
 from tools.services import Services
 
@@ -38,12 +37,9 @@ async def build_query(state: Reads, runtime: Runtime[Services]) -> dict[str, Any
     lines = [
         profile.desired_job,
         ", ".join(profile.skills),
-        excerpt(profile.introduction or "", _LONG),
-        *(_joined(e.role, excerpt(e.description or "", _LONG)) for e in profile.experiences),
-        *(
-            _joined(p.title, excerpt(p.description or "", _LONG), ", ".join(p.skills))
-            for p in profile.projects
-        ),
+        _beginning(profile.introduction),
+        *(_joined(e.role, _beginning(e.description)) for e in profile.experiences),
+        *(_joined(p.title, _beginning(p.description), ", ".join(p.skills)) for p in profile.projects),
         ", ".join(item.title for item in (*profile.certificates, *profile.activities) if item.title),
     ]
     return {
@@ -58,6 +54,13 @@ def found(update: dict[str, Any], language: str) -> str:
     """Says in one line what the node found."""
     length = len(update["query"])
     return f"{length}자의 검색문" if language == "ko" else f"a search text of {length} characters"
+
+
+def _beginning(text: str | None) -> str:
+    """Cut between words: an embedding takes half a sentence for what it is about."""
+    if text is None or len(text) <= _LONG:
+        return text or ""
+    return text[:_LONG].rsplit(maxsplit=1)[0]
 
 
 def _joined(*parts: str | None) -> str:

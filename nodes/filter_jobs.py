@@ -9,7 +9,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.texts import posting_rows, profile_row
+from nodes.texts import fitted, posting_rows, profile_row, room_left
 from tools.contracts import Language
 from tools.errors import NoPostingsError
 from tools.fencing import fence
@@ -48,9 +48,10 @@ class JobVerdicts(BaseModel):
 async def filter_jobs(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     """Keeps the postings that are for the desired job, and says why of each.
 
-    Reads `profile`, `language`, `retrieved`; writes `relevant` and `versions`. When no posting is
-    for the desired job, the five nearest are kept and `relevant.closest_only` says so: the person
-    still gets an answer, and can see what it rests on.
+    Reads `profile`, `language`, `retrieved`; writes `relevant`, `left_out` and `versions`. When no
+    posting is for the desired job, the five nearest are kept and `relevant.closest_only` says so: the
+    person still gets an answer, and can see what it rests on. Postings for which the prompt has no
+    room, the farthest, are dropped unread and named in `left_out`.
 
     Raises:
         NoPostingsError: the retrieved postings are gone.
@@ -66,14 +67,16 @@ async def filter_jobs(state: Reads, runtime: Runtime[Services]) -> dict[str, Any
     blocks = {
         "request": fence("request", {"desired_job": desired_job, "language": language}),
         "profile": fence("profile", profile_row(state["profile"])),
-        "postings": fence("postings", posting_rows(postings.values(), _EXCERPT)),
     }
-    reply = await services.chat.ask(
-        prompt, blocks, JobVerdicts, lambda answer: _problems(answer, list(postings))
-    )
+    room = room_left(services.settings.prompt_tokens, prompt, blocks, JobVerdicts)
+    rows, left_out = fitted(posting_rows(postings.values(), _EXCERPT), room)
+    blocks["postings"] = fence("postings", rows)
+    read = [row["posting_id"] for row in rows]
+    reply = await services.chat.ask(prompt, blocks, JobVerdicts, lambda answer: _problems(answer, read))
     return {
-        "relevant": _relevant(reply.value, list(postings), language),
-        "versions": {"filter_jobs": {"prompt": prompt.version, "model": services.chat.model_name}},
+        "relevant": _relevant(reply.value, read, left_out, language),
+        "left_out": {"filter_jobs": left_out},
+        "versions": {"filter_jobs": services.chat.versions(prompt, JobVerdicts)},
     }
 
 
@@ -86,12 +89,12 @@ def found(update: dict[str, Any], language: str) -> str:
             if language == "ko"
             else f"none is for the desired job; going on with the {kept} nearest"
         )
-    total = kept + dropped
-    return (
-        f"{total}건 중 {kept}건이 희망 직무에 맞음"
-        if language == "ko"
-        else f"{kept} of {total} fit the desired job"
-    )
+    total, unread = kept + dropped, len(update["left_out"]["filter_jobs"])
+    if language == "ko":
+        return f"{total}건 중 {kept}건이 희망 직무에 맞음" + (
+            f" (길어서 {unread}건은 못 읽음)" if unread else ""
+        )
+    return f"{kept} of {total} fit the desired job" + (f" ({unread} not read: too long)" if unread else "")
 
 
 def _problems(answer: JobVerdicts, ids: list[str]) -> list[str]:
@@ -110,7 +113,7 @@ def _problems(answer: JobVerdicts, ids: list[str]) -> list[str]:
     ]
 
 
-def _relevant(answer: JobVerdicts, ids: list[str], language: Language) -> dict[str, Any]:
+def _relevant(answer: JobVerdicts, ids: list[str], left_out: list[str], language: Language) -> dict[str, Any]:
     verdicts = {verdict.posting_id: verdict for verdict in answer.verdicts}
     kept = [posting_id for posting_id in ids if posting_id in verdicts and verdicts[posting_id].fits]
     closest_only = not kept
@@ -124,9 +127,16 @@ def _relevant(answer: JobVerdicts, ids: list[str], language: Language) -> dict[s
     }
     return {
         "kept": [{"posting_id": i, "reason": reasons[i]} for i in ids if i in kept],
-        "dropped": [{"posting_id": i, "reason": reasons[i]} for i in ids if i not in kept],
+        "dropped": [
+            *({"posting_id": i, "reason": reasons[i]} for i in ids if i not in kept),
+            *({"posting_id": i, "reason": _NOT_READ[language]} for i in left_out),
+        ],
         "closest_only": closest_only,
     }
 
 
 _NOT_JUDGED = {"ko": "판정하지 못함", "en": "not judged"}
+_NOT_READ = {
+    "ko": "입력이 너무 길어 읽지 않음",
+    "en": "not read, because the input was too long",
+}

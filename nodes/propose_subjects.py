@@ -12,11 +12,12 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from nodes.novelty import essence, normalised, repeated, reworded
-from nodes.texts import profile_row, turn_row
+from nodes.texts import profile_row, room_left, subject_rows, turn_row
 from tools.contracts import Language, SkillGap
 from tools.errors import ModelOutputError
 from tools.fencing import fence
 from tools.services import Services
+from tools.tokens import estimated_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +25,13 @@ CANDIDATES = 3
 """Subjects offered beside the current one."""
 ATTEMPTS = 3
 """Times the model is asked before the answer goes out with the subjects that passed."""
+_LONGEST_TITLE = 200
+"""Characters."""
+_LONGEST_SUBJECT = 2_500
+"""Tokens of all of a subject, by the estimate: five times a good one. Every later prompt of the session
+reads it."""
+_PROBLEMS = 10
+"""Problems told to the model: more would say the same again."""
 
 
 class Reads(TypedDict):
@@ -38,6 +46,7 @@ class Reads(TypedDict):
     chosen: list[dict[str, Any]]
     turn: dict[str, Any]
     draft: dict[str, Any]
+    left_out: dict[str, list[str]]
     fingerprints: dict[str, str]
 
 
@@ -62,12 +71,12 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
     """Proposes the subjects of this turn: four, or three candidates beside the one that was chosen.
 
     Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `chosen`,
-    `fingerprints`, `turn`, `draft`. A subject that repeats an earlier one of the session by title,
-    text or meaning, or cites no kept posting, does not pass. Until all have passed, or the attempts
-    are used up, it writes `draft` (what passed, and what is wrong with the rest) and the graph comes
-    here again; then it writes `subjects`, moves the ones that were not chosen to `rejected`, notes
-    the one that was in `chosen`, and empties `draft`. `fingerprints` gains the embeddings of earlier
-    subjects that had none.
+    `fingerprints`, `turn`, `draft`, `left_out`. A subject that repeats an earlier one of the session by
+    title, text or meaning, or cites no kept posting, or is far too long, does not pass. Until all have
+    passed, or the attempts are used up, it writes `draft` (what passed, and what is wrong with the rest)
+    and the graph comes here again; then it writes `subjects`, moves the ones that were not chosen to
+    `rejected`, notes the one that was in `chosen`, and empties `draft`. `fingerprints` gains the
+    embeddings of earlier subjects that had none.
 
     Raises:
         ModelUnavailableError, ModelOutputError: the model failed, or no subject passed at all.
@@ -87,9 +96,12 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
         "request": fence("request", {**turn_row(state), "count": missing}),
         "profile": fence("profile", profile_row(state["profile"])),
         "summary": fence("summary", state["summary"]),
-        "rejected": fence("rejected", [{k: s[k] for k in ("title", "description")} for s in taken]),
-        "problems": fence("problems", [{"problem": problem} for problem in draft["problems"]]),
+        "problems": fence("problems", [{"problem": problem} for problem in draft["problems"][-_PROBLEMS:]]),
     }
+    # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
+    # proposed again, but come no further: each proposal is checked against all of them below.
+    room = room_left(services.settings.prompt_tokens, prompt, blocks, SubjectProposals)
+    blocks["rejected"] = fence("rejected", subject_rows(taken, room))
     reply = await services.chat.ask(prompt, blocks, SubjectProposals, lambda _: [])
 
     kept_ids = {row["posting_id"] for row in state["relevant"]["kept"]}
@@ -117,7 +129,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
         "chosen": [chosen] if chosen else [],
         "draft": {},
         "fingerprints": fingerprints,
-        "versions": {"propose_subjects": {"prompt": prompt.version, "model": services.chat.model_name}},
+        "versions": {"propose_subjects": services.chat.versions(prompt, SubjectProposals)},
     }
 
 
@@ -162,6 +174,10 @@ def _judged(answer: SubjectProposals, earlier: list[dict[str, Any]], kept_ids: s
     """Judges by title, text and citations."""
     verdict = _Verdict()
     for proposal in answer.subjects:
+        length = estimated_tokens(proposal.model_dump_json())
+        if len(proposal.title) > _LONGEST_TITLE or length > _LONGEST_SUBJECT:
+            verdict.problems.append(f"'{proposal.title[:_LONGEST_TITLE]}' is too long; say it in fewer words")
+            continue
         subject = {"id": _id(proposal), **proposal.model_dump()}
         subject["posting_ids"] = [i for i in dict.fromkeys(proposal.posting_ids) if i in kept_ids]
         again = repeated(subject, [*earlier, *verdict.passed])

@@ -8,7 +8,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.texts import posting_rows
+from nodes.texts import fitted, posting_rows, room_left
 from tools.contracts import Language, Summary, SummaryLine
 from tools.errors import ModelOutputError, NoPostingsError
 from tools.fencing import fence
@@ -16,6 +16,11 @@ from tools.services import Services
 
 _EXCERPT = 1_500
 """Characters of each text of a posting: nine in ten real postings fit whole."""
+_MOST_LINES = 8
+_MOST_SKILLS = 15
+"""Lines of a list, as the prompt asks for them: one screen, and a bound for the prompts that read it."""
+_LONGEST_LINE = 150
+"""Characters of a line; what is longer is a paragraph and not one thing that is asked for."""
 
 
 class Reads(TypedDict):
@@ -45,8 +50,9 @@ class MarketSummary(BaseModel):
 async def summarize(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     """Turns the kept postings into responsibilities, qualifications, preferred and skills.
 
-    Reads `profile`, `language`, `relevant`; writes `summary` and `versions`. Each line carries the
-    ids of the postings that ask for it; how many do is counted here and not taken from the model.
+    Reads `profile`, `language`, `relevant`; writes `summary`, `left_out` and `versions`. Each line
+    carries the ids of the postings that ask for it; how many do is counted here and not taken from
+    the model. Postings for which the prompt has no room, the farthest, are named in `left_out`.
 
     Raises:
         NoPostingsError: the kept postings are gone.
@@ -60,17 +66,21 @@ async def summarize(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     prompt = services.prompts.get("summarize", language)
     blocks = {
         "request": fence("request", {"desired_job": state["profile"]["desired_job"], "language": language}),
-        "postings": fence("postings", posting_rows(postings.values(), _EXCERPT)),
     }
+    room = room_left(services.settings.prompt_tokens, prompt, blocks, MarketSummary)
+    rows, left_out = fitted(posting_rows(postings.values(), _EXCERPT), room)
+    blocks["postings"] = fence("postings", rows)
+    read = [row["posting_id"] for row in rows]
     reply = await services.chat.ask(
-        prompt, blocks, MarketSummary, lambda answer: _problems(answer, set(postings))
+        prompt, blocks, MarketSummary, lambda answer: _problems(answer, set(read))
     )
-    summary = _counted(reply.value, list(postings))
+    summary = _counted(reply.value, read)
     if not (summary.responsibilities or summary.qualifications or summary.skills):
         raise ModelOutputError(purpose="summarize", problems=["no line names a given posting"])
     return {
         "summary": summary.model_dump(),
-        "versions": {"summarize": {"prompt": prompt.version, "model": services.chat.model_name}},
+        "left_out": {"summarize": left_out},
+        "versions": {"summarize": services.chat.versions(prompt, MarketSummary)},
     }
 
 
@@ -93,21 +103,28 @@ def _lines(answer: MarketSummary) -> list[AskedFor]:
 def _problems(answer: MarketSummary, ids: set[str]) -> list[str]:
     unknown = sorted({i for line in _lines(answer) for i in line.posting_ids} - ids)
     uncited = [line.text for line in _lines(answer) if not line.posting_ids]
-    problems = [f"posting_ids: no such posting was given: {', '.join(unknown)}"] if unknown else []
-    return problems + [f"posting_ids: no posting is named for the line: {text}" for text in uncited[:5]]
+    long = [line.text for line in _lines(answer) if len(line.text) > _LONGEST_LINE]
+    problems = [f"posting_ids: no such posting was given: {', '.join(unknown[:20])}"] if unknown else []
+    problems += [f"posting_ids: no posting is named for the line: {text[:200]}" for text in uncited[:5]]
+    return problems + [
+        f"text: more than {_LONGEST_LINE} characters; say one thing in a few words: {text[:200]}"
+        for text in long[:5]
+    ]
 
 
 def _counted(answer: MarketSummary, ids: list[str]) -> Summary:
-    """Keeps of each line the postings that were given, counts them and puts the most wanted first."""
+    """Keeps of each line the postings that were given, counts them and puts the most wanted first; of
+    those, as many as a list may have."""
 
-    def counted(lines: list[AskedFor]) -> list[SummaryLine]:
-        cited = [(line.text, [i for i in ids if i in line.posting_ids]) for line in lines]
+    def counted(lines: list[AskedFor], most: int = _MOST_LINES) -> list[SummaryLine]:
+        short = [line for line in lines if len(line.text) <= _LONGEST_LINE]
+        cited = [(line.text, [i for i in ids if i in line.posting_ids]) for line in short]
         kept = [SummaryLine(text=text, count=len(by), posting_ids=by) for text, by in cited if by]
-        return sorted(kept, key=lambda line: -line.count)
+        return sorted(kept, key=lambda line: -line.count)[:most]
 
     return Summary(
         responsibilities=counted(answer.responsibilities),
         qualifications=counted(answer.qualifications),
         preferred=counted(answer.preferred),
-        skills=counted(answer.skills),
+        skills=counted(answer.skills, _MOST_SKILLS),
     )

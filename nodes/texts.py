@@ -1,39 +1,65 @@
-"""How postings and profiles are written into a prompt."""
+"""How postings, subjects and profiles are written into a prompt, and how much of them fits."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
+from pydantic import BaseModel
+
 from tools.contracts import StoredPosting
+from tools.fencing import fence
+from tools.prompts.prompt import Prompt
+from tools.tokens import estimated_tokens
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+_SKILLS = 300
+"""Characters of a posting's skills: some twenty-five names."""
+_DESCRIBED = 40
+"""Earlier subjects that are told with their description, the newest: those of ten turns."""
+_SENTENCE_END = re.compile(
+    r"""(?: (?<!\d)(?<!\W\w)\. ["'”’)\]]* (?=\s+[^a-z\s])   # not in `2. ` and `e.g. `
+          | (?<=[가-힣])\. (?=[가-힣])
+          | [!?…。;] ["'”’)\]]* (?=\s)
+          | (?=\s[•▪■●◦○◆▶※]\s) )                        # items of a list that was run together""",
+    re.VERBOSE,
+)
+_BEYOND = 3
+"""Characters after a sentence's end that show that it is one."""
 
 
 def excerpt(text: str, limit: int) -> str:
     """Returns the first lines of `text` that fit into `limit` characters.
 
-    The line that no longer fits is left out, unless more than half of the room would stay empty:
-    then it is cut after its last sentence that fits, or else after its last word.
+    Of the line that no longer fits, the whole sentences that do are taken. A line that gives none is
+    left out, and the next one tried while more than half of the room is empty. Nothing is cut within
+    a sentence: where no sentence fits, the excerpt is empty.
     """
     kept: list[str] = []
     room = limit
     for line in text.splitlines():
-        if len(line) > room:
-            if room > limit / 2:
-                kept.append(_cut(line, room))
+        fitting = line if len(line) <= room else _sentences(line, room)
+        if fitting or fitting == line:
+            kept.append(fitting)
+            room -= len(fitting) + 1
+        if len(fitting) < len(line) and room <= limit / 2:
             break
-        kept.append(line)
-        room -= len(line) + 1
     return "\n".join(kept)
 
 
-def _cut(line: str, limit: int) -> str:
-    head = line[: limit + 1]
-    sentence = head.rfind(". ") + 1
-    word = head.rfind(" ")
-    return (line[: sentence or word] if max(sentence, word) > 0 else line[:limit]).rstrip()
+def _sentences(line: str, limit: int) -> str:
+    ends = [match.end() for match in _SENTENCE_END.finditer(line, 0, max(0, limit + _BEYOND))]
+    return line[: max((end for end in ends if end <= limit), default=0)].rstrip()
 
 
-def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[dict[str, Any]]:
+def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:
     """Returns one row a posting for a fence; each of its three texts has at most `limit` characters."""
     return [
         {
@@ -43,10 +69,75 @@ def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[dict[str
             "responsibilities": excerpt(posting.responsibilities, limit),
             "requirements": excerpt(posting.requirements, limit),
             "preferred": excerpt(posting.preferred, limit),
-            "skills": posting.skills,
+            "skills": _first(posting.skills, _SKILLS),
         }
         for posting in postings
     ]
+
+
+def _first(words: Sequence[str], limit: int) -> list[str]:
+    """Returns the first of `words` that have at most `limit` characters together."""
+    room = limit
+    for place, word in enumerate(words):
+        room -= len(word)
+        if room < 0:
+            return list(words[:place])
+    return list(words)
+
+
+def room_left(limit: int, prompt: Prompt, blocks: Mapping[str, str], schema: type[BaseModel]) -> int:
+    """Returns the tokens that are left of `limit` for the block that is not yet in `blocks`.
+
+    The schema counts: the API, or the prompt itself, shows it to the model.
+    """
+    bare = prompt.render(dict.fromkeys(prompt.template.input_variables, ""))
+    texts = [*(str(message.content) for message in bare), *blocks.values()]
+    return limit - sum(map(estimated_tokens, texts)) - _schema_tokens(schema)
+
+
+@functools.cache
+def _schema_tokens(schema: type[BaseModel]) -> int:
+    return estimated_tokens(orjson.dumps(schema.model_json_schema()).decode())
+
+
+def fitted(rows: Sequence[Row], room: int) -> tuple[list[Row], list[str]]:
+    """Returns the postings of `rows` (most relevant first) that fit into `room` tokens, and the ids of
+    the others, which are the last ones. The first posting is always taken: without any there is
+    nothing to ask."""
+    used = 0
+    for place, row in enumerate(rows):
+        used += _row_tokens(row)
+        if used > room and place == 0:
+            logger.warning("the prompt is longer than its limit", extra={"over_by": used - room})
+        elif used > room:
+            left_out = [str(row["posting_id"]) for row in rows[place:]]
+            logger.warning("postings left out of a prompt that is too long", extra={"left_out": left_out})
+            return list(rows[:place]), left_out
+    return list(rows), []
+
+
+def subject_rows(subjects: Sequence[Mapping[str, Any]], room: int) -> list[Row]:
+    """Returns what was shown before (`subjects`, newest last) as rows for a fence, in `room` tokens.
+
+    The newest come with their description, in at most half of the room; those before them with their
+    title alone; the oldest, for which there is no room, are left out.
+    """
+    rows: list[Row] = []
+    used = 0
+    for age, subject in enumerate(reversed(subjects)):
+        row = {"title": subject["title"], "description": subject["description"]}
+        if age >= _DESCRIBED or used + _row_tokens(row) > room / 2:
+            del row["description"]
+        used += _row_tokens(row)
+        if used > room:
+            logger.warning("earlier subjects left out of the prompt", extra={"left_out": len(subjects) - age})
+            break
+        rows.append(row)
+    return rows[::-1]
+
+
+def _row_tokens(row: Row) -> int:
+    return estimated_tokens(fence("row", row))
 
 
 def profile_row(profile: dict[str, Any]) -> dict[str, Any]:
@@ -61,12 +152,17 @@ def profile_row(profile: dict[str, Any]) -> dict[str, Any]:
 
 
 def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what is asked of this turn for a fence: the job, what the market rests on, the wishes."""
+    """Returns what is asked of this turn for a fence: the job, what the market rests on, the wishes.
+
+    `kept_postings` are those that the summary's counts are of: a kept posting that was left out of the
+    summary's prompt asks for nothing.
+    """
     turn = state["turn"]
+    unread = state.get("left_out", {}).get("summarize", [])
     return {
         "desired_job": state["profile"]["desired_job"],
         "language": state["language"],
-        "kept_postings": len(state["relevant"]["kept"]),
+        "kept_postings": len(state["relevant"]["kept"]) - len(unread),
         "closest_only": state["relevant"].get("closest_only", False),
         "difficulty": turn.get("difficulty"),
         "skills": turn.get("skills", []),

@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from graph.answers import SERVICE_VERSION
 from graph.sessions import Sessions
-from serve import errors, langserve_routes, routes
+from serve import errors, langserve_routes, prompt_routes, routes
 from serve.body_limit import BodyLimit
 from serve.callers import ApiKeys
 from serve.parts import open_parts
 from tools import logs
 from tools.embedded import attached
 from tools.settings import Settings
+from tools.tracing import traced
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         try:
             if settings.offline:
                 logger.warning("offline: no OPENAI_API_KEY, so the rule-based offline model answers")
-            async with open_parts(settings) as parts:
+            async with traced(), open_parts(settings) as parts:
                 app.state.parts = parts
                 yield
         finally:
@@ -47,13 +49,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = FastAPI(
         title="Checkerboard", version=SERVICE_VERSION, lifespan=lifespan, responses=errors.RESPONSES
     )
-    app.state.api_keys = ApiKeys(given.api_keys.get_secret_value() if given.api_keys else None)
+    app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
     app.add_middleware(BodyLimit)
     errors.install(app)
     app.include_router(routes.router)
+    app.include_router(prompt_routes.router)
 
     def sessions() -> Sessions:
         return app.state.parts.sessions  # type: ignore[no-any-return]
 
     langserve_routes.add(app, sessions)
     return app
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from fastapi import Request
 
 from graph.sessions import ANYONE, Caller
-from tools.errors import InvalidRequestError, UnauthorizedError
+from tools.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
 
 MAX_IDEMPOTENCY_KEY = 200
 _NAME = re.compile(r"[\w.@:-]+")
@@ -22,24 +22,23 @@ current: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
 
 
 class ApiKeys:
-    """The keys that may call, by the hash of each. With none configured everybody may."""
+    """The keys that may call, and those that may change what all callers get, by the hash of each."""
 
-    def __init__(self, configured: str | None) -> None:
-        """Reads `name:sha256,name:sha256,…`; a hash is 64 hexadecimal digits.
+    def __init__(self, callers: str | None, admins: str | None = None) -> None:
+        """Reads `name:sha256,name:sha256,…` of callers and of administrators; a hash is 64 hexadecimal
+        digits. Without callers everybody may call; without administrators nobody may change a thing.
 
         Raises:
             ValueError: an entry has another form, or a name or a key stands twice.
         """
-        entries = [entry.strip() for entry in (configured or "").split(",") if entry.strip()]
-        self._names: dict[str, str] = {}
-        for entry in entries:
-            name, _, digest = (part.strip() for part in entry.rpartition(":"))
-            known = name in self._names.values() or digest.lower() in self._names
-            if known or not _NAME.fullmatch(name) or not _HASH.fullmatch(digest.lower()):
-                raise ValueError(
-                    "CHECKERBOARD_API_KEYS is a list of name:sha256, each name once, each key once"
-                )
-            self._names[digest.lower()] = name
+        self._callers = _names("CHECKERBOARD_API_KEYS", callers)
+        self._admins = _names("CHECKERBOARD_ADMIN_KEYS", admins)
+        shared = set(self._callers.values()) & set(self._admins.values())
+        if shared or set(self._callers) & set(self._admins):
+            raise ValueError(
+                "CHECKERBOARD_API_KEYS and CHECKERBOARD_ADMIN_KEYS share a name or a key; an administrator's "
+                "key may call as it is"
+            )
 
     def owner(self, headers: Mapping[str, str]) -> str:
         """Returns the name of the key that came with a request, or the empty name where none is needed.
@@ -47,15 +46,45 @@ class ApiKeys:
         Raises:
             UnauthorizedError: no key came, or one that is not configured.
         """
-        if not self._names:
+        if not self._callers:
             return ANYONE.owner
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        digest = hashlib.sha256(key.strip().encode()).hexdigest()
-        if scheme.lower() == "bearer":
-            for known, name in self._names.items():
-                if hmac.compare_digest(known, digest):
-                    return name
-        raise UnauthorizedError
+        return _holder({**self._callers, **self._admins}, headers)
+
+    def admin(self, headers: Mapping[str, str]) -> str:
+        """Returns the name of the administrator's key that came with a request.
+
+        Raises:
+            UnauthorizedError: no key came, or one that is not configured.
+            ForbiddenError: the key is a caller's, or no administrator is configured.
+        """
+        if not self._admins:
+            raise ForbiddenError
+        name = _holder({**self._callers, **self._admins}, headers)
+        if name not in self._admins.values():
+            raise ForbiddenError
+        return name
+
+
+def _names(setting: str, configured: str | None) -> dict[str, str]:
+    """Returns the names of keys by their hashes."""
+    names: dict[str, str] = {}
+    for entry in filter(None, (part.strip() for part in (configured or "").split(","))):
+        name, _, digest = (part.strip() for part in entry.rpartition(":"))
+        known = name in names.values() or digest.lower() in names
+        if known or not _NAME.fullmatch(name) or not _HASH.fullmatch(digest.lower()):
+            raise ValueError(f"{setting} is a list of name:sha256, each name once, each key once")
+        names[digest.lower()] = name
+    return names
+
+
+def _holder(names: Mapping[str, str], headers: Mapping[str, str]) -> str:
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    digest = hashlib.sha256(key.strip().encode()).hexdigest()
+    if scheme.lower() == "bearer":
+        for known, name in names.items():
+            if hmac.compare_digest(known, digest):
+                return name
+    raise UnauthorizedError
 
 
 def caller_of(request: Request) -> Caller:
@@ -73,3 +102,14 @@ def caller_of(request: Request) -> Caller:
     caller = Caller(keys.owner(request.headers), key)
     current.set(caller)
     return caller
+
+
+def admin_of(request: Request) -> str:
+    """Returns the name of the administrator's key that a request came with.
+
+    Raises:
+        UnauthorizedError: no valid key came.
+        ForbiddenError: it is not an administrator's, or none is configured.
+    """
+    keys: ApiKeys = request.app.state.api_keys
+    return keys.admin(request.headers)

@@ -111,9 +111,10 @@ async def _checked_start(settings: Settings) -> None:
 
 
 async def _first_start(settings: Settings) -> None:
-    """Loads the sample postings into an empty embedded database, but never into one of yours."""
-    if Settings().database_url is None:
-        async with open_services(settings) as services:
+    """Takes the newest prompts, and loads the sample postings into an empty embedded database, but
+    never into one of yours."""
+    async with open_services(settings, newest_prompts=True) as services:
+        if Settings().database_url is None:
             await load_samples_where_empty(services)
 
 

@@ -33,8 +33,10 @@ class ErrorBody(BaseModel):
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody, "description": description}
     for status, description in (
-        (404, "no such session or posting"),
-        (422, "the request is not valid; `details.fields` names each field"),
+        (401, "no valid API key"),
+        (403, "not an administrator's key"),
+        (404, "no such session, posting or prompt"),
+        (422, "the request is not valid; `details.fields` names each field, `details.prompts` each prompt"),
         (502, "the model's answer stayed invalid"),
         (503, "a dependency does not answer, or no postings are loaded"),
     )

@@ -10,14 +10,12 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.asyncio import Redis
-
 from graph.answers import SERVICE_VERSION
 from graph.build import build_graph
 from graph.failures import as_ours
 from graph.sessions import Sessions
 from tools.embedded.probe import probe_postgres, probe_redis
-from tools.redis_client import open_checkpointer, open_redis
+from tools.redis_client import open_checkpointer
 from tools.services import Services, open_services
 from tools.settings import Settings
 
@@ -28,11 +26,10 @@ _CHECK_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The services, the sessions and the Redis of one worker."""
+    """The services and the sessions of one worker."""
 
     services: Services
     sessions: Sessions
-    redis: Redis
     model_checked: list[Any] = field(default_factory=lambda: [-math.inf, 0])
     """When the model last answered a check (seconds, monotonic), and in how many dimensions."""
 
@@ -43,6 +40,7 @@ class Parts:
             "postgres": self._postgres(),
             "redis": self._redis(),
             "model": self._model(),
+            "prompts": self._prompts(),
         }
         answers = await asyncio.gather(*(self._checked(check) for check in checks.values()))
         report = dict(zip(checks, answers, strict=True))
@@ -73,8 +71,20 @@ class Parts:
         }
 
     async def _redis(self) -> dict[str, Any]:
-        info = await self.redis.info("server")
+        info = await self.services.redis.info("server")
         return {"version": info.get("valkey_version") or info["redis_version"]}
+
+    async def _prompts(self) -> dict[str, Any]:
+        """What the worker answers from. A warning (the hub or Redis is away, a set does not fit) leaves it
+        ready: it answers from its last good prompts, or the bundled ones."""
+        registry = self.services.prompts
+        hub = sum(not p.version.startswith("sha256:") for p in registry.current.prompts.values())
+        return {
+            "version": registry.current.version,
+            "from_hub": hub,
+            "bundled": len(registry.current.prompts) - hub,
+            "warning": registry.own_warning or registry.shared_warning,
+        }
 
     async def _model(self) -> dict[str, Any]:
         """Asks for one embedding, the cheapest call that shows the key and the network work, and
@@ -108,7 +118,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         SetupError: PostgreSQL or Redis does not answer, or lacks pgvector, JSON or Search.
     """
     await probe_stores(settings)
-    async with open_redis(settings) as redis, open_services(settings) as services:
-        saver = await open_checkpointer(settings, redis)
-        async with aclosing(Sessions(build_graph(services, saver), saver, redis, settings)) as sessions:
-            yield Parts(services, sessions, redis)
+    async with open_services(settings) as services:
+        saver = await open_checkpointer(settings, services.redis)
+        sessions = Sessions(build_graph(services, saver), saver, services.redis, settings, services.prompts)
+        async with aclosing(sessions):
+            yield Parts(services, sessions)

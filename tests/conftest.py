@@ -25,7 +25,10 @@ _OUTSIDE = (
     "LANGSMITH_API_KEY",
     "LANGSMITH_TRACING",
 )
-TOGETHER = {"serve/test_races.py": "serve/test_kills.py"}
+TOGETHER = {
+    "serve/test_races.py": "serve/test_kills.py",
+    "serve/test_prompt_workers.py": "serve/test_kills.py",
+}
 """Files that run in one process with another, because they share its workers."""
 FIRST = (
     "serve/test_kills.py",

@@ -15,7 +15,8 @@ from tools.contracts import FoundPosting, StoredPosting
 from tools.errors import NoPostingsError
 from tools.fencing import unfence
 from tools.postings import Corpus
-from tools.prompts import Prompt, PromptRegistry
+from tools.prompts.prompt import Prompt
+from tools.prompts.registry import PromptRegistry
 from tools.services import Services
 from tools.settings import Settings
 
@@ -49,6 +50,10 @@ class ScriptedChat:
         self._script = list(script)
         self.asked: list[tuple[str, dict[str, list[dict[str, Any]]]]] = []
         self.refusals: list[list[str]] = []
+
+    def versions(self, prompt: Prompt, schema: type[T]) -> dict[str, Any]:
+        """As `ChatModel.versions`."""
+        return {"prompt": prompt.version, "model": self.model_name, "schema": schema.__name__}
 
     async def ask(
         self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T], check: Callable[[T], list[str]]
@@ -119,6 +124,8 @@ class Stage:
         self.events: list[dict[str, Any]] = []
         services = Services(
             pool=None,  # type: ignore[arg-type] - no node writes
+            redis=None,  # type: ignore[arg-type]
+            prompt_changes=None,  # type: ignore[arg-type]
             writer=None,  # type: ignore[arg-type]
             vectors=None,  # type: ignore[arg-type]
             settings=Settings(),

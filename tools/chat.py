@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -20,14 +22,17 @@ from langchain_core.messages import (
 from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_openai import ChatOpenAI
+from langsmith.utils import tracing_is_enabled
 from pydantic import BaseModel, ValidationError
 
+from tools import metering
 from tools.errors import ModelOutputError
 from tools.ledger import paid_once
+from tools.model_choice import ModelChoice
 from tools.model_errors import model_errors
 from tools.openai_client import chat_model_name, connection
 from tools.pacing import Pacer
-from tools.prompts import Prompt
+from tools.prompts.prompt import Prompt
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -72,13 +77,33 @@ class ChatModel:
 
     def __init__(self, settings: Settings, http_client: Any, pacer: Pacer | None = None) -> None:
         self._pacer = pacer
-        self.model_name = chat_model_name(settings)
         self._output_retries = settings.output_retries
         self._method = settings.structured_output
-        self._temperature = settings.temperature
-        self._model = ChatOpenAI(
-            model=self.model_name, temperature=settings.temperature, **connection(settings, http_client)
-        )
+        self._offline = settings.offline
+        self._default = ModelChoice(model=chat_model_name(settings), temperature=settings.temperature)
+        self._connection = connection(settings, http_client)
+        self._models: dict[ModelChoice, ChatOpenAI] = {}
+
+    @property
+    def model_name(self) -> str:
+        """The model that answers where none is chosen for a prompt."""
+        return str(self._default.model)
+
+    def choice(self, prompt: Prompt) -> ModelChoice:
+        """Returns which model answers `prompt`, and its parameters. Offline there is one model for all."""
+        chosen = prompt.model.over(self._default)
+        return chosen.model_copy(update={"model": self._default.model}) if self._offline else chosen
+
+    def versions(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
+        """Returns what makes an answer to `prompt`, for the `versions` of an answer: the prompt, the model
+        and its parameters, and the schema by name and by a hash of what the API is sent of it."""
+        chosen = self.choice(prompt)
+        return {
+            "prompt": prompt.version,
+            "model": chosen.model,
+            "parameters": chosen.parameters(),
+            "schema": _schema_version(schema),
+        }
 
     async def ask(
         self,
@@ -100,13 +125,16 @@ class ChatModel:
             ModelOutputError: the last answer was still no valid `schema`. `details.usage` has the
                 tokens that were used up.
         """
+        choice = self.choice(prompt)
         messages = _shown(self._instructed(prompt.render(blocks), schema), images)
         usage = Usage()
         # In the body as it is: given as a parameter, the client would walk through the whole schema
         # again at every call, and parse the answer once more (5 ms of CPU a generation).
-        bound = self._model.bind(extra_body={"response_format": _response_format(schema, self._method)})
+        bound = self._model(choice).bind(
+            extra_body={"response_format": _response_format(schema, self._method)}
+        )
         for attempts_left in range(self._output_retries, -1, -1):
-            ended, answer, used = await self._once(bound, messages, schema, prompt.purpose)
+            ended, answer, used = await self._once(bound, choice, messages, schema, prompt)
             usage += used
             value, problems = validated(ended, answer, schema)
             if value is not None:
@@ -123,32 +151,57 @@ class ChatModel:
     def request(self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T]) -> dict[str, Any]:
         """Returns the body of the HTTP request that `ask` begins with, for the Batch API."""
         messages = self._instructed(prompt.render(blocks), schema)
-        body = {
-            "model": self.model_name,
+        choice = self.choice(prompt)
+        return {
+            "model": choice.model,
             "messages": convert_to_openai_messages(messages),
             "response_format": _response_format(schema, self._method),
+            **choice.parameters(),
         }
-        return body if self._temperature is None else {**body, "temperature": self._temperature}
+
+    def _model(self, choice: ModelChoice) -> ChatOpenAI:
+        if choice not in self._models:
+            self._models[choice] = ChatOpenAI(**choice.model_dump(exclude_none=True), **self._connection)
+        return self._models[choice]
 
     async def _once(
-        self, bound: Any, messages: list[BaseMessage], schema: type[T], purpose: str
+        self,
+        bound: Any,
+        choice: ModelChoice,
+        messages: list[BaseMessage],
+        schema: type[T],
+        prompt: Prompt,
     ) -> tuple[str | None, str, Usage]:
         """Returns (why the answer ended, its text, its tokens)."""
 
+        paid = False
+
         async def ask() -> bytes:
+            nonlocal paid
+            paid = True
             if self._pacer is not None:
                 await self._pacer.turn()
-            with model_errors(purpose):
-                message = await bound.ainvoke(messages, _QUIET)
+            with model_errors(prompt.purpose):
+                message = await bound.ainvoke(messages, self._traced(prompt, schema))
             ended = message.response_metadata.get("finish_reason")
             counted = message.usage_metadata or {}
             tokens = [counted.get("input_tokens", 0), counted.get("output_tokens", 0)]
             return orjson.dumps([ended, str(message.content), tokens])
 
-        question = [self.model_name, schema.__name__, *(message.content for message in messages)]
+        said = (message.content for message in messages)
+        question = [choice.model_dump(exclude_none=True), schema.__name__, *said]
+        began = time.monotonic()
         # An answer that an older version kept tells no tokens.
         ended, answer, *tokens = orjson.loads(await paid_once(question, ask))
-        return ended, answer, Usage(*tokens[0]) if tokens else Usage()
+        usage = Usage(*tokens[0]) if tokens else Usage()
+        metering.note(prompt.purpose, str(choice.model), question, began, paid=paid, tokens=astuple(usage))
+        return ended, answer, usage
+
+    def _traced(self, prompt: Prompt, schema: type[BaseModel]) -> RunnableConfig:
+        """Returns the config of a call: in a trace, it names what makes the answer."""
+        if not tracing_is_enabled():
+            return _QUIET
+        return {**_QUIET, "metadata": {"purpose": prompt.purpose, **self.versions(prompt, schema)}}
 
     def _instructed(self, messages: list[BaseMessage], schema: type[BaseModel]) -> list[BaseMessage]:
         """Writes the schema into the instructions where the API cannot be given it."""
@@ -168,6 +221,12 @@ def validated(ended: str | None, answer: str, schema: type[T]) -> tuple[T | None
         return schema.model_validate_json(answer), []
     except ValidationError as error:
         return None, _reasons(error)
+
+
+@functools.cache
+def _schema_version(schema: type[BaseModel]) -> str:
+    said = orjson.dumps(_response_format(schema, "json_schema"), option=orjson.OPT_SORT_KEYS)
+    return f"{schema.__name__}@{hashlib.sha256(said).hexdigest()[:8]}"
 
 
 @functools.cache

@@ -343,4 +343,7 @@ class Answer(BaseModel):
     closest_only: bool = Field(
         description="no posting was for the desired job: the answer rests on the nearest ones"
     )
+    left_out: dict[str, list[str]] = Field(
+        {}, description="by node, the postings that were not read: the input was too long; usually empty"
+    )
     versions: Versions

@@ -21,6 +21,11 @@ from tools.embedded import attached
 from tools.embedded.probe import StoreInfo, probe_postgres, probe_redis
 from tools.errors import CheckerboardError
 from tools.openai_client import chat_model_name, embedding_model_name
+from tools.prompts.hub import open_hub
+from tools.prompts.names import hub_names
+from tools.prompts.pulling import pulled
+from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
+from tools.prompts.registry import PromptRegistry
 from tools.settings import Settings
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
@@ -72,15 +77,16 @@ async def checkup(settings: Settings) -> list[Finding]:
     Embedded parts are started for the time that it takes, each on its own: one that fails leaves
     the others' findings as they are.
     """
-    local = asyncio.to_thread(lambda: [*_python(), *_machine(settings), _port(), _tracing()])
-    found, postgres, redis, model = await asyncio.gather(
+    local = asyncio.to_thread(lambda: [*_python(), *_machine(settings), _port()])
+    found, postgres, redis, model, prompts = await asyncio.gather(
         local,
         _store("PostgreSQL + pgvector", "DATABASE_URL", settings, probe_postgres, "database_url"),
         _store("Redis + JSON + Search", "REDIS_URL", settings, probe_redis, "redis_url"),
         _models(settings),
+        _prompts(settings),
     )
     # Last: while it loads its dictionary nothing else of this process gets a turn.
-    return [*found, postgres, redis, *model, await asyncio.to_thread(_kiwi)]
+    return [*found, postgres, redis, *model, prompts, await asyncio.to_thread(_kiwi)]
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
@@ -175,9 +181,28 @@ def _port() -> Finding:
     return Finding(f"port {PORT}", ok=True, detail="free", required=False)
 
 
-def _tracing() -> Finding:
-    key = "set" if os.environ.get("LANGSMITH_API_KEY") else "not set: nothing is traced"
-    return Finding("LangSmith key", ok=True, detail=key, required=False)
+async def _prompts(settings: Settings) -> Finding:
+    """Pulls the prompts that are to come from LangSmith's hub and holds them against their contracts."""
+    try:
+        registry = PromptRegistry.bundled(*PROMPT_PACKAGES)
+        names = hub_names(settings.hub_prompts, registry.files)
+        if not names:
+            key = "LANGSMITH_API_KEY is set" if settings.langsmith_api_key else "no LangSmith key"
+            return Finding("prompts", ok=True, detail=f"{len(registry.files)} bundled ones ({key})")
+        async with open_hub(settings) as hub:
+            (await pulled(hub, names, registry.files)).all_or_none()
+    except CheckerboardError as error:
+        wrong = error.details.get("prompts", {})
+        said = "; ".join(f"{key}: {', '.join(problems)}" for key, problems in wrong.items())
+        return Finding(
+            "prompts",
+            ok=False,
+            detail=said or error.message,
+            remedy="Check LANGSMITH_API_KEY and CHECKERBOARD_HUB_PROMPTS; `checkerboard prompts check --hub` "
+            "lists what is wrong. Until then the last good prompts answer, or the bundled ones.",
+            required=False,
+        )
+    return Finding("prompts", ok=True, detail=f"{len(names)} of {len(registry.files)} from LangSmith's hub")
 
 
 async def _store(
@@ -228,11 +253,14 @@ async def _ask_models(settings: Settings) -> list[Finding]:
     async with openai.AsyncOpenAI(
         api_key=key, base_url=settings.openai_base_url, timeout=MODEL_SECONDS, max_retries=1
     ) as client:
-        return list(await asyncio.gather(_chat(client, settings), _embeddings(client, settings)))
+        models = {chat_model_name(settings)}
+        if not settings.offline:
+            models |= {choice.model for choice in settings.models.values() if choice.model}
+        chats = (_chat(client, model) for model in sorted(models))
+        return list(await asyncio.gather(*chats, _embeddings(client, settings)))
 
 
-async def _chat(client: openai.AsyncOpenAI, settings: Settings) -> Finding:
-    model = chat_model_name(settings)
+async def _chat(client: openai.AsyncOpenAI, model: str) -> Finding:
     try:
         await client.chat.completions.create(
             model=model, messages=[{"role": "user", "content": "Reply with OK."}]

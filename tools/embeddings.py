@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import orjson
 from langchain_openai import OpenAIEmbeddings
 from numpy.typing import NDArray
 
+from tools import metering
 from tools.contracts import Posting
 from tools.ledger import paid_once
 from tools.model_errors import model_errors
@@ -61,7 +63,7 @@ class Embedder:
             return np.asarray(vector, dtype=np.float32).tobytes()
 
         question = [self.model_name, self.dimensions, text]
-        return np.frombuffer(await paid_once(question, ask), dtype=np.float32)
+        return np.frombuffer(await self._paid_once(question, ask), dtype=np.float32)
 
     async def fingerprints(self, texts: Sequence[str]) -> list[str]:
         """Returns a small vector for each text, as base64 of FINGERPRINT_DIMENSIONS signed bytes:
@@ -77,7 +79,7 @@ class Embedder:
             return orjson.dumps([_packed(vector) for vector in vectors])
 
         question = [self.model_name, FINGERPRINT_DIMENSIONS, *texts]
-        return list(orjson.loads(await paid_once(question, ask)))
+        return list(orjson.loads(await self._paid_once(question, ask)))
 
     async def postings(self, postings: Sequence[Posting]) -> Embedded:
         """Returns a vector for each posting, and the tokens that were counted.
@@ -100,6 +102,20 @@ class Embedder:
             vectors += [np.asarray(row.embedding, dtype=np.float32) for row in answer.data]
             tokens += answer.usage.prompt_tokens if answer.usage else 0
         return Embedded(vectors, tokens)
+
+    async def _paid_once(self, question: list[Any], ask: Callable[[], Awaitable[bytes]]) -> bytes:
+        paid = False
+
+        async def asked() -> bytes:
+            nonlocal paid
+            paid = True
+            return await ask()
+
+        began = time.monotonic()
+        answer = await paid_once(question, asked)
+        # The client does not say what was counted.
+        metering.note("embedding", self.model_name, question, began, paid=paid, tokens=None)
+        return answer
 
 
 def similarity(one: str, other: str) -> float:

@@ -5,18 +5,22 @@ tells the reader what to do next. `serve` has one handler for the whole tree.
 
     CheckerboardError
     ├── UnauthorizedError         401 unauthorized
+    ├── ForbiddenError            403 forbidden
     ├── SessionNotFoundError      404 session_not_found
     ├── PostingNotFoundError      404 posting_not_found
+    ├── PromptNotFoundError       404 prompt_not_found
     ├── RunInProgressError        409 run_in_progress
     ├── IdempotencyConflictError  422 idempotency_conflict
     ├── SubjectNotFoundError      422 subject_not_found
     ├── InvalidProfileError       422 invalid_profile
     ├── InvalidRequestError       422 invalid_request
+    ├── PromptInvalidError        422 prompt_invalid
     ├── NoPostingsError           503 no_postings
     ├── ModelUnavailableError     503 model_unavailable
     ├── ModelOutputError          502 model_output_invalid
     ├── StoreUnavailableError     503 store_unavailable
     ├── EmbeddingMismatchError    503 embedding_mismatch
+    ├── HubUnavailableError       503 hub_unavailable
     ├── SourceRefusedError        403 source_refused
     ├── SourceUnavailableError    503 source_unavailable
     ├── DocumentUnreadableError   422 document_unreadable
@@ -59,6 +63,13 @@ class UnauthorizedError(CheckerboardError):
     status = 401
 
 
+class ForbiddenError(CheckerboardError):
+    """This needs the key of an administrator. The operator names those in CHECKERBOARD_ADMIN_KEYS."""
+
+    code = "forbidden"
+    status = 403
+
+
 class SessionNotFoundError(CheckerboardError):
     """This session does not exist or has expired. Start a new one with POST /generate/invoke."""
 
@@ -70,6 +81,13 @@ class PostingNotFoundError(CheckerboardError):
     """There is no posting with this id. GET /postings/search lists what is loaded."""
 
     code = "posting_not_found"
+    status = 404
+
+
+class PromptNotFoundError(CheckerboardError):
+    """There is no such prompt or commit. GET /prompts lists the prompts."""
+
+    code = "prompt_not_found"
     status = 404
 
 
@@ -108,6 +126,13 @@ class InvalidRequestError(CheckerboardError):
     status = 422
 
 
+class PromptInvalidError(CheckerboardError):
+    """A prompt cannot be used, so those in force stay. `details.prompts` says of each what is wrong."""
+
+    code = "prompt_invalid"
+    status = 422
+
+
 class NoPostingsError(CheckerboardError):
     """No postings are loaded yet. Run `checkerboard ingest load FILE…` (or `checkerboard ingest
     load --samples`), then ask again."""
@@ -141,6 +166,13 @@ class EmbeddingMismatchError(CheckerboardError):
     """The loaded postings were embedded by another model than the one that is configured."""
 
     code = "embedding_mismatch"
+    status = 503
+
+
+class HubUnavailableError(CheckerboardError):
+    """LangSmith's prompt hub did not answer, so the prompts in force stay. Ask again in a moment."""
+
+    code = "hub_unavailable"
     status = 503
 
 

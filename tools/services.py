@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from redis.asyncio import Redis
+
 from tools.chat import ChatModel
 from tools.database import Pool, open_pool
 from tools.embedding_sets import EmbeddingSet
@@ -14,7 +16,10 @@ from tools.embeddings import Embedder
 from tools.openai_client import open_http_client
 from tools.posting_writes import PostingWriter
 from tools.postings import PostingStore
-from tools.prompts import PromptRegistry
+from tools.prompts.changes import PromptChanges
+from tools.prompts.following import open_prompts
+from tools.prompts.registry import PromptRegistry
+from tools.redis_client import open_redis
 from tools.settings import Settings
 
 
@@ -23,6 +28,7 @@ class Services:
     """The parts of one process, opened once and shared by all its runs."""
 
     settings: Settings
+    redis: Redis
     pool: Pool
     chat: ChatModel
     embedder: Embedder
@@ -30,28 +36,33 @@ class Services:
     writer: PostingWriter
     vectors: EmbeddingSet
     prompts: PromptRegistry
+    prompt_changes: PromptChanges
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, *, newest_prompts: bool = False) -> AsyncIterator[Services]:
     """Yields the services; closes their connections at the end.
 
-    `settings` must name every part (`tools.embedded.attached` sees to that).
+    `settings` must name every part (`tools.embedded.attached` sees to that). `newest_prompts` puts the
+    hub's newest in force, as the whole service does when it starts; one worker follows what is in force.
     """
-    async with open_http_client(settings) as http_client:
-        pool = await open_pool(settings)
+    async with (
+        await open_pool(settings) as pool,
+        open_http_client(settings) as http_client,
+        open_redis(settings) as redis,
+        open_prompts(settings, redis, pool, newest=newest_prompts) as prompt_changes,
+    ):
         embedder = Embedder(settings, http_client)
         embedding: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
-        try:
-            yield Services(
-                settings=settings,
-                pool=pool,
-                chat=ChatModel(settings, http_client),
-                embedder=embedder,
-                postings=PostingStore(pool, **embedding),
-                writer=PostingWriter(pool),
-                vectors=EmbeddingSet(pool, **embedding),
-                prompts=PromptRegistry.bundled("nodes"),
-            )
-        finally:
-            await pool.close()
+        yield Services(
+            settings=settings,
+            redis=redis,
+            pool=pool,
+            chat=ChatModel(settings, http_client),
+            embedder=embedder,
+            postings=PostingStore(pool, **embedding),
+            writer=PostingWriter(pool),
+            vectors=EmbeddingSet(pool, **embedding),
+            prompts=prompt_changes.registry,
+            prompt_changes=prompt_changes,
+        )

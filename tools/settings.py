@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tools.model_choice import ModelChoice
+
 
 def _words(value: object) -> object:
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -55,11 +57,21 @@ class Settings(BaseSettings):
     temperature: float | None = Field(
         None, ge=0, le=2, description="of the chat model; unset: the model's own, as reasoning models want"
     )
+    models: dict[str, ModelChoice] = Field(
+        {},
+        description="a model and parameters of their own for a node, as JSON: "
+        '`{"generate_tasks": {"model": "gpt-4.1", "temperature": 0.4}}`',
+    )
     structured_output: Literal["json_schema", "json_object"] = Field(
         "json_schema", description="how the model is held to a schema; some gateways know only `json_object`"
     )
     model_timeout_seconds: float = Field(90.0, gt=0, description="limit of one model call, seconds")
     model_retries: int = Field(2, ge=0, le=10, description="retries of a call on 429, time-out and 5xx")
+    prompt_tokens: int = Field(
+        88_000,
+        ge=16_000,
+        description="longest prompt, tokens by an upper estimate; postings beyond are left out",
+    )
     output_retries: int = Field(2, ge=0, le=5, description="times an invalid answer goes back to the model")
     run_timeout_seconds: float = Field(300.0, gt=0, description="limit of one whole run, seconds")
     novelty_similarity: float = Field(
@@ -70,6 +82,26 @@ class Settings(BaseSettings):
     redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
     api_keys: SecretStr | None = Field(
         None, description="who may call: name:sha256 of each key, separated by commas; unset: everybody"
+    )
+    admin_keys: SecretStr | None = Field(
+        None,
+        description="who may change prompts and models: name:sha256, as above; unset: nobody",
+    )
+    langsmith_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("LANGSMITH_API_KEY", "langsmith_api_key"),
+        description="key for LangSmith: its prompt hub and evaluations",
+    )
+    langsmith_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices("LANGSMITH_ENDPOINT", "langsmith_endpoint"),
+        description="where LangSmith's API is; unset: its cloud",
+    )
+    hub_prompts: Words = Field(
+        (),
+        description="names of the prompts in LangSmith's hub: a pattern such as "
+        "`checkerboard-{purpose}-{language}`, or `filter_jobs.ko=name`, each with a `:tag` if you like; "
+        "what is not named is bundled",
     )
     session_ttl_minutes: float = Field(60, gt=0, description="life of an unused session, minutes")
     parsers: Words = Field(

@@ -25,7 +25,7 @@ from tools.errors import (
 )
 from tools.fencing import fence
 from tools.prices import usd
-from tools.prompts import PromptRegistry
+from tools.prompts.registry import PromptRegistry
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)

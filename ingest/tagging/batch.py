@@ -23,8 +23,9 @@ from openai.types import Batch
 from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.tagging.reading import Reading
 from ingest.tagging.schema import PostingPositions
-from ingest.tagging.tagger import PURPOSE, Tagger, fences
+from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
 from tools.chat import Usage, validated
+from tools.contracts import Language
 from tools.errors import ModelUnavailableError
 from tools.model_errors import model_errors
 from tools.openai_client import connection
@@ -38,6 +39,8 @@ MAX_BYTES = 200_000_000
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 _DIGEST = "checkerboard_requests"
 """The metadata that names what a batch asks, so that it is found again."""
+_PROMPT, _MODEL = "prompt_", "model"
+"""The metadata that say what makes the answers, which may come under newer prompts, a day later."""
 _UPLOAD_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _GIVEN_UP_SECONDS = 26 * 3600.0
@@ -51,6 +54,8 @@ class BatchRequest:
 
     custom_id: str
     body: dict[str, Any]
+    made_by: tuple[Language, MadeBy]
+    """The language of its prompt, and what will make the answer."""
 
     def line(self) -> bytes:
         """Returns its line in the batch's file."""
@@ -73,6 +78,8 @@ class Collected:
     which is paid for; `errors` has the reason of each other request."""
 
     status: Literal["completed", "expired", "cancelled"]
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What was said of the batch as it was sent: what makes its answers."""
     answers: dict[str, BatchAnswer] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -117,10 +124,12 @@ class BatchTagger:
         has none."""
         reading = Reading(parsed, hints)
         prompt = self._tagger.prompt(reading)
+        made_by = self._tagger.made_by(prompt)
         return [
             BatchRequest(
                 _custom_id(key, number),
                 self._tagger.chat.request(prompt, fences(reading.parts, number, hints), PostingPositions),
+                (reading.language, made_by),
             )
             for number in range(len(reading.parts))
         ]
@@ -153,7 +162,7 @@ class BatchTagger:
                 input_file_id=uploaded.id,
                 endpoint=_ENDPOINT,
                 completion_window="24h",
-                metadata={_DIGEST: digest},
+                metadata={_DIGEST: digest, **_made_by(requests)},
             )
         logger.info("batch submitted", extra={"batch": batch.id, "requests": len(requests)})
         return batch.id
@@ -181,7 +190,7 @@ class BatchTagger:
                     problems=problems,
                 )
             status: Literal["completed", "expired", "cancelled"] = batch.status  # type: ignore[assignment]
-            collected = Collected(status)
+            collected = Collected(status, batch.metadata or {})
             for file_id in (batch.output_file_id, batch.error_file_id):
                 if file_id is not None:
                     await self._read(file_id, collected)
@@ -206,13 +215,20 @@ class BatchTagger:
             NotAPostingError, ModelUnavailableError, ModelOutputError: as `Tagger.tag`.
         """
         reading = await asyncio.to_thread(Reading, parsed, hints)
+        prompt = self._tagger.prompt(reading)
+        now = self._tagger.made_by(prompt)
+        then = MadeBy(
+            collected.metadata.get(f"{_PROMPT}{reading.language}", now.prompt),
+            collected.metadata.get(_MODEL, now.model),
+        )
+        made_by = now
         answers: list[PostingPositions] = []
         cost = Cost()
         for number in range(len(reading.parts)):
             answer = collected.answers.get(_custom_id(key, number))
             value = None
             if answer is not None:
-                cost += self._tagger.cost(answer.usage, batch=True)
+                cost += self._tagger.cost(then.model, answer.usage, batch=True)
                 value, problems = validated(answer.ended, answer.text, PostingPositions)
                 problems = problems if value is None else reading.problems(value)
                 if problems:
@@ -220,11 +236,13 @@ class BatchTagger:
             if value is None:
                 reason = problems if answer is not None else collected.errors.get(_custom_id(key, number))
                 logger.warning("batch answer asked for singly", extra={"document": key, "reason": reason})
-                reply = await self._tagger.ask(reading, hints, number)
-                cost += self._tagger.cost(reply.usage)
+                reply = await self._tagger.ask(prompt, reading, hints, number)
+                cost += self._tagger.cost(now.model, reply.usage)
                 value = reply.value
+            else:
+                made_by = then
             answers.append(value)
-        return await asyncio.to_thread(self._tagger.tagged, reading, answers, cost)
+        return await asyncio.to_thread(self._tagger.tagged, reading, answers, cost, made_by)
 
     async def _known(self, digest: str) -> str | None:
         """Returns the batch that asks the same and has not failed, None when there is none."""
@@ -255,6 +273,16 @@ class BatchTagger:
             async for line in response.iter_lines():
                 if line.strip():
                     _sort(orjson.loads(line), collected)
+
+
+def _made_by(requests: Sequence[BatchRequest]) -> dict[str, str]:
+    """Returns the metadata of a batch that say what makes its answers."""
+    found: dict[str, str] = {}
+    for request in requests:
+        language, made_by = request.made_by
+        found[f"{_PROMPT}{language}"] = made_by.prompt
+        found[_MODEL] = made_by.model
+    return found
 
 
 def _custom_id(key: str, number: int) -> str:

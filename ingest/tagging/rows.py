@@ -26,6 +26,8 @@ PART_CHARACTERS = 12_000
 below the 16,384 that the smallest usual models write at most."""
 _TAIL_CHARACTERS = 600
 """Of the text before a part that begins in the midst of a section, as much is repeated."""
+_REPEATED_CHARACTERS = 3_000
+"""Of all that a later part repeats; a heading as long as a page is not repeated."""
 _BESIDE_CHARACTERS = 500
 """A cell up to this length is repeated in every piece of a row that has to be cut."""
 
@@ -137,11 +139,13 @@ def _cut(text: str, limit: int) -> Iterator[str]:
 
 
 def _best_cut(rows: list[Row], following: Row) -> int:
-    """Returns where to end a part: at its last heading, when that is in its second half."""
+    """Returns where to end a part: at its last heading, when that is in its second half. What is
+    repeated does not count, or a part could be nothing else."""
     if "heading" in following:
         return len(rows)
     at = max((place for place, row in enumerate(rows) if "heading" in row and "again" not in row), default=0)
-    return at if 2 * sum(map(_weight, rows[:at])) > PART_CHARACTERS else len(rows)
+    told = sum(_weight(row) for row in rows[:at] if "again" not in row)
+    return at if 2 * told > PART_CHARACTERS else len(rows)
 
 
 def _continues(rows: list[Row]) -> bool:
@@ -181,7 +185,13 @@ class _Context:
         elif "text" in following:
             tail = [row["text"] for row in self._before if "text" in row]
             rows += [{"text": text[-_TAIL_CHARACTERS:].partition("\n")[2]} for text in tail]
-        return [{**row, "again": True} for row in rows if _weight(row)]
+        room = _REPEATED_CHARACTERS
+        repeated = []
+        for row in rows:
+            if 0 < _weight(row) <= room:
+                repeated.append({**row, "again": True})
+                room -= _weight(row)
+        return repeated
 
 
 _HANGUL = re.compile(r"[가-힣]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.tagging.reading import Reading
@@ -14,19 +15,28 @@ from tools.chat import ChatModel, Reply, Usage
 from tools.errors import ModelOutputError, NotAPostingError
 from tools.fencing import fence
 from tools.prices import usd
-from tools.prompts import Prompt, PromptRegistry
+from tools.prompts.prompt import Prompt
+from tools.prompts.registry import PromptRegistry
 
 logger = logging.getLogger(__name__)
 
 PURPOSE = "tag_posting"
 
 
+@dataclass(frozen=True, slots=True)
+class MadeBy:
+    """What made an answer: the version of a prompt, and the model."""
+
+    prompt: str
+    model: str
+
+
 class Tagger:
     """Sorts what a posting says into positions and their fields, in the posting's own words."""
 
-    def __init__(self, chat: ChatModel) -> None:
+    def __init__(self, chat: ChatModel, prompts: PromptRegistry) -> None:
         self.chat = chat
-        self._prompts = PromptRegistry.bundled("ingest.tagging")
+        self._prompts = prompts
 
     async def tag(self, parsed: Parsed, hints: Hints) -> Tagged:
         """Returns the positions of a document.
@@ -42,7 +52,8 @@ class Tagger:
             ModelOutputError: the model's answer was no valid one, or had nothing of the document.
         """
         reading = await asyncio.to_thread(Reading, parsed, hints)
-        asking = (self.ask(reading, hints, number) for number in range(len(reading.parts)))
+        prompt = self.prompt(reading)
+        asking = (self.ask(prompt, reading, hints, number) for number in range(len(reading.parts)))
         # Every part is waited for, so that an answer that was paid for is kept though another failed.
         replies = await asyncio.gather(*asking, return_exceptions=True)
         answered = [reply for reply in replies if not isinstance(reply, BaseException)]
@@ -51,13 +62,21 @@ class Tagger:
                 raise reply
         usage = sum((reply.usage for reply in answered), Usage())
         answers = [reply.value for reply in answered]
-        return await asyncio.to_thread(self.tagged, reading, answers, self.cost(usage))
+        made_by = self.made_by(prompt)
+        cost = self.cost(made_by.model, usage)
+        return await asyncio.to_thread(self.tagged, reading, answers, cost, made_by)
 
     def prompt(self, reading: Reading) -> Prompt:
         """Returns the prompt for a document: the one in its language."""
         return self._prompts.get(PURPOSE, reading.language)
 
-    def tagged(self, reading: Reading, answers: Sequence[PostingPositions], cost: Cost) -> Tagged:
+    def made_by(self, prompt: Prompt) -> MadeBy:
+        """Returns what makes the answers to a prompt."""
+        return MadeBy(prompt.version, str(self.chat.choice(prompt).model))
+
+    def tagged(
+        self, reading: Reading, answers: Sequence[PostingPositions], cost: Cost, made_by: MadeBy
+    ) -> Tagged:
         """Returns what the answers to all parts of a document come to.
 
         Raises:
@@ -81,12 +100,14 @@ class Tagger:
         return Tagged(
             positions=found.positions,
             dropped=found.dropped,
-            prompt=self.prompt(reading).version,
-            model=self.chat.model_name,
+            prompt=made_by.prompt,
+            model=made_by.model,
             cost=cost,
         )
 
-    async def ask(self, reading: Reading, hints: Hints, number: int) -> Reply[PostingPositions]:
+    async def ask(
+        self, prompt: Prompt, reading: Reading, hints: Hints, number: int
+    ) -> Reply[PostingPositions]:
         """Returns the answer about one part of a document.
 
         Raises:
@@ -94,17 +115,18 @@ class Tagger:
         """
         blocks = fences(reading.parts, number, hints)
         try:
-            return await self.chat.ask(self.prompt(reading), blocks, PostingPositions, reading.problems)
+            return await self.chat.ask(prompt, blocks, PostingPositions, reading.problems)
         except ModelOutputError as error:
-            error.details["cost"] = self.cost(Usage(**error.details.get("usage", {}))).model_dump()
+            usage = Usage(**error.details.get("usage", {}))
+            error.details["cost"] = self.cost(self.made_by(prompt).model, usage).model_dump()
             raise
 
-    def cost(self, usage: Usage, *, batch: bool = False) -> Cost:
-        """Returns what tokens cost, at the standard price or at that of a batch."""
+    def cost(self, model: str, usage: Usage, *, batch: bool = False) -> Cost:
+        """Returns what tokens of a model's answer cost, at the standard price or at that of a batch."""
         return Cost(
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
-            usd=usd(self.chat.model_name, usage.input_tokens, usage.output_tokens, batch=batch),
+            usd=usd(model, usage.input_tokens, usage.output_tokens, batch=batch),
         )
 
 

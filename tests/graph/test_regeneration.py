@@ -67,7 +67,7 @@ async def test_a_session_grows_by_what_a_turn_adds_and_no_more(parts: Parts) -> 
     key = f"checkpoint:{answer.session_id}:"
     sizes, added = [], []
     for _ in range(8):
-        sizes.append(len(orjson.dumps(await parts.redis.json().get(key))))
+        sizes.append(len(orjson.dumps(await parts.services.redis.json().get(key))))
         before = await parts.sessions.view(answer.session_id)
         answer = result(await finished(parts.sessions.regenerate(answer.session_id, Wishes())))
         # A turn adds its project to the history, and what it replaced to the rejected, each with

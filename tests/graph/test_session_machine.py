@@ -117,7 +117,7 @@ class World:
         """Every key of a session in Redis."""
 
         async def scan() -> list[bytes]:
-            return [key async for key in self.parts.redis.scan_iter(f"*{session_id}*", count=1_000)]
+            return [key async for key in self.parts.services.redis.scan_iter(f"*{session_id}*", count=1_000)]
 
         return self.do(scan())
 
@@ -254,7 +254,7 @@ class SessionMachine(RuleBasedStateMachine):
         session_id, _ = self.pick(number)
         keys = self.world.keys(session_id)
         assert keys
-        self.world.do(self.world.parts.redis.delete(*keys))
+        self.world.do(self.world.parts.services.redis.delete(*keys))
         self.goes(session_id)
 
     def goes(self, session_id: str) -> None:

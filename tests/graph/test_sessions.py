@@ -165,10 +165,10 @@ async def test_every_key_of_a_session_expires_and_none_is_added_by_a_turn(parts:
     answer = await generated(parts)
     sizes = []
     for _ in range(4):
-        keys = [key async for key in parts.redis.scan_iter(f"*{answer.session_id}*")]
+        keys = [key async for key in parts.services.redis.scan_iter(f"*{answer.session_id}*")]
         sizes.append(len(keys))
         for key in keys:
-            assert 0 < await parts.redis.ttl(key) <= 60 * 60
+            assert 0 < await parts.services.redis.ttl(key) <= 60 * 60
         await finished(parts.sessions.regenerate(answer.session_id, Wishes()))
     assert len(set(sizes)) == 1
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.texts import excerpt, posting_rows, profile_row
+from nodes.texts import excerpt, fitted, posting_rows, profile_row, subject_rows
 from tests.fakes import posting
 from tools.contracts import Profile
+from tools.fencing import fence
+from tools.tokens import estimated_tokens
 
 
 @given(st.text(), st.integers(1, 50))
@@ -26,20 +31,43 @@ def test_an_excerpt_ends_with_a_whole_line() -> None:
     assert excerpt("one\ntwo\nthree", 6) == "one"
 
 
-def test_a_first_line_that_is_too_long_is_cut_between_words() -> None:
-    assert excerpt("결제 서버를 설계합니다", 8) == "결제 서버를"
+@pytest.mark.parametrize(
+    ("text", "limit", "taken"),
+    [
+        ("서버를 설계한다. 그리고 운영한다.", 15, "서버를 설계한다."),
+        ("서버를 설계한다.그리고 운영한다.", 15, "서버를 설계한다."),
+        ("왜 우리인가요? 직접 보세요! 빠르게 자랍니다", 17, "왜 우리인가요? 직접 보세요!"),
+        ("Java 개발; Kafka 운영; 장애 대응과 그 밖의 일", 20, "Java 개발; Kafka 운영;"),
+        ("• API 설계 • 장애 대응 • 배치 운영", 20, "• API 설계 • 장애 대응"),
+        ("We build (and run) it. You own it all", 30, "We build (and run) it."),
+        ('He said "ship it." Then we did', 25, 'He said "ship it."'),
+    ],
+)
+def test_a_line_that_is_too_long_is_cut_after_a_whole_sentence(text: str, limit: int, taken: str) -> None:
+    assert excerpt(text, limit) == taken
 
 
-def test_a_first_line_that_is_too_long_is_cut_after_a_sentence_where_one_fits() -> None:
-    assert excerpt("서버를 설계한다. 그리고 운영한다.", 15) == "서버를 설계한다."
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("결제 서버를 설계합니다", 8),
+        ("a" * 30, 10),
+        ("1. 결제 서버를 설계합니다", 8),
+        ("tools e.g. Kafka and Redis", 15),
+        ("Java 1.8 이상을 쓰는 팀입니다", 9),
+        ("결제 - 그 가운데 정산 - 을 맡습니다", 16),
+    ],
+)
+def test_half_a_sentence_is_not_taken(text: str, limit: int) -> None:
+    assert excerpt(text, limit) == ""
 
 
-def test_one_endless_word_is_cut_at_the_limit() -> None:
-    assert excerpt("a" * 30, 10) == "a" * 10
+def test_a_line_without_an_end_is_left_out_and_the_next_ones_are_read() -> None:
+    assert excerpt("Duties\n" + "payments and orders " * 100 + "\nKafka", 400) == "Duties\nKafka"
 
 
-def test_a_heading_over_one_long_line_does_not_stand_in_for_it() -> None:
-    assert "payments" in excerpt("Duties\n" + "payments and orders " * 100, 400)
+def test_reading_ends_where_the_room_is_nearly_used_up() -> None:
+    assert excerpt("first line\nthe second one is long\nend", 16) == "first line"
 
 
 def test_a_posting_is_one_row_with_its_id_and_its_texts_cut() -> None:
@@ -52,3 +80,56 @@ def test_a_posting_is_one_row_with_its_id_and_its_texts_cut() -> None:
 def test_a_profile_says_nothing_of_what_was_left_empty() -> None:
     profile = Profile(desired_job="QA", introduction="", skills=[]).model_dump()
     assert profile_row(profile) == {"desired_job": "QA"}
+
+
+def test_the_skills_of_a_posting_are_whole_names_as_many_as_fit() -> None:
+    skills = [f"skill {number:03}" for number in range(1000)]
+    [row] = posting_rows([posting(1, skills=skills)], 5)
+    assert row["skills"] == skills[: len(row["skills"])]
+    assert len("".join(row["skills"])) <= 300
+
+
+ROWS = [{"posting_id": f"p-{number}", "responsibilities": "결제 서버 운영 " * 20} for number in range(6)]
+ONE = estimated_tokens(fence("row", ROWS[0]))
+
+
+@pytest.mark.parametrize("room", [ONE, 2 * ONE, 3 * ONE + 1, 6 * ONE, 1000 * ONE])
+def test_the_most_relevant_postings_are_taken_as_many_as_fit_and_the_others_named(room: int) -> None:
+    rows, left_out = fitted(ROWS, room)
+    assert rows == ROWS[: room // ONE]
+    assert left_out == [row["posting_id"] for row in ROWS[room // ONE :]]
+    assert estimated_tokens(fence("postings", rows)) <= room + 10
+
+
+@pytest.mark.parametrize("room", [ONE - 1, 0, -5])
+def test_the_most_relevant_posting_is_taken_even_where_there_is_no_room(room: int) -> None:
+    rows, left_out = fitted(ROWS, room)
+    assert rows == ROWS[:1]
+    assert left_out == ["p-1", "p-2", "p-3", "p-4", "p-5"]
+
+
+def earlier(count: int) -> list[dict[str, Any]]:
+    return [
+        {"id": f"s-{n}", "title": f"주제 {n}", "description": "서버를 만든다. " * 10} for n in range(count)
+    ]
+
+
+def test_a_short_history_of_subjects_is_told_whole_oldest_first() -> None:
+    subjects = earlier(3)
+    told = subject_rows(subjects, 5_000)
+    assert told == [{"title": s["title"], "description": s["description"]} for s in subjects]
+
+
+def test_of_a_long_history_the_old_subjects_are_told_by_their_titles() -> None:
+    told = subject_rows(earlier(300), 50_000)
+    assert [row["title"] for row in told] == [f"주제 {n}" for n in range(300)]
+    assert ["description" in row for row in told] == [False] * 260 + [True] * 40
+
+
+def test_of_a_history_without_room_the_oldest_subjects_are_left_out() -> None:
+    told = subject_rows(earlier(300), 2_000)
+    assert 0 < len(told) < 300
+    assert told[-1]["title"] == "주제 299"
+    assert "description" in told[-1]
+    assert estimated_tokens(fence("rejected", told)) <= 2_000
+    assert subject_rows(earlier(3), 0) == []

@@ -135,7 +135,8 @@ async def test_schemas_and_playground_are_served(client: httpx.AsyncClient, rout
     assert given["additionalProperties"] is False
     answered = (await client.get(f"/{route}/output_schema")).json()
     assert set(answered["properties"]) == {
-        "session_id", "project", "candidates", "missing", "summary", "postings", "closest_only", "versions",
+        "session_id", "project", "candidates", "missing", "summary", "postings", "closest_only", "left_out",
+        "versions",
     }  # fmt: skip
     page = await client.get(f"/{route}/playground/")
     assert page.status_code == 200

@@ -24,7 +24,7 @@ from tools.errors import ModelOutputError, ModelUnavailableError
 from tools.fencing import fence
 from tools.offline.server import running
 from tools.openai_client import open_http_client
-from tools.prompts import PromptRegistry
+from tools.prompts.registry import PromptRegistry
 from tools.settings import Settings
 
 PROMPT = PromptRegistry.bundled("nodes").get("filter_jobs", "en")

@@ -71,8 +71,14 @@ async def test_what_is_broken_is_a_finding_with_a_remedy(
         redis_url=f"unix://:s3cret@{home}/none.sock",
         openai_api_key=SecretStr("sk-secret"),
         openai_base_url="http://127.0.0.1:9/v1",
+        langsmith_endpoint="http://127.0.0.1:9",
+        hub_prompts="{purpose}-{language}",
     )
     findings = await checkup(settings)
+    [prompts] = [finding for finding in findings if finding.name == "prompts"]
+    # The bundled ones answer then, so the service runs.
+    assert (prompts.ok, prompts.required) == (False, False)
+    assert "LangSmith does not answer" in prompts.detail
     assert not healthy(findings)
     broken = {finding.name: finding for finding in findings if finding.required and not finding.ok}
     assert set(broken) == {"PostgreSQL + pgvector", "Redis + JSON + Search", "chat model", "embeddings"}

@@ -22,7 +22,7 @@ REQUEST = ["generate", {"profile": {"desired_job": "백엔드 개발자"}}]
 
 @pytest.fixture
 def keys(parts: Parts, settings: Settings) -> IdempotencyKeys:
-    return IdempotencyKeys(parts.redis, settings)
+    return IdempotencyKeys(parts.services.redis, settings)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def key() -> str:
 async def test_the_first_request_claims_its_key(keys: IdempotencyKeys, key: str, parts: Parts) -> None:
     attempt = await keys.begin("ada", key, REQUEST, "s-1")
     assert (attempt.first, attempt.session_id, attempt.answer) == (True, "s-1", None)
-    assert 0 < await parts.redis.ttl(attempt.key) <= 60 * 60
+    assert 0 < await parts.services.redis.ttl(attempt.key) <= 60 * 60
 
 
 async def test_the_second_works_on_the_session_of_the_first(keys: IdempotencyKeys, key: str) -> None:
@@ -87,7 +87,7 @@ async def test_of_many_at_once_one_is_the_first(keys: IdempotencyKeys, key: str)
 
 
 async def test_a_key_expires_with_its_session(parts: Parts, settings: Settings, key: str) -> None:
-    brief = IdempotencyKeys(parts.redis, settings.model_copy(update={"session_ttl_minutes": 0.001}))
+    brief = IdempotencyKeys(parts.services.redis, settings.model_copy(update={"session_ttl_minutes": 0.001}))
     await brief.finish(await brief.begin("ada", key, REQUEST, "s-1"), ANSWER)
     await asyncio.sleep(1.1)
     assert (await brief.begin("ada", key, ["another"], "s-2")).first
@@ -113,7 +113,7 @@ async def test_a_key_that_expires_while_it_is_looked_at_is_claimed_anew(
     keys: IdempotencyKeys, key: str, parts: Parts, settings: Settings
 ) -> None:
     await keys.begin("ada", key, REQUEST, "s-1")
-    redis = _Expiring(parts.redis)
+    redis = _Expiring(parts.services.redis)
     racing = IdempotencyKeys(redis, settings)  # type: ignore[arg-type]
     again = await racing.begin("ada", key, ["another"], "s-2")
     assert redis.expired == 1
@@ -125,7 +125,7 @@ async def test_a_request_whose_claim_expired_can_be_asked_again(
 ) -> None:
     """A run may outlive a short session, or Redis may have been emptied meanwhile."""
     first = await keys.begin("ada", key, REQUEST, "s-1")
-    await parts.redis.delete(first.key)
+    await parts.services.redis.delete(first.key)
     await keys.finish(first, ANSWER)
     again = await keys.begin("ada", key, REQUEST, "s-2")
     assert again.first or again.answer == ANSWER
@@ -135,7 +135,7 @@ async def test_a_late_answer_is_not_given_to_another_request(
     keys: IdempotencyKeys, key: str, parts: Parts
 ) -> None:
     late = await keys.begin("ada", key, REQUEST, "s-1")
-    await parts.redis.delete(late.key)  # expired
+    await parts.services.redis.delete(late.key)  # expired
     await keys.begin("ada", key, ["another"], "s-2")
     await keys.finish(late, ANSWER)
     again = await keys.begin("ada", key, ["another"], "s-3")
@@ -153,6 +153,6 @@ async def test_the_same_key_gives_the_same_answer_once_paid(parts: Parts, offlin
 async def test_nothing_of_a_forgotten_session_is_left_in_any_value(parts: Parts, key: str) -> None:
     answer = result(await finished(parts.sessions.generate(BACKEND, "ko", Caller(idempotency_key=key))))
     await parts.sessions.forget(answer.session_id)
-    texts = [name async for name in parts.redis.scan_iter("*", count=1_000, _type="string")]
-    values = [await parts.redis.get(name) or b"" for name in texts]
+    texts = [name async for name in parts.services.redis.scan_iter("*", count=1_000, _type="string")]
+    values = [await parts.services.redis.get(name) or b"" for name in texts]
     assert not [value[:200] for value in values if answer.session_id.encode() in value]

@@ -28,7 +28,7 @@ HASTY_SECONDS = scaled(0.3)
 
 @pytest.fixture
 def records(parts: Parts, settings: Settings) -> SessionRecords:
-    return SessionRecords(parts.redis, settings)
+    return SessionRecords(parts.services.redis, settings)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def keys_of(parts: Parts, session_id: str) -> list[bytes]:
-    return [key async for key in parts.redis.scan_iter(f"*{session_id}*", count=1_000)]
+    return [key async for key in parts.services.redis.scan_iter(f"*{session_id}*", count=1_000)]
 
 
 async def test_a_record_comes_back_as_it_was_created(records: SessionRecords) -> None:
@@ -62,10 +62,10 @@ async def test_somebody_elses_question_does_not_renew_a_session(
     records: SessionRecords, parts: Parts
 ) -> None:
     await records.create("record-3", "ada", REQUEST)
-    await parts.redis.expire("session:record-3", 100)
+    await parts.services.redis.expire("session:record-3", 100)
     with pytest.raises(SessionNotFoundError):
         await records.load("record-3", "bob")
-    assert await parts.redis.ttl("session:record-3") <= 100
+    assert await parts.services.redis.ttl("session:record-3") <= 100
 
 
 async def test_an_unknown_record_is_not_found(records: SessionRecords) -> None:
@@ -119,7 +119,7 @@ async def test_what_is_paid_for_after_the_end_of_a_session_does_not_bring_it_bac
 ) -> None:
     """A key without a time to live would stay for ever, and one without an owner is nobody's."""
     record = await records.create("record-8", "ada", REQUEST)
-    await parts.redis.delete("session:record-8")
+    await parts.services.redis.delete("session:record-8")
     with pytest.raises(StoreUnavailableError, match="gone from Redis"):
         await record.keep("q", b"answer")
     try:
@@ -127,7 +127,7 @@ async def test_what_is_paid_for_after_the_end_of_a_session_does_not_bring_it_bac
             await records.load("record-8", "ada")
         assert await keys_of(parts, "record-8") == []
     finally:
-        await parts.redis.delete("session:record-8")
+        await parts.services.redis.delete("session:record-8")
 
 
 async def test_each_use_renews_every_key_a_session_owns(parts: Parts, offline: Offline) -> None:
@@ -138,10 +138,10 @@ async def test_each_use_renews_every_key_a_session_owns(parts: Parts, offline: O
     # A failed turn leaves nothing of the saver's behind.
     assert {key.split(b":")[0] for key in keys} == {b"session", b"checkpoint"}
     for key in keys:
-        await parts.redis.expire(key, 100)
+        await parts.services.redis.expire(key, 100)
     await parts.sessions.view(first.session_id)
     for key in keys:
-        assert HOUR - 10 < await parts.redis.ttl(key) <= HOUR, key
+        assert HOUR - 10 < await parts.services.redis.ttl(key) <= HOUR, key
 
 
 async def test_every_key_of_a_forgotten_session_is_gone_even_after_a_failed_turn(
@@ -155,7 +155,7 @@ async def test_every_key_of_a_forgotten_session_is_gone_even_after_a_failed_turn
 
 
 async def test_a_tiny_life_ends_without_a_key_left(parts: Parts, settings: Settings) -> None:
-    brief = SessionRecords(parts.redis, settings.model_copy(update={"session_ttl_minutes": 0.001}))
+    brief = SessionRecords(parts.services.redis, settings.model_copy(update={"session_ttl_minutes": 0.001}))
     await brief.create("record-9", "ada", REQUEST)
     await asyncio.sleep(1.1)
     assert await keys_of(parts, "record-9") == []
@@ -247,7 +247,7 @@ async def test_a_run_ends_although_its_renewal_does_not_hear_that_it_is_cancelle
 async def test_the_lock_of_a_dead_run_frees_itself_within_seconds(
     records: SessionRecords, parts: Parts
 ) -> None:
-    dead = parts.redis.lock("session-lock:lock-6", timeout=LOCK_SECONDS, thread_local=False)
+    dead = parts.services.redis.lock("session-lock:lock-6", timeout=LOCK_SECONDS, thread_local=False)
     assert await dead.acquire(blocking=False)
     began = time.monotonic()
     with pytest.raises(RunInProgressError):
@@ -271,9 +271,9 @@ async def test_a_lost_lock_cancels_its_holder_with_a_typed_error(
     began = time.monotonic()
     with pytest.raises(StoreUnavailableError) as lost:
         async with records.locked("lock-7"):
-            await parts.redis.delete("session-lock:lock-7")
+            await parts.services.redis.delete("session-lock:lock-7")
             if taken:
-                await parts.redis.set("session-lock:lock-7", "another", px=round(scaled(60) * 1_000))
+                await parts.services.redis.set("session-lock:lock-7", "another", px=round(scaled(60) * 1_000))
             await asyncio.sleep(patience())
     assert time.monotonic() - began < scaled(2)
     assert lost.value.details == {"store": "redis", "session_id": "lock-7"}
@@ -281,8 +281,8 @@ async def test_a_lost_lock_cancels_its_holder_with_a_typed_error(
     assert holder is not None
     assert not holder.cancelling()
     # What another run holds by then is not freed by the one that lost it.
-    assert await parts.redis.get("session-lock:lock-7") == (b"another" if taken else None)
-    await parts.redis.delete("session-lock:lock-7")
+    assert await parts.services.redis.get("session-lock:lock-7") == (b"another" if taken else None)
+    await parts.services.redis.delete("session-lock:lock-7")
 
 
 async def test_a_session_forgotten_just_before_a_turn_stays_forgotten(
@@ -325,6 +325,6 @@ async def test_a_run_that_lost_its_session_ends_in_an_error_event(
     async for event in parts.sessions.generate(BACKEND, "ko"):
         events.append(event)
         if event["node"] == "filter_jobs":
-            async for key in parts.redis.scan_iter("session-lock:*"):
-                await parts.redis.delete(key)
+            async for key in parts.services.redis.scan_iter("session-lock:*"):
+                await parts.services.redis.delete(key)
     assert error(events)["code"] == "store_unavailable"

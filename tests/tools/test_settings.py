@@ -30,6 +30,7 @@ VALUES = {
     "parser_confidence": "0.5",
     "parser_processes": "2",
     "ingest_attempts": "5",
+    "prompt_tokens": "20000",
 }
 
 

@@ -14,6 +14,7 @@ from tools.chat import ChatModel
 from tools.offline import rules
 from tools.offline.server import create_app, running
 from tools.openai_client import open_http_client
+from tools.prompts.registry import PromptRegistry
 from tools.settings import Settings
 
 NOTHING: dict[str, Any] = {
@@ -93,7 +94,7 @@ def opened(server: Server, script: Script) -> Opened:
     async def open_tagger(**update: Any) -> AsyncIterator[Tagger]:
         settings = settings_for(server, **update)
         async with open_http_client(settings) as http_client:
-            yield Tagger(ChatModel(settings, http_client))
+            yield Tagger(ChatModel(settings, http_client), PromptRegistry.bundled("ingest.tagging"))
 
     return open_tagger
 

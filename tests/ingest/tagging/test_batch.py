@@ -11,16 +11,19 @@ import pytest
 from ingest.documents import Hints, Parsed
 from ingest.tagging import batch as batches
 from ingest.tagging.batch import BatchRequest, BatchTagger, within_limits
-from ingest.tagging.tagger import Tagger
+from ingest.tagging.tagger import MadeBy, Tagger
 from tests.ingest.tagging.building import heading, table, text
 from tests.ingest.tagging.conftest import Opened, Script, Server, settings_for, stated
 from tests.ingest.tagging.documents import FORM, MERGED
 from tests.offline import Offline
 from tools.chat import ChatModel
+from tools.contracts import Language
 from tools.errors import ModelUnavailableError, NotAPostingError
 from tools.openai_client import open_http_client
+from tools.prompts.registry import PromptRegistry
 
 DOCUMENTS = [("d-1", FORM), ("d-2", MERGED)]
+MADE_BY: tuple[Language, MadeBy] = ("ko", MadeBy("sha256:0", "gpt-4o-mini"))
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ async def model(server: Server) -> AsyncIterator[Offline]:
 async def batch(server: Server, script: Script, model: Offline) -> AsyncIterator[BatchTagger]:
     settings = settings_for(server, output_retries=0, model_retries=0)
     async with open_http_client(settings) as http_client:
-        tagger = Tagger(ChatModel(settings, http_client))
+        tagger = Tagger(ChatModel(settings, http_client), PromptRegistry.bundled("ingest.tagging"))
         yield BatchTagger(tagger, settings, http_client, first_pause_seconds=0.02)
 
 
@@ -171,7 +174,7 @@ async def test_a_document_without_text_has_no_request(batch: BatchTagger) -> Non
 
 def test_requests_are_grouped_within_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MAX_REQUESTS", 3)
-    asked = [BatchRequest(str(n), body("x")) for n in range(7)]
+    asked = [BatchRequest(str(n), body("x"), MADE_BY) for n in range(7)]
     documents = [[request] for request in asked]
     assert [len(group) for group in within_limits(documents)] == [3, 3, 1]
     monkeypatch.setattr(batches, "MAX_BYTES", 2 * len(asked[0].line()))

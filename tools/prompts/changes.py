@@ -1,0 +1,243 @@
+"""Changing the prompts in force: at the service's start, by a reload, by a pin. All or none, always."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+
+from tools.errors import (
+    CheckerboardError,
+    HubUnavailableError,
+    InvalidRequestError,
+    PromptInvalidError,
+    PromptNotFoundError,
+    StoreUnavailableError,
+)
+from tools.model_choice import ModelChoice
+from tools.prompts.hub import Hub
+from tools.prompts.in_force import Bundled, Entry, FromHub, InForce, InForceStore, Origin
+from tools.prompts.pulling import pulled
+from tools.prompts.registry import PromptRegistry, PromptSet
+from tools.prompts.trail import Action, Trail, differences
+
+logger = logging.getLogger(__name__)
+
+Change = Callable[[InForce | None], Awaitable[InForce]]
+"""From the set in force, the one that is to be."""
+AT_START = "start"
+"""Who changed a prompt when nobody asked for it but the service itself, as it started."""
+PREVIOUS = "previous"
+"""The pin that rolls a prompt back to what was in force before."""
+BUNDLED = "bundled"
+"""The pin that holds a prompt at the file of the code."""
+
+
+class PromptChanges:
+    """Changes what is in force on all workers, one change at a time."""
+
+    def __init__(
+        self,
+        registry: PromptRegistry,
+        store: InForceStore,
+        trail: Trail,
+        hub: Hub | None,
+        names: Mapping[str, tuple[str, str]],
+    ) -> None:
+        """`names` has the hub's name and ref of each prompt that comes from there, by key."""
+        self.registry = registry
+        self.trail = trail
+        self._store = store
+        self._hub = hub
+        self._names = names
+
+    async def start(self) -> None:
+        """Takes the newest prompts as the service starts. Where that fails, the last good ones stay, or
+        the bundled ones: it is logged, shown by `/readyz`, and never keeps the service from starting."""
+        try:
+            async with self._store.locked():
+                before = await self._store.read()
+                if before is None and not self._names:
+                    return  # bundled prompts, and nobody has ever changed a thing
+                await self._started(before)
+        except (StoreUnavailableError, RedisError) as error:
+            self.registry.shared_warning = _not_renewed(error)
+
+    async def _started(self, before: InForce | None) -> None:
+        try:
+            await self._recorded("start", AT_START, before, self._newest(before, AT_START))
+        except (CheckerboardError, psycopg.OperationalError, PoolTimeout) as error:
+            warning = _not_renewed(error)
+            # Written down also where it is the bundled ones: all workers are to answer alike, and not
+            # each to wait for a hub that hangs.
+            await self._store.write(self._whole(before, AT_START, datetime.now(UTC)), warning=warning)
+            self.registry.shared_warning = warning
+
+    async def reload(self, by: str, models: Mapping[str, ModelChoice] | None = None) -> InForce:
+        """Takes the newest commit of every prompt that is not pinned; with `models`, these choices
+        instead of those of the last reload that named some. Returns what is in force now.
+
+        Raises:
+            PromptInvalidError: a prompt cannot be used; nothing was changed.
+            HubUnavailableError: the hub did not answer; nothing was changed.
+            InvalidRequestError: `models` names a purpose that there is not.
+            StoreUnavailableError, RedisError, psycopg.OperationalError: a store does not answer.
+        """
+        if problem := self.registry.unknown_purposes(models or {}):
+            raise InvalidRequestError(fields=[{"field": "models", "problem": problem}])
+        return await self._changed("reload", by, lambda before: self._newest(before, by, models))
+
+    async def candidate(self) -> PromptSet:
+        """Returns what a reload would put in force, without doing it.
+
+        Raises:
+            PromptInvalidError, HubUnavailableError, RedisError: as `reload`.
+        """
+        return self.registry.checked(await self._newest(await self._store.read(), ""))
+
+    async def pin(self, key: str, ref: str | None, by: str) -> InForce:
+        """Holds the prompt `key` at a commit or a tag of the hub, at what was in force before
+        (`previous`) or at the bundled file (`bundled`); None lets it follow reloads again, from the next
+        one on. Returns what is in force now.
+
+        Raises:
+            PromptNotFoundError: there is no such prompt, or nothing was in force before it.
+            PromptInvalidError, HubUnavailableError, and those of the stores: as `reload`.
+        """
+        if key not in self.registry.files:
+            raise PromptNotFoundError(prompt=key)
+        return await self._changed("pin", by, lambda before: self._pinned(before, key, ref, by))
+
+    async def _changed(self, action: Action, by: str, change: Change) -> InForce:
+        async with self._store.locked():
+            # A Redis that lost everything is filled again from what this worker answers from.
+            before = await self._store.read() or self.registry.in_force
+            return await self._recorded(action, by, before, change(before))
+
+    async def _recorded(
+        self, action: Action, by: str, before: InForce | None, change: Awaitable[InForce]
+    ) -> InForce:
+        """Puts what `change` comes to in force, when it can be recorded, and records a refusal."""
+        version = self.registry.current.version
+        try:
+            after = await change
+            checked = self.registry.checked(after)
+        except (PromptInvalidError, HubUnavailableError, PromptNotFoundError) as error:
+            refused = {"code": error.code, **error.details}
+            logger.warning("change of prompts refused", extra={"action": action, "by": by, **refused})
+            await self.trail.refused(action, by, version, refused)
+            raise
+        if action == AT_START and after == before:
+            await self._store.write(after)  # which takes back an earlier warning
+        else:
+            async with self.trail.change(action, by, (version, checked.version), differences(before, after)):
+                await self._store.write(after)
+            extra = {"action": action, "by": by, "version": checked.version}
+            logger.info("prompts changed", extra=extra)
+        self.registry.take(after)
+        self.registry.shared_warning = None
+        return after
+
+    async def _newest(
+        self, before: InForce | None, by: str, models: Mapping[str, ModelChoice] | None = None
+    ) -> InForce:
+        known = before.prompts if before else {}
+        pins = {key: self._pin(key, known.get(key)) for key in self.registry.files}
+        refs = {
+            key: (self._names[key][0], pin or self._names[key][1])
+            for key, pin in pins.items()
+            if key in self._names and pin != BUNDLED
+        }
+        origins = await self._origins(refs, known)
+        now = datetime.now(UTC)
+        prompts = {
+            key: _entry(known.get(key), origins.get(key) or self._file(key), pin, by, now)
+            for key, pin in pins.items()
+        }
+        kept = before.models if before else {}
+        # What these files do not know belongs to workers whose code is newer, or older.
+        return InForce(prompts={**known, **prompts}, models=dict(kept if models is None else models))
+
+    async def _pinned(self, before: InForce | None, key: str, ref: str | None, by: str) -> InForce:
+        now = datetime.now(UTC)
+        known = self._whole(before, by, now).prompts
+        held = known[key]
+        if ref is None:
+            entry = held.model_copy(update={"pin": None, "by": by, "since": now})
+        elif ref == PREVIOUS:
+            if held.before is None:
+                raise PromptNotFoundError(f"Nothing was in force before the present {key}.", prompt=key)
+            if isinstance(held.before, FromHub) and not self._comes_from(key, held.before.name):
+                raise self._not_of_the_hub(key, held.before.name)
+            pin = held.before.commit if isinstance(held.before, FromHub) else BUNDLED
+            entry = _entry(held, held.before, pin, by, now)
+        elif ref == BUNDLED:
+            entry = _entry(held, self._file(key), BUNDLED, by, now)
+        elif key in self._names:
+            origin = (await self._origins({key: (self._names[key][0], ref)}, known))[key]
+            entry = _entry(held, origin, ref, by, now)
+        else:
+            raise self._not_of_the_hub(key, "a prompt of the hub")
+        return InForce(prompts={**known, key: entry}, models=before.models if before else {})
+
+    def _whole(self, before: InForce | None, by: str, now: datetime) -> InForce:
+        """Returns a set with an entry for each of these files; those it lacks are bundled."""
+        own = {key: Entry(origin=self._file(key), since=now, by=by) for key in self.registry.files}
+        return InForce(
+            prompts={**own, **(before.prompts if before else {})}, models=before.models if before else {}
+        )
+
+    def _pin(self, key: str, known: Entry | None) -> str | None:
+        """Returns what a prompt stays held at. A pin of another name than the settings have now holds
+        nothing any more."""
+        if known is None:
+            return None
+        held = isinstance(known.origin, FromHub) and self._comes_from(key, known.origin.name)
+        return known.pin if held or known.pin == BUNDLED else None
+
+    def _comes_from(self, key: str, name: str) -> bool:
+        return key in self._names and self._names[key][0] == name
+
+    def _not_of_the_hub(self, key: str, name: str) -> PromptInvalidError:
+        source = f"it comes from {self._names[key][0]}" if key in self._names else "it is bundled"
+        return PromptInvalidError(
+            prompts={key: [f"{source}; CHECKERBOARD_HUB_PROMPTS has to name {name} for it first"]}
+        )
+
+    async def _origins(
+        self, refs: Mapping[str, tuple[str, str]], known: Mapping[str, Entry]
+    ) -> dict[str, FromHub]:
+        """Returns what `refs` names in the hub (name and ref, by key); a commit that is in force, which
+        never changes, is not asked for again."""
+        there = {}
+        for key, ref in refs.items():
+            origin = known[key].origin if key in known else None
+            if isinstance(origin, FromHub) and (origin.name, origin.commit) == ref:
+                there[key] = origin
+        asked = {key: ref for key, ref in refs.items() if key not in there}
+        return {**there, **(await pulled(self._hub, asked, self.registry.files)).all_or_none()}
+
+    def _file(self, key: str) -> Bundled:
+        return Bundled(commit=self.registry.files[key].version)
+
+
+def _entry(held: Entry | None, origin: Origin, pin: str | None, by: str, now: datetime) -> Entry:
+    if held is not None and (held.origin, held.pin) == (origin, pin):
+        return held
+    before = held.origin if held is not None and held.origin != origin else held and held.before
+    return Entry(origin=origin, pin=pin, since=now, by=by, before=before)
+
+
+def _not_renewed(error: Exception) -> str:
+    reason = error.message if isinstance(error, CheckerboardError) else repr(error)
+    logger.warning("prompts not renewed at start", extra={"cause": repr(error), **_details(error)})
+    return f"The newest prompts could not be taken when the service started: {reason}"
+
+
+def _details(error: Exception) -> dict[str, Any]:
+    return error.details if isinstance(error, CheckerboardError) else {}
