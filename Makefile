@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-ingest test studio bench eval-ingest ocr-data doctor lock clean
+.PHONY: help run demo demo-ingest test studio bench eval eval-ingest ocr-data doctor lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -36,6 +36,10 @@ studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample po
 
 bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency
 	@cd "$(ROOT)" && $(BIN)/python -m evals.bench
+
+eval: $(VENV)/.runtime ## whether the service got better or worse: two suites offline, held against the kept baselines
+	@# Without a key, whatever the shell has: the kept baselines are the offline model's.
+	@set -e; export OPENAI_API_KEY= OPENAI_BASE_URL=; for suite in quick retrieval; do $(CHECKERBOARD) eval run --suite $$suite; $(CHECKERBOARD) eval gate --suite $$suite; done
 
 eval-ingest: $(VENV)/.dev ocr-data ## what the parsers read of posters with known truth; what each stage costs
 	@cd "$(ROOT)" && $(BIN)/python -m evals.parsers && $(BIN)/python -m evals.ingest_bench

@@ -62,6 +62,9 @@ class Settings(BaseSettings):
         description="a model and parameters of their own for a node, as JSON: "
         '`{"generate_tasks": {"model": "gpt-4.1", "temperature": 0.4}}`',
     )
+    judge_model: str | None = Field(
+        None, description="chat model that judges in evaluations; unset: the chat model"
+    )
     structured_output: Literal["json_schema", "json_object"] = Field(
         "json_schema", description="how the model is held to a schema; some gateways know only `json_object`"
     )

@@ -1,0 +1,54 @@
+"""Evaluators: small rules that score one case each, and what their figures mean.
+
+`ALL` are those of one case; `stability` takes the repeats of one. What every metric is, and what it
+cannot see, is in `docs/evaluators.md`. They compute: call `prepare` before a run, and them in a thread.
+"""
+
+from __future__ import annotations
+
+from evals.evaluators import (
+    cost,
+    evidence,
+    fit,
+    form,
+    gaps,
+    injection,
+    market,
+    stability,
+    subjects,
+    tasks,
+    wishes,
+)
+from evals.evaluators.likeness import prepare
+from evals.evaluators.score import Evaluator, Metric
+
+__all__ = ["ALL", "METRICS", "prepare"]
+
+ALL: list[Evaluator] = [
+    form.form,
+    fit.fit,
+    market.market,
+    gaps.gaps,
+    evidence.evidence,
+    tasks.concrete,
+    subjects.subjects,
+    wishes.wishes,
+    injection.injection,
+    cost.cost,
+]
+"""The evaluators of one case, in the order in which their scores are shown."""
+
+METRICS: dict[str, Metric] = {
+    **form.METRICS,
+    **fit.METRICS,
+    **market.METRICS,
+    **gaps.METRICS,
+    **evidence.METRICS,
+    **tasks.METRICS,
+    **subjects.METRICS,
+    **wishes.METRICS,
+    **injection.METRICS,
+    **stability.METRICS,
+    **cost.METRICS,
+}
+"""Every metric by its key, in the same order. The judge's are in `evals.judge`."""

@@ -1,0 +1,1 @@
+"""An LLM judge with a written rubric: marks, preferences in both orders, and their calibration."""

@@ -1,0 +1,27 @@
+"""What the tests of whole runs need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from langsmith import utils
+
+from tests.pace import patience
+from tools import session_record
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _locks_last() -> Iterator[None]:
+    """A machine on which evaluators and runs share one slow core lets no run lose its session."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(session_record, "LOCK_SECONDS", patience())
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_environment() -> Iterator[None]:
+    """The SDK keeps what it has read of the environment."""
+    utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
+    yield
+    utils.get_env_var.cache_clear()  # type: ignore[attr-defined]

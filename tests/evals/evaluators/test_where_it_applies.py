@@ -1,0 +1,97 @@
+"""Where a metric has a score and where it has none: failed cases, unknown families, other designs."""
+
+from __future__ import annotations
+
+import pytest
+
+from evals.evaluators import METRICS
+from tests.evals.evaluators.good import outputs
+from tests.evals.evaluators.person import EXPECT, INPUTS, POSTINGS
+from tests.evals.evaluators.scoring import GOOD, both, first, later, scores
+
+
+def test_a_project_of_wanted_skills_meets_more_demand() -> None:
+    changed = outputs()
+    for answer in both(changed):
+        for step in answer["project"]["steps"]:
+            for each in step["tasks"]:
+                each["skills"] = ["COBOL"]
+        answer["project"]["skills"] = ["COBOL"]
+    assert (scores(changed)["project_demand"] or 0) < (GOOD["project_demand"] or 0)
+
+
+def test_of_a_case_that_failed_only_that_is_said() -> None:
+    failed = {
+        **outputs(),
+        "error": {"code": "model_unavailable", "message": "no"},
+        "answers": [],
+        "turns": [],
+        "postings": {},
+    }
+    kept = {key: score for key, score in scores(failed).items() if score is not None}
+    assert kept.pop("answered") == 0.0
+    assert not [key for key in kept if METRICS[key].unit == "share"]
+
+
+def test_where_families_are_unknown_fit_is_not_scored() -> None:
+    changed = outputs()
+    changed["postings"] = {i: {**row, "family": None} for i, row in POSTINGS.items()}
+    assert scores(changed)["fit_precision"] is None
+    other = scores(outputs(), {**EXPECT, "family": None, "fits": []})
+    assert (other["fit_precision"], other["closest_said"]) == (None, 0.0)
+
+
+def test_where_nothing_fits_that_has_to_be_said() -> None:
+    expect = {**EXPECT, "family": "qa", "fits": ["qa"]}
+    got = scores(outputs(), expect)
+    assert (got["fit_precision"], got["fit_recall"], got["closest_said"]) == (None, None, 0.0)
+    changed = outputs()
+    first(changed)["closest_only"] = True
+    assert scores(changed, expect)["closest_said"] == 1.0
+
+
+def test_a_subject_of_two_turns_ago_is_not_new_either() -> None:
+    changed = outputs()
+    again = [{**subject, "id": f"again-{subject['id']}"} for subject in first(changed)["candidates"]]
+    changed["answers"].append({**later(changed), "candidates": again})
+    changed["turns"].append({"wishes": {}, "error": None})
+    assert scores(changed)["subjects_new"] == 0.5
+
+
+def test_turns_that_an_error_kept_from_being_asked_are_not_answered() -> None:
+    changed = outputs()
+    changed["turns"][0]["error"] = {"code": "model_output_invalid", "message": "no"}
+    del changed["answers"][1]
+    assert scores(changed, inputs={**INPUTS, "turns": [{}, {}, {}]})["answered"] == 0.25
+
+
+def test_a_design_without_a_summary_is_not_scored_on_one() -> None:
+    changed = {**outputs(), "variant": "baseline"}
+    for answer in both(changed):
+        answer["summary"] = {"responsibilities": [], "qualifications": [], "preferred": [], "skills": []}
+    got = scores(changed)
+    assert (got["skill_coverage"], got["counts_honest"]) == (None, None)
+    assert got["project_demand"] == GOOD["project_demand"]
+
+
+def test_what_nobody_asked_for_is_not_scored() -> None:
+    changed = outputs()
+    changed["turns"][0]["wishes"] = {}
+    got = scores(changed)
+    assert {got[key] for key in ("asked_difficulty", "asked_skills", "asked_choice", "asked_feedback")} == {
+        None
+    }
+
+
+def test_a_price_that_is_unknown_is_not_zero() -> None:
+    changed = outputs()
+    changed["calls"][0]["usd"] = None
+    assert scores(changed)["usd"] is None
+    changed["calls"][0]["replayed"] = True
+    assert scores(changed)["usd"] == pytest.approx(0.002)
+
+
+def test_an_english_answer_is_in_english() -> None:
+    changed = outputs()
+    wrong = scores(changed, inputs={**INPUTS, "language": "en"})
+    assert wrong["language_match"] == 0.0
