@@ -2,7 +2,8 @@
 
 The dictionary is `skills.yaml` beside this file. Aliases are matched from the beginning of a word,
 the longest first, and a Latin alias may be followed by a Korean particle but by no other letter, so
-"JavaScript" is never Java and "React를" is React.
+"JavaScript" is never Java and "React를" is React. A name that is an everyday English word too (React, Go,
+CAN, Excel) counts where its surroundings make it one: "React, Vue" and "Go 언어", not "react quickly".
 """
 
 from __future__ import annotations
@@ -29,16 +30,39 @@ _LETTER_BEFORE = re.compile(r"(?:^|[,/·(]\s*|[,/·]\s?|\b(?:in|with|using)\s)$"
 _LETTER_AFTER = re.compile(
     r"\s*(?:[,/·)]|언어|프로그래밍|개발|programming|language|등|기반|(?:나|또는|or|and)\s)", re.I
 )
+# What makes a name of an everyday word: items of a list on both sides, Korean, or its trade.
+_LISTED_BEFORE = re.compile(r"(?:^|[\n,/·(|;:+&•\[]\s*|\s-\s)$")
+_LISTED_AFTER = re.compile(r"\s*(?:$|[\n,/·)|;+&•\]]|\.(?![a-z]))")
+_KOREAN_BEFORE = re.compile(r"[가-힣]\s?$")
+_KOREAN_AFTER = re.compile(r"\s?[가-힣]")
+_LATIN_AFTER = re.compile(r"\s+[a-z]", re.I)
+_USED_BEFORE = re.compile(r"\b(?:(with|using)|in|use|like|via|over|on|know|knows)\s+$", re.I)
+_TRADE_AFTER = re.compile(
+    r"\s+(?:language|programming|develop(?:er|ment)|engineer|services?|back-?end|front-?end|server|code(?:base)?"
+    r"|framework|library|components?|hooks?|apps?|applications?|APIs?|modules?|drivers?|bus|protocol|networks?"
+    r"|sheets?|spreadsheets?|charts?|clusters?|experience|skills?|functions?|script(?:s|ing)?|platforms?"
+    r"|knowledge|proficiency|preferred|required)\b",
+    re.I,
+)
+_JOINED_AFTER = re.compile(r"\s+(?:and|or)\s+(?=[A-Z]|similar|other|equivalent)")
+_SENTENCE_BEFORE = re.compile(r"(?:^|[\n.!?:;•]\s*|\s-\s)$")
+_SENTENCE_AFTER = re.compile(r"\s+[a-z]")
+_COMPOUND_AFTER = re.compile(r"-(?!based|native|powered|style)[a-z]", re.I)
+_AROUND = 12
 
 
 class _Match:
-    """A dictionary entry at the end of a path of letters."""
+    """A dictionary entry at the end of a path of letters.
 
-    __slots__ = ("exact", "name")
+    `everyday` is its spelling if it is an English word besides.
+    """
 
-    def __init__(self, name: str, exact: str | None) -> None:
+    __slots__ = ("everyday", "exact", "name")
+
+    def __init__(self, name: str, exact: str | None, everyday: str | None) -> None:
         self.name = name
         self.exact = exact
+        self.everyday = everyday
 
 
 def _load() -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
@@ -51,17 +75,18 @@ def _load() -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
     for kind, lines in listed.items():
         for line in lines:
             aliases = [alias.strip() for alias in line.split("|")]
-            name = aliases[0].removeprefix("=")
+            name = aliases[0].lstrip("~=")
             kinds[name] = kind
             for alias in aliases:
-                exact = alias[1:] if alias.startswith("=") else None
-                plain = alias.removeprefix("=")
+                plain = alias.lstrip("~=")
+                exact = plain if "=" in alias[:2] else None
+                everyday = plain if alias.startswith("~") else None
                 names.setdefault(_key(plain), name)
                 for spelling in {plain, plain.replace(" ", ""), plain.replace(" ", "-")}:
                     node = trie
                     for letter in spelling.lower():
                         node = node.setdefault(letter, {})
-                    node.setdefault(_END, []).append(_Match(name, exact))
+                    node.setdefault(_END, []).append(_Match(name, exact, everyday))
     return kinds, trie, names
 
 
@@ -117,7 +142,9 @@ def _longest(text: str, lower: str, at: int) -> tuple[str | None, int]:
             break
         node = node[lower[position]]
         for match in node.get(_END, ()):
-            if _bounded(text, lower, at, position + 1, match.exact):
+            if _bounded(text, lower, at, position + 1, match.exact) and (
+                match.everyday is None or _is_name(text, at, position + 1, match.everyday)
+            ):
                 best = (match.name, position + 1)
                 break
     return best
@@ -137,6 +164,30 @@ def _bounded(text: str, lower: str, start: int, end: int, exact: str | None) -> 
         rest = lower[end : end + 4].rstrip(".,) ")
         return length > 2 and after.isdigit() and not re.match(r"\d+[a-z]", rest)  # noqa: PLR2004
     return after not in "+#"
+
+
+def _is_name(text: str, start: int, end: int, spelling: str) -> bool:
+    """Whether an everyday word stands for the skill: written as a name, or among names.
+
+    A capital in the middle of a sentence makes a name, unless all letters are capitals, which may be stress.
+    """
+    before = text[max(0, start - _AROUND) : start]
+    if _COMPOUND_AFTER.match(text, end):
+        return False
+    opens, closes = _LISTED_BEFORE.search(before) is not None, _LISTED_AFTER.match(text, end) is not None
+    used = _USED_BEFORE.search(before)
+    if (closes and (opens or (used and used[1] is not None))) or _KOREAN_AFTER.match(text, end):
+        return True
+    if _KOREAN_BEFORE.search(before) and not _LATIN_AFTER.match(text, end):
+        return True
+    if text[start:end] != spelling:
+        return False
+    if used or _TRADE_AFTER.match(text, end) or _JOINED_AFTER.match(text, end):
+        return True
+    if closes and before.rstrip().endswith((" and", " or")):
+        return True
+    begins = _SENTENCE_BEFORE.search(before) is not None
+    return not spelling.isupper() and (not begins or _SENTENCE_AFTER.match(text, end) is None)
 
 
 def _ends_list(lower: str, start: int, after: str) -> bool:

@@ -1,6 +1,7 @@
 """The offline model's answers by rule: extraction and counting, no model behind them.
 
-`answer` is a pure function of the fenced blocks of a prompt, so it is deterministic and quick.
+`answer` is a function of the fenced blocks of a prompt, and of today's month, until which a job without an
+end lasts. So it is deterministic and quick.
 """
 
 from __future__ import annotations
@@ -44,6 +45,20 @@ def _plan(blocks: Blocks) -> dict[str, Any]:
     )
 
 
+def _whole_answer(blocks: Blocks) -> dict[str, Any]:
+    """Everything in one answer, out of all the postings that were given, as one prompt for all asks."""
+    request, profile = _one(blocks, "request"), _one(blocks, "profile")
+    found = summarize(blocks["postings"], "en" if request.get("language") == "en" else "ko")
+    summary = {
+        name: [{**line, "count": len(line["posting_ids"])} for line in lines] for name, lines in found.items()
+    }
+    subjects = propose(request, profile, [summary], blocks.get("rejected", []))["subjects"]
+    if chosen := request.get("chosen"):
+        subjects = [chosen, *subjects[:-1]]
+    project = plan(request, profile, subjects[0] if subjects else {}, [summary], blocks["postings"])
+    return {"subjects": subjects, "project": project}
+
+
 def _positions(blocks: Blocks) -> dict[str, Any]:
     return read_posting(_one(blocks, "request"), _one(blocks, "hints"), blocks["document"])
 
@@ -53,6 +68,7 @@ _RULES: dict[str, tuple[Callable[[Blocks], dict[str, Any]], tuple[str, ...]]] = 
     "MarketSummary": (_summary, ("postings",)),
     "SubjectProposals": (_subjects, ("request", "profile", "summary")),
     "ProjectPlan": (_plan, ("request", "profile", "subject", "summary", "postings")),
+    "WholeAnswer": (_whole_answer, ("request", "profile", "postings")),
     "PostingPositions": (_positions, ("request", "hints", "document")),
 }
 

@@ -1,7 +1,8 @@
 """Which ideas to propose: an angle that was not shown yet, on a domain that is near to the person.
 
-Every angle is ranked by what the market asks, what the person lacks and what they asked for. An
-angle comes back only when all have been shown, and then with another domain and another twist.
+Every angle is ranked by what the market asks, what the person lacks and what they asked for. Those of
+neighbouring crafts follow the person's own. An angle comes back only when all of them have been
+shown, and then with another domain and another twist.
 """
 
 from __future__ import annotations
@@ -25,8 +26,12 @@ _UNSUITABLE = 3
 """Rounds that an angle of another level waits."""
 _MADE_FOR = 0.7
 """What an angle gains that is made for the few domains of which the person's own is one."""
-_AGAIN = 0.7
+_AGAIN = 2.5
 """What a domain loses each time it was shown."""
+_ASKED = 10.0
+"""What a domain gains that the feedback names: however often it was shown, it is wanted now."""
+_NEIGHBOUR = 8.0
+"""What an angle of a neighbouring craft is behind: the person's own come first."""
 
 
 def choose(
@@ -36,6 +41,8 @@ def choose(
     past = _Past(rejected, crafts, person.language)
     seen = _Seen(read(row, "title") for row in rejected)
     worth = _angles(person, demand, crafts)
+    if sum(_round(angle, person, past) == 0 for angle in worth) < amount:
+        worth.update(_neighbours(person, demand, crafts, worth))
     interest: dict[Domain, float] = {}
     for angle in worth:
         for domain in angle.domains():
@@ -89,8 +96,9 @@ def _ideas(
     angles: Sequence[Angle], interest: Mapping[Domain, float], past: _Past, batch: set[Domain]
 ) -> Iterator[Idea]:
     """Every idea, the best first, without end; those of the first angle are the usual answer."""
-    ordered = {
-        angle: sorted(
+
+    def ordered(angle: Angle) -> list[Domain]:
+        return sorted(
             angle.domains(),
             key=lambda domain: (
                 past.pairs[angle, domain],
@@ -98,8 +106,7 @@ def _ideas(
                 _AGAIN * past.domains[domain] - interest[domain],
             ),
         )
-        for angle in angles
-    }
+
     for angle in angles:
         view = past.angles[angle]
         twists: list[Twist | None] = [None]
@@ -108,11 +115,11 @@ def _ideas(
             shown = {twist: (past.twists[angle, twist], past.twisted[twist.key]) for twist in listed}
             twists = [*sorted(shown, key=shown.__getitem__)]
         for twist in twists:
-            for domain in ordered[angle]:
+            for domain in ordered(angle):
                 yield Idea(angle, domain, twist, view=view)
     for size in numbers(1):
         for angle in angles:
-            for domain in ordered[angle]:
+            for domain in ordered(angle):
                 yield Idea(angle, domain, None, size, view=past.angles[angle])
 
 
@@ -128,6 +135,19 @@ def _angles(person: Person, demand: Demand, crafts: Sequence[Craft]) -> dict[Ang
             if angle.craft not in gaps:
                 gaps[angle.craft] = demand.gaps(person, CRAFTS[angle.craft].kinds)
             worth[angle] = _worth(angle, person, demand, gaps[angle.craft]) - 0.6 * rank - 0.04 * position
+    return worth
+
+
+def _neighbours(
+    person: Person, demand: Demand, crafts: Sequence[Craft], own: Mapping[Angle, float]
+) -> dict[Angle, float]:
+    """The angles of neighbouring crafts, with their worth; all of them behind the person's own."""
+    worth: dict[Angle, float] = {}
+    unwanted = {FAMILIES[key].craft for key in person.feedback.unwanted_families}
+    for position, angle in enumerate(angle for craft in crafts for angle in craft.near):
+        if angle not in own and angle not in worth and angle.craft not in unwanted:
+            gaps = demand.gaps(person, CRAFTS[angle.craft].kinds)
+            worth[angle] = _worth(angle, person, demand, gaps) - _NEIGHBOUR - 0.25 * position
     return worth
 
 
@@ -189,7 +209,7 @@ def _interest(domain: Domain, person: Person, demand: Demand) -> float:
     interest += 3.0 * (domain.named.search(person.wants) is not None)
     interest += 1.5 * (domain.named.search(person.did) is not None)
     if any(domain.named.search(word) for word in person.feedback.words):
-        interest += 4.0
+        interest += _ASKED
     if person.feedback.unwanted and domain.named.search(person.feedback.unwanted):
         interest -= 2 * _FEEDBACK_BONUS
     return interest

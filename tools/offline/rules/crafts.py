@@ -8,7 +8,7 @@ Texts are templates for `str.format`; Korean values take particles, see `korean`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
@@ -102,6 +102,8 @@ class Craft:
     ops: Mapping[str, Stage]
     finish: Mapping[str, Stage]
     angles: tuple[Angle, ...] = field(default=())
+    near: tuple[Angle, ...] = field(default=())
+    """Angles of neighbouring crafts that suit this one too, when its own have been shown."""
 
 
 @dataclass(frozen=True)
@@ -210,12 +212,7 @@ def _load_crafts() -> dict[str, Craft]:
     }
     crafts = {}
     for key, entry in entries.items():
-        borrowed = [
-            angle
-            for name in entry.get("borrow", ())
-            for angle in own[name.split(".")[0]]
-            if "." not in name or angle.key == name.split(".")[1]
-        ]
+        borrowed, near = (_named(own, entry.get(part, ())) for part in ("borrow", "near"))
         crafts[key] = Craft(
             key=key,
             domains=entry["domains"],
@@ -228,8 +225,15 @@ def _load_crafts() -> dict[str, Craft]:
             ops=_stage(entry["ops"]),
             finish=_stage(entry["finish"]),
             angles=(*own[key], *borrowed),
+            near=near,
         )
     return crafts
+
+
+def _named(own: Mapping[str, tuple[Angle, ...]], names: Sequence[str]) -> tuple[Angle, ...]:
+    """The angles that `craft.angle` names."""
+    parts = [name.split(".") for name in names]
+    return tuple(next(angle for angle in own[craft] if angle.key == key) for craft, key in parts)
 
 
 def _load_domains() -> dict[str, tuple[Domain, ...]]:

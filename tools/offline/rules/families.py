@@ -70,7 +70,7 @@ def _load() -> dict[str, Family]:
 FAMILIES = _load()
 GENERAL = FAMILIES["general"]
 
-_TECHNICAL_KINDS = frozenset(
+TECHNICAL_KINDS = frozenset(
     [
         "language",
         "backend",
@@ -133,7 +133,7 @@ def read_posting(title: str, body: str) -> Reading:
     whole = f"{title}\n{body}"
     lower = body[:_MAX_BODY].lower()  # much quicker than patterns that ignore case
     kinds = [KIND_OF[skill] for skill in find_skills(whole)]
-    technical = sum(kind in _TECHNICAL_KINDS for kind in kinds) + len(set(_SOFTWARE_WORDS.findall(lower)))
+    technical = sum(kind in TECHNICAL_KINDS for kind in kinds) + len(set(_SOFTWARE_WORDS.findall(lower)))
     scores: dict[str, float] = {}
     titled = []
     for key, family in FAMILIES.items():

@@ -20,13 +20,33 @@ _HARDER = re.compile(
     re.I,
 )
 _SHORTER = re.compile(
-    r"짧[은게]|더\s*빨리|간단(?:한|하게|히)|작은\s*규모|시간이\s*(?:없|부족|적)"
-    r"|short|quick|smaller|less time",
+    r"짧게|짧았으면|짧은\s*(?:기간|프로젝트|과제|일정|걸|거|것)|기간[을은이]?\s*(?:좀|조금|더)?\s*(?:줄|짧)"
+    r"|(?:빨리|금방|빠르게)\s*끝|더\s*빨리|간단(?:한|하게|히)|작은\s*규모|규모[를로]?\s*(?:좀|조금|더)?\s*(?:줄|작)"
+    r"|시간이\s*(?:\S+\s*)?(?:없|부족|적)|너무\s*(?:길|오래)|오래\s*걸(?!려도)"
+    r"|\bshorter\b|\bshort (?:project|plan|one)\b|\bquick(?:er|ly)?\b|\bsmaller\b|\b(?:less|little|no) time\b"
+    r"|\btoo long\b",
     re.I,
 )
-_LONGER = re.compile(r"더?\s*길게|긴\s*(?:기간|프로젝트)|오래|longer|bigger", re.I)
-_WEEKS = re.compile(r"(\d{1,2})\s*(?:주|weeks?|wks?)", re.I)
-_MONTHS = re.compile(r"(\d)\s*(?:개월|달|months?)", re.I)
+_LONGER = re.compile(
+    r"길게|길었으면|더\s*긴|긴\s*(?:기간|프로젝트)|기간[을은이]?\s*(?:좀|조금|더)?\s*늘|오래\s*(?:할|하|걸려도)"
+    r"|너무\s*짧|\blonger\b|\bbigger\b|\bmore time\b|\btoo short\b",
+    re.I,
+)
+_TOO = re.compile(r"너무\s*짧|too short", re.I)
+_WEEKS = re.compile(r"(\d{1,2}|일)\s*(?:주(?!\s*(?:차|년))|weeks?|wks?)", re.I)
+_WEEKS_EN = re.compile(r"\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve)\s+weeks?\b", re.I)
+_MONTHS = re.compile(
+    r"(\d|(?<![가-힣])[한두세]|\ba|\bone|\btwo|\bthree)\s*(?:개월|달(?!콤|러|성|력|리)|months?\b)", re.I
+)
+_BELOW = re.compile(r"보다\s*(?:더\s*)?짧|미만|shorter than|less than|fewer than", re.I)
+_NUMBERS = {
+    word: number
+    for number, words in {
+        1: "일 한 a one", 2: "두 two", 3: "세 three", 4: "four", 5: "five", 6: "six", 7: "seven",
+        8: "eight", 9: "nine", 10: "ten", 12: "twelve",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
 _TEAM = re.compile(
     r"팀\s*(?:으로|프로젝트|플|과제)|여럿|같이|함께|협업|\bteam\b|together|group project", re.I
 )
@@ -46,6 +66,7 @@ _NOT_EN = re.compile(
 )
 _WORD = re.compile(r"[a-z0-9.+#]{2,}|[가-힣]{2,}")
 _MONTH_WEEKS = 4
+_MOST_WEEKS = 26
 
 
 @dataclass(frozen=True)
@@ -72,12 +93,11 @@ def understand(text: str) -> Feedback:
     unwanted = " ".join(refused).lower()
     rest = _NOT_EN.sub(" ", _NOT_KO.sub(" ", text))
     easier, harder = _EASIER.search(text) is not None, _HARDER.search(text) is not None
-    weeks, months = _WEEKS.search(text), _MONTHS.search(text)
-    amount = int(weeks[1]) if weeks else int(months[1]) * _MONTH_WEEKS if months else None
+    shorter, longer = _SHORTER.search(text) is not None, _LONGER.search(text) is not None
     return Feedback(
         shift=int(harder) - int(easier and not harder),
-        stretch=-1 if _SHORTER.search(text) else 1 if _LONGER.search(text) else 0,
-        weeks=min(max(amount, 1), 26) if amount else None,
+        stretch=int(longer) if _TOO.search(text) else -1 if shorter else int(longer),
+        weeks=_weeks(text),
         team=_TEAM.search(rest) is not None,
         solo=_SOLO.search(rest) is not None,
         skills=tuple(find_skills(rest)),
@@ -87,6 +107,18 @@ def understand(text: str) -> Feedback:
         words=frozenset(_WORD.findall(rest.lower())),
         unwanted=unwanted,
     )
+
+
+def _weeks(text: str) -> int | None:
+    weeks, months = _WEEKS.search(text) or _WEEKS_EN.search(text), _MONTHS.search(text)
+    if weeks is None and months is None:
+        return None
+    amount = _number(weeks[1]) if weeks else _number(months[1]) * _MONTH_WEEKS if months else 0
+    return min(max(amount - (_BELOW.search(text) is not None), 1), _MOST_WEEKS)
+
+
+def _number(word: str) -> int:
+    return _NUMBERS.get(word.lower()) or int(word)
 
 
 _NICKNAMES = {

@@ -59,7 +59,7 @@ LABELS: dict[str, str] = load_yaml("labels.yaml")
 LABELLED = {label: key for key, label in LABELS.items()}
 _HANGUL = re.compile("[가-힣]")
 # Words that lines of every kind share: two of them do not make two lines alike.
-_COMMON = frozenset(
+COMMON = frozenset(
     """
     설계 구현 구축 서버 시스템 서비스 데이터 환경 개선 관리 처리 구조 로직 정책 기능 작성 대응
     최적화 활용해 솔루션 플랫폼 제품 프로젝트 기술 팀 api design develop development
@@ -142,14 +142,14 @@ def alike(one: str, other: str) -> bool:
     One of the stems is no word that every line uses.
     """
     shared = stems(one) & stems(other)
-    if len(shared) >= _MIN_SHARED and shared - _COMMON:
+    if len(shared) >= _MIN_SHARED and shared - COMMON:
         return True
     (skills, words), (others, other_words) = _skill_words(one), _skill_words(other)
-    return bool(skills & others and (words & other_words) - _COMMON)
+    return bool(skills & others and (words & other_words) - COMMON)
 
 
 def _supporters(text: str, having: Mapping[str, Sequence[_Line]]) -> list[str]:
-    near = dict.fromkeys(line for word in stems(text) - _COMMON for line in having.get(word, ()))
+    near = dict.fromkeys(line for word in stems(text) - COMMON for line in having.get(word, ()))
     return list(dict.fromkeys(line.posting_id for line in near if alike(text, line.text)))
 
 

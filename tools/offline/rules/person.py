@@ -12,6 +12,7 @@ from tools.lexicon import KIND_OF, canonical, find_skills
 
 from .families import FAMILIES, GENERAL, Family, read_posting
 from .feedback import Feedback, understand
+from .standing import standing
 from .text import everything, is_order, read, read_list, rows, shorten
 
 DIFFICULTIES = ("beginner", "intermediate", "advanced")
@@ -117,9 +118,12 @@ def meet(request: Mapping[str, Any], profile: Mapping[str, Any]) -> Person:
     cues = understand(read(request, "feedback"))
     asked = [shorten(canonical(skill), 40) for skill in read_list(request, "skills") if not is_order(skill)]
     stage = read(profile, "career_stage") or read(request, "career_stage") or None
+    wanted = wish(job, text)
+    asked_level = request.get("difficulty")
+    level = min(max(standing(profile, job, wanted.families, stage) + cues.shift, 0), 2)
     return Person(
         language="en" if request.get("language") == "en" else "ko",
-        wish=wish(job, text),
+        wish=wanted,
         has=has,
         stage=stage,
         text=text.lower(),
@@ -129,7 +133,7 @@ def meet(request: Mapping[str, Any], profile: Mapping[str, Any]) -> Person:
         asked=tuple(
             skill for skill in dict.fromkeys([*asked, *cues.skills]) if skill not in cues.unwanted_skills
         ),
-        difficulty=_difficulty(request, job, stage, text, cues),
+        difficulty=asked_level if asked_level in DIFFICULTIES else DIFFICULTIES[level],
         feedback=cues,
     )
 
@@ -146,25 +150,4 @@ def _past_project(profile: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _difficulty(request: Mapping[str, Any], job: str, stage: str | None, text: str, cues: Feedback) -> str:
-    asked = request.get("difficulty")
-    if asked in DIFFICULTIES:
-        return str(asked)
-    if _SENIOR.search(job) or (stage == "worker" and _years(text) >= _SENIOR_YEARS):
-        level = 2
-    elif stage == "student" or (stage is None and _JUNIOR.search(job)):
-        level = 0
-    else:
-        level = 1
-    return DIFFICULTIES[min(max(level + cues.shift, 0), 2)]
-
-
-def _years(text: str) -> int:
-    return max((int(years) for years in _YEARS.findall(text)), default=0)
-
-
-_SENIOR = re.compile(r"시니어|리드|수석|책임|senior|lead|staff|principal|아키텍트|architect", re.I)
-_JUNIOR = re.compile(r"신입|인턴|주니어|junior|intern|entry", re.I)
-_YEARS = re.compile(r"(?<!\d)(\d{1,2})(?:\.\d)?\s*(?:년\s*(?:차|이상|간)?|years?)")
-_SENIOR_YEARS = 4
 _MAX_TITLE = 40

@@ -15,15 +15,21 @@ from .evidence import quote
 from .families import load_yaml
 from .korean import Word
 from .person import Person, meet
-from .subjects import closest, crafts_for
+from .reasons import why
+from .subjects import crafts_for
 from .text import is_order, read, read_list, rows, shorten, stems
 
 Row = Mapping[str, Any]
 
 _WEEKS = {"beginner": 4, "intermediate": 6, "advanced": 8}
+# The answer before is not known here, and the level may change between the two. So "shorter" is shorter
+# than any usual plan of this person, and "longer" is longer than any.
+_SHORTER_WEEKS = 3
+_LONGER_WEEKS = {"beginner": 9, "intermediate": 10, "advanced": 12}
 _EVENINGS = 2
 """Weeks more for somebody who works: evenings only."""
 _BRIEF = 3
+"""Full weeks up to which there are fewer tasks."""
 _MAX_TASKS = 4
 _GAP_TASKS: dict[str, dict[str, str]] = load_yaml("gaps.yaml")
 _TEAM = {
@@ -61,7 +67,9 @@ def plan(
     weeks = _weeks(person)
     words = Words(idea.domain, person.language, person.difficulty, main=_main(skills, idea))
     title = shorten(_clean(read(subject, "title")) or idea.title(person.language), 120)
-    about = f"{title} {read(subject, 'description')} {read(subject, 'goal')}"
+    steps = _steps(idea, person, words, skills=skills, gaps=gaps, weeks=weeks)
+    about = "\n".join((title, read(subject, "description"), read(subject, "goal")))
+    work = "\n".join(f"{task['title']} {task['description']}" for step in steps for task in step["tasks"])
     return {
         "title": title,
         "description": _clean(read(subject, "description"))
@@ -69,9 +77,9 @@ def plan(
         "difficulty": person.difficulty,
         "duration_weeks": weeks,
         "skills": skills,
-        "summary": _why(idea, person, demand, gaps, skills),
-        "steps": _steps(idea, person, words, skills=skills, gaps=gaps, weeks=weeks),
-        "evidence": quote(postings, idea, [*gaps, *skills], about),
+        "summary": why(idea, person, demand, gaps, skills),
+        "steps": steps,
+        "evidence": quote(postings, idea, [*gaps, *skills], about, work),
     }
 
 
@@ -164,8 +172,14 @@ def _weeks(person: Person) -> int:
     cues = person.feedback
     if cues.weeks is not None:
         return cues.weeks
-    weeks = _WEEKS[person.difficulty] + (_EVENINGS if person.stage == "worker" else 0) + 2 * cues.stretch
-    return min(max(weeks, 2), 26)
+    weeks = _WEEKS[person.difficulty]
+    if cues.stretch:
+        weeks = _SHORTER_WEEKS if cues.stretch < 0 else _LONGER_WEEKS[person.difficulty]
+    return weeks + _evenings(person)
+
+
+def _evenings(person: Person) -> int:
+    return _EVENINGS if person.stage == "worker" else 0
 
 
 def _skills(subject: Row, idea: Idea, person: Person) -> list[str]:
@@ -203,20 +217,22 @@ def _steps(
     build, prove = idea.angle.build[language].tasks, idea.angle.prove[language].tasks
     if person.feedback.team:
         start = (*start[:2], _TEAM[language])
-    few = person.difficulty == "beginner" or weeks <= _BRIEF
+    brief = weeks - _evenings(person) <= _BRIEF
+    few = person.difficulty == "beginner" or brief
     if few:
         core, build = core[:2], build[:2]
-    learnt = _gap_tasks([gap for gap in gaps if gap != words["main"]], language)
+    taught = {skill for task in (*start, *core, *build, *prove) for skill in _named(_filled(task, words))}
+    learnt = _gap_tasks([gap for gap in gaps if gap not in taught], language)
     build = (*build[:3], *learnt[:1])
     core = (*core[:3], *learnt[1:2])
     if idea.twist is not None:
         prove = (*prove, idea.twist.task[language])
     stages = [(idea.angle.build[language].title, build), (idea.angle.prove[language].title, prove)]
-    if weeks <= _BRIEF:
+    if brief:
         stages = [(craft.core[language].title, (*start[:1], *core)), *stages]
     else:
         stages = [(craft.start[language].title, start), (craft.core[language].title, core), *stages]
-    if person.difficulty == "advanced" and weeks > _BRIEF:
+    if person.difficulty == "advanced" and not brief:
         stages.append((craft.ops[language].title, craft.ops[language].tasks))
     stages.append((craft.finish[language].title, craft.finish[language].tasks))
     return [
@@ -246,93 +262,28 @@ def _with_particle(skill: str, particle: re.Match[str]) -> str:
 
 
 def _task(task: TaskText, words: Words, skills: list[str], gaps: list[str]) -> dict[str, Any]:
-    title, description, deliverable = (
-        _capital(text.format_map(words)) for text in (task.title, task.description, task.deliverable)
-    )
-    named = set(find_skills(f"{title}\n{description}\n{deliverable}"))
-    text = f"{title} {description} {deliverable}".lower()
+    filled = _filled(task, words)
+    named = set(_named(filled))
+    text = f"{filled.title} {filled.description} {filled.deliverable}".lower()
     kinds = {kind for kind, hint in _HINTS.items() if hint.search(text)}
     used = [skill for skill in skills if canonical(skill) in named or KIND_OF.get(canonical(skill)) in kinds]
     basic = [skill for skill in skills if skill not in gaps]
     return {
-        "title": title,
-        "description": description,
+        "title": filled.title,
+        "description": filled.description,
         "skills": used[:4] or basic[:2] or skills[:1],
-        "deliverable": deliverable,
+        "deliverable": filled.deliverable,
     }
+
+
+def _filled(task: TaskText, words: Words) -> TaskText:
+    texts = (task.title, task.description, task.deliverable)
+    return TaskText(*(_capital(text.format_map(words)) for text in texts))
+
+
+def _named(task: TaskText) -> list[str]:
+    return find_skills(f"{task.title}\n{task.description}\n{task.deliverable}")
 
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-def _why(idea: Idea, person: Person, demand: Demand, gaps: list[str], skills: list[str]) -> str:
-    lines = demand.for_concepts(idea.angle.concepts)
-    asking = len(all_ids(lines))
-    gap = next((gap for gap in gaps if demand.skills.get(gap)), None)
-    own = [skill for skill in skills if canonical(skill) in person.has][:3]
-    if person.language == "en":
-        return _why_en(idea, person, demand, asking=asking, gap=gap, own=own)
-    name = person.wish.family.name["ko"]
-    parts = []
-    if demand.closest and demand.total:
-        parts.append(closest(person, demand))
-        name = "이"
-    if asking and lines:
-        parts.append(
-            f"{name} 공고 {demand.total}건 중 {asking}건에서 "
-            f"{Word(idea.angle.about['ko']):과} 이어지는 업무를 찾는다"
-            f"(예: “{shorten(lines[0].text, 60)}”)."
-        )
-    elif demand.total:
-        parts.append(
-            f"{name} 공고 {demand.total}건이 함께 찾는 역량을 {Word(idea.angle.about['ko']):로} 보여 준다."
-        )
-    if own:
-        listed = ", ".join(own)
-        after = (
-            f" ‘{person.past}’ 다음 단계로 삼기에 알맞고"
-            if person.past
-            else " 이미 다룰 줄 아는 것에서 시작하고"
-        )
-        parts.append(f"{Word(listed):은} 프로필에 있으니{after}, 처음부터 다시 배울 것이 적다.")
-    if gap:
-        parts.append(
-            f"아직 드러나지 않은 {Word(gap):은} {len(demand.skills[gap])}건에서 요구하므로 "
-            "따로 익히는 과제를 두었다."
-        )
-    parts.append("단계마다 남는 산출물과 측정값이 면접에서 그대로 근거가 된다.")
-    return " ".join(parts)
-
-
-def _why_en(
-    idea: Idea, person: Person, demand: Demand, *, asking: int, gap: str | None, own: list[str]
-) -> str:
-    where = f" in {person.wish.family.name['en']}"
-    parts = []
-    if demand.closest and demand.total:
-        parts.append(closest(person, demand))
-        where = ""
-    if asking:
-        parts.append(
-            f"Of {demand.total} postings{where}, {asking} speak of work close to {idea.angle.about['en']}."
-        )
-    elif demand.total:
-        parts.append(
-            f"It answers what {demand.total} postings{where} have in common, "
-            f"by way of {idea.angle.about['en']}."
-        )
-    if own:
-        parts.append(f"You already show {_listed(own)}, so the project starts from what you can do.")
-    if gap:
-        count = len(demand.skills[gap])
-        asks = "posting asks" if count == 1 else "postings ask"
-        parts.append(
-            f"{gap} is not in your profile yet, while {count} {asks} for it; it has a task of its own."
-        )
-    parts.append("Every step leaves a result and a figure that you can put in front of an interviewer.")
-    return " ".join(parts)
-
-
-def _listed(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -5,6 +5,7 @@ The ideas are chosen in `choice`; here they are put into words.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from tools.lexicon import KIND_OF
 
 from .choice import choose
 from .crafts import CRAFTS, Angle, Craft, Idea, Words
-from .demand import TOPICS, Demand, Gap, all_ids
+from .demand import TOPICS, Demand, Gap
 from .families import FAMILIES
 from .korean import Word
 from .person import Person, meet
@@ -23,6 +24,8 @@ _DEFAULT_COUNT = 4
 _MAX_COUNT = 20
 _MAX_GAPS = 2
 _MAX_STACK = 4
+_OWN_TOOLS = 2
+"""Of them, in a neighbouring craft."""
 _MIN_IDS, _MAX_IDS = 2, 5
 
 
@@ -64,8 +67,9 @@ def _in_words(idea: Idea, person: Person, demand: Demand) -> dict[str, Any]:
             else f" All of it is measured again on {amount} times the data."
         )
     lines = demand.for_words(idea.domain.named) + demand.for_concepts(angle.concepts)
-    ids = dict.fromkeys([found for found in all_ids(lines) if found])
-    ids.update(dict.fromkeys(found for gap in gaps for found in gap.ids))
+    speaking = Counter(found for line in lines for found in line.ids if found)
+    speaking.update(found for gap in gaps for found in gap.ids)
+    ids = dict.fromkeys(found for found, _ in speaking.most_common())
     if len(ids) < _MIN_IDS:
         ids.update(dict.fromkeys(demand.ids[:_MIN_IDS]))
     return {
@@ -95,29 +99,45 @@ def _lead(idea: Idea, words: Words, language: str) -> str:
 
 
 def choose_gaps(angle: Angle, person: Person, demand: Demand) -> list[Gap]:
-    """Returns the gaps this angle closes: what it uses before what the market merely asks most."""
+    """Returns the gaps this angle closes: what it uses before what the market merely asks most.
+
+    The latter are those of the person's own craft: an angle of a neighbouring one is no reason to learn
+    its tools.
+    """
     gaps = demand.gaps(person, CRAFTS[angle.craft].kinds)
     asked = [gap for gap in gaps if gap.skill in person.asked]
     used = [gap for gap in gaps if gap.skill in angle.uses]
     by_kind: dict[str, Gap] = {}
     for gap in [*asked, *used]:
         by_kind.setdefault(KIND_OF[gap.skill], gap)  # a second one of the kind would teach the same again
-    return list(by_kind.values())[:_MAX_GAPS] or gaps[:1]
+    if by_kind:
+        return list(by_kind.values())[:_MAX_GAPS]
+    own = {kind for craft in crafts_for(person) for kind in craft.kinds}
+    return demand.gaps(person, frozenset(own))[:1]
 
 
 def choose_skills(craft: Craft, angle: Angle, person: Person, demand: Demand, gaps: list[str]) -> list[str]:
-    """Returns the skills of a subject: the person's own stack, what was asked for, then the gaps."""
+    """Returns the skills of a subject: the person's own stack, what was asked for, then the gaps.
+
+    In a neighbouring craft one goes on with one's own tools and adds a few of its.
+    """
     refused = set(person.feedback.unwanted_skills)
-    own = [skill for skill in person.has if KIND_OF[skill] in craft.kinds and skill not in refused]
+    home = crafts_for(person)
+    kinds = craft.kinds if craft in home else frozenset[str]().union(*(own.kinds for own in home))
+    own = [skill for skill in person.has if KIND_OF[skill] in kinds and skill not in refused]
     near = sorted(
         own, key=lambda skill: (skill not in angle.uses and skill not in craft.stack, own.index(skill))
     )
     stack = near[:_MAX_STACK]
+    usual = [skill for skill in dict.fromkeys([*demand.skills, *craft.stack]) if skill in craft.stack]
+    usual = [skill for skill in usual if skill not in refused]
     main_kinds = {KIND_OF[skill] for skill in craft.stack} - {"database"}
-    if not any(KIND_OF[skill] in main_kinds for skill in stack):
-        market = [skill for skill in demand.skills if skill in craft.stack]
-        stack = [*[skill for skill in (*market, *craft.stack) if skill not in refused][:3], *stack]
-    return list(dict.fromkeys([*stack[:_MAX_STACK], *person.asked, *gaps]))
+    if stack and craft not in home:
+        tools = [skill for skill in usual if KIND_OF[skill] != "language" or skill == "SQL"]
+        stack = [*near[:_OWN_TOOLS], *(tools or usual)[: _MAX_STACK - _OWN_TOOLS]]
+    elif not any(KIND_OF[skill] in main_kinds for skill in stack):
+        stack = [*usual[:3], *stack]
+    return list(dict.fromkeys([*dict.fromkeys(stack[:_MAX_STACK]), *person.asked, *gaps]))
 
 
 def _about_skills(gaps: Sequence[Gap], person: Person, demand: Demand) -> list[str]:

@@ -129,6 +129,7 @@ def test_says_what_is_missing() -> None:
         "SubjectProposals",
         "ProjectPlan",
         "PostingPositions",
+        "WholeAnswer",
     } == KNOWN
     with pytest.raises(ValueError, match="no rules for 'Poem'"):
         answer("Poem", {})
@@ -303,12 +304,13 @@ def test_odd_data_is_survived(row: Row) -> None:
     for rows in ([], [row], [row] * 3):
         answer("JobVerdicts", {"request": [{}], "profile": [], "postings": rows})
         found = summary(rows)
-        for who in ({}, {"desired_job": "개발자", "skills": None, "projects": [None, {}]}):
+        people: list[Row] = [{}, {"desired_job": "개발자", "skills": None, "projects": [None, {}]}]
+        for who in people:
             listed = answer("SubjectProposals", {"request": [{}], "profile": [who], "summary": [found]})[
                 "subjects"
             ]
             assert len(listed) == 4
-            blocks = {
+            blocks: dict[str, list[Row]] = {
                 "request": [{}],
                 "profile": [who],
                 "subject": [listed[0]],

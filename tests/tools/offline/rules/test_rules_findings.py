@@ -6,7 +6,6 @@ import json
 import re
 import time
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +67,42 @@ def test_regeneration_changes_the_kind_of_project(craft: str, language: str) -> 
     for _ in range(5):
         turns.append(subjects(request(job, language), profile(job, skills=[]), rejected=rejected))
         rejected += [{"title": row["title"], "description": row["description"]} for row in turns[-1]]
-    first = [angle(row, language) for turn in turns[:2] for row in turn]
-    assert len(set(first)) == 8
-    for before, after in pairwise(turns):
-        assert not {angle(row, language) for row in before} & {angle(row, language) for row in after}
+    own = [angle(row, language) for turn in turns[:2] for row in turn]
+    assert sum(found not in CRAFTS[craft].angles for found in own) <= 1
     for one in turns[0]:
         for other in turns[1]:
             words, others = stems(one["title"]), stems(other["title"])
             assert len(words & others) <= 0.4 * min(len(words), len(others)), (one["title"], other["title"])
     everything = [row["description"] for turn in turns for row in turn]
     assert len(set(everything)) == len(everything)
+
+
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_five_turns_show_twenty_kinds_of_project(family: str) -> None:
+    job = FAMILIES[family].name["ko"]
+    rejected: list[Row] = []
+    for _ in range(5):
+        rejected += subjects(request(job), profile(job, skills=[]), rejected=rejected)
+    assert len({angle(row, "ko") for row in rejected}) == 20
+    assert not [row["title"] for row in rejected if " — " in row["title"]]
+
+
+def test_a_refused_field_does_not_come_back_by_its_neighbours() -> None:
+    rejected: list[Row] = []
+    for _ in range(5):
+        rejected += subjects(request(feedback="보안, 테스트 빼 주세요"), rejected=rejected)
+    assert not {angle(row, "ko").craft for row in rejected} & {"security", "qa"}
+
+
+def test_a_neighbouring_field_is_taken_up_with_ones_own_tools() -> None:
+    rejected: list[Row] = []
+    for _ in range(4):
+        rejected += subjects(rejected=rejected)
+    beyond = [row for row in rejected if angle(row, "ko").craft != "backend"]
+    assert beyond
+    for row in beyond:
+        assert {"Java", "Spring Boot"} & set(row["skills"])
+        assert set(CRAFTS[angle(row, "ko").craft].stack) & set(row["skills"][2:])
 
 
 def test_an_angle_is_recognised_under_another_noun() -> None:
@@ -192,6 +217,15 @@ def test_a_gap_is_not_what_the_profile_shows(words: str) -> None:
     assert not re.search(r"Concurrency(?:를|을) 직접 써", "\n".join(texts(shown)))
 
 
+def test_deliverables_say_of_what_they_are() -> None:
+    for craft in CRAFTS.values():
+        stages = [craft.start, craft.core, craft.ops, craft.finish]
+        stages += [stage for own in craft.angles for stage in (own.build, own.prove)]
+        for task in (task for stage in stages for task in stage["en"].tasks):
+            words = re.sub(r"^(?:the|an?|both)\s", "", task.deliverable, flags=re.I).split()
+            assert len(words) > 1, task
+
+
 @pytest.mark.parametrize("job", ["백엔드|서버", "프론트", "데이터", "게임", "QA|테스트"])
 def test_an_english_summary_is_english(job: str) -> None:
     rows = of_job(job)[:40]
@@ -214,6 +248,47 @@ def test_quotes_tell_of_the_work() -> None:
     for row in subjects(postings=rows):
         for quote in project(row, postings=rows)["evidence"]:
             assert not re.search("년 이상|학사|자격증|^백엔드 개발자$", quote["quote"])
+
+
+def test_quotes_speak_of_the_project() -> None:
+    telling = {"결제 요청의 중복과 누락을 막는 서버 설계", "Kafka 기반 결제 이벤트 처리 경험"}
+    rows = [
+        posting(1, responsibilities="\n".join(telling), requirements="", preferred=""),
+        posting(
+            2,
+            # 장애물 is no 장애.
+            responsibilities="이동 로봇의 주행 제어와 장애물 회피 로직 개발",
+            requirements="차분하고 꼼꼼한 성격",
+            preferred="다양한 장르의 영화를 깊이 있게 즐긴 경험",
+        ),
+    ]
+    subject = {
+        "title": "결제 요청 중복과 누락을 막는 결제 서버 만들기",
+        "description": "같은 결제 요청이 여러 번 와도 한 번만 처리한다.",
+        "goal": "",
+        "skills": ["Java", "Kafka"],
+        "skill_gaps": [{"skill": "Kafka", "reason": ""}],
+        "posting_ids": ["p-1", "p-2"],
+    }
+    assert {quote["quote"] for quote in project(subject, postings=rows)["evidence"]} == telling
+
+
+def test_an_everyday_word_is_no_gap() -> None:
+    english = [
+        posting(
+            n,
+            job_title="Backend engineer",
+            responsibilities="Build services that can go far\nReact quickly when things break",
+            requirements="You can explain what you did and why\nJava and Spring Boot",
+            preferred="An excellent eye for detail; you excel at writing",
+        )
+        for n in range(6)
+    ]
+    asked = request("backend engineer", "en")
+    named = {line["text"] for line in summary(english)["skills"]}
+    assert named == {"Java", "Spring Boot"}
+    for row in subjects(asked, profile("backend engineer", skills=["Python"]), english):
+        assert {gap["skill"] for gap in row["skill_gaps"]} <= named
 
 
 def test_is_quick_over_many_postings() -> None:

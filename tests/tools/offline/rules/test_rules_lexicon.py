@@ -24,6 +24,38 @@ def test_finds_skills(text: str, skills: list[str]) -> None:
     assert find_skills(text) == skills
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We can go far when you can react quickly",
+        "YOU CAN DO IT, and what I did CAN be seen",
+        "You excel at design; adjust prices in spring, with slack left to rest",
+        "Go through logs, control the arm, and soar",
+        "React quickly to incidents. Go-To-Market plans. Unity is strength",
+    ],
+)
+def test_everyday_words_are_no_skills(text: str) -> None:
+    assert find_skills(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "skills"),
+    [
+        ("protocols such as I2C, SPI, CAN, or Serial", ["I2C", "SPI 통신", "CAN"]),
+        ("CAN 통신과 CAN 드라이버, Arm Core", ["CAN", "ARM"]),
+        ("Write CAN drivers, talk over CAN and LIN", ["CAN"]),
+        ("Experience with Go. Services in Swift and Kotlin", ["Go", "Swift", "Kotlin"]),
+        ("Go and TypeScript, react, Vue", ["Go", "TypeScript", "React", "Vue.js"]),
+        ("Build React components; Excel 활용, react로 화면 개발", ["React", "Excel"]),
+        ("Unity Client Developer", ["Unity"]),
+        ("excel", ["Excel"]),
+        ("our services run on Spring and Snowflake semantic views", ["Spring", "Snowflake"]),
+    ],
+)
+def test_the_same_words_are_skills_among_skills(text: str, skills: list[str]) -> None:
+    assert find_skills(text) == skills
+
+
 def test_dictionary_is_large_and_consistent() -> None:
     assert len(KIND_OF) >= 350
     assert "Kafka" in skills_of_kind("message")
