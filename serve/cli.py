@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 from rich.console import Console
 
 from ingest.load import load_samples_where_empty
@@ -48,6 +49,9 @@ def main() -> None:
         for item in error.errors():
             where = ".".join(map(str, item["loc"]))
             Console(stderr=True).print(f"setting {where}: {item['msg']}", style="red", markup=False)
+        sys.exit(1)
+    except SettingsError as error:
+        Console(stderr=True).print(f"{error}: {error.__cause__}", style="red", markup=False)
         sys.exit(1)
     except CheckerboardError as error:
         Console(stderr=True).print(f"{error.code}: {error.message}", style="red", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any
 
@@ -44,6 +45,14 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """For the OpenAPI description of every route."""
 
 
+class _Json(JSONResponse):
+    """JSON in which half a surrogate pair, which an error may echo and UTF-8 has no place for, is escaped."""
+
+    def render(self, content: Any) -> bytes:
+        """Returns the body."""
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 def install(app: FastAPI) -> None:
     """Registers the handlers."""
     app.add_exception_handler(CheckerboardError, _ours)
@@ -54,11 +63,13 @@ def install(app: FastAPI) -> None:
 
 def error_response(error: CheckerboardError) -> JSONResponse:
     """Returns the HTTP answer of an error."""
-    return JSONResponse({"error": error.as_json()}, error.status)
+    return _Json({"error": error.as_json()}, error.status)
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, CheckerboardError)  # noqa: S101 - registered for it alone
+    if type(error) is CheckerboardError:
+        logger.error("unforeseen error", exc_info=error.__cause__ or error)
     return error_response(error)
 
 

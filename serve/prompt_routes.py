@@ -14,8 +14,8 @@ from serve.callers import admin_of
 from serve.routes import Calling, parts
 from tools.contracts import Language
 from tools.model_choice import ModelChoice
-from tools.prompts.changes import PromptChanges
 from tools.prompts.trail import Change
+from tools.services import Services
 
 router = APIRouter(prefix="/prompts", tags=["prompts"])
 
@@ -39,7 +39,7 @@ class PromptInForce(BaseModel):
     since: str | None = Field(description="when it was changed last; null: it came with the service's code")
     by: str | None = Field(description="name of the key that did it; `start` for the service's own start")
     previous: str | None = Field(description="the commit that a pin to `previous` brings back")
-    model: ModelChoice
+    model: ModelChoice = Field(description="who answers it, with which parameters; null: the model's own")
 
 
 class PromptsInForce(BaseModel):
@@ -84,26 +84,26 @@ async def in_force(
 ) -> PromptsInForce:
     """Which prompts and models are in force: source, commit, since when, and by which key."""
     async with _ours():
-        return await _shown(parts(request).services.prompt_changes, changes)
+        return await _shown(parts(request).services, changes)
 
 
 @router.post("/reload")
 async def reload(request: Request, admin: Admin, wanted: Reload | None = None) -> PromptsInForce:
     """Takes the newest commits on every worker, all or none. What is wrong is listed in the error's
     `details.prompts`, and the prompts in force stay."""
-    prompts = parts(request).services.prompt_changes
+    services = parts(request).services
     async with _ours():
-        await prompts.reload(admin, wanted.models if wanted else None)
-        return await _shown(prompts, 1)
+        await services.prompt_changes.reload(admin, wanted.models if wanted else None)
+        return await _shown(services, 1)
 
 
 @router.post("/{name}/pin")
 async def pin(request: Request, admin: Admin, name: Name, wanted: Pin) -> PromptsInForce:
     """Holds a prompt at a commit or tag, rolls it back, or lets it go, on every worker."""
-    prompts = parts(request).services.prompt_changes
+    services = parts(request).services
     async with _ours():
-        await prompts.pin(name, wanted.commit, admin)
-        return await _shown(prompts, 1)
+        await services.prompt_changes.pin(name, wanted.commit, admin)
+        return await _shown(services, 1)
 
 
 @asynccontextmanager
@@ -114,8 +114,8 @@ async def _ours() -> AsyncIterator[None]:
         raise as_ours(error) from error
 
 
-async def _shown(prompts: PromptChanges, changes: int) -> PromptsInForce:
-    registry = prompts.registry
+async def _shown(services: Services, changes: int) -> PromptsInForce:
+    registry = services.prompts
     entries = registry.in_force.prompts if registry.in_force else {}
     shown = []
     for key, prompt in registry.current.prompts.items():
@@ -132,12 +132,12 @@ async def _shown(prompts: PromptChanges, changes: int) -> PromptsInForce:
                 since=entry and entry.since.isoformat(),
                 by=entry and entry.by,
                 previous=entry.before.commit if entry and entry.before else None,
-                model=prompt.model,
+                model=services.chat.choice(prompt),
             )
         )
     return PromptsInForce(
         version=registry.current.version,
         warning=registry.own_warning or registry.shared_warning,
         prompts=shown,
-        changes=list(await prompts.trail.newest(changes)) if changes else [],
+        changes=list(await services.prompt_changes.trail.newest(changes)) if changes else [],
     )

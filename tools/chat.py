@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 _QUIET: RunnableConfig = {"tags": ["nostream"]}
 """Keeps half-written JSON out of LangGraph's `messages` stream."""
 
+_MODELS = 32
+"""Clients of models that are kept: several times the purposes there are."""
 _CUT = ("length", "content_filter")
 """The finish reasons of an answer that did not come to its end."""
 
@@ -82,7 +84,8 @@ class ChatModel:
         self._offline = settings.offline
         self._default = ModelChoice(model=chat_model_name(settings), temperature=settings.temperature)
         self._connection = connection(settings, http_client)
-        self._models: dict[ModelChoice, ChatOpenAI] = {}
+        # Bounded, because each reload may choose others.
+        self._model = functools.lru_cache(maxsize=_MODELS)(self._opened)
 
     @property
     def model_name(self) -> str:
@@ -159,10 +162,8 @@ class ChatModel:
             **choice.parameters(),
         }
 
-    def _model(self, choice: ModelChoice) -> ChatOpenAI:
-        if choice not in self._models:
-            self._models[choice] = ChatOpenAI(**choice.model_dump(exclude_none=True), **self._connection)
-        return self._models[choice]
+    def _opened(self, choice: ModelChoice) -> ChatOpenAI:
+        return ChatOpenAI(**choice.model_dump(exclude_none=True), **self._connection)
 
     async def _once(
         self,

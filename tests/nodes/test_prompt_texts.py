@@ -71,6 +71,13 @@ def test_the_one_example_of_a_prompt_is_a_valid_answer_in_its_language(prompt: P
     assert bool(HANGUL.search(said)) == (prompt.contract.language == "ko")
 
 
+@pytest.mark.parametrize(("language", "said"), [("ko", "한국어"), ("en", "English")])
+def test_what_a_node_writes_is_asked_for_in_the_language_of_the_answer(language: str, said: str) -> None:
+    """Postings and profiles come in either. Tagging copies, and so does not."""
+    for purpose in set(SCHEMAS) - {"tag_posting"}:
+        assert said in FILES[f"{purpose}.{language}"].texts.system, purpose
+
+
 @every_prompt
 def test_a_prompt_says_what_each_of_its_blocks_is(prompt: PromptFile) -> None:
     for block in prompt.contract.blocks:

@@ -137,11 +137,19 @@ def test_a_port_that_is_taken_is_named(
     assert "--port" in said
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "named"),
+    [("CHECKERBOARD_REDIS_POOL", "many", "redis_pool"), ("CHECKERBOARD_MODELS", "{bad", "models")],
+)
 def test_a_setting_that_makes_no_sense_is_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    named: str,
 ) -> None:
-    monkeypatch.setenv("CHECKERBOARD_REDIS_POOL", "many")
-    assert "redis_pool" in refused(["doctor"], monkeypatch, capsys)
+    monkeypatch.setenv(variable, value)
+    assert named in refused(["doctor"], monkeypatch, capsys)
 
 
 def refused(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:

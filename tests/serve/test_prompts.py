@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg import AsyncConnection
 from pydantic import SecretStr
 
 from serve.parts import Parts, open_parts
@@ -241,6 +242,27 @@ async def test_a_request_that_cannot_be_is_refused(
 ) -> None:
     response = await service.post(path, json=body)
     assert (response.status_code, code_of(response)) == (status, code)
+
+
+async def test_half_a_surrogate_that_an_error_echoes_is_escaped(service: httpx.AsyncClient) -> None:
+    body = b'{"models": {"\\ud800": {}}}'
+    response = await service.post(
+        "/prompts/reload", content=body, headers={"content-type": "application/json"}
+    )
+    assert (response.status_code, code_of(response)) == (422, "invalid_request")
+
+
+async def test_what_nobody_foresaw_is_in_the_log(
+    service: httpx.AsyncClient, with_hub: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with await AsyncConnection.connect(str(with_hub.database_url), autocommit=True) as connection:
+        await connection.execute("alter table prompt_changes rename to elsewhere")
+        try:
+            response = await service.get("/prompts")
+        finally:
+            await connection.execute("alter table elsewhere rename to prompt_changes")
+    assert (response.status_code, code_of(response)) == (500, "internal")
+    assert "prompt_changes" in caplog.text
 
 
 async def test_only_an_administrator_changes_prompts(service: httpx.AsyncClient) -> None:

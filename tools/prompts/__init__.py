@@ -4,6 +4,7 @@
                             ├─► checks ─► in force (Redis) ─► registry of each worker ─► a run's own set
     LangSmith's prompt hub ─┘                  └─► trail (PostgreSQL)
 
-`prompt` is one prompt and its file, `contract` what a node demands of it, `manifest` and `hub` LangSmith's
-side, `in_force` the set that all workers share, `registry` a worker's copy, `changes` reload and pin.
+`prompt` is one prompt, its file and what the node demands of it; `names`, `hub`, `manifest` and `pulling` are
+LangSmith's side; `in_force` is the set that all workers share, `registry` a worker's copy, which `following`
+keeps up; `changes` are start, reload and pin; `files_and_hub` is the work of the `commands`.
 """

@@ -71,7 +71,7 @@ class PromptChanges:
     async def _started(self, before: InForce | None) -> None:
         try:
             await self._recorded("start", AT_START, before, self._newest(before, AT_START))
-        except (CheckerboardError, psycopg.OperationalError, PoolTimeout) as error:
+        except (CheckerboardError, psycopg.Error, PoolTimeout) as error:
             warning = _not_renewed(error)
             # Written down also where it is the bundled ones: all workers are to answer alike, and not
             # each to wait for a hub that hangs.
@@ -174,8 +174,11 @@ class PromptChanges:
                 raise PromptNotFoundError(f"Nothing was in force before the present {key}.", prompt=key)
             if isinstance(held.before, FromHub) and not self._comes_from(key, held.before.name):
                 raise self._not_of_the_hub(key, held.before.name)
-            pin = held.before.commit if isinstance(held.before, FromHub) else BUNDLED
-            entry = _entry(held, held.before, pin, by, now)
+            entry = (
+                _entry(held, held.before, held.before.commit, by, now)
+                if isinstance(held.before, FromHub)
+                else _entry(held, self._file(key), BUNDLED, by, now)
+            )
         elif ref == BUNDLED:
             entry = _entry(held, self._file(key), BUNDLED, by, now)
         elif key in self._names:
@@ -227,14 +230,20 @@ class PromptChanges:
 
 
 def _entry(held: Entry | None, origin: Origin, pin: str | None, by: str, now: datetime) -> Entry:
-    if held is not None and (held.origin, held.pin) == (origin, pin):
+    if held is None:
+        return Entry(origin=origin, pin=pin, since=now, by=by)
+    if (held.origin, held.pin) == (origin, pin):
         return held
-    before = held.origin if held is not None and held.origin != origin else held and held.before
-    return Entry(origin=origin, pin=pin, since=now, by=by, before=before)
+    # A file that newer code has changed is gone: what was in force before it can still be had again.
+    same = held.origin == origin or held.origin.source == origin.source == "bundled"
+    return Entry(origin=origin, pin=pin, since=now, by=by, before=held.before if same else held.origin)
 
 
 def _not_renewed(error: Exception) -> str:
     reason = error.message if isinstance(error, CheckerboardError) else repr(error)
+    if isinstance(error, PromptInvalidError):
+        named = ", ".join(error.details["prompts"])
+        reason = f"{named} cannot be used. `changes` of GET /prompts says why; mend it, then reload."
     logger.warning("prompts not renewed at start", extra={"cause": repr(error), **_details(error)})
     return f"The newest prompts could not be taken when the service started: {reason}"
 

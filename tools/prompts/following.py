@@ -45,12 +45,13 @@ class Follower:
             RedisError: Redis does not answer.
         """
         registry = self._registry
-        version, registry.shared_warning = await self._store.state()
+        version, warning = await self._store.state()
         if version is None:
             if registry.in_force is not None and registry.own_warning is None:
                 logger.warning("Redis has lost the prompts in force: they are put back")
                 await self._store.restore(registry.in_force)
-            return
+            return  # with the warning of a start that could not write one
+        registry.shared_warning = warning
         if version == self._seen:
             return
         in_force = await self._store.read()

@@ -136,24 +136,39 @@ class Hub:
                     prompt=name,
                 ) from error
             except _FAILING as error:
-                raise HubUnavailableError(f"{_reason(error)} ({name})", prompt=name) from error
+                raise HubUnavailableError(_reason(error, name), prompt=name) from error
         raise AssertionError("the last try has no pause")
 
 
-_FAILING = (LangSmithError, ValidationError, ValueError, LookupError, TypeError, OSError)
-"""What the client raises for a hub that is down, and for answers that it cannot read."""
+_FAILING = (
+    LangSmithError,
+    ValidationError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OSError,
+    RecursionError,
+)
+"""What the client raises for a hub that is down, and for answers that it cannot read: JSON that is nested too
+deeply is one."""
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, name: str) -> str:
     match error:
         case LangSmithConnectionError() | LangSmithRequestTimeout() | OSError():
-            return "LangSmith does not answer"
+            return f"LangSmith does not answer ({name}). Ask again in a moment, or check LANGSMITH_ENDPOINT."
         case LangSmithAPIError():
-            return "LangSmith is failing"
+            return f"LangSmith is failing ({name}). Ask again in a moment."
         case LangSmithError():
-            return f"LangSmith refused the request: {_said(error)}"
+            return (
+                f"LangSmith refused the request ({name}): {_said(error)}. The operator has to check the name "
+                "and what LANGSMITH_API_KEY may do."
+            )
         case _:
-            return "LangSmith answered with something that is no answer"
+            return (
+                f"LangSmith answered with something that is no answer ({name}). The operator has to check "
+                "LANGSMITH_ENDPOINT."
+            )
 
 
 def _said(error: LangSmithError) -> str:

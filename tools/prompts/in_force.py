@@ -34,9 +34,10 @@ _SET = "prompts:in-force"
 _VERSION = "prompts:version"
 _WARNING = "prompts:warning"
 _LOCK = "prompts:lock"
+CHANGE_SECONDS = 50.0
+"""How long a change may take: the slowest pull of all prompts, and the waits for both stores."""
 LOCK_SECONDS = 60.0
-"""Longer than the slowest pull of all prompts and the stores' time-outs, so that a change keeps it to its
-end."""
+"""Longer than that, so that a change keeps the lock to its end."""
 LOCK_WAIT_SECONDS = 65.0
 """Longer than that: what a worker that was killed in the middle of a change still holds is waited out."""
 _RELEASE_SECONDS = 5.0
@@ -141,10 +142,10 @@ class InForceStore:
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
-        """Holds off every other change, over all workers.
+        """Holds off every other change, over all workers, and breaks this one off before another may begin.
 
         Raises:
-            StoreUnavailableError: another change took too long, or Redis does not answer.
+            StoreUnavailableError: this change or another took too long, or Redis does not answer.
         """
         lock = self._redis.lock(
             _LOCK, timeout=LOCK_SECONDS, blocking_timeout=LOCK_WAIT_SECONDS, thread_local=False
@@ -158,7 +159,15 @@ class InForceStore:
                 "Another change of the prompts is at work. Ask again in a moment.", store="redis"
             )
         try:
-            yield
+            async with asyncio.timeout(CHANGE_SECONDS) as limit:
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise StoreUnavailableError(
+                "The change of the prompts took too long and was broken off: PostgreSQL or Redis hangs. "
+                "GET /prompts?changes=0 shows what is in force; then ask again."
+            ) from error
         finally:
             # Not released, it expires.
             with suppress(LockError, RedisError, TimeoutError):

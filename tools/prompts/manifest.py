@@ -10,11 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.load import dumpd
-from langchain_core.prompts import (
-    ChatPromptTemplate,
-    HumanMessagePromptTemplate,
-    SystemMessagePromptTemplate,
-)
 
 from tools.prompts.prompt import Texts
 
@@ -31,13 +26,7 @@ class ManifestError(ValueError):
 
 def manifest_of(texts: Texts) -> dict[str, Any]:
     """Returns the manifest of a prompt."""
-    template = ChatPromptTemplate.from_messages(
-        [
-            SystemMessagePromptTemplate.from_template(texts.system),
-            HumanMessagePromptTemplate.from_template(texts.human),
-        ]
-    )
-    manifest: dict[str, Any] = dumpd(template)
+    manifest: dict[str, Any] = dumpd(texts.template())
     return manifest
 
 

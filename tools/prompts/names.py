@@ -32,7 +32,9 @@ def hub_names(configured: Sequence[str], keys: Iterable[str]) -> dict[str, tuple
         )
     names = {}
     for key in known:
-        pattern = single.get(key) or next(iter(patterns), None)
+        pattern = single.get(key, next(iter(patterns), None))
+        if pattern == "":
+            raise SetupError(f"CHECKERBOARD_HUB_PROMPTS has {key}= without a name.")
         if pattern is not None:
             purpose, _, language = key.rpartition(".")
             names[key] = _identifier(pattern.replace("{purpose}", purpose).replace("{language}", language))

@@ -75,6 +75,15 @@ class Texts:
     system: str
     human: str
 
+    def template(self) -> ChatPromptTemplate:
+        """Returns them as LangChain's template, which `checks.problems` has found nothing against."""
+        return ChatPromptTemplate.from_messages(
+            [
+                SystemMessagePromptTemplate.from_template(self.system),
+                HumanMessagePromptTemplate.from_template(self.human),
+            ]
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
@@ -115,13 +124,7 @@ class Prompt:
 def prompt(contract: Contract, texts: Texts, version: str, model: ModelChoice) -> Prompt:
     """Returns the prompt of texts that `checks.problems` has found nothing against. What a reload leaves as
     it is, is not built anew."""
-    template = ChatPromptTemplate.from_messages(
-        [
-            SystemMessagePromptTemplate.from_template(texts.system),
-            HumanMessagePromptTemplate.from_template(texts.human),
-        ]
-    )
-    return Prompt(contract.purpose, contract.language, version, template, model)
+    return Prompt(contract.purpose, contract.language, version, texts.template(), model)
 
 
 def read(text: str, name: str) -> PromptFile:

@@ -14,6 +14,8 @@ from tools.prompts.prompt import PromptFile
 
 PULL_SECONDS = 30.0
 """How long all prompts together may take to come from the hub."""
+LONGEST_PROBLEM = 500
+"""Characters of what is told of a problem; one about every field of the longest schema has half of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,19 @@ async def pulled(
             case FromHub():
                 result.came[key] = outcome
                 if problems := files[key].contract.problems(outcome.texts):
-                    result.wrong[key] = problems
+                    result.wrong[key] = [_told(problem) for problem in problems]
             case HubUnavailableError():
-                result.away[key] = [outcome.message]
+                result.away[key] = [_told(outcome.message)]
             case _:
-                result.wrong[key] = [str(outcome)]
+                result.wrong[key] = [_told(str(outcome))]
     return result
+
+
+def _told(problem: str) -> str:
+    """Returns a problem as it can be stored and sent: what it quotes of a commit may be megabytes, and hold
+    what no database takes."""
+    cut = problem if len(problem) <= LONGEST_PROBLEM else problem[: LONGEST_PROBLEM - 1] + "…"
+    return "".join(character if character.isprintable() else "\ufffd" for character in cut)
 
 
 async def _one(

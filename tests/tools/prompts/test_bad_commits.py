@@ -16,6 +16,7 @@ from tools.prompts.changes import PromptChanges
 from tools.prompts.checks import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS
 from tools.prompts.manifest import manifest_of
 from tools.prompts.prompt import Texts
+from tools.prompts.pulling import LONGEST_PROBLEM
 
 KEY = "filter_jobs.ko"
 SYSTEM, HUMAN = texts(KEY).system, texts(KEY).human
@@ -155,6 +156,28 @@ async def test_a_prompt_that_was_saved_another_way_is_taken(
     own = changes.registry.of_files().get("filter_jobs", "ko")
     blocks = {name: f"<{name}>" for name in FILES[KEY].contract.blocks}
     assert taken.render(blocks) == own.render(blocks)
+
+
+HOSTILE: dict[str, dict[str, Any]] = {
+    "a class that PostgreSQL cannot store": constructor("langchain", "x\x00y"),
+    "a name that PostgreSQL cannot store": with_kwargs(partial_variables={"x\x00y": "x"}),
+    "a placeholder of megabytes": said(f"{SYSTEM}{{{'x' * 2_000_000}}}"),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+async def test_what_is_told_of_a_hostile_commit_can_be_stored_and_read(
+    langsmith: LangSmith, changes: PromptChanges, opened_for_module: Opened, kind: str
+) -> None:
+    langsmith.commit("filter-ko", HOSTILE[kind])
+    with pytest.raises(PromptInvalidError) as refused:
+        await changes.reload("ada")
+    told = refused.value.details["prompts"][KEY]
+    assert all(problem.isprintable() and len(problem) <= LONGEST_PROBLEM for problem in told)
+    [change] = await changes.trail.newest(1)
+    assert change.problems["prompts"] == {KEY: told}
+    async with opened_for_module(newest=True) as started:
+        assert f"{KEY} cannot be used" in str(started.registry.shared_warning)
 
 
 def test_a_half_of_a_surrogate_pair_is_refused() -> None:

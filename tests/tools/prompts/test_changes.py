@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
@@ -195,6 +196,25 @@ async def test_a_pin_of_a_name_that_is_no_longer_configured_holds_nothing(
         with pytest.raises(PromptInvalidError) as refused:
             await changes.pin(SUMMARIZE, "previous", "ada")
         assert "summarize-ko" in refused.value.details["prompts"][SUMMARIZE][0]
+
+
+async def test_a_roll_back_goes_past_files_that_newer_code_has_changed(
+    opened: Opened, standin: LangSmith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = commit_all(standin, "첫째")
+    always_bundled = "filter_jobs.en"
+    async with opened() as changes:
+        await changes.pin(FILTER, "bundled", "ada")
+    newer = [replace(file, texts=texts(key, "새 코드")) for key, file in FILES.items()]
+    monkeypatch.setattr("tools.prompts.prompt.bundled", lambda *_: newer)
+    async with opened(newest=True) as changes:
+        assert changes.registry.get("filter_jobs", "ko").version not in (FILES[FILTER].version, first[FILTER])
+        with pytest.raises(PromptNotFoundError, match="before"):
+            await changes.pin(always_bundled, "previous", "ada")
+        await changes.pin(FILTER, "previous", "ada")
+        assert versions(changes) == first
+        after = await changes.pin(FILTER, "previous", "ada")
+        assert after.prompts[FILTER].origin.commit == changes.registry.get("filter_jobs", "ko").version
 
 
 async def test_models_change_with_a_reload_and_stay_until_another_names_some(

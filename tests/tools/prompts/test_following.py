@@ -21,6 +21,7 @@ from tests.tools.prompts.test_changes import FILTER, newest_change, versions
 from tools.errors import SetupError, StoreUnavailableError
 from tools.model_choice import ModelChoice
 from tools.prompts import in_force
+from tools.prompts.following import Follower
 from tools.prompts.in_force import InForceStore
 from tools.prompts.prompt import PromptFile
 
@@ -198,6 +199,48 @@ async def test_a_change_that_redis_does_not_take_leaves_no_record(
         with pytest.raises(RedisError):
             await worker.reload("ada", {"summarize": ModelChoice(model="large")})
         assert await newest_change(worker) == before
+
+
+async def test_a_change_that_hangs_is_broken_off_before_another_may_begin(
+    opened: Opened, standin: LangSmith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = commit_all(standin, "첫째")
+    assert in_force.CHANGE_SECONDS < in_force.LOCK_SECONDS < in_force.LOCK_WAIT_SECONDS
+    async with opened() as worker:
+        commit_all(standin, "둘째")
+        async with worker.trail._pool.connection() as connection, connection.transaction():
+            await connection.execute("lock table prompt_changes in access exclusive mode")
+            monkeypatch.setattr(in_force, "CHANGE_SECONDS", 0.2)
+            with pytest.raises(StoreUnavailableError, match="broken off"):
+                await worker.reload("ada")
+            assert versions(worker) == first
+        monkeypatch.undo()
+        await worker.reload("ada")
+
+
+async def test_a_start_that_cannot_be_recorded_is_a_warning(opened: Opened, standin: LangSmith) -> None:
+    first = commit_all(standin, "첫째")
+    async with opened() as worker:
+        commit_all(standin, "둘째")
+        async with worker.trail._pool.connection() as connection:
+            await connection.execute("alter table prompt_changes rename to elsewhere")
+        try:
+            async with opened(newest=True) as started:
+                assert versions(started) == first
+                assert started.registry.shared_warning
+        finally:
+            async with worker.trail._pool.connection() as connection:
+                await connection.execute("alter table elsewhere rename to prompt_changes")
+
+
+async def test_the_warning_of_a_start_that_had_to_give_up_stays(
+    opened: Opened, standin: LangSmith, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit_all(standin, "첫째")
+    monkeypatch.setattr(in_force, "LOCK_WAIT_SECONDS", 0.05)
+    async with InForceStore(redis).locked(), opened(newest=True) as worker:
+        await Follower(worker.registry, worker._store, redis).look()
+        assert "Another change" in str(worker.registry.shared_warning)
 
 
 async def test_a_lock_that_is_not_given_back_is_said(

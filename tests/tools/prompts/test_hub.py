@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -16,6 +17,7 @@ from tools.errors import HubUnavailableError, PromptInvalidError
 from tools.prompts import hub, pulling
 
 ALL_AWAY = set(NAMED)
+KEY = "filter_jobs.ko"
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +92,26 @@ async def test_a_hub_that_hangs_is_given_up(
         gate.open()
 
 
+async def test_an_answer_that_no_parser_takes_is_a_warning(opened: Opened) -> None:
+    body = b'{"manifest": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    name = f"{KEY}=filter-ko"
+    async with (
+        server,
+        opened(newest=True, langsmith_endpoint=f"http://{host}:{port}", hub_prompts=(name,)) as changes,
+    ):
+        assert "no answer" in str(changes.registry.shared_warning)
+
+
 async def test_all_prompts_together_have_a_limit(
     opened: Opened, standin: LangSmith, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,7 +171,7 @@ async def test_a_bad_prompt_at_start_leaves_the_last_good_ones(opened: Opened, s
     standin.commit("filter-ko", [("system", "짧게"), ("human", "{request}")])
     async with opened(newest=True) as changes:
         assert versions(changes) == first
-        assert "cannot be used" in str(changes.registry.shared_warning)
+        assert "filter_jobs.ko cannot be used" in str(changes.registry.shared_warning)
 
 
 async def test_a_wrong_key_at_start_is_a_warning(opened: Opened, standin: LangSmith, redis: Redis) -> None:

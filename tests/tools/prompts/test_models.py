@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +14,7 @@ from pydantic import SecretStr, ValidationError
 from nodes.filter_jobs import JobVerdicts
 from tests.offline import Offline
 from tests.tools.test_chat import BLOCKS
-from tools.chat import ChatModel
+from tools.chat import _MODELS, ChatModel
 from tools.model_choice import ModelChoice
 from tools.openai_client import open_http_client
 from tools.prompts.in_force import InForce
@@ -73,11 +75,19 @@ async def test_a_reload_chooses_over_the_settings(asked: Asked, offline: Offline
     assert versions["parameters"] == CHOICE.parameters(), "what it leaves open is the settings'"
 
 
+async def test_reloads_without_end_keep_a_bounded_number_of_clients(asked: Asked) -> None:
+    clients = [weakref.ref(asked.chat._model(ModelChoice(model=f"m{number}"))) for number in range(40)]
+    gc.collect()
+    kept = [client for client in clients if client() is not None]
+    assert kept == clients[-_MODELS:]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
         {"temperature": 3},
         {"model": ""},
+        {"model": "gpt\x00"},
         {"modle": "x"},
         {"max_completion_tokens": 0},
         {"reasoning_effort": "x"},
