@@ -18,6 +18,7 @@ UNPREFIXED = {
     "upstage_base_url",
 }
 VALUES = {
+    "models": '{"summarize": {"model": "large"}}',
     "home": "/elsewhere",
     "database_url": "postgresql://db/x",
     "redis_url": "redis://cache",
