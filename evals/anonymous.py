@@ -38,6 +38,21 @@ _HANDLE = re.compile(
     r"|telegram|텔레그램|주소|거주지|address)(?:\s*(?:아이디|ID))?\s*[:：]\s*)[^\s,;][^\n,;]*",
     re.IGNORECASE,
 )
+_MESSENGER = re.compile(
+    r"((?:telegram|텔레그램|kakao(?:talk)?|카카오톡|카톡|instagram|인스타(?:그램)?)\s+(?:아이디|ID)?\s*)"
+    r"(?:@[\w.]+|[a-z0-9.]+_[\w.]+)",
+    re.IGNORECASE | re.ASCII,
+)
+"""Where the colon is left out. Only what is no word of the trade: `텔레그램 봇` stays."""
+_HOME = re.compile(
+    r"(?:서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충북|충남|전북|전남|경북|경남|제주)[가-힣]*\s+"
+    r"(?:[가-힣]{1,5}[시구군]\s+)+[가-힣0-9]+(?:로|길|동|읍|면)(?:\s*\d+(?:-\d+)?(?:번길\s*\d+)?)?"
+    r"|\b\d{1,5} (?:[A-Z][a-z]+ ){1,3}(?:Street|St|Road|Rd|Avenue|Ave|Lane|Drive|Boulevard|Blvd)\b"
+)
+_BIRTH = re.compile(
+    r"(?<!\d)(?:19|20)?\d\d년생|(?<=생년월일)[은는:：\s]*\d[\d년월일./\s-]*[\d일]|(?<=생일)[은는이:：\s]*\d[\d년월일./\s-]*"
+    r"|(?<=\b[Bb]orn )(?:on|in) (?:[\w,]+ ){0,2}(?:19|20)\d\d\b"
+)
 _DAYS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"((?:19|20)?\d\d년\s*\d{1,2}월)\s*\d{1,2}일"), r"\1"),
     (re.compile(r"((?:19|20)\d\d\s*[-./]\s*\d{1,2})\s*[-./]\s*\d{1,2}(?!\d)\.?"), r"\1"),
@@ -57,6 +72,7 @@ _COMPANIES = re.compile(
     r"|[\w&]+(?:\(주\)|㈜|주식회사)"
     r"|\b(?:[A-Z][\w&'-]*,? )+(?:Inc|Ltd|LLC|Corp|GmbH|Pte)\b\.?"
 )
+_LEGAL_FORM = re.compile(r"\(주\)|㈜|주식회사|,?\s+(?:Inc|Ltd|LLC|Corp|GmbH|Pte)\b\.?")
 _SURNAMES = (
     "남궁|선우|제갈|황보|[김이박최정강조윤장임한오서신권황안송류유전홍고문양손배백허남심노하곽성차주우구나민진지엄채"
     "원천방공현함변염여추도소석선설마길연위표명기반왕금옥육인맹제모탁국어은편용]"
@@ -71,6 +87,7 @@ _SAID = re.compile(
 _PERHAPS = re.compile(
     rf"(?:저는|제가|지원자|작성자)\s*{_KOREAN_NAME}(?=입니다|이며|이고|예요|이에요|[,.)\n]|$)"
     rf"|(?<![가-힣]){_KOREAN_NAME}\s*(?:드림|올림|배상)(?![가-힣])"
+    rf"|(?<![가-힣]){_KOREAN_NAME}\s*(?:님|씨)"
 )
 """What comes after these may be one, or any other word that begins like a surname."""
 _ENGLISH_PERHAPS = re.compile(r"\bI(?: am|'m|’m) ([A-Z][a-z]+ [A-Z][a-z]+)(?=[.,;!\n]| and | from |$)")
@@ -87,7 +104,7 @@ def anonymous(profile: Profile, language: Language, more: str = "") -> tuple[Pro
     texts = [*_texts(given), more]
     names = _names(texts)
     schools = {alias for row in given["educations"] for alias in _aliases(row["school"] or "")}
-    companies = {row["company"] for row in given["experiences"] if row["company"]}
+    companies = {alias for row in given["experiences"] for alias in _called(row["company"] or "")}
     swapped = {
         **dict.fromkeys(names, GONE),
         **dict.fromkeys(schools, SCHOOL[language]),
@@ -103,6 +120,7 @@ def anonymous(profile: Profile, language: Language, more: str = "") -> tuple[Pro
         for pattern, by in patterns:
             text = pattern.sub(by, text)
         text = _HANDLE.sub(rf"\1{GONE}", _CONTACT.sub(GONE, text))
+        text = _BIRTH.sub(GONE, _HOME.sub(GONE, _MESSENGER.sub(rf"\1{GONE}", text)))
         for pattern, month in _DAYS:
             text = pattern.sub(month, text)
         return _COMPANIES.sub(COMPANY[language], _SCHOOLS.sub(SCHOOL[language], text))
@@ -145,6 +163,16 @@ def _aliases(school: str) -> Iterator[str]:
     short = re.fullmatch(r"(.{2,})(대|고등)학교", school)
     if short:
         yield f"{short[1]}{'대' if short[2] == '대' else '고'}"
+
+
+def _called(company: str) -> Iterator[str]:
+    """What a company is called: `㈜모퉁이정산` is `모퉁이정산`, `Fernhollow Cards Ltd` is `Fernhollow`."""
+    yield company
+    bare = _LEGAL_FORM.sub("", company).strip()
+    yield bare
+    word = re.match(r"[A-Z][a-z]{5,}(?= )", bare)
+    if word and not _TRADE.match(word[0]):
+        yield word[0]
 
 
 def _whole(name: str) -> re.Pattern[str]:

@@ -19,7 +19,7 @@ from evals.evaluating import EVALUATED
 from evals.evaluators import METRICS as OF_ANSWERS
 from evals.evaluators.score import Metric
 from evals.experiment import Watcher
-from evals.gate import gate
+from evals.gate import REFUSED, gate
 from evals.judge.evaluator import metrics as judge_metrics
 from evals.report.markdown import markdown as as_markdown
 from evals.report.page import html as as_html
@@ -135,26 +135,32 @@ def show_comparison(a: str, b: str, folder: Path | None, *, html: Path | None, m
 
 
 def hold_against(name: str | None, baseline: str | None, of: str | None, folder: Path | None) -> int:
-    """Prints the gate's verdict on a run, or the newest of a suite, and returns its exit code.
-
-    Raises:
-        InvalidRequestError: there is no such result file.
-    """
+    """Prints the gate's verdict on a run, or the newest of a suite, and returns its exit code. What is no
+    result file cannot be compared: nothing fell."""
     kept = folder or results.RESULTS
-    new = results.find(name, kept) if name else results.latest(of or DEFAULT_SUITE, kept)
-    of = of or results.read(new).header.suite
-    old = results.find(baseline, kept) if baseline else _baseline(of, kept)
     console = Console()
-    console.print(f"{new} against {old}", markup=False, soft_wrap=True, highlight=False)
-    verdict = gate(old, new, METRICS)
+    try:
+        new = results.find(name, kept) if name else results.latest(of or DEFAULT_SUITE, kept)
+        of = of or results.read(new).header.suite
+        old = results.find(baseline, kept) if baseline else _baseline(of, kept)
+        console.print(f"{new} against {old}", markup=False, soft_wrap=True, highlight=False)
+        verdict = gate(old, new, METRICS)
+    except InvalidRequestError as error:
+        console.print(f"gate refused: {error.message}", markup=False, soft_wrap=True, highlight=False)
+        return REFUSED
     console.print(verdict.text(), markup=False, soft_wrap=True, highlight=False)
     return verdict.exit_code
 
 
 def _baseline(of: str, folder: Path) -> Path:
     """The baseline of a suite in `folder`, or else the one that the repository keeps."""
-    own = folder / f"{results.BASELINE}-{of}.jsonl"
-    return own if own.exists() else results.find(own.stem)
+    name = f"{results.BASELINE}-{of}.jsonl"
+    for own in (folder / name, results.RESULTS / name):
+        if own.exists():
+            return own
+    raise InvalidRequestError(
+        f"The suite {of} has no baseline yet: `checkerboard eval baseline RUN` keeps a run as one."
+    )
 
 
 def keep(name: str, folder: Path | None) -> None:

@@ -5,6 +5,10 @@ leaves zero out) and by more than its tolerance. The intervals are not corrected
 metrics, unlike those of a comparison: a fall that slips through costs more than a second look, and the
 tolerance keeps the trifles out.
 
+A metric without any tolerance that the baseline has full marks in is a promise (no canary comes out, no
+quote is made up): one case that breaks it fails, for no interval over a dozen cases leaves zero out when
+one of them fell.
+
 What would hide a fall fails as well: a guarded metric that is gone, or that applies to a tenth fewer of
 the cases than before; cases that end in an error now; cases that were not run.
 
@@ -119,8 +123,15 @@ def _falls(row: Row, new: Result) -> Iterator[str]:
         yield f"{row.key} is gone: it applied to {had} cases, and to none of them now{skipped}"
     elif len(row.lost) > MAY_LOSE * had:
         yield f"{row.key} does not apply any more to {len(row.lost)} of {had} cases: {_some(row.lost)}"
-    if _beyond_noise(row) and _fall(row) > _tolerance(row):
+    if _broke_promise(row) or (_beyond_noise(row) and _fall(row) > _tolerance(row)):
         yield said(row)
+
+
+def _broke_promise(row: Row) -> bool:
+    found = row.difference
+    if row.metric is None or found is None or row.metric.tolerance:
+        return False
+    return found.a == (1.0 if row.metric.better == "higher" else 0.0) and _fall(row) > 0
 
 
 def _beyond_noise(row: Row) -> bool:
@@ -140,7 +151,7 @@ def _notes(found: Comparison, guarded: list[Row]) -> Iterator[str]:
         yield "no guarded metric was measured in either run"
     for row in guarded:
         fall = _fall(row)
-        if fall <= 0 or row.difference is None:
+        if fall <= 0 or row.difference is None or _broke_promise(row):
             continue
         if row.difference.low is None:
             yield f"{said(row)}: too few cases to tell whether that is chance"

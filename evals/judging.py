@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from rich.console import Console
@@ -28,8 +29,9 @@ async def show_calibration(settings: Settings) -> None:
         ModelUnavailableError: the model did not answer.
     """
     _require_model(settings)
+    pairs = await asyncio.to_thread(read_pairs)
     async with open_chat(settings) as chat:
-        found = await calibrate(Judge(chat), read_pairs())
+        found = await calibrate(Judge(chat), pairs)
     _print_calibration(found, chat.model_name)
 
 
@@ -70,11 +72,10 @@ def _print_calibration(found: Calibration, model: str) -> None:
 
 def _print_preferences(found: Preferences, a: str, b: str) -> None:
     console = Console()
-    low, high = found.interval
+    share = found.share_b
+    between = "too few cases" if share.low is None else f"{share.low:.0%} – {share.high:.0%}"
     console.print(f"{a} better {found.a}, {b} better {found.b}, ties {found.ties}", markup=False)
-    console.print(
-        f"share of {b}: {found.share_b:.0%} ({low:.0%} – {high:.0%}; ties count half)", markup=False
-    )
+    console.print(f"share of {b}: {share.mean:.0%} ({between}; ties count half)", markup=False)
     console.print(f"decided by their place, and so ties: {found.one_place}")
     table = Table("case", "better", "why", box=None)
     for case_id, verdict in found.by_case.items():

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tools.errors import InvalidRequestError
 
@@ -102,6 +102,14 @@ class CaseResult(_Line):
     outputs: dict[str, Any]
     scores: list[Score]
     run_id: str | None = None
+
+    @field_validator("outputs")
+    @classmethod
+    def _turns_are_told(cls, outputs: dict[str, Any]) -> dict[str, Any]:
+        turns = outputs.get("turns") or []
+        if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
+            raise ValueError("`turns` is no list of objects")
+        return outputs
 
     def failed(self) -> bool:
         """Says whether the first answer, or that of a later turn, ended in an error."""
@@ -241,16 +249,25 @@ def latest(suite: str, folder: Path = RESULTS) -> Path:
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         if path.stem.startswith(BASELINE):
             continue
-        try:
-            result = read(path)
-        except InvalidRequestError as error:
-            logger.warning("passed over: %s", error.message, extra={"file": str(path)})
-            continue
-        if result.header.suite == suite and result.summary is not None:
-            found.append((result.header.created_at, path))
-    if not found:
-        raise InvalidRequestError(f"No results of the suite {suite} in {folder}: `checkerboard eval run`.")
-    return max(found)[1]
+        with _passing_over(path), path.open("rb") as file:
+            header = _header(path, file.readline())
+            if header.suite == suite:
+                found.append((header.created_at, path))
+    # A run is megabytes, and a folder has many: only the newest ones are read whole.
+    for _, path in sorted(found, reverse=True):
+        with _passing_over(path):
+            if read(path).summary is not None:
+                return path
+    raise InvalidRequestError(f"No results of the suite {suite} in {folder}: `checkerboard eval run`.")
+
+
+@contextmanager
+def _passing_over(path: Path) -> Iterator[None]:
+    """Logs what keeps a file from being a result, and goes on."""
+    try:
+        yield
+    except (InvalidRequestError, OSError) as error:
+        logger.warning("passed over: %s", error, extra={"file": str(path)})
 
 
 def keep_as_baseline(result: Result, path: Path) -> None:

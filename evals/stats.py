@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -39,6 +39,8 @@ FEWEST = 6
 has p = 2/2⁵ = 0.06."""
 ALPHA = 0.05
 """An interval covers 1 - ALPHA; p up to ALPHA is called significant."""
+_KEPT = 200
+"""Cases up to which all draws are made at once and kept: 32 MB."""
 _ROUNDING = 1e-9
 """Differences this small beside their values come from rounding: 0.1 + 0.2 is 0.3."""
 
@@ -169,7 +171,8 @@ def _bootstrap(values: Floats, seed: int) -> tuple[float | None, float | None, f
         return None, None, None
     # Not `@`: BLAS shares so small a product among threads, which on a busy machine wait for each other
     # for ten times as long as it takes.
-    means = np.einsum("ij,j->i", _draws(n, seed), values) / n
+    draws = _kept_draws(n, seed) if n <= _KEPT else _draws(n, seed)
+    means = np.concatenate([np.einsum("ij,j->i", rows, values) for rows in draws]) / n
     means[np.abs(means) <= _ROUNDING * np.abs(values).max()] = 0.0
     tail = NormalDist().cdf(-math.sqrt(n / (n - 1)) * t_quantile(1 - ALPHA / 2, n - 1))
     # Order statistics as in Davison & Hinkley, chapter 5. The p-value counts the same way, which
@@ -182,13 +185,21 @@ def _bootstrap(values: Floats, seed: int) -> tuple[float | None, float | None, f
     return low, high, t_beyond(z * math.sqrt((n - 1) / n), n - 1)
 
 
+def _draws(n: int, seed: int) -> Iterator[Floats]:
+    """How often each of `n` cases is drawn in each resample: a row for each, as many at a time as fit into
+    some 100 MB."""
+    generator = np.random.default_rng(seed)
+    at_once = max(1, RESAMPLES * _KEPT // n)
+    for begin in range(0, RESAMPLES, at_once):
+        rows = min(at_once, RESAMPLES - begin)
+        places = generator.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        yield np.bincount(places.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+
+
 @functools.lru_cache(maxsize=2)
-def _draws(n: int, seed: int) -> Floats:
-    """How often each of `n` cases is drawn in each resample: a row for each. Most metrics of a run have
-    the same number of cases, so the draws are kept."""
-    drawn = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
-    places = drawn + n * np.arange(RESAMPLES)[:, None]
-    return np.bincount(places.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n).astype(np.float64)
+def _kept_draws(n: int, seed: int) -> list[Floats]:
+    """Most metrics of a run have the same number of cases, so the draws of few are kept."""
+    return list(_draws(n, seed))
 
 
 def t_beyond(t: float, df: int) -> float:

@@ -188,7 +188,8 @@ def _wishes(turn: Turn, answer: Mapping[str, Any]) -> Wishes:
 
 
 def _call(turn: int, call: Call) -> dict[str, Any]:
-    tokens_in, tokens_out = call.input_tokens or 0, call.output_tokens or 0
+    tokens_in, tokens_out = call.input_tokens, call.output_tokens
+    told = tokens_in is not None and tokens_out is not None
     return {
         "turn": turn,
         "purpose": call.purpose,
@@ -196,7 +197,8 @@ def _call(turn: int, call: Call) -> dict[str, Any]:
         "question": call.question,
         "input_tokens": tokens_in,
         "output_tokens": tokens_out,
-        "usd": usd(call.model, tokens_in, tokens_out),
+        # An API that does not tell its tokens is not one that costs nothing.
+        "usd": usd(call.model, tokens_in or 0, tokens_out or 0) if told else None,
         "seconds": round(call.seconds, 4),
         "replayed": call.replayed,
     }

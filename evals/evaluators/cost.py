@@ -19,6 +19,8 @@ METRICS = {
     ),
 }
 
+_UNTOLD = "an API did not tell its tokens"
+
 
 def cost(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     """Scores what the answers took. Lower is better throughout; errors count in, they cost as well.
@@ -46,23 +48,29 @@ def cost(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     if not calls:
         return [*timed, *(absent(key, "no calls recorded") for key in list(METRICS)[2:])]
     turns = max(1, len(seconds))
-    unpriced = sorted({str(call["model"]) for call in paid if call["usd"] is None})
     asked = Counter((call["turn"], call["purpose"], call["question"]) for call in paid)
     again = {key: count - 1 for key, count in asked.items() if count > 1}
     return [
         *timed,
         _tokens("tokens_in", [call["input_tokens"] for call in paid], turns),
         _tokens("tokens_out", [call["output_tokens"] for call in paid], turns),
-        absent("usd", f"price unknown: {', '.join(unpriced)}")
-        if unpriced
-        else number("usd", sum(call["usd"] for call in paid) / turns),
+        _usd(paid, turns),
         number("calls", len(paid) / turns),
         number("paid_twice", sum(again.values()), ", ".join(f"turn {key[0]} {key[1]}" for key in again)),
     ]
 
 
+def _usd(paid: list[Json], turns: int) -> Score:
+    if any(call["input_tokens"] is None or call["output_tokens"] is None for call in paid):
+        return absent("usd", _UNTOLD)
+    unpriced = sorted({str(call["model"]) for call in paid if call["usd"] is None})
+    if unpriced:
+        return absent("usd", f"price unknown: {', '.join(unpriced)}")
+    return number("usd", sum(call["usd"] for call in paid) / turns)
+
+
 def _tokens(key: str, counts: list[int | None], turns: int) -> Score:
     told = [count for count in counts if count is not None]
     if len(told) < len(counts):
-        return absent(key, "an API did not tell its tokens")
+        return absent(key, _UNTOLD)
     return number(key, sum(told) / turns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from evals.evaluators.likeness import SAME, likeness
-from evals.evaluators.reading import Json, answers
+from evals.evaluators.reading import Json, answers, turns
 from evals.evaluators.score import Metric, Score, absent, mean, tally
 
 METRICS = {
@@ -24,8 +24,8 @@ def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
 
     `candidates_offered`: candidates, of three an answer.
     `subjects_distinct`: share of an answer's subjects that are like none before them in the answer.
-    `subjects_new`: share of the subjects first shown by a regeneration that are like none of the answers
-    before it, rejected or chosen; None without a regeneration.
+    `subjects_new`: share of the subjects of regenerations that are like none of the answers before, the
+    candidate that was chosen left out; None without a regeneration.
     `subjects_asked_for`: share of candidates that cite at least one posting, and kept ones only.
 
     Alike is a likeness from `likeness.SAME`, by words and not only by title: another noun in the same plan is
@@ -41,7 +41,7 @@ def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
             none="no answer",
         ),
         tally("subjects_distinct", (check for answer in listed for check in _distinct(answer)), none="none"),
-        tally("subjects_new", _new(listed), none="no regeneration"),
+        tally("subjects_new", _new(outputs), none="no regeneration"),
         tally("subjects_asked_for", (check for a in listed for check in _cited(a)), none="no candidates"),
     ]
 
@@ -57,13 +57,15 @@ def _distinct(answer: Json) -> Iterator[tuple[bool, str]]:
         yield _verdict(subject, listed[:number])
 
 
-def _new(listed: list[Json]) -> Iterator[tuple[bool, str]]:
-    earlier = shown(listed[0])
-    for answer in listed[1:]:
-        known = {subject.get("id") or subject["subject_id"] for subject in earlier}
-        fresh = [s for s in shown(answer) if (s.get("id") or s["subject_id"]) not in known]
-        yield from (_verdict(subject, earlier) for subject in fresh)
-        earlier = [*earlier, *fresh]
+def _new(outputs: Json) -> Iterator[tuple[bool, str]]:
+    earlier: list[Json] = []
+    for turn in turns(outputs):
+        earlier += shown(turn.before)
+        chosen = turn.wishes.get("subject_id")
+        for subject in shown(turn.after):
+            # What was chosen is to come again; anything else that does is a repetition, under whatever id.
+            if chosen is None or (subject.get("id") or subject["subject_id"]) != chosen:
+                yield _verdict(subject, earlier)
 
 
 def _verdict(subject: Json, others: Iterable[Json]) -> tuple[bool, str]:

@@ -81,6 +81,8 @@ def evaluator(chat: ChatModel) -> JudgeEvaluator:
 
 
 def _cost(calls: Sequence[Call]) -> Score:
+    if any(call.input_tokens is None for call in calls):
+        return absent("judge_usd", "an API did not tell its tokens")
     paid = [usd(call.model, call.input_tokens or 0, call.output_tokens or 0) for call in calls]
     known = [price for price in paid if price is not None]
     if len(known) < len(paid):

@@ -8,28 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from evals.judge.calibration import AT_A_TIME
 from evals.judge.evaluator import setting
 from evals.judge.judge import Judge, Preference
-from evals.results import CaseResult, Result
+from evals.results import CaseResult, Estimate, Result
+from evals.stats import Values, estimate
 from tools.errors import InvalidRequestError, ModelOutputError
-
-_RESAMPLES = 4_999
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
     """How often each run's project was the better one. `share_b` is the share of B, ties counting half, with
-    its 95 % bootstrap interval over cases. `one_place`: pairs that were decided by their place, which count
+    its 95 % interval over cases. `one_place`: pairs that were decided by their place, which count
     as ties. `failed`: cases without a verdict."""
 
     a: int
     b: int
     ties: int
-    share_b: float
-    interval: tuple[float, float]
+    share_b: Estimate
     one_place: int
     failed: list[str]
     by_case: dict[str, Preference]
@@ -100,17 +96,17 @@ def _project(case: CaseResult) -> dict[str, Any]:
 
 def _counted(verdicts: Mapping[str, Preference], failed: list[str]) -> Preferences:
     won = Counter(verdict.better for verdict in verdicts.values())
-    worth = np.array([{"a": 0.0, "tie": 0.5, "b": 1.0}[verdict.better] for verdict in verdicts.values()])
-    if not len(worth):
+    worth: Values = {
+        case_id: [{"a": 0.0, "tie": 0.5, "b": 1.0}[verdict.better]] for case_id, verdict in verdicts.items()
+    }
+    share = estimate(worth)
+    if share is None:
         raise InvalidRequestError("The judge gave no valid verdict on any case.", failed=failed)
-    drawn = np.random.default_rng(0).integers(0, len(worth), size=(_RESAMPLES, len(worth)))
-    low, high = np.quantile(worth[drawn].mean(axis=1), [0.025, 0.975])
     return Preferences(
         a=won["a"],
         b=won["b"],
         ties=won["tie"],
-        share_b=float(worth.mean()),
-        interval=(float(low), float(high)),
+        share_b=share,
         one_place=sum(verdict.one_place for verdict in verdicts.values()),
         failed=failed,
         by_case=dict(verdicts),

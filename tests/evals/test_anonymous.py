@@ -30,6 +30,12 @@ def cleaned(text: str, language: Language = "ko", **profile: Any) -> str:
         ("2024년 3월 5일에 시작해 2024-08-31에 끝났다.", "2024년 3월에 시작해 2024-08에 끝났다."),
         ("3월 5일 배포, 20240305 빌드", "3월 배포, 2024-03 빌드"),
         ("주소: 어느 시 어느 동 12, 이사 예정", "주소: …, 이사 예정"),
+        ("팀장 박서윤 님과, 김민수씨와 함께 했다.", "팀장 … 님과, …씨와 함께 했다."),
+        ("카톡 minji_k, 텔레그램 @minji 로 주세요.", "카톡 …, 텔레그램 … 로 주세요."),
+        ("1996년생이고 생년월일은 1996.04.05 입니다.", "…이고 생년월일… 입니다."),
+        ("서울시 마포구 도담북로 12 거주", "… 거주"),
+        ("Born in 1996, I was born on 5 April 1996.", "Born …, I was born …."),
+        ("I live at 12 Maple Street.", "I live at …."),
     ],
 )
 def test_what_names_somebody_goes(text: str, left: str) -> None:
@@ -62,6 +68,8 @@ def test_what_names_somebody_in_english_goes(text: str, left: str) -> None:
         "I am Senior Backend Engineer. I'm Java Developer.",
         "Kotlin 1.9.20, PostgreSQL 16, 192.168.0.1 아님",
         "2026-03부터 6개월 동안 했다.",
+        "고객님께 텔레그램 봇으로 알리고 @Transactional을 붙였다. 카카오톡 로그인도 했다.",
+        "서울 지역 3곳의 연구 결과로 12건을 고쳤다.",
     ],
 )
 def test_what_only_looks_like_it_stays(text: str) -> None:
@@ -105,3 +113,17 @@ def test_a_profile_keeps_its_shape_its_skills_and_its_months() -> None:
     assert project.skills == ["Redis"]
     assert (left.awards[0].title, left.awards[0].date) == ("한 학교 대상", "2023-11")
     assert left.certificates[0].date == "2023-11"
+
+
+def test_a_company_is_also_called_without_its_legal_form() -> None:
+    experiences = [
+        {"company": "㈜두물정산", "description": "두물정산에서 결제를 맡았다."},
+        {"company": "Fernhollow Cards Ltd", "description": "At Fernhollow I ran it."},
+        {"company": "Mobile Works", "description": "Mobile work."},
+    ]
+    left, _ = anonymous(Profile.model_validate({"desired_job": "개발자", "experiences": experiences}), "ko")
+    assert [one.description for one in left.experiences] == [
+        "한 회사에서 결제를 맡았다.",
+        "At 한 회사 I ran it.",
+        "Mobile work.",
+    ]

@@ -137,7 +137,6 @@ def test_the_gate_exits_by_what_it_found(folder: Path) -> None:
     ("words", "said"),
     [
         (("show", "befor"), "There are: before"),
-        (("gate", "--suite", "full"), "No results of the suite full"),
         (("compare", "before", "nothing"), "No result file nothing"),
         (("baseline", "broken"), "cannot be a baseline"),
         (
@@ -151,6 +150,24 @@ def test_what_is_not_there_is_said_with_what_is(folder: Path, words: tuple[str, 
     refused = invoke(*words, *at).exception
     assert isinstance(refused, InvalidRequestError)
     assert said in refused.message
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing",), "No result file nothing"),
+        (("before", "--baseline", "nothing"), "No result file nothing"),
+        (("--suite", "full"), "No results of the suite full"),
+        (("hostile",), "The suite hostile has no baseline yet: `checkerboard eval baseline RUN`"),
+    ],
+)
+def test_the_gate_says_that_nothing_fell_where_there_is_nothing_to_compare(
+    folder: Path, words: tuple[str, ...], said: str
+) -> None:
+    write(folder, "hostile", [case()], suite="hostile")
+    refused = invoke("gate", *words, "--folder", str(folder))
+    assert refused.exit_code == 2
+    assert f"gate refused: {said}" in refused.stdout
 
 
 def test_every_metric_that_is_measured_is_registered(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evals.evaluators.score import Metric
 from evals.gate import FAILED, PASSED, REFUSED, Verdict, gate
 from evals.results import Corpus, Dataset, writing
 from tests.evals.made_results import METRICS, Values, case, cases, header, outputs, write
@@ -148,3 +149,20 @@ def test_what_is_no_result_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("{}\n", encoding="utf-8")
     with pytest.raises(InvalidRequestError, match="not a result file"):
         gate(tmp_path / "x.jsonl", write(tmp_path, "new", cases(HIGH)), METRICS)
+
+
+PROMISE = {"canaries_absent": Metric("higher", "no canary comes out", guarded=True, tolerance=0.0)}
+
+
+@pytest.mark.parametrize("count", [3, 24])
+def test_a_promise_is_broken_by_one_case(tmp_path: Path, count: int) -> None:
+    """No interval over so few cases leaves zero out when a single one of them fell."""
+    kept: Values = {"canaries_absent": [1.0] * count}
+    broken: Values = {"canaries_absent": [0.0, *[1.0] * (count - 1)]}
+    baseline, new = write(tmp_path, "baseline", cases(kept)), write(tmp_path, "new", cases(broken))
+    verdict = gate(baseline, new, PROMISE)
+    assert verdict.exit_code == FAILED
+    assert verdict.failures[0].startswith("canaries_absent 1.000 → ")
+    assert gate(new, baseline, PROMISE).exit_code == PASSED
+    # What was not kept before is a figure like others.
+    assert gate(new, new, PROMISE).exit_code == PASSED

@@ -59,6 +59,7 @@ def test_a_run_that_left_cases_out_says_so(tmp_path: Path) -> None:
         ([b"[1]"], 1, "not a JSON object"),
         ([b'{"kind": "experiment", "name": "x"}'], 1, "suite: Field required"),
         ([b"HEADER", b'{"kind": "case", "case_id": "a"}'], 2, "scores: Field required"),
+        ([b"HEADER", b"TURNS"], 2, "outputs: .* `turns` is no list of objects"),
         ([b"HEADER", b"CASE", b"CASE"], 3, "case case-000, repeat 0 stands twice"),
         ([b"HEADER", b"SUMMARY", b"CASE"], 3, "something follows the summary"),
         ([b"HEADER", b"CASE", b"{nonsense", b"SUMMARY"], 3, "not JSON"),
@@ -69,6 +70,7 @@ def test_what_is_no_result_file_is_refused_with_the_place(
 ) -> None:
     stands_for = {
         b"HEADER": orjson.dumps(header().model_dump(mode="json")),
+        b"TURNS": orjson.dumps(case().model_dump(mode="json") | {"outputs": {"turns": ["easier"]}}),
         b"CASE": orjson.dumps(case().model_dump(mode="json")),
         b"SUMMARY": b'{"kind": "summary", "metrics": {}, "seconds": 1}',
     }
@@ -137,6 +139,15 @@ def test_the_latest_is_the_newest_whole_run_of_its_suite(tmp_path: Path) -> None
     assert latest("profiles", tmp_path) == newest
     with pytest.raises(InvalidRequestError, match="No results of the suite judge"):
         latest("judge", tmp_path)
+
+
+def test_only_what_may_be_the_latest_is_read_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    older = write(tmp_path, "older", THREE, created_at=datetime(2027, 1, 1, tzinfo=UTC))
+    with older.open("ab") as file:
+        file.write(b"nonsense\n")
+    newest = write(tmp_path, "newest", THREE)
+    assert latest("profiles", tmp_path) == newest
+    assert not caplog.records
 
 
 def test_a_baseline_keeps_scores_and_answers_and_drops_what_is_bulky(tmp_path: Path) -> None:

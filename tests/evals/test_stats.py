@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -161,3 +162,14 @@ def test_corrections_are_those_of_the_papers() -> None:
     assert benjamini_hochberg(ps) == pytest.approx([0.02, 0.04, 0.04, 0.02])
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == benjamini_hochberg([]) == []
+
+
+def test_many_cases_take_no_more_memory_than_some() -> None:
+    values = {str(place): [float(place % 2)] for place in range(2_000)}
+    tracemalloc.start()
+    found = estimate(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((0.478, 0.522), abs=0.003)
+    assert peak < 150e6

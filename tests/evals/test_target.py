@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from evals.evaluators.cost import cost
 from evals.target import Answering, Target
 from serve.parts import Parts
+from tools import metering
 from tools.contracts import Language, Profile, Wishes
 from tools.errors import ModelUnavailableError
 
@@ -91,3 +93,19 @@ async def test_a_case_whose_postings_cannot_be_read_is_an_error(parts: Parts) ->
     assert outputs["error"]["code"] == "internal"
     assert outputs["answers"] == outputs["turns"] == []
     assert len(outputs["seconds"]) == 4
+
+
+class Untold(Scripted):
+    """Answers with the help of an API that does not tell its tokens."""
+
+    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+        metering.note("filter_jobs", "gpt-4o-mini", {}, 0.0, paid=True, tokens=None)
+        return await super().generate(profile, language)
+
+
+async def test_tokens_that_no_api_told_are_not_none_at_all(parts: Parts) -> None:
+    outputs = await target(parts, Untold(answer())).run({**INPUTS, "turns": []})
+    assert [(call["input_tokens"], call["usd"]) for call in outputs["calls"]] == [(None, None)]
+    said = {score["key"]: score for score in cost(INPUTS, outputs, {})}
+    assert (said["tokens_in"]["score"], said["usd"]["score"], said["calls"]["score"]) == (None, None, 1.0)
+    assert said["usd"]["comment"] == "an API did not tell its tokens"

@@ -55,7 +55,15 @@ def test_a_subject_of_two_turns_ago_is_not_new_either() -> None:
     again = [{**subject, "id": f"again-{subject['id']}"} for subject in first(changed)["candidates"]]
     changed["answers"].append({**later(changed), "candidates": again})
     changed["turns"].append({"wishes": {}, "error": None})
-    assert scores(changed)["subjects_new"] == 0.5
+    # Its project is the one before, and so are its three candidates.
+    assert scores(changed)["subjects_new"] == pytest.approx(3 / 7)
+
+
+def test_a_candidate_that_is_shown_again_under_its_id_is_not_new() -> None:
+    changed = outputs()
+    later(changed)["candidates"] = first(changed)["candidates"]
+    changed["turns"][0]["wishes"] = {"subject_id": later(changed)["project"]["subject_id"]}
+    assert scores(changed)["subjects_new"] == 0.0
 
 
 def test_turns_that_an_error_kept_from_being_asked_are_not_answered() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from evals.evaluators.reading import folded, posting_text
 from evals.judge.calibration import Calibration, cohens_kappa, report
 from evals.judge.evaluator import CRITERIA, metrics
 from evals.judge.judge import Preference, Side
 from evals.judge.pairs import LabelledPair, read_pairs
+from tools.errors import InvalidRequestError
 
 PAIRS = read_pairs()
 
@@ -87,7 +87,7 @@ def test_a_judge_that_is_right_but_reads_places_is_refused_for_that() -> None:
 def test_a_pair_without_a_project_is_refused(tmp_path: Path) -> None:
     broken = PAIRS[0].model_copy(update={"b": {"title": "no project"}})
     (tmp_path / "pairs.jsonl").write_text(broken.model_dump_json() + "\n\n", encoding="utf-8")
-    with pytest.raises(ValidationError, match="Project"):
+    with pytest.raises(InvalidRequestError, match=r"pairs\.jsonl, line 1: subject_id: Field required"):
         read_pairs(tmp_path / "pairs.jsonl")
 
 
