@@ -195,7 +195,9 @@ class ChatModel:
         # An answer that an older version kept tells no tokens.
         ended, answer, *tokens = orjson.loads(await paid_once(question, ask))
         usage = Usage(*tokens[0]) if tokens else Usage()
-        metering.note(prompt.purpose, str(choice.model), question, began, paid=paid, tokens=astuple(usage))
+        # No question is without tokens: 0 is an API that does not say.
+        counted = astuple(usage) if usage.input_tokens else None
+        metering.note(prompt.purpose, str(choice.model), question, began, paid=paid, tokens=counted)
         return ended, answer, usage
 
     def _traced(self, prompt: Prompt, schema: type[BaseModel]) -> RunnableConfig:

@@ -47,8 +47,12 @@ class Embedder:
     def __init__(self, settings: Settings, http_client: Any) -> None:
         self.model_name = embedding_model_name(settings)
         self.dimensions = settings.embedding_dimensions
-        self._embeddings = _client(self.model_name, self.dimensions, settings, http_client)
-        self._small = _client(self.model_name, FINGERPRINT_DIMENSIONS, settings, http_client)
+        # Token counting is switched off because it would fetch a vocabulary from the network.
+        self._embeddings = OpenAIEmbeddings(
+            model=self.model_name,
+            check_embedding_ctx_length=False,
+            **connection(settings, http_client),
+        )
 
     async def query(self, text: str) -> Vector:
         """Returns the vector of one text.
@@ -57,10 +61,9 @@ class Embedder:
             ModelUnavailableError: the model did not answer.
         """
 
-        async def ask() -> bytes:
-            with model_errors("embeddings"):
-                vector = await self._embeddings.aembed_query(text[:MAX_CHARS])
-            return np.asarray(vector, dtype=np.float32).tobytes()
+        async def ask() -> tuple[bytes, int | None]:
+            [vector], tokens = await self._asked(self.dimensions, [text])
+            return np.asarray(vector, dtype=np.float32).tobytes(), tokens
 
         question = [self.model_name, self.dimensions, text]
         return np.frombuffer(await self._paid_once(question, ask), dtype=np.float32)
@@ -73,10 +76,9 @@ class Embedder:
             ModelUnavailableError: the model did not answer.
         """
 
-        async def ask() -> bytes:
-            with model_errors("embeddings"):
-                vectors = await self._small.aembed_documents([text[:MAX_CHARS] for text in texts])
-            return orjson.dumps([_packed(vector) for vector in vectors])
+        async def ask() -> tuple[bytes, int | None]:
+            vectors, tokens = await self._asked(FINGERPRINT_DIMENSIONS, texts)
+            return orjson.dumps([_packed(vector) for vector in vectors]), tokens
 
         question = [self.model_name, FINGERPRINT_DIMENSIONS, *texts]
         return list(orjson.loads(await self._paid_once(question, ask)))
@@ -90,31 +92,41 @@ class Embedder:
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-        texts = [posting.text()[:MAX_CHARS] for posting in postings]
-        vectors: list[Vector] = []
-        tokens = 0
-        for start in range(0, len(texts), BATCH):
-            with model_errors("embeddings"):
-                # Not `aembed_documents`, which does not say what was counted.
-                answer = await self._embeddings.async_client.create(
-                    model=self.model_name, dimensions=self.dimensions, input=texts[start : start + BATCH]
-                )
-            vectors += [np.asarray(row.embedding, dtype=np.float32) for row in answer.data]
-            tokens += answer.usage.prompt_tokens if answer.usage else 0
-        return Embedded(vectors, tokens)
+        vectors, tokens = await self._asked(self.dimensions, [posting.text() for posting in postings])
+        return Embedded([np.asarray(vector, dtype=np.float32) for vector in vectors], tokens or 0)
 
-    async def _paid_once(self, question: list[Any], ask: Callable[[], Awaitable[bytes]]) -> bytes:
+    async def _asked(self, dimensions: int, texts: Sequence[str]) -> tuple[list[Sequence[float]], int | None]:
+        """Returns the vectors, and the tokens as the API counted them, None where it did not."""
+        cut = [text[:MAX_CHARS] for text in texts]
+        vectors: list[Sequence[float]] = []
+        tokens: int | None = 0
+        for start in range(0, len(cut), BATCH):
+            with model_errors("embeddings"):
+                # Not LangChain's methods, which do not say what was counted.
+                answer = await self._embeddings.async_client.create(
+                    model=self.model_name, dimensions=dimensions, input=cut[start : start + BATCH]
+                )
+                vectors += [row.embedding for row in answer.data]
+            counted = answer.usage.prompt_tokens if answer.usage else None
+            tokens = None if tokens is None or counted is None else tokens + counted
+        return vectors, tokens
+
+    async def _paid_once(
+        self, question: list[Any], ask: Callable[[], Awaitable[tuple[bytes, int | None]]]
+    ) -> bytes:
         paid = False
+        tokens: int | None = 0
 
         async def asked() -> bytes:
-            nonlocal paid
+            nonlocal paid, tokens
             paid = True
-            return await ask()
+            answer, tokens = await ask()
+            return answer
 
         began = time.monotonic()
         answer = await paid_once(question, asked)
-        # The client does not say what was counted.
-        metering.note("embedding", self.model_name, question, began, paid=paid, tokens=None)
+        counted = None if tokens is None else (tokens, 0)
+        metering.note("embedding", self.model_name, question, began, paid=paid, tokens=counted)
         return answer
 
 
@@ -132,14 +144,3 @@ def _packed(vector: Sequence[float]) -> str:
 
 def _unpacked(fingerprint: str) -> NDArray[np.float32]:
     return np.frombuffer(base64.b64decode(fingerprint), dtype=np.int8).astype(np.float32)
-
-
-def _client(model: str, dimensions: int, settings: Settings, http_client: Any) -> OpenAIEmbeddings:
-    # Token counting is switched off because it would fetch a vocabulary from the network.
-    return OpenAIEmbeddings(
-        model=model,
-        dimensions=dimensions,
-        check_embedding_ctx_length=False,
-        chunk_size=BATCH,
-        **connection(settings, http_client),
-    )

@@ -73,6 +73,8 @@ async def test_other_questions_and_an_answer_that_was_sent_back_are_not_paid_twi
         await embedder.query("데이터")
     assert [call.purpose for call in noted] == ["filter_jobs", "filter_jobs", "embedding", "embedding"]
     assert len({call.question for call in noted}) == 4
+    # Embeddings are paid for as well.
+    assert all(call.input_tokens for call in noted)
 
 
 async def test_nobody_who_does_not_ask_is_told(embedded: Settings, offline: Offline) -> None:
