@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -24,6 +25,7 @@ from psycopg import AsyncConnection, conninfo, sql
 from evals.cases import HOSTILE_POSTINGS
 from ingest.load import SAMPLES, load
 from ingest.rows import rows
+from tools import near_duplicates
 from tools.errors import InvalidRequestError, SetupError
 from tools.openai_client import embedding_model_name
 from tools.services import open_services
@@ -166,6 +168,8 @@ def _today() -> date:
 
 def _version(settings: Settings, paths: Sequence[Path]) -> str:
     digest = hashlib.sha256(f"{embedding_model_name(settings)}/{settings.embedding_dimensions}".encode())
+    # What is linked as one posting is decided when it is loaded: by another rule it is another corpus.
+    digest.update(inspect.getsource(near_duplicates).encode())
     for path in paths:
         try:
             digest.update(hashlib.sha256(path.read_bytes()).digest())
