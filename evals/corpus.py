@@ -7,10 +7,11 @@ comment; those that nobody has used for `KEPT_DAYS` are dropped by whoever opens
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -97,7 +98,8 @@ async def open_corpus(settings: Settings, paths: Sequence[Path]) -> AsyncIterato
     yield Corpus(own, version, tuple(path.name for path in paths), postings)
 
 
-def truth() -> dict[tuple[str, str], dict[str, Any]]:
+@functools.cache
+def truth() -> Mapping[tuple[str, str], dict[str, Any]]:
     """Returns what is known of the postings of `CORPUS`, by source and source id: the job `family`, and the
     `canary` of a hostile one."""
     known: dict[tuple[str, str], dict[str, Any]] = {}

@@ -23,7 +23,7 @@ from langsmith.utils import LangSmithError
 from evals.cases import Case, dataset_version
 from evals.corpus import Corpus
 from evals.evaluating import evaluating
-from evals.evaluators import ALL, stability
+from evals.evaluators import stability
 from evals.evaluators.score import Evaluator
 from evals.judge.evaluator import JudgeEvaluator
 from evals.provenance import provenance
@@ -189,8 +189,3 @@ class _Collected:
 def _scored(row: Mapping[str, Any]) -> list[Score]:
     found = row["evaluation_results"]["results"]
     return [Score(key=one.key, score=one.score, comment=one.comment or None) for one in found]
-
-
-def rules() -> list[Evaluator]:
-    """Returns the evaluators that need no model."""
-    return list(ALL)

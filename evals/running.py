@@ -15,7 +15,7 @@ from langsmith import tracing_context
 from evals import experiment, searching
 from evals.cases import Case, read_cases
 from evals.corpus import CORPUS, open_corpus
-from evals.evaluators import prepare
+from evals.evaluators import ALL, prepare
 from evals.experiment import Watcher
 from evals.judge import evaluator as judging
 from evals.judge.judge import Judge
@@ -122,7 +122,7 @@ async def _answer(settings: Settings, wanted: Wanted, path: Path, watcher: Watch
             picked,
             suite.repeats,
             writer,
-            evaluators=experiment.rules(),
+            evaluators=ALL,
             judge=judge,
             concurrency=wanted.concurrency,
             uploaded=uploaded,

@@ -14,9 +14,9 @@ from evals.cases import Inputs, Turn
 from evals.corpus import truth
 from graph.build import build_graph
 from graph.failures import as_ours
-from graph.runs import Event
+from graph.runs import outcome
 from graph.sessions import Sessions
-from tools import errors, metering
+from tools import metering
 from tools.contracts import Language, Profile, Wishes
 from tools.errors import CheckerboardError
 from tools.metering import Call
@@ -124,11 +124,11 @@ class _Split:
 
     async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
         """As `Answering.generate`."""
-        return await _outcome(self._sessions.generate(profile, language))
+        return await outcome(self._sessions.generate(profile, language))
 
     async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
         """As `Answering.regenerate`."""
-        return await _outcome(self._sessions.regenerate(session_id, wishes))
+        return await outcome(self._sessions.regenerate(session_id, wishes))
 
 
 @asynccontextmanager
@@ -161,15 +161,6 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
         sessions = Sessions(build_graph(services, saver), saver, services.redis, settings, registry)
         async with aclosing(sessions):
             yield Target(services, variant, _Split(sessions), chosen)
-
-
-async def _outcome(events: AsyncIterator[Event]) -> dict[str, Any]:
-    event: Event = {}
-    async for event in events:  # noqa: B007 - the last one is the outcome
-        pass
-    if event["type"] == "error":
-        raise errors.from_json(event["data"])
-    return dict(event["data"])
 
 
 def _ours(error: Exception) -> CheckerboardError:

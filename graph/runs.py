@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graph.failures import as_ours
+from tools import errors
 from tools.errors import CheckerboardError
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,20 @@ class Run:
 
 Work = Callable[[Run], Awaitable[dict[str, Any]]]
 """What a run does; returns the answer."""
+
+
+async def outcome(events: AsyncIterator[Event]) -> dict[str, Any]:
+    """Listens to a run to its end and returns its answer.
+
+    Raises:
+        CheckerboardError: as the run's `error` event says.
+    """
+    event: Event = {}
+    async for event in events:  # noqa: B007 - the last one is the outcome
+        pass
+    if event["type"] == "error":
+        raise errors.from_json(event["data"])
+    return dict(event["data"])
 
 
 class Runs:

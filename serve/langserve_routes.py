@@ -18,11 +18,10 @@ from langserve.server import EndpointName
 from pydantic import ConfigDict, Field, ValidationError
 
 from graph.build import NODES
-from graph.runs import Event
+from graph.runs import Event, outcome
 from graph.sessions import Sessions
 from serve import callers
 from serve.callers import caller_of
-from tools import errors
 from tools.contracts import Answer, Language, Profile, Wishes
 from tools.errors import InvalidRequestError
 
@@ -110,12 +109,7 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
                 yield event
 
     async def _answer(self, given: Any) -> dict[str, Any]:
-        event: Event = {}
-        async for event in self._start(given):  # noqa: B007 - the last one is the outcome
-            pass
-        if event["type"] == "error":
-            raise errors.from_json(event["data"])
-        return dict(event["data"])
+        return await outcome(self._start(given))
 
     async def _progress(self, inputs: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
         async for given in inputs:

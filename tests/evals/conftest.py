@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from langsmith import utils
+from pydantic import SecretStr
 
+from tests.langsmith import LangSmith, langsmith_standin
 from tests.pace import patience
 from tools import session_record
+from tools.settings import Settings
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -25,3 +28,18 @@ def _fresh_environment() -> Iterator[None]:
     utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
     yield
     utils.get_env_var.cache_clear()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def standin() -> Iterator[LangSmith]:
+    """A LangSmith of the test's own."""
+    with langsmith_standin() as running:
+        yield running
+
+
+@pytest.fixture
+def keyed(settings: Settings, standin: LangSmith) -> Settings:
+    """Settings with that LangSmith's key."""
+    return settings.model_copy(
+        update={"langsmith_api_key": SecretStr(standin.key), "langsmith_endpoint": standin.url}
+    )

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langsmith import Client, traceable, tracing_context
-from pydantic import SecretStr
 
 from evals.add import case_of, source_of
 from evals.cases import Case, read_cases, write_case
 from evals.target import open_target
 from serve.parts import Parts
-from tests.langsmith import Fault, LangSmith, langsmith_standin
+from tests.langsmith import Fault, LangSmith
 from tools.contracts import Profile, Wishes
 from tools.errors import InvalidRequestError, SetupError
 from tools.settings import Settings
@@ -27,19 +25,6 @@ PROFILE = {
     "introduction": "저는 김민수입니다. 결제를 해 보고 싶습니다.",
 }
 FEEDBACK = "누리봄대학교 과제 같아요. kim@example.com 으로 알려 주세요."
-
-
-@pytest.fixture
-def standin() -> Iterator[LangSmith]:
-    with langsmith_standin() as running:
-        yield running
-
-
-@pytest.fixture
-def keyed(settings: Settings, standin: LangSmith) -> Settings:
-    return settings.model_copy(
-        update={"langsmith_api_key": SecretStr(standin.key), "langsmith_endpoint": standin.url}
-    )
 
 
 async def last(events: Any) -> dict[str, Any]:

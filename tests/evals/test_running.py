@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 
-from evals import corpus, experiment
+from evals import corpus, running
 from evals.cases import PROFILES, Family, read_cases
 from evals.evaluators import form
 from evals.evaluators.score import Score
@@ -151,7 +151,7 @@ async def test_an_evaluator_that_fails_is_seen_and_hides_no_other(
     def broken(inputs: object, outputs: object, reference_outputs: object) -> list[Score]:
         raise KeyError("tasks")
 
-    monkeypatch.setattr(experiment, "ALL", [broken, form.form])
+    monkeypatch.setattr(running, "ALL", [broken, form.form])
     result = await ran(settings, tmp_path, THIN)
     (said,) = [score for score in result.cases[0].scores if score.key == "evaluated"]
     assert (said.score, said.comment) == (0.5, "broken: KeyError('tasks')")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,24 +20,11 @@ from evals.suites import SUITES
 from evals.uploading import uploading
 from tests.evals.made_results import header
 from tests.evals.runs import ENGLISH, THIN, Told
-from tests.langsmith import Fault, LangSmith, langsmith_standin
+from tests.langsmith import Fault, LangSmith
 from tools.errors import SetupError
 from tools.settings import Settings
 
 DATASET = "checkerboard-few"
-
-
-@pytest.fixture
-def standin() -> Iterator[LangSmith]:
-    with langsmith_standin() as running:
-        yield running
-
-
-@pytest.fixture
-def keyed(settings: Settings, standin: LangSmith) -> Settings:
-    return settings.model_copy(
-        update={"langsmith_api_key": SecretStr(standin.key), "langsmith_endpoint": standin.url}
-    )
 
 
 @pytest.fixture
