@@ -26,8 +26,8 @@ demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters, from image to searc
 	@$(CHECKERBOARD) ingest demo
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
-	@# Without this data some tests are skipped; in CI they fail.
-	-@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata && $(BIN)/python -m ingest.samples.drawing.fonts
+	@# Without these some tests are skipped; in CI they fail.
+	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata ingest.samples.drawing.fonts evals.chromium; do $(BIN)/python -m $$part; done
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
 
 studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample postings
