@@ -5,9 +5,48 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from tools.contracts import Answer, Project, RetrievedPosting, Subject, Summary
+from pydantic import BaseModel, Field
+
+from tools.contracts import (
+    Answer,
+    Difficulty,
+    Language,
+    Profile,
+    Project,
+    RetrievedPosting,
+    Subject,
+    Summary,
+    Versions,
+)
 
 SERVICE_VERSION = version("checkerboard")
+
+
+class TurnWishes(BaseModel):
+    """What was asked of the newest project."""
+
+    difficulty: Difficulty | None
+    skills: list[str] | None
+    feedback: str | None
+
+
+class SessionView(BaseModel):
+    """A session. What a run has not reached yet is null or empty."""
+
+    session_id: str
+    language: Language
+    profile: Profile
+    summary: Summary | None
+    subject: Subject | None = Field(description="the one that the project is about")
+    candidates: list[Subject]
+    wishes: TurnWishes
+    rejected: list[Subject] = Field(description="earlier subjects, which are not proposed again")
+    project: Project | None
+    history: list[Project] = Field(description="every project of the session, oldest first")
+    closest_only: bool
+    postings: list[RetrievedPosting]
+    left_out: dict[str, list[str]]
+    versions: Versions
 
 
 def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
@@ -26,7 +65,7 @@ def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
 
 
 def session_view(session_id: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Returns a session as JSON. What a run has not reached yet is null or empty."""
+    """Returns a session as JSON, in the form of `SessionView`."""
     subjects = state.get("subjects") or {"current": None, "candidates": []}
     return {
         "session_id": session_id,

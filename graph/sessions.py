@@ -239,4 +239,5 @@ def _offered(state: dict[str, Any], subject_id: str) -> dict[str, Any]:
     for subject in (subjects["current"], *subjects["candidates"]):
         if subject["id"] == subject_id:
             return dict(subject)
-    raise SubjectNotFoundError(subject_id=subject_id)
+    problem = "is not among the session's candidates"
+    raise SubjectNotFoundError(subject_id=subject_id, fields=[{"field": "subject_id", "problem": problem}])

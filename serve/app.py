@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from graph.answers import SERVICE_VERSION
 from graph.sessions import Sessions
-from serve import errors, langserve_routes, prompt_routes, routes
+from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
 from serve.body_limit import BodyLimit
 from serve.callers import ApiKeys
 from serve.parts import open_parts
@@ -47,7 +47,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await asyncio.to_thread(hold.__exit__, None, None, None)
 
     app = FastAPI(
-        title="Checkerboard", version=SERVICE_VERSION, lifespan=lifespan, responses=errors.RESPONSES
+        title="Checkerboard",
+        version=SERVICE_VERSION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
     app.add_middleware(BodyLimit)
@@ -59,6 +64,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         return app.state.parts.sessions  # type: ignore[no-any-return]
 
     langserve_routes.add(app, sessions)
+    pages.install(app)
+    openapi.install(app)
     return app
 
 

@@ -42,9 +42,10 @@ class BodyLimit:
 
     @staticmethod
     async def _refused(scope: Scope, receive: Receive, send: Send) -> None:
-        message = f"The request's body is too large; at most {MAX_BODY_BYTES} bytes are read."
-        body = {"error": {"code": "invalid_request", "message": message, "details": {"field": "body"}}}
-        await JSONResponse(body, 413)(scope, receive, send)
+        problem = f"is too large; at most {MAX_BODY_BYTES} bytes are read"
+        details = {"fields": [{"field": "body", "problem": problem}]}
+        error = {"code": "invalid_request", "message": f"The request's body {problem}.", "details": details}
+        await JSONResponse({"error": error}, 413)(scope, receive, send)
 
 
 class _TooLargeError(Exception):

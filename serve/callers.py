@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 
 from fastapi import Request
+from fastapi.security import HTTPBearer
 
 from graph.sessions import ANYONE, Caller
 from tools.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
@@ -16,6 +17,14 @@ from tools.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
 MAX_IDEMPOTENCY_KEY = 200
 _NAME = re.compile(r"[\w.@:-]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
+
+BEARER = HTTPBearer(
+    scheme_name="api_key",
+    auto_error=False,
+    description="A key of CHECKERBOARD_API_KEYS or CHECKERBOARD_ADMIN_KEYS. Where the operator has set none of "
+    "the former, everybody may call.",
+)
+"""Says in the OpenAPI description where a key goes; `caller_of` and `admin_of` look at it."""
 
 current: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
 """The caller of the request that is being answered, for LangServe's runnables, which see no request."""
@@ -39,6 +48,11 @@ class ApiKeys:
                 "CHECKERBOARD_API_KEYS and CHECKERBOARD_ADMIN_KEYS share a name or a key; an administrator's "
                 "key may call as it is"
             )
+
+    @property
+    def needed(self) -> bool:
+        """Whether a caller needs a key."""
+        return bool(self._callers)
 
     def owner(self, headers: Mapping[str, str]) -> str:
         """Returns the name of the key that came with a request, or the empty name where none is needed.

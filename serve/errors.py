@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from tools.errors import CheckerboardError, InvalidProfileError, InvalidRequestError
@@ -17,12 +18,31 @@ from tools.errors import CheckerboardError, InvalidProfileError, InvalidRequestE
 logger = logging.getLogger(__name__)
 
 
+class FieldProblem(BaseModel):
+    """A field that is not valid, and what is wrong with it."""
+
+    field: str = Field(
+        description="its place, `profile.skills.0`, in a batch `inputs.1.profile.skills.0`; the name of a "
+        "parameter or header; or `body`"
+    )
+    problem: str
+
+
+class Details(BaseModel):
+    """The facts for a program. Which there are, hangs on the code."""
+
+    model_config = ConfigDict(extra="allow")
+
+    fields: list[FieldProblem] | None = Field(None, description="what is not valid")
+    session_id: str | None = Field(None, description="the session, which can be asked again")
+
+
 class Problem(BaseModel):
     """What went wrong: a code for programs, a sentence for people, and the facts."""
 
     code: str
     message: str
-    details: dict[str, Any]
+    details: Details
 
 
 class ErrorBody(BaseModel):
@@ -31,18 +51,25 @@ class ErrorBody(BaseModel):
     error: Problem
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorBody, "description": description}
-    for status, description in (
-        (401, "no valid API key"),
-        (403, "not an administrator's key"),
-        (404, "no such session, posting or prompt"),
-        (422, "the request is not valid; `details.fields` names each field, `details.prompts` each prompt"),
-        (502, "the model's answer stayed invalid"),
-        (503, "a dependency does not answer, or no postings are loaded"),
-    )
+_MEANING = {
+    401: "no valid API key",
+    403: "not an administrator's key",
+    404: "no such session, posting or prompt",
+    409: "the session is at work on another request",
+    413: "the body is too large",
+    415: "the body is not declared to be JSON",
+    422: "the request is not valid; `details.fields` names each field, `details.prompts` each prompt",
+    500: "nobody foresaw it; the log has its traceback",
+    502: "the model's answer stayed invalid",
+    503: "a dependency does not answer, or no postings are loaded",
 }
-"""For the OpenAPI description of every route."""
+
+
+def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Returns what OpenAPI says of a route that may fail with `statuses`."""
+    # Named with its media type: a stream's errors are JSON all the same.
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
+    return {status: {"description": _MEANING[status], "content": content} for status in sorted(statuses)}
 
 
 class _Json(JSONResponse):
@@ -75,19 +102,25 @@ async def _ours(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
-    fields = [_field(item) for item in error.errors()]
-    about_profile = any(field["field"].startswith("profile") for field in fields)
-    kind = InvalidProfileError if about_profile else InvalidRequestError
+    places = [_place(item["loc"]) for item in error.errors()]
+    fields = [
+        {"field": ".".join(place) or "body", "problem": str(item["msg"])}
+        for place, item in zip(places, error.errors(), strict=True)
+    ]
+    kind = InvalidProfileError if any(_in_profile(place) for place in places) else InvalidRequestError
     named = ", ".join(dict.fromkeys(field["field"] for field in fields))
     return error_response(kind(f"Not valid: {named}. `details.fields` says why.", fields=fields))
 
 
-def _field(item: Any) -> dict[str, str]:
-    if isinstance(item, str):  # LangServe's word for a body that is not JSON
-        return {"field": "body", "problem": item}
-    # Where a value came from (`body`, `query`, LangServe's `input`) is no field of the caller's.
-    path = [str(part) for part in item["loc"] if part not in ("body", "query", "path", "input")]
-    return {"field": ".".join(path) or "body", "problem": str(item["msg"])}
+def _place(loc: Sequence[str | int]) -> list[str]:
+    """Returns the way to a field from where the caller sees it: inside `input`, in an item of `inputs`, or
+    by the parameter's own name."""
+    source, *place = (str(part) for part in loc)
+    return place[1:] if source == "body" and place[:1] == ["input"] else place
+
+
+def _in_profile(place: list[str]) -> bool:
+    return place[:1] == ["profile"] or (place[:1] == ["inputs"] and place[2:3] == ["profile"])
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:

@@ -1,182 +1,95 @@
-"""LangServe at /generate and /regenerate: thin runnables over the sessions."""
+"""LangServe at /generate and /regenerate: its protocol, behind routes that say what they take and give."""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: FastAPI reads the types of bodies that `_router` is given.
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Any
+import re
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Request, Response, Security
 from fastapi.routing import APIRoute
-from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.schema import StreamEvent
-from langserve import CustomUserType, add_routes
-from langserve.serialization import Serializer
-from langserve.server import EndpointName
-from pydantic import ConfigDict, Field, ValidationError
+from langserve import APIHandler
+from pydantic import BaseModel
 
-from graph.build import NODES
-from graph.runs import Event, outcome
 from graph.sessions import Sessions
 from serve import callers
-from serve.callers import caller_of
-from tools.contracts import Answer, Language, Profile, Wishes
+from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
+from serve.errors import responses
+from serve.events import event_stream
+from serve.run_models import (
+    BatchResponse,
+    GenerateBatchRequest,
+    GenerateEventsRequest,
+    GenerateInput,
+    GenerateRequest,
+    RegenerateBatchRequest,
+    RegenerateEventsRequest,
+    RegenerateInput,
+    RegenerateRequest,
+    RunResponse,
+)
+from serve.runnables import PlainJson, Progressing
+from tools.contracts import Answer
 from tools.errors import InvalidRequestError
 
-MAX_BATCH = 10
-"""Inputs of one batch: as many of the longest profiles as a body may hold."""
 CLIENT_CLOSED_REQUEST = 499
 """What the log says of a request whose client left; nobody receives it."""
-ENDPOINTS: tuple[EndpointName, ...] = (
-    "invoke",
-    "batch",
-    "stream",
-    "stream_events",
-    "input_schema",
-    "output_schema",
-    "playground",
-)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_IDEMPOTENCY_KEY,
+        description="asked again with the same key, a request gets the same answer and is paid for once",
+    ),
+]
+REFUSED = (401, 413, 415, 422, 500)
+"""What any run's request may be refused with; a stream says all else in its events."""
+FAILED = (*REFUSED, 409, 502, 503)
 
 
-class GenerateInput(CustomUserType):
-    """Input of `/generate`: a profile, and the language to answer in."""
+class EventStream(Response):
+    """Names the media type of a stream for the OpenAPI description."""
 
-    model_config = ConfigDict(extra="forbid")
-    profile: Profile
-    language: Language = "ko"
-
-
-class RegenerateInput(CustomUserType, Wishes):
-    """Input of `/regenerate`: a session, and what the next project should be like."""
-
-    session_id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")
-
-    def wishes(self) -> Wishes:
-        """What is asked of the next project, without the session it is asked of."""
-        return Wishes(**self.model_dump(exclude={"session_id"}))
-
-
-class _Progressing(Runnable[Any, dict[str, Any]]):
-    """A runnable over one way of running a session.
-
-    `ainvoke` returns the answer; `astream` yields the progress events while the nodes work, the
-    answer being the data of the last. A failure is raised by the former and is the last event of
-    the latter.
-    """
-
-    def __init__(self, name: str, start: Callable[[Any], AsyncIterator[Event]]) -> None:
-        self.name = name
-        self._start = start
-
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002
-        """Not offered: the service is asynchronous all the way."""
-        raise TypeError("this runnable is asynchronous: use ainvoke or astream")
-
-    async def ainvoke(
-        self,
-        input: Any,  # noqa: A002 - the name is LangChain's
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> dict[str, Any]:
-        """Returns the answer.
-
-        Raises:
-            CheckerboardError: as the run's `error` event says.
-        """
-        return await self._acall_with_config(self._answer, input, config)
-
-    async def astream(
-        self,
-        input: Any,  # noqa: A002 - the name is LangChain's
-        config: RunnableConfig | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Yields the progress events."""
-
-        async def inputs() -> AsyncIterator[Any]:
-            yield input
-
-        async for event in self._atransform_stream_with_config(inputs(), self._progress, config):
-            yield event
-
-    async def astream_events(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamEvent]:  # type: ignore[override]
-        """Yields LangChain's own events of the run and of its nodes; the prompts and the answers of
-        the model in between are not for clients."""
-        async for event in super().astream_events(*args, **kwargs):
-            if event["name"] in NODES or not event["parent_ids"]:
-                yield event
-
-    async def _answer(self, given: Any) -> dict[str, Any]:
-        return await outcome(self._start(given))
-
-    async def _progress(self, inputs: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
-        async for given in inputs:
-            async for event in self._start(given):
-                yield event
-
-
-class PlainJson(Serializer):
-    """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look.
-
-    Only `stream_events` shows more: the inputs, which are models.
-    """
-
-    def dumpd(self, obj: Any) -> Any:
-        """Returns `obj`."""
-        return obj
-
-    def dumps(self, obj: Any) -> bytes:
-        """Returns `obj` as JSON."""
-        return orjson.dumps(obj, default=lambda model: model.model_dump())
-
-    def loadd(self, obj: Any) -> Any:
-        """Returns `obj`."""
-        return obj
+    media_type = "text/event-stream"
 
 
 class _Route(APIRoute):
-    """Asks who calls, stops the work when the client leaves, and names the field when LangServe's
-    batch meets an invalid input, which it lets through as a bare pydantic error."""
+    """Asks who calls, reads the body strictly, and stops the work when the client leaves."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def translated(request: Request) -> Response:
+        async def guarded(request: Request) -> Response:
             caller = caller_of(request)
+            if request.method == "GET":
+                return await handle(request)
             await _check_body(request)
             if caller.idempotency_key is not None and request.url.path.endswith("/batch"):
                 problem = "names one request; send a batch's inputs one by one"
                 raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
-            try:
-                return await _while_connected(request, handle(request))
-            except ValidationError as error:
-                raise RequestValidationError(error.errors()) from error
+            return await _while_connected(request, handle(request))
 
-        return translated
+        return guarded
 
 
 async def _check_body(request: Request) -> None:
-    """Refuses what LangServe would stumble over: it reads JSON with a parser that takes invalid UTF-8,
+    """Refuses what FastAPI would stumble over: it reads JSON with a parser that takes invalid UTF-8,
     endless numbers and endless depth to heart.
 
     Raises:
-        InvalidRequestError: the body is no JSON, or a batch has too many inputs.
-        HTTPException: the playground is asked for a file it cannot have.
+        InvalidRequestError: the body is no JSON.
+        HTTPException: it is not declared to be JSON, which a page of another site can send unasked.
     """
-    if request.method == "GET":
-        name = request.path_params.get("file_path", "")
-        if "/playground" in request.url.path and (name.endswith("/") or not name.isprintable()):
-            raise HTTPException(404)
-        return
     try:
-        body = orjson.loads(await request.body())
+        orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(fields=[{"field": "body", "problem": f"not JSON: {error}"}]) from error
-    if isinstance(body, dict) and isinstance(inputs := body.get("inputs"), list) and len(inputs) > MAX_BATCH:
-        problem = f"{len(inputs)} inputs; at most {MAX_BATCH} are taken at once"
-        raise InvalidRequestError(fields=[{"field": "inputs", "problem": problem}])
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not re.fullmatch(r"application/([\w.-]+\+)?json", kind):
+        raise HTTPException(415, "Send the body as JSON, with the header `Content-Type: application/json`.")
 
 
 async def _while_connected(request: Request, answering: Coroutine[Any, Any, Response]) -> Response:
@@ -211,23 +124,88 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
     No `configurable` key is taken from a request, so that nobody can name another thread,
     checkpoint or namespace.
     """
-    router = APIRouter(route_class=_Route)
-    generate = _Progressing(
+    generate = Progressing(
         "generate", lambda given: sessions().generate(given.profile, given.language, callers.current.get())
     )
-    regenerate = _Progressing(
+    regenerate = Progressing(
         "regenerate",
         lambda given: sessions().regenerate(given.session_id, given.wishes(), callers.current.get()),
     )
-    for runnable, input_type in ((generate, GenerateInput), (regenerate, RegenerateInput)):
-        add_routes(
-            router,
-            runnable,
-            path=f"/{runnable.name}",
-            input_type=input_type,
-            output_type=Answer,
-            config_keys=(),
-            enabled_endpoints=ENDPOINTS,
-            serializer=PlainJson(),
+    app.include_router(
+        _router(generate, GenerateInput, GenerateRequest, GenerateBatchRequest, GenerateEventsRequest)
+    )
+    app.include_router(
+        _router(
+            regenerate, RegenerateInput, RegenerateRequest, RegenerateBatchRequest, RegenerateEventsRequest
         )
-    app.include_router(router)
+    )
+
+
+def _router(
+    runnable: Progressing,
+    input_type: type[BaseModel],
+    one: type[BaseModel],
+    several: type[BaseModel],
+    watched: type[BaseModel],
+) -> APIRouter:
+    """Returns the routes of one runnable. Bodies are validated by their models, which say what is wrong
+    and where, and then handed to LangServe, which runs them and speaks its protocol."""
+    name = runnable.name
+    failures = responses(*FAILED, *((404,) if input_type is RegenerateInput else ()))
+    serve = APIHandler(
+        runnable,
+        path=f"/{name}",
+        input_type=input_type,
+        output_type=Answer,
+        config_keys=(),
+        serializer=PlainJson(),
+    )
+    router = APIRouter(
+        prefix=f"/{name}", tags=[name], route_class=_Route, dependencies=[Security(BEARER)]
+    )
+
+    @router.post("/invoke", operation_id=name, response_model=RunResponse, responses=failures)
+    async def invoke(request: Request, _: one, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+        """Runs to the end and answers."""
+        return await serve.invoke(request)
+
+    @router.post("/batch", operation_id=f"{name}_batch", response_model=BatchResponse, responses=failures)
+    async def batch(request: Request, _: several) -> Response:  # type: ignore[valid-type]
+        """Runs several inputs at the same time; one that fails fails the batch."""
+        return await serve.batch(request)
+
+    @router.post(
+        "/stream",
+        operation_id=f"{name}_stream",
+        response_class=EventStream,
+        openapi_extra=event_stream(metadata=True, data="RunEvent"),
+        responses=responses(*REFUSED),
+    )
+    async def stream(request: Request, _: one, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+        """Tells the progress, node by node, as server-sent events. First LangServe's `metadata`, then
+        `data` events, each a `RunEvent`, of which the last is the result or the error; then `end`."""
+        return await serve.stream(request)
+
+    @router.post(
+        "/stream_events",
+        operation_id=f"{name}_stream_events",
+        response_class=EventStream,
+        openapi_extra=event_stream(metadata=False, data="LangChainEvent"),
+        responses=responses(*REFUSED),
+    )
+    async def stream_events(request: Request, _: watched, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+        """Tells LangChain's own events of the run and its nodes as server-sent events: `data` events, each
+        a `LangChainEvent`; then `end`, or `error` when the run failed."""
+        return await serve.astream_events(request)
+
+    @router.get("/input_schema", operation_id=f"{name}_input_schema", responses=responses(401, 500))
+    async def input_schema() -> dict[str, Any]:
+        """The JSON schema of `input`."""
+        return input_type.model_json_schema()
+
+    @router.get("/output_schema", operation_id=f"{name}_output_schema", responses=responses(401, 500))
+    async def output_schema() -> dict[str, Any]:
+        """The JSON schema of `output`."""
+        return Answer.model_json_schema()
+
+    return router

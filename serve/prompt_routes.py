@@ -11,13 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graph.failures import as_ours
 from serve.callers import admin_of
-from serve.routes import Calling, parts
+from serve.errors import responses
+from serve.routes import KEYED, Calling, parts
 from tools.contracts import Language
 from tools.model_choice import ModelChoice
 from tools.prompts.trail import Change
 from tools.services import Services
 
-router = APIRouter(prefix="/prompts", tags=["prompts"])
+router = APIRouter(prefix="/prompts", tags=["prompts"], dependencies=KEYED)
+CHANGED = (401, 403, 413, 422, 500, 503)
 
 Admin = Annotated[str, Depends(admin_of)]
 Name = Annotated[str, Path(max_length=100, description="as `GET /prompts` names it: `filter_jobs.ko`")]
@@ -76,8 +78,8 @@ class Pin(BaseModel):
     )
 
 
-@router.get("")
-async def in_force(
+@router.get("", responses=responses(401, 422, 500, 503))
+async def list_prompts(
     request: Request,
     _: Calling,
     changes: Annotated[int, Query(ge=0, le=MAX_CHANGES, description="how many changes to list")] = 20,
@@ -87,8 +89,8 @@ async def in_force(
         return await _shown(parts(request).services, changes)
 
 
-@router.post("/reload")
-async def reload(request: Request, admin: Admin, wanted: Reload | None = None) -> PromptsInForce:
+@router.post("/reload", responses=responses(*CHANGED))
+async def reload_prompts(request: Request, admin: Admin, wanted: Reload | None = None) -> PromptsInForce:
     """Takes the newest commits on every worker, all or none. What is wrong is listed in the error's
     `details.prompts`, and the prompts in force stay."""
     services = parts(request).services
@@ -97,8 +99,8 @@ async def reload(request: Request, admin: Admin, wanted: Reload | None = None) -
         return await _shown(services, 1)
 
 
-@router.post("/{name}/pin")
-async def pin(request: Request, admin: Admin, name: Name, wanted: Pin) -> PromptsInForce:
+@router.post("/{name}/pin", responses=responses(404, *CHANGED))
+async def pin_prompt(request: Request, admin: Admin, name: Name, wanted: Pin) -> PromptsInForce:
     """Holds a prompt at a commit or tag, rolls it back, or lets it go, on every worker."""
     services = parts(request).services
     async with _ours():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request, Security
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
 
+from graph.answers import SessionView
 from graph.failures import as_ours
 from graph.sessions import Caller
-from serve.callers import caller_of
+from serve.callers import BEARER, caller_of
+from serve.errors import responses
 from serve.parts import Parts
 from tools.contracts import FoundPosting, StoredPosting
 from tools.errors import PostingNotFoundError
@@ -17,8 +20,33 @@ from tools.errors import PostingNotFoundError
 router = APIRouter()
 
 MAX_K = 100
+KEYED = [Security(BEARER)]
 Calling = Annotated[Caller, Depends(caller_of)]
 SessionId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+class Part(BaseModel):
+    """A dependency: whether it answers, and what is known of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    ok: bool
+    message: str | None = Field(None, description="what to do, when it does not answer")
+
+
+class Readiness(BaseModel):
+    """Whether the service can answer, and each dependency by its name."""
+
+    ready: bool
+    offline: bool = Field(description="the rule-based offline model answers")
+    version: str
+    parts: dict[str, Part]
+
+
+class Health(BaseModel):
+    """This process is alive."""
+
+    status: str
 
 
 def parts(request: Request) -> Parts:
@@ -27,8 +55,10 @@ def parts(request: Request) -> Parts:
     return opened
 
 
-@router.get("/postings/search", tags=["postings"])
-async def search(
+@router.get(
+    "/postings/search", tags=["postings"], dependencies=KEYED, responses=responses(401, 422, 500, 503)
+)
+async def search_postings(
     request: Request,
     _: Calling,
     q: Annotated[str, Query(min_length=1, max_length=1_000, description="what to look for")],
@@ -44,8 +74,10 @@ async def search(
         raise as_ours(error) from error
 
 
-@router.get("/postings/{posting_id}", tags=["postings"])
-async def posting(
+@router.get(
+    "/postings/{posting_id}", tags=["postings"], dependencies=KEYED, responses=responses(401, 404, 422, 500, 503)
+)
+async def get_posting(
     request: Request, _: Calling, posting_id: Annotated[str, Path(max_length=50)]
 ) -> StoredPosting:
     """One posting, whole: what a quote in an answer can be checked against."""
@@ -58,25 +90,44 @@ async def posting(
     return found[posting_id]
 
 
-@router.get("/sessions/{session_id}", tags=["sessions"])
-async def session(request: Request, caller: Calling, session_id: SessionId) -> dict[str, Any]:
+@router.get(
+    "/sessions/{session_id}",
+    tags=["sessions"],
+    dependencies=KEYED,
+    responses={200: {"model": SessionView}} | responses(401, 404, 422, 500, 503),
+)
+async def get_session(request: Request, caller: Calling, session_id: SessionId) -> JSONResponse:
     """A session: profile, summary, subject, candidates, rejected, history of projects."""
-    return await parts(request).sessions.view(session_id, caller.owner)
+    return JSONResponse(await parts(request).sessions.view(session_id, caller.owner))
 
 
-@router.delete("/sessions/{session_id}", tags=["sessions"], status_code=204)
-async def forget(request: Request, caller: Calling, session_id: SessionId) -> None:
+@router.delete(
+    "/sessions/{session_id}",
+    tags=["sessions"],
+    dependencies=KEYED,
+    status_code=204,
+    responses=responses(401, 404, 409, 422, 500, 503),
+)
+async def delete_session(request: Request, caller: Calling, session_id: SessionId) -> None:
     """Forgets a session at once: nothing of it is left."""
     await parts(request).sessions.forget(session_id, caller.owner)
 
 
-@router.get("/healthz", tags=["health"])
-async def healthz() -> dict[str, str]:
+@router.get("/healthz", tags=["health"], responses=responses(500))
+async def healthz() -> Health:
     """This process is alive."""
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
-@router.get("/readyz", tags=["health"])
+@router.get(
+    "/readyz",
+    tags=["health"],
+    responses={
+        200: {"model": Readiness, "description": "every dependency answers"},
+        503: {"model": Readiness, "description": "one does not, and its `message` says what to do"},
+    }
+    | responses(500),
+)
 async def readyz(request: Request) -> JSONResponse:
     """Whether every dependency answers, and what each is. 503 when one does not."""
     report = await parts(request).readiness()

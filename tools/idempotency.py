@@ -52,7 +52,8 @@ class IdempotencyKeys:
             return await self.begin(owner, key, request, session_id)
         known = orjson.loads(stored)
         if known["request"] != digest:
-            raise IdempotencyConflictError
+            problem = "was used for another request"
+            raise IdempotencyConflictError(fields=[{"field": "Idempotency-Key", "problem": problem}])
         answer = await self._redis.hget(answers_key(known["session_id"]), name)
         given = orjson.loads(answer) if answer is not None else None
         return Attempt(name, known["session_id"], first=False, answer=given)

@@ -1,0 +1,98 @@
+"""The OpenAPI description: what FastAPI leaves open, settled so that a client made of it is pleasant.
+
+A model has one name whether it comes in or goes out; what a request may leave out is optional, and what
+an answer always has is required.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from serve.callers import ApiKeys
+from serve.errors import ErrorBody
+from serve.events import LangChainEvent, RunEvent, StreamFailure, StreamMetadata
+
+ABOUT = """Recommends the portfolio project that employers ask for now, with the job postings as evidence.
+
+`/invoke` answers when a run has ended; `/stream` tells its progress, as server-sent events whose data is a
+`RunEvent`. Every error is an `ErrorBody`: its `code` is for programs, its `message` says what to do next."""
+REF = "#/components/schemas/"
+UNNAMED = (ErrorBody, RunEvent, LangChainEvent, StreamMetadata, StreamFailure)
+"""What routes refer to by name, so that FastAPI does not see it."""
+
+
+def install(app: FastAPI) -> None:
+    """Makes `app.openapi()`, and so `/openapi.json`, return the description."""
+
+    def described() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _description(app)
+        return app.openapi_schema
+
+    app.openapi = described  # type: ignore[method-assign] - FastAPI's own way of extending it
+
+
+def _description(app: FastAPI) -> dict[str, Any]:
+    spec = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=ABOUT,
+        routes=app.routes,
+        separate_input_output_schemas=False,
+    )
+    keys: ApiKeys = app.state.api_keys
+    for operation in _operations(spec):
+        if "security" in operation and "403" not in operation["responses"] and not keys.needed:
+            operation["security"].append({})  # a key may come, and none has to
+    asked = [(kind, "validation", TypeAdapter(kind)) for kind in UNNAMED]
+    _, more = TypeAdapter.json_schemas(asked, ref_template=REF + "{model}")
+    schemas = {**more["$defs"], **spec["components"]["schemas"]}
+    sent = _reached([operation.get("requestBody") for operation in _operations(spec)], schemas)
+    for name, model in schemas.items():
+        (_may_be_left_out if name in sent else _always_comes)(model)
+    spec["components"]["schemas"] = dict(sorted(schemas.items()))
+    return spec
+
+
+def _operations(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in spec["paths"].values():
+        yield from path.values()
+
+
+def _reached(start: Any, schemas: dict[str, Any]) -> set[str]:
+    """Returns the names of the models that `start` refers to, however deep."""
+    reached: set[str] = set()
+    left = [start]
+    while left:
+        match left.pop():
+            case {"$ref": str(ref)} if (name := ref.removeprefix(REF)) not in reached:
+                reached.add(name)
+                left.append(schemas[name])
+            case dict(node):
+                left += node.values()
+            case list(nodes):
+                left += nodes
+    return reached
+
+
+def _may_be_left_out(model: dict[str, Any]) -> None:
+    """Tells a default in words: generators of clients make what has one a thing that must be sent."""
+    for field in model.get("properties", {}).values():
+        default = field.pop("default", None)
+        if default:
+            told = f"`{default}` when left out"
+            field["description"] = f"{field['description']}; {told}" if "description" in field else told
+
+
+def _always_comes(model: dict[str, Any]) -> None:
+    """Requires every field, but of a model of facts that differ from answer to answer."""
+    properties = model.get("properties", {})
+    for field in properties.values():
+        field.pop("default", None)
+    if properties and model.get("additionalProperties") is not True:
+        model["required"] = list(properties)
