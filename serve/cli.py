@@ -137,7 +137,7 @@ def _say_where(host: str, port: int, *, offline: bool) -> None:
     at = f"http://{host}:{port}"
     console = Console(stderr=True)
     console.print(f"Checkerboard on [bold]{at}[/bold]  (Ctrl-C stops it)")
-    console.print(f"  try it      {at}/generate/playground/")
+    console.print(f"  try it      {at}/playground/")
     console.print(f"  API         {at}/docs")
     console.print(f"  readiness   {at}/readyz")
     if offline:

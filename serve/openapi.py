@@ -21,6 +21,14 @@ ABOUT = """Recommends the portfolio project that employers ask for now, with the
 
 `/invoke` answers when a run has ended; `/stream` tells its progress, as server-sent events whose data is a
 `RunEvent`. Every error is an `ErrorBody`: its `code` is for programs, its `message` says what to do next."""
+TAGS = {
+    "generate": "A project for a profile: starts a session.",
+    "regenerate": "Another project of the session: a new subject, or one of the candidates.",
+    "sessions": "What a session holds, and forgetting it.",
+    "postings": "The postings that answers rest on.",
+    "prompts": "The prompts and models in force, and, for administrators, changing them.",
+    "health": "Whether the service is alive, and whether it can answer.",
+}
 REF = "#/components/schemas/"
 UNNAMED = (ErrorBody, RunEvent, LangChainEvent, StreamMetadata, StreamFailure)
 """What routes refer to by name, so that FastAPI does not see it."""
@@ -43,6 +51,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         description=ABOUT,
         routes=app.routes,
+        tags=[{"name": name, "description": what} for name, what in TAGS.items()],
         separate_input_output_schemas=False,
     )
     keys: ApiKeys = app.state.api_keys
