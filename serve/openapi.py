@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from serve.callers import ApiKeys
 from serve.errors import ErrorBody
 from serve.events import LangChainEvent, RunEvent, StreamFailure, StreamMetadata
+from tools.contracts import CareerStage, Difficulty, Language
 
 ABOUT = """Recommends the portfolio project that employers ask for now, with the job postings as evidence.
 
@@ -32,6 +33,8 @@ TAGS = {
 REF = "#/components/schemas/"
 UNNAMED = (ErrorBody, RunEvent, LangChainEvent, StreamMetadata, StreamFailure)
 """What routes refer to by name, so that FastAPI does not see it."""
+CHOICES = {"Language": Language, "Difficulty": Difficulty, "CareerStage": CareerStage}
+"""Enumerations with a name of their own: else a client has one for each field."""
 
 
 def install(app: FastAPI) -> None:
@@ -58,13 +61,16 @@ def _description(app: FastAPI) -> dict[str, Any]:
     for operation in _operations(spec):
         if "security" in operation and "403" not in operation["responses"] and not keys.needed:
             operation["security"].append({})  # a key may come, and none has to
+        for parameter in operation.get("parameters", ()):
+            parameter["schema"] = _unless_null(parameter["schema"])
     asked = [(kind, "validation", TypeAdapter(kind)) for kind in UNNAMED]
     _, more = TypeAdapter.json_schemas(asked, ref_template=REF + "{model}")
     schemas = {**more["$defs"], **spec["components"]["schemas"]}
     sent = _reached([operation.get("requestBody") for operation in _operations(spec)], schemas)
     for name, model in schemas.items():
         (_may_be_left_out if name in sent else _always_comes)(model)
-    spec["components"]["schemas"] = dict(sorted(schemas.items()))
+    choices = {name: TypeAdapter(choice).json_schema() for name, choice in CHOICES.items()}
+    spec["components"]["schemas"] = choices | _with_named(choices, dict(sorted(schemas.items())))
     return spec
 
 
@@ -87,6 +93,27 @@ def _reached(start: Any, schemas: dict[str, Any]) -> set[str]:
             case list(nodes):
                 left += nodes
     return reached
+
+
+def _unless_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of a parameter, which can be left out and never be null."""
+    match schema:
+        case {"anyOf": [only, {"type": "null"}]}:
+            return dict(only)
+    return schema
+
+
+def _with_named(choices: dict[str, Any], node: Any) -> Any:
+    """Returns `node` with the name of an enumeration wherever its values are listed."""
+    if isinstance(node, list):
+        return [_with_named(choices, item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    for name, choice in choices.items():
+        if node.items() >= choice.items():
+            told = {key: node[key] for key in ("description",) if key in node}
+            return {"$ref": REF + name, **told}
+    return {key: _with_named(choices, value) for key, value in node.items()}
 
 
 def _may_be_left_out(model: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from langserve import CustomUserType
 from langserve.schema import BatchResponseMetadata, InvokeResponseMetadata
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
+from typing_extensions import Self
 
 from tools.contracts import Answer, Language, Profile, Wishes
 
@@ -40,13 +41,16 @@ def _one_or_each(value: Any) -> Any:
     raise PydanticCustomError("one_or_each", "is an object, or a list with an object for each input")
 
 
-Ignored = Annotated[
-    dict[str, Any], Field(description="LangServe's clients send it; nothing in it changes the answer")
-]
+class Ignored(BaseModel):
+    """What LangServe's clients send besides the input. Nothing in it changes the answer."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 IgnoredEach = Annotated[
-    dict[str, Any] | list[dict[str, Any]],
+    Ignored | list[Ignored],
     BeforeValidator(_one_or_each),
-    Field(description="as above, one for all inputs or a list with one for each"),
+    Field(description="one for all inputs, or a list with one for each"),
 ]
 
 
@@ -72,16 +76,26 @@ class _One(_Envelope):
     """A body with one input."""
 
     about = "input"
-    config: Ignored = Field(default_factory=dict)
-    kwargs: Ignored = Field(default_factory=dict)
+    config: Ignored = Field(default_factory=Ignored)
+    kwargs: Ignored = Field(default_factory=Ignored)
 
 
 class _Batch(_Envelope):
     """A body with several inputs."""
 
     about = "inputs"
-    config: IgnoredEach = Field(default_factory=dict)
-    kwargs: IgnoredEach = Field(default_factory=dict)
+    config: IgnoredEach = Field(default_factory=Ignored)
+    kwargs: IgnoredEach = Field(default_factory=Ignored)
+
+    @model_validator(mode="after")
+    def _as_many_as_inputs(self) -> Self:
+        wanted = len(getattr(self, self.about))
+        for name in ("config", "kwargs"):
+            given = getattr(self, name)
+            if isinstance(given, list) and len(given) != wanted:
+                has = {"name": name, "given": len(given), "wanted": wanted}
+                raise PydanticCustomError("uneven", "{name} is a list of {given} for {wanted} inputs", has)
+        return self
 
 
 class _Events(_One):
@@ -93,7 +107,7 @@ class _Events(_One):
     exclude_names: list[str] | None = None
     exclude_types: list[str] | None = None
     exclude_tags: list[str] | None = None
-    diff: bool = Field(default_factory=bool, description="LangServe's JavaScript client sends it; ignored")
+    diff: bool | None = Field(None, description="LangChain's JavaScript client sends it; ignored")
 
 
 Batched = Field(max_length=MAX_BATCH, description="answered in this order")
