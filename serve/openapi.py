@@ -96,10 +96,10 @@ def _reached(start: Any, schemas: dict[str, Any]) -> set[str]:
 
 
 def _unless_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Returns the schema of a parameter, which can be left out and never be null."""
+    """Returns a schema without null: a parameter, say, can be left out, but not be null."""
     match schema:
-        case {"anyOf": [only, {"type": "null"}]}:
-            return dict(only)
+        case {"anyOf": [only, {"type": "null"}], **told}:
+            return {**only, **told}
     return schema
 
 
@@ -126,9 +126,11 @@ def _may_be_left_out(model: dict[str, Any]) -> None:
 
 
 def _always_comes(model: dict[str, Any]) -> None:
-    """Requires every field, but of a model of facts that differ from answer to answer."""
+    """Requires every field, but of a model of facts that differ from answer to answer. What has a default
+    never comes as null."""
     properties = model.get("properties", {})
-    for field in properties.values():
-        field.pop("default", None)
+    for name, field in properties.items():
+        if field.pop("default", None) is not None:
+            properties[name] = _unless_null(field)
     if properties and model.get("additionalProperties") is not True:
         model["required"] = list(properties)

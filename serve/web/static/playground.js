@@ -137,7 +137,8 @@ function show({ session_id, project, candidates, closest_only }) {
 }
 
 function again(words, input) {
-  return element("button", { type: "button", onclick: () => run("regenerate", input) }, words);
+  const disabled = !cancel.hidden; // the session is free when the stream has ended
+  return element("button", { type: "button", disabled, onclick: () => run("regenerate", input) }, words);
 }
 
 function failed({ message, details }) {

@@ -1,0 +1,60 @@
+"""A headless Chromium for tests that look at pages."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.async_api import Page, async_playwright
+
+from evals.chromium import FLAGS, find_chromium
+from tests.pace import patience
+from tools.errors import SetupError
+
+
+@dataclass(slots=True)
+class Look:
+    """A page, and what its browser has noted: the addresses it asked, and what went wrong."""
+
+    page: Page
+    asked: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def foreign(self, address: str) -> list[str]:
+        """What was asked elsewhere than at `address`."""
+        return [url for url in self.asked if not url.startswith((f"{address}/", "data:", "blob:"))]
+
+
+@asynccontextmanager
+async def looking(language: str = "ko-KR", *, width: int = 1280, dark: bool = False) -> AsyncIterator[Look]:
+    """Opens a browser with a new, empty profile. Who has none may go without these tests; CI may not."""
+    try:
+        program = find_chromium()
+    except SetupError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"pages are not looked at: {error}")
+    with tempfile.TemporaryDirectory() as profile:
+        async with async_playwright() as playwright:
+            context = await playwright.chromium.launch_persistent_context(
+                profile,
+                executable_path=program,
+                args=FLAGS,
+                locale=language,
+                viewport={"width": width, "height": 900},
+                color_scheme="dark" if dark else "light",
+            )
+            context.set_default_timeout(patience() * 1000)
+            look = Look(await context.new_page())
+            look.page.on("request", lambda request: look.asked.append(request.url))
+            look.page.on("pageerror", lambda error: look.wrong.append(str(error)))
+            look.page.on("requestfailed", lambda request: look.wrong.append(f"{request.url} failed"))
+            look.page.on("console", lambda said: said.type == "error" and look.wrong.append(said.text))
+            try:
+                yield look
+            finally:
+                await context.close()
