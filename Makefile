@@ -81,5 +81,6 @@ $(VENV)/.runtime: $(VENV)/.uv $(ROOT)requirements/runtime.txt $(ROOT)pyproject.t
 
 $(VENV)/.dev: $(VENV)/.runtime $(ROOT)requirements/dev.txt
 	@echo "Installing what the tests need …"
-	@$(INSTALL) --require-hashes -r "$(ROOT)requirements/dev.txt"
+	@# Without looking for dependencies: the lock has them all, and the tests' tools cap what they need not.
+	@$(INSTALL) --no-deps --require-hashes -r "$(ROOT)requirements/dev.txt"
 	@touch "$@"
