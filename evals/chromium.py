@@ -31,7 +31,9 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome
 _MAC = tuple(f"/Applications/{name}.app/Contents/MacOS/{name}" for name in ("Chromium", "Google Chrome"))
 _START_SECONDS = 60.0
 _INSTALL_SECONDS = 600.0
-_WAYS = "Install it (Debian: `apt-get install chromium`; Fedora: `dnf install chromium`; macOS: Google Chrome)."
+_WAYS = (
+    "Install it (Debian: `apt-get install chromium`; Fedora: `dnf install chromium`; macOS: Google Chrome)."
+)
 
 
 def find_chromium() -> Path:
@@ -60,7 +62,9 @@ def install_chromium() -> Path:
         done = _apt("install", "chromium")
         if done.returncode:
             said = done.stderr.strip().splitlines()
-            raise SetupError(f"apt did not install Chromium: {said[-1] if said else 'it said nothing'}. {_WAYS}")
+            raise SetupError(
+                f"apt did not install Chromium: {said[-1] if said else 'it said nothing'}. {_WAYS}"
+            )
     return find_chromium()
 
 

@@ -21,8 +21,8 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 BEARER = HTTPBearer(
     scheme_name="api_key",
     auto_error=False,
-    description="A key of CHECKERBOARD_API_KEYS or CHECKERBOARD_ADMIN_KEYS. Where the operator has set none of "
-    "the former, everybody may call.",
+    description="A key of CHECKERBOARD_API_KEYS or CHECKERBOARD_ADMIN_KEYS. Where the operator has set none "
+    "of the former, everybody may call.",
 )
 """Says in the OpenAPI description where a key goes; `caller_of` and `admin_of` look at it."""
 

@@ -160,9 +160,7 @@ def _router(
         config_keys=(),
         serializer=PlainJson(),
     )
-    router = APIRouter(
-        prefix=f"/{name}", tags=[name], route_class=_Route, dependencies=[Security(BEARER)]
-    )
+    router = APIRouter(prefix=f"/{name}", tags=[name], route_class=_Route, dependencies=[Security(BEARER)])
 
     @router.post("/invoke", operation_id=name, response_model=RunResponse, responses=failures)
     async def invoke(request: Request, _: one, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]

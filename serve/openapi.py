@@ -31,9 +31,9 @@ TAGS = {
     "health": "Whether the service is alive, and whether it can answer.",
 }
 REF = "#/components/schemas/"
-UNNAMED = (ErrorBody, RunEvent, LangChainEvent, StreamMetadata, StreamFailure)
+UNNAMED: tuple[Any, ...] = (ErrorBody, RunEvent, LangChainEvent, StreamMetadata, StreamFailure)
 """What routes refer to by name, so that FastAPI does not see it."""
-CHOICES = {"Language": Language, "Difficulty": Difficulty, "CareerStage": CareerStage}
+CHOICES: dict[str, Any] = {"Language": Language, "Difficulty": Difficulty, "CareerStage": CareerStage}
 """Enumerations with a name of their own: else a client has one for each field."""
 
 
@@ -45,7 +45,7 @@ def install(app: FastAPI) -> None:
             app.openapi_schema = _description(app)
         return app.openapi_schema
 
-    app.openapi = described  # type: ignore[method-assign] - FastAPI's own way of extending it
+    app.openapi = described  # type: ignore[method-assign]  # as FastAPI's manual has it
 
 
 def _description(app: FastAPI) -> dict[str, Any]:
@@ -63,8 +63,9 @@ def _description(app: FastAPI) -> dict[str, Any]:
             operation["security"].append({})  # a key may come, and none has to
         for parameter in operation.get("parameters", ()):
             parameter["schema"] = _unless_null(parameter["schema"])
-    asked = [(kind, "validation", TypeAdapter(kind)) for kind in UNNAMED]
-    _, more = TypeAdapter.json_schemas(asked, ref_template=REF + "{model}")
+    _, more = TypeAdapter.json_schemas(
+        [(kind, "validation", TypeAdapter(kind)) for kind in UNNAMED], ref_template=REF + "{model}"
+    )
     schemas = {**more["$defs"], **spec["components"]["schemas"]}
     sent = _reached([operation.get("requestBody") for operation in _operations(spec)], schemas)
     for name, model in schemas.items():

@@ -25,12 +25,13 @@ POLICY = (
 _MODEL = {
     "ko": (
         "{} 모델이 답합니다.",
-        "지금은 모델 없이 규칙으로 답합니다. 살펴보기 위한 것이며 조언이 아닙니다. OPENAI_API_KEY를 설정하면 모델이 답합니다.",
+        "지금은 모델 없이 규칙으로 답합니다. 살펴보기 위한 것이며 조언이 아닙니다. "
+        "OPENAI_API_KEY를 설정하면 모델이 답합니다.",
     ),
     "en": (
         "The model {} answers.",
-        "No model is set, so rules answer. That is to try the service, and no advice; with an OPENAI_API_KEY a model "
-        "answers.",
+        "No model is set, so rules answer. That is to try the service, and no advice; with an OPENAI_API_KEY "
+        "a model answers.",
     ),
 }
 _KEYS = {
@@ -90,7 +91,10 @@ def _page(request: Request, name: str, language: Language | None) -> HTMLRespons
 
 def _language(request: Request, wanted: str | None) -> Language:
     """Returns the language asked for, else whichever of the two the browser names first; else Korean."""
-    if wanted in ("ko", "en"):
-        return wanted  # type: ignore[return-value] - just looked at
-    named = [part.strip()[:2].lower() for part in request.headers.get("accept-language", "").split(",")]
-    return next((code for code in named if code in ("ko", "en")), "ko")  # type: ignore[return-value]
+    for named in (wanted or "", *request.headers.get("accept-language", "").split(",")):
+        match named.strip()[:2].lower():
+            case "ko":
+                return "ko"
+            case "en":
+                return "en"
+    return "ko"

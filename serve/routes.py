@@ -75,7 +75,10 @@ async def search_postings(
 
 
 @router.get(
-    "/postings/{posting_id}", tags=["postings"], dependencies=KEYED, responses=responses(401, 404, 422, 500, 503)
+    "/postings/{posting_id}",
+    tags=["postings"],
+    dependencies=KEYED,
+    responses=responses(401, 404, 422, 500, 503),
 )
 async def get_posting(
     request: Request, _: Calling, posting_id: Annotated[str, Path(max_length=50)]
@@ -94,7 +97,7 @@ async def get_posting(
     "/sessions/{session_id}",
     tags=["sessions"],
     dependencies=KEYED,
-    responses={200: {"model": SessionView}} | responses(401, 404, 422, 500, 503),
+    responses={200: {"model": SessionView}, **responses(401, 404, 422, 500, 503)},
 )
 async def get_session(request: Request, caller: Calling, session_id: SessionId) -> JSONResponse:
     """A session: profile, summary, subject, candidates, rejected, history of projects."""
@@ -125,8 +128,8 @@ async def healthz() -> Health:
     responses={
         200: {"model": Readiness, "description": "every dependency answers"},
         503: {"model": Readiness, "description": "one does not, and its `message` says what to do"},
-    }
-    | responses(500),
+        **responses(500),
+    },
 )
 async def readyz(request: Request) -> JSONResponse:
     """Whether every dependency answers, and what each is. 503 when one does not."""

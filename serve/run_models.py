@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from langserve import CustomUserType
 from langserve.schema import BatchResponseMetadata, InvokeResponseMetadata
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
-from typing_extensions import Self
 
 from tools.contracts import Answer, Language, Profile, Wishes
 

@@ -22,6 +22,8 @@ class Progressing(Runnable[Any, dict[str, Any]]):
     the latter.
     """
 
+    name: str
+
     def __init__(self, name: str, start: Callable[[Any], AsyncIterator[Event]]) -> None:
         self.name = name
         self._start = start

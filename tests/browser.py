@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, Request, async_playwright
 
 from evals.chromium import FLAGS, find_chromium
 from tests.pace import patience
@@ -23,6 +23,11 @@ class Look:
     page: Page
     asked: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+
+    def failed(self, request: Request) -> None:
+        """Notes a request that got no answer; one that the page gave up, as it may a stream, is none."""
+        if request.failure != "net::ERR_ABORTED":
+            self.wrong.append(f"{request.url}: {request.failure}")
 
     def foreign(self, address: str) -> list[str]:
         """What was asked elsewhere than at `address`."""
@@ -52,7 +57,7 @@ async def looking(language: str = "ko-KR", *, width: int = 1280, dark: bool = Fa
             look = Look(await context.new_page())
             look.page.on("request", lambda request: look.asked.append(request.url))
             look.page.on("pageerror", lambda error: look.wrong.append(str(error)))
-            look.page.on("requestfailed", lambda request: look.wrong.append(f"{request.url} failed"))
+            look.page.on("requestfailed", look.failed)
             look.page.on("console", lambda said: said.type == "error" and look.wrong.append(said.text))
             try:
                 yield look

@@ -47,8 +47,100 @@ async def test_a_bad_profile_names_its_field(client: httpx.AsyncClient, endpoint
     response = await client.post(f"/generate/{endpoint}", json=body)
     assert response.status_code == 422, response.text
     assert response.json()["error"]["code"] == "invalid_profile"
-    assert field in fields(response)
+    assert (f"inputs.0.{field}" if endpoint == "batch" else field) in fields(response)
     assert "Traceback" not in response.text
+
+
+async def test_an_item_of_a_batch_is_named_by_its_place(client: httpx.AsyncClient) -> None:
+    inputs = [{"profile": PROFILE}, {"profile": {"desired_job": " ", "skills": ["x", ""]}}, {}]
+    response = await client.post("/generate/batch", json={"inputs": inputs})
+    assert fields(response) == {
+        "inputs.1.profile.desired_job",
+        "inputs.1.profile.skills.1",
+        "inputs.2.profile",
+    }
+    inputs = [{"session_id": "0" * 32}, {"session_id": "0" * 32, "difficulty": "hard"}]
+    response = await client.post("/regenerate/batch", json={"inputs": inputs})
+    assert fields(response) == {"inputs.1.difficulty"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "says"),
+    [
+        ("generate/invoke", {"profile": PROFILE}, '{"input": {"profile": {"desired_job": "…"}}}'),
+        ("generate/invoke", PROFILE, '{"input": {"profile": {"desired_job": "…"}}}'),
+        (
+            "generate/invoke",
+            {"inputs": [{"profile": PROFILE}]},
+            '{"input": {"profile": {"desired_job": "…"}}}',
+        ),
+        ("generate/stream", {"profile": PROFILE, "language": "en"}, '{"input": {"profile": {"desired_job"'),
+        ("generate/stream_events", {}, '{"input": {"profile": {"desired_job": "…"}}}'),
+        ("generate/invoke", [{"profile": PROFILE}], '{"input": {"profile": {"desired_job": "…"}}}'),
+        ("generate/invoke", "백엔드", '{"input": {"profile": {"desired_job": "…"}}}'),
+        (
+            "generate/batch",
+            {"input": {"profile": PROFILE}},
+            '{"inputs": [{"profile": {"desired_job": "…"}}]}',
+        ),
+        ("generate/batch", [{"profile": PROFILE}], '{"inputs": [{"profile": {"desired_job": "…"}}]}'),
+        ("regenerate/invoke", {"session_id": "0" * 32}, '{"input": {"session_id": "…"}}'),
+        ("regenerate/batch", {"session_id": "0" * 32}, '{"inputs": [{"session_id": "…"}]}'),
+    ],
+)
+async def test_who_forgets_to_wrap_the_input_is_told_how_a_body_looks(
+    client: httpx.AsyncClient, path: str, body: Any, says: str
+) -> None:
+    response = await client.post(f"/{path}", json=body)
+    assert response.status_code == 422
+    error = response.json()["error"]
+    assert error["code"] == "invalid_request"
+    (field,) = error["details"]["fields"]
+    assert field["field"] == "body"
+    assert says in field["problem"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "members", "field"),
+    [
+        ("invoke", {"config": None}, "config"),
+        ("invoke", {"config": []}, "config"),
+        ("stream", {"config": "x"}, "config"),
+        ("stream_events", {"config": 5}, "config"),
+        ("invoke", {"kwargs": None}, "kwargs"),
+        ("invoke", {"kwargs": [None]}, "kwargs"),
+        ("stream_events", {"include_names": "x"}, "include_names"),
+        ("stream_events", {"exclude_tags": [1]}, "exclude_tags.0"),
+        ("batch", {"config": None}, "config"),
+        ("batch", {"config": 5}, "config"),
+        ("batch", {"config": [None]}, "config"),
+        ("batch", {"config": [{}, {}]}, "body"),
+        ("batch", {"kwargs": [None]}, "kwargs"),
+        ("batch", {"kwargs": "x"}, "kwargs"),
+        ("batch", {"inputs": None}, "inputs"),
+        ("batch", {"inputs": {"0": {}}}, "inputs"),
+        ("batch", {"inputs": [None]}, "inputs.0"),
+        ("batch", {"inputs": "x"}, "inputs"),
+        ("invoke", {"language": "en"}, "language"),
+    ],
+)
+async def test_what_stands_beside_the_input_is_checked_too(
+    client: httpx.AsyncClient, endpoint: str, members: dict[str, Any], field: str
+) -> None:
+    given: dict[str, Any] = (
+        {"inputs": [{"profile": PROFILE}]} if endpoint == "batch" else {"input": {"profile": PROFILE}}
+    )
+    response = await client.post(f"/generate/{endpoint}", json=given | members)
+    assert response.status_code == 422, response.text
+    assert fields(response) == {field}
+
+
+async def test_what_langserves_clients_send_beside_the_input_is_taken(client: httpx.AsyncClient) -> None:
+    """LangChain's JavaScript client sends a list of keyword arguments with a batch, and `diff` for events."""
+    body = {"inputs": [{"profile": PROFILE}] * 2, "config": [{"tags": ["a"]}, {}], "kwargs": [{}, {}]}
+    assert (await client.post("/generate/batch", json=body)).status_code == 200
+    events = {"input": {"profile": PROFILE}, "config": {"runName": "x"}, "diff": False, "include_names": None}
+    assert (await client.post("/generate/stream_events", json=events)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -120,6 +212,7 @@ async def test_a_huge_body_is_refused_before_it_is_read(client: httpx.AsyncClien
     response = await client.post("/generate/invoke", content=b"x" * 1_100_000)
     assert response.status_code == 413
     assert response.json()["error"]["code"] == "invalid_request"
+    assert fields(response) == {"body"}
 
 
 async def test_a_huge_streamed_body_is_refused(client: httpx.AsyncClient) -> None:
@@ -166,6 +259,7 @@ async def test_an_unknown_subject_is_422(client: httpx.AsyncClient) -> None:
     response = await client.post("/regenerate/invoke", json={"input": body})
     assert response.status_code == 422
     assert response.json()["error"]["code"] == "subject_not_found"
+    assert fields(response) == {"subject_id"}
 
 
 @pytest.mark.parametrize("k", ["0", "-1", "101", "x", "1.5", "99999999999999999999"])

@@ -109,7 +109,9 @@ async def test_the_python_client_reads_a_stream_event_by_event(made: ModuleType,
     models = importlib.import_module("made_client.models")
     asked = models.GenerateRequest(input_=models.GenerateInput(models.Profile(desired_job="QA")))
     text = await call("generate.generate_stream", body=asked)
-    events = [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: {")]
+    events = [
+        json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: {")
+    ]
     kinds = {
         "node_started": models.NodeStarted,
         "node_finished": models.NodeFinished,
@@ -136,9 +138,14 @@ async def test_the_python_client_reads_errors(made: ModuleType, call: Any) -> No
 async def npm_packages() -> Path:
     """The folder of the TypeScript client, with its packages. Who has no npm may go without; CI may not."""
     if shutil.which("npm") is None and not os.environ.get("CI"):
-        pytest.skip("the TypeScript client is not tested: there is no npm here (Debian: `apt-get install npm`)")
+        pytest.skip(
+            "the TypeScript client is not tested: there is no npm here (Debian: `apt-get install npm`)"
+        )
     installed = TYPESCRIPT / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < (TYPESCRIPT / "package-lock.json").stat().st_mtime:
+    if (
+        not installed.exists()
+        or installed.stat().st_mtime < (TYPESCRIPT / "package-lock.json").stat().st_mtime
+    ):
         await succeeded("npm", "ci", "--no-audit", "--no-fund", cwd=TYPESCRIPT)
     return TYPESCRIPT
 

@@ -1,4 +1,4 @@
-"""The OpenAPI description is a promise: whatever is sent, what comes back is described, and nothing is a 500."""
+"""The OpenAPI description is a promise: whatever is sent, what comes back is described, and no 500."""
 
 from __future__ import annotations
 
@@ -35,17 +35,25 @@ RUNS = [
     for endpoint in ("invoke", "batch", "stream", "stream_events")
 ]
 BODIES: dict[str, Any] = {
-    **{path: {**body, "config": {"tags": ["a"], "configurable": {"x": 1}}, "kwargs": {}} for path, body in RUNS},
+    **{
+        path: {**body, "config": {"tags": ["a"], "configurable": {"x": 1}}, "kwargs": {}}
+        for path, body in RUNS
+    },
     "/prompts/reload": {"models": {"summarize": {"model": "x", "temperature": 0.1}}},
     "/prompts/filter_jobs.ko/pin": {"commit": "previous"},
 }
 SCALARS = (
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=20)
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20)
 )
 JSON = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=6,
-)  # fmt: skip
+)
 TRIES = bounds(
     max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
@@ -157,7 +165,9 @@ async def test_any_body_gets_what_is_described(unloaded: httpx.AsyncClient, aske
 @TRIES
 @given(
     path=st.sampled_from(["/postings/search", "/postings/{}", "/sessions/{}", "/prompts", "/prompts/{}/pin"]),
-    word=st.text(min_size=1, max_size=60).map(lambda text: quote(text.encode("utf-8", "surrogatepass"), safe="")),
+    word=st.text(min_size=1, max_size=60).map(
+        lambda text: quote(text.encode("utf-8", "surrogatepass"), safe="")
+    ),
     method=st.sampled_from(["GET", "DELETE", "POST"]),
     query=st.dictionaries(st.sampled_from(["q", "k", "changes", "other"]), st.text(max_size=30), max_size=3),
 )
@@ -167,15 +177,22 @@ async def test_any_path_and_query_get_what_is_described(
     words = {key: text.encode("utf-8", "replace") for key, text in query.items()}
     asked = path.format(word)
     response = await unloaded.request(method, asked, params=words)  # type: ignore[arg-type] - bytes, too
-    if response.status_code in (404, 405) and response.json()["error"]["code"] in ("not_found", "method_not_allowed"):
+    if response.status_code in (404, 405) and response.json()["error"]["code"] in (
+        "not_found",
+        "method_not_allowed",
+    ):
         return  # a dot or a slash leads to another route, or to none
     assert_described(response, path.format("x"))
 
 
 @TRIES
 @given(
-    key=st.text(st.characters(min_codepoint=32, max_codepoint=255, blacklist_characters="\x7f"), max_size=230),
-    bearer=st.text(st.characters(min_codepoint=32, max_codepoint=255, blacklist_characters="\x7f"), max_size=80),
+    key=st.text(
+        st.characters(min_codepoint=32, max_codepoint=255, blacklist_characters="\x7f"), max_size=230
+    ),
+    bearer=st.text(
+        st.characters(min_codepoint=32, max_codepoint=255, blacklist_characters="\x7f"), max_size=80
+    ),
     path=st.sampled_from([path for path, _ in RUNS]),
 )
 async def test_any_header_gets_what_is_described(
@@ -191,7 +208,9 @@ async def test_any_header_gets_what_is_described(
 
 
 @pytest.mark.parametrize("path", [path for path, _ in RUNS])
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx", "é"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/x-www-form-urlencoded", "", "application/jsonx", "é"]
+)
 async def test_a_body_that_is_not_declared_to_be_json_is_refused(
     unloaded: httpx.AsyncClient, path: str, kind: str
 ) -> None:

@@ -130,7 +130,7 @@ async def test_stream_events_names_the_run(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("route", ["generate", "regenerate"])
-async def test_schemas_and_playground_are_served(client: httpx.AsyncClient, route: str) -> None:
+async def test_schemas_are_served(client: httpx.AsyncClient, route: str) -> None:
     given = (await client.get(f"/{route}/input_schema")).json()
     assert given["additionalProperties"] is False
     answered = (await client.get(f"/{route}/output_schema")).json()
@@ -138,9 +138,6 @@ async def test_schemas_and_playground_are_served(client: httpx.AsyncClient, rout
         "session_id", "project", "candidates", "missing", "summary", "postings", "closest_only", "left_out",
         "versions",
     }  # fmt: skip
-    page = await client.get(f"/{route}/playground/")
-    assert page.status_code == 200
-    assert "<html" in page.text
 
 
 @pytest.mark.parametrize(

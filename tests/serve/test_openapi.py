@@ -20,7 +20,9 @@ OPERATIONS = {
     for path, methods in SPEC["paths"].items()
     for operation in methods.values()
 }
-RUNS = [name for name, (path, _) in OPERATIONS.items() if re.search("/(invoke|batch|stream|stream_events)$", path)]
+RUNS = [
+    name for name, (path, _) in OPERATIONS.items() if re.search("/(invoke|batch|stream|stream_events)$", path)
+]
 STREAMS = [name for name in RUNS if "stream" in name]
 
 
@@ -44,11 +46,15 @@ def test_it_is_valid_openapi() -> None:
     names = {f"#/components/schemas/{name}" for name in SCHEMAS}
     assert set(references(SPEC)) <= names
     for name in SCHEMAS:
-        jsonschema_rs.validator_for({"$ref": f"#/components/schemas/{name}", "components": SPEC["components"]})
+        jsonschema_rs.validator_for(
+            {"$ref": f"#/components/schemas/{name}", "components": SPEC["components"]}
+        )
 
 
 def test_operations_have_short_names() -> None:
-    assert {"generate", "generate_stream", "regenerate_batch", "get_session", "search_postings"} <= set(OPERATIONS)
+    assert {"generate", "generate_stream", "regenerate_batch", "get_session", "search_postings"} <= set(
+        OPERATIONS
+    )
     for name in OPERATIONS:
         assert re.fullmatch("[a-z]+(_[a-z]+){0,2}", name)
 
@@ -57,7 +63,10 @@ def test_no_model_is_there_twice() -> None:
     assert not [name for name in SCHEMAS if re.search(r"[-_]|(Input|Output)\d?$", name) and name not in (
         "GenerateInput", "RegenerateInput",
     )]  # fmt: skip
-    forms = [str({k: v for k, v in model.items() if k not in ("title", "description")}) for model in SCHEMAS.values()]
+    forms = [
+        str({k: v for k, v in model.items() if k not in ("title", "description")})
+        for model in SCHEMAS.values()
+    ]
     twice = {name for name, form in zip(SCHEMAS, forms, strict=True) if forms.count(form) > 1}
     assert twice == set()
 
@@ -100,7 +109,7 @@ def test_every_error_is_the_envelope() -> None:
 
 
 def test_where_a_key_goes_is_said() -> None:
-    (name, scheme), = SPEC["components"]["securitySchemes"].items()
+    ((name, scheme),) = SPEC["components"]["securitySchemes"].items()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
     keyed = create_app(Settings(api_keys=SecretStr(f"ada:{'0' * 64}"))).openapi()
     for path, methods in keyed["paths"].items():
@@ -127,7 +136,9 @@ def test_what_a_request_may_leave_out_is_optional_and_what_an_answer_has_is_requ
     assert SCHEMAS["GenerateInput"]["required"] == ["profile"]
     assert SCHEMAS["GenerateRequest"]["required"] == ["input"]
     # Generators make a thing with a default one that must be sent.
-    assert not [(n, f) for n, m in SCHEMAS.items() for f, s in m.get("properties", {}).items() if "default" in s]
+    assert not [
+        (n, f) for n, m in SCHEMAS.items() for f, s in m.get("properties", {}).items() if "default" in s
+    ]
     for name in ("Summary", "Answer", "StoredPosting", "SessionView"):
         assert set(SCHEMAS[name]["required"]) == set(SCHEMAS[name]["properties"])
 

@@ -27,7 +27,7 @@ from tools.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 KEYS = {"ada": "key-of-ada", "bob": "key-of-bob", "eve": "key-of-eve"}
-OPEN = {"/healthz", "/readyz", "/docs", "/openapi.json"}
+OPEN = {"/", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground/", "/static/style.css"}
 UNKNOWN = "0" * 32
 OTHERS = ("bob", "eve")
 NOBODY: dict[str, dict[str, str]] = {

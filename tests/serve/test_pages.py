@@ -25,7 +25,10 @@ async def shown(look: Look, selector: str) -> str:
 
 @pytest.mark.parametrize(
     ("language", "heading", "offline"),
-    [("ko-KR", "프로젝트 하나를 추천합니다", "규칙으로 답합니다"), ("en-GB", "recommends one", "rules answer")],
+    [
+        ("ko-KR", "프로젝트 하나를 추천합니다", "규칙으로 답합니다"),
+        ("en-GB", "recommends one", "rules answer"),
+    ],
 )
 async def test_the_landing_page_says_what_this_is_and_leads_on(
     address: str, language: str, heading: str, offline: str
@@ -68,7 +71,9 @@ async def test_the_playground_makes_a_project_and_another_one(address: str, path
 
         chosen = await shown(look, "#project p button")
         await look.page.click("#project p button")
-        await look.page.wait_for_function("title => document.querySelector('#project h2').innerText === title", arg=chosen)
+        await look.page.wait_for_function(
+            "title => document.querySelector('#project h2').innerText === title", arg=chosen
+        )
         await look.page.click("#project > button")
         await look.page.wait_for_function(
             "titles => !titles.includes(document.querySelector('#project h2').innerText)", arg=[first, chosen]
@@ -165,6 +170,8 @@ async def test_a_browser_may_load_nothing_from_elsewhere(client: httpx.AsyncClie
     assert "http" not in response.text.replace("http-equiv", "")
 
 
-@pytest.mark.parametrize("path", ["", "%00", "..%2fpages.py", "../pages.py", "landing.ko.html", "x" * 5_000, "%ff"])
+@pytest.mark.parametrize(
+    "path", ["", "%00", "..%2fpages.py", "../pages.py", "landing.ko.html", "x" * 5_000, "%ff"]
+)
 async def test_only_what_pages_load_is_served(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"/static/{path}")).status_code == 404

@@ -62,7 +62,10 @@ async function run(route, input) {
       failed({ message: say("서비스가 응답하지 않습니다. ", "The service does not answer. ") + error.message });
     }
   } finally {
-    if (running === mine) atWork(false);
+    if (running === mine) {
+      running = null;
+      atWork(false);
+    }
   }
 }
 
