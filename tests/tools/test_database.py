@@ -7,8 +7,9 @@ import asyncio
 import psycopg
 import pytest
 
-from tools.database import migrate, open_pool
+from tools.database import open_pool
 from tools.errors import SetupError
+from tools.migrations import migrate
 from tools.settings import Settings
 from tools.sql import migrations
 
@@ -37,10 +38,12 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself_and_is_tried_agai
 ) -> None:
     assert empty_settings.database_url is not None
     broken = [("0001_half.sql", "create table half (id int); select 1 / 0;")]
-    monkeypatch.setattr("tools.database.migrations", lambda: broken)
-    with pytest.raises(psycopg.Error):
+    monkeypatch.setattr("tools.fitness.migrations", lambda: broken)
+    with pytest.raises(SetupError, match=r"0001_half\.sql failed.*division by zero"):
         await migrate(empty_settings.database_url)
-    assert await applied(empty_settings) == []
+    async with await psycopg.AsyncConnection.connect(empty_settings.database_url) as connection:
+        tables = await connection.execute("select from pg_tables where schemaname = 'public'")
+        assert await tables.fetchall() == []
     broken[0] = ("0001_half.sql", "create table half (id int);")
     await migrate(empty_settings.database_url)
     assert await applied(empty_settings) == ["0001_half.sql"]
