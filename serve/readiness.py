@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 0.8
 """Within this the stores have answered, or have not: a probe's usual patience is a second."""
-_POOL_SECONDS = 0.4
 STORE_SECONDS = 5.0
 """After this a question to a store is given up, and the next caller asks anew."""
 MODEL_SECONDS = 30.0
@@ -119,7 +118,7 @@ class Readiness:
     async def _ask_postgres(self) -> Facts:
         services = self._services
         try:
-            async with services.pool.connection(timeout=_POOL_SECONDS):
+            async with services.pool.connection(timeout=ANSWER_SECONDS / 2):
                 pass
         except PoolTimeout:
             # The pool does not say why: a connection of our own is told.

@@ -45,7 +45,6 @@ async def open_redis(settings: Settings, *, tries_again: bool = True) -> AsyncIt
         timeout=POOL_WAIT_SECONDS,
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
-        socket_keepalive=True,
         health_check_interval=30,
         **({} if tries_again else {"retry": Retry(NoBackoff(), 0)}),
     )
