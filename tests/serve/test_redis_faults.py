@@ -24,6 +24,7 @@ from tests.places import passing_folder
 from tests.serve.conftest import client_of
 from tests.serve.processes import (
     GENERATE,
+    PROFILE,
     Worker,
     answer_of,
     answered_calls,
@@ -239,6 +240,9 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
         assert code_of(response) == "store_unavailable"
         assert "Redis is full" in response.json()["error"]["message"]
         assert (await worker.client.get(f"/sessions/{other}")).status_code == 200
+        ready = await worker.client.get("/readyz")
+        assert ready.status_code == 503
+        assert "Redis is full" in ready.json()["parts"]["redis"]["message"]
         refused = await worker.ask("/regenerate/invoke", {"session_id": other})
         assert (refused.status_code, code_of(refused)) == (503, "store_unavailable")
     finally:
@@ -251,6 +255,76 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
     if moment == "ProjectPlan":  # the answer that could not be kept is asked for again, no other
         made = await answered_calls(offline)
         assert [made.count(schema) for schema in ("JobVerdicts", "MarketSummary")] == [1, 1]
+
+
+async def test_a_session_can_be_forgotten_on_a_full_redis(worker: Worker, redis: Redis) -> None:
+    session_id = (await worker.generated("full"))["session_id"]
+    try:
+        await redis.config_set("maxmemory", 1)
+        assert (await worker.client.delete(f"/sessions/{session_id}")).status_code == 204
+        again = await worker.client.delete(f"/sessions/{session_id}")
+        assert (again.status_code, code_of(again)) == (404, "session_not_found")
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert not await mentions(redis, session_id)
+
+
+async def test_a_session_outlives_a_redis_that_is_killed(
+    worker: Worker, own_redis: Settings, redis: Redis
+) -> None:
+    session_id = (await worker.generated())["session_id"]
+    await killed(own_redis, redis)
+    await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
+    assert await turns(worker, session_id) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "undo", "said"),
+    [
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "replica"),
+        (
+            ("ACL", "SETUSER", "default", "-json.set"),
+            ("ACL", "SETUSER", "default", "+json.set"),
+            "does not allow",
+        ),
+        (
+            ("CONFIG", "SET", "min-replicas-to-write", "1"),
+            ("CONFIG", "SET", "min-replicas-to-write", "0"),
+            "replicas",
+        ),
+    ],
+    ids=["a read-only replica", "no permission to write", "too few replicas"],
+)
+async def test_readiness_says_what_keeps_redis_from_being_written_to(
+    worker: Worker, redis: Redis, command: tuple[str, ...], undo: tuple[str, ...], said: str
+) -> None:
+    await redis.execute_command(*command)
+    try:
+        ready = await worker.client.get("/readyz")
+        assert ready.status_code == 503
+        assert said in ready.json()["parts"]["redis"]["message"]
+        response = await worker.ask("/generate/invoke", GENERATE)
+        assert (response.status_code, code_of(response)) == (503, "store_unavailable")
+        assert said in response.json()["error"]["message"]
+    finally:
+        await redis.execute_command(*undo)
+    async with asyncio.timeout(patience()):
+        while (await worker.client.get("/readyz")).status_code != 200:
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "options", ["decode_responses=True", "protocol=3&encoding=utf-16&socket_timeout=0.0001"]
+)
+async def test_options_of_the_url_change_nothing_of_what_answers_look_like(
+    settings: Settings, own_redis: Settings, options: str
+) -> None:
+    redis_url = f"{own_redis.redis_url}&{options}"
+    async with client_of(settings.model_copy(update={"redis_url": redis_url})) as client:
+        worker = Worker(None, client)
+        session_id = (await worker.generated("a key"))["session_id"]
+        assert (await worker.session(session_id))["profile"]["desired_job"] == PROFILE["desired_job"]
+        assert (await worker.generated("a key"))["session_id"] == session_id
 
 
 async def test_a_key_whose_session_could_not_be_written_can_be_used_again(
