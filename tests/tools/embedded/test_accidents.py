@@ -208,7 +208,7 @@ def test_the_dump_of_an_older_version_is_read_once_and_then_removed(machine: Mac
     with redis.Redis.from_url(user.urls["redis"]) as client:
         assert client.get("old") == b"1"
         client.set("new", 1)
-        eventually(lambda: (home / "redis" / "appendonlydir" / "appendonly.aof.manifest").exists())
+        eventually((home / "redis" / "appendonlydir" / "appendonly.aof.manifest").exists)
     user.leave()
     user = machine.user(home, "redis")
     with redis.Redis.from_url(user.urls["redis"]) as client:
