@@ -86,7 +86,7 @@ class Readiness:
     """Asks what a worker depends on. Close it before the services."""
 
     def __init__(self, services: Services, redis: Redis) -> None:
-        """`redis` is a client that does not try again: what it is told is the answer."""
+        """`redis` is a client without patience: what it is told is the answer."""
         self._services = services
         self._own_redis = redis
         self._postgres = _Question(self._ask_postgres, STORE_SECONDS)

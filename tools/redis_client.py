@@ -30,8 +30,9 @@ _PROBE_KEPT_SECONDS = 10
 
 
 @asynccontextmanager
-async def open_redis(settings: Settings, *, tries_again: bool = True) -> AsyncIterator[Redis]:
-    """Yields the client of this process. It tries again on a connection that broke, unless told not to.
+async def open_redis(settings: Settings, *, patient: bool = True) -> AsyncIterator[Redis]:
+    """Yields the client of this process. It tries again for a while on a connection that broke; told not to,
+    once and at once.
 
     Its pool blocks: the default one raises at its limit, which 50 concurrent runs reach.
 
@@ -46,7 +47,7 @@ async def open_redis(settings: Settings, *, tries_again: bool = True) -> AsyncIt
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
         health_check_interval=30,
-        **({} if tries_again else {"retry": Retry(NoBackoff(), 0)}),
+        **({} if patient else {"retry": Retry(NoBackoff(), 1)}),
     )
     client = Redis.from_pool(pool)
     try:
