@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 import psycopg
-from psycopg import AsyncConnection, conninfo, sql
+from psycopg import conninfo, sql
 
 from evals.cases import HOSTILE_POSTINGS
 from ingest.load import SAMPLES, load
@@ -29,6 +29,7 @@ from ingest.rows import rows
 from tools import near_duplicates
 from tools.errors import InvalidRequestError, SetupError
 from tools.openai_client import embedding_model_name
+from tools.postgres import Connection, connected
 from tools.services import open_services
 from tools.settings import Settings
 
@@ -73,12 +74,14 @@ async def open_corpus(settings: Settings, paths: Sequence[Path]) -> AsyncIterato
         update={"database_url": conninfo.make_conninfo(settings.database_url, dbname=name)}
     )
     try:
-        async with await _connected(settings.database_url) as connection:
+        async with await connected(settings.database_url) as connection:
             await _make(connection, name)
             await _forget_unused(connection, name)
-        async with await _connected(str(own.database_url)) as connection:
-            await connection.execute(f"set lock_timeout = '{_LOCK_SECONDS}s'")
-            await connection.execute("select pg_advisory_lock(%s)", [_LOCK])
+        async with await connected(str(own.database_url)) as connection, connection.transaction():
+            # Until the transaction ends: a pooler's connection would keep a session's lock for ever.
+            await connection.execute(f"set local lock_timeout = '{_LOCK_SECONDS}s'")
+            with connection.limited(2 * _LOCK_SECONDS):
+                await connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
             # Loading again goes over what is there, ends what was broken off, and embeds anew what the code
             # would embed otherwise by now.
             async with open_services(own) as services:
@@ -116,11 +119,7 @@ def truth() -> Mapping[tuple[str, str], dict[str, Any]]:
     return known
 
 
-async def _connected(url: str) -> AsyncConnection:
-    return await AsyncConnection.connect(url, autocommit=True, connect_timeout=10)
-
-
-async def _make(connection: AsyncConnection, name: str) -> None:
+async def _make(connection: Connection, name: str) -> None:
     """Makes the database where there is none, and notes that it is used today."""
     quoted = sql.Identifier(name)
     found = await connection.execute("select from pg_database where datname = %s", [name])
@@ -138,20 +137,21 @@ async def _make(connection: AsyncConnection, name: str) -> None:
     await _if_ours(connection, sql.SQL("comment on database {} is {}").format(quoted, today))
 
 
-async def _forget_unused(connection: AsyncConnection, but: str) -> None:
+async def _forget_unused(connection: Connection, but: str) -> None:
     """Drops corpora whose last use is long ago; one that somebody is connected to stays."""
     found = await connection.execute(
-        "select datname, shobj_description(oid, 'pg_database') from pg_database"
+        "select datname as name, shobj_description(oid, 'pg_database') as used from pg_database"
         " where starts_with(datname, %s) and datname <> %s",
         [_NAME, but],
     )
     oldest = (_today() - timedelta(days=KEPT_DAYS)).isoformat()
-    for name, used in await found.fetchall():
-        if used is not None and used < oldest:
-            await _if_ours(connection, sql.SQL("drop database if exists {}").format(sql.Identifier(name)))
+    for row in await found.fetchall():
+        if row["used"] is not None and row["used"] < oldest:
+            unused = sql.Identifier(row["name"])
+            await _if_ours(connection, sql.SQL("drop database if exists {}").format(unused))
 
 
-async def _if_ours(connection: AsyncConnection, statement: sql.Composed) -> None:
+async def _if_ours(connection: Connection, statement: sql.Composed) -> None:
     """Executes what only a database's owner may, and not while somebody else uses it or does the same."""
     try:
         await connection.execute(statement)

@@ -10,11 +10,11 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
-from psycopg_pool import PoolTimeout
 
 from graph.progress import announced
 from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
+from tools.postgres import NoAnswerError
 from tools.services import Services
 
 NODES: dict[str, ModuleType] = {
@@ -27,10 +27,14 @@ NODES: dict[str, ModuleType] = {
 }
 
 STORE_RETRY = RetryPolicy(
-    max_attempts=3, initial_interval=0.2, retry_on=(psycopg.OperationalError, PoolTimeout)
+    max_attempts=3,
+    initial_interval=0.2,
+    retry_on=lambda error: (
+        isinstance(error, psycopg.OperationalError) and not isinstance(error, NoAnswerError)
+    ),
 )
-"""A query that met a broken connection is asked again. Model calls are retried by their client alone,
-or the two layers would multiply."""
+"""A query that met a broken connection is asked again; one that was waited for in vain is not. Model calls
+are retried by their client alone, or the two layers would multiply."""
 
 Graph = CompiledStateGraph[State, None, Request, State]
 

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import psycopg
-import redis.exceptions
 from langgraph.errors import GraphRecursionError
-from psycopg_pool import PoolTimeout, TooManyRequests
 
-from tools.errors import (
-    CheckerboardError,
-    ModelOutputError,
-    ModelUnavailableError,
-    StoreUnavailableError,
-)
+from tools.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
+from tools.store_failures import store_failure
 
 
 def as_ours(error: Exception) -> CheckerboardError:
@@ -26,15 +19,7 @@ def as_ours(error: Exception) -> CheckerboardError:
                 "The run took longer than its limit. The session is kept: ask again on it.",
                 cause="run_timeout",
             )
-        case psycopg.OperationalError() | PoolTimeout() | TooManyRequests():
-            return StoreUnavailableError(store="postgresql")
-        case redis.exceptions.OutOfMemoryError():
-            return StoreUnavailableError(
-                "Redis is full. The operator has to give it more memory.", store="redis"
-            )
-        case redis.exceptions.RedisError():
-            return StoreUnavailableError(store="redis")
         case GraphRecursionError():
             return ModelOutputError(cause="recursion_limit")
         case _:
-            return CheckerboardError()
+            return store_failure(error) or CheckerboardError()

@@ -19,6 +19,7 @@ from tools.errors import (
     SetupError,
     StoreUnavailableError,
 )
+from tools.store_failures import store_failure
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,7 @@ def failure(error: Exception, stage: str) -> Failure:
     """Returns what `error` means for a document on its way to `stage`."""
     if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
         error = CheckerboardError(f"PostgreSQL ended the transaction: {error}")
-    if isinstance(error, psycopg.OperationalError):
-        error = StoreUnavailableError(f"PostgreSQL does not answer: {error}")
+    error = store_failure(error) or error
     if not isinstance(error, CheckerboardError):
         logger.exception("unexpected error in a stage", extra={"stage": stage}, exc_info=error)
         error = CheckerboardError(f"{type(error).__name__}: {error}")

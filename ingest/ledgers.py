@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from ingest.sources.web import Fetch
-from tools.database import Pool
+from tools.database import Pool, unhurried
 from tools.sql import queries
 
 _SQL = queries("documents.sql")
@@ -32,7 +32,7 @@ class AnswerLedger:
 
     async def forget_old(self) -> None:
         """Forgets answers older than KEPT_DAYS."""
-        async with self._pool.connection() as connection:
+        async with unhurried(self._pool) as connection:
             await connection.execute(_SQL["forget_old_answers"], {"days": KEPT_DAYS})
 
 

@@ -29,6 +29,7 @@ from tools.openai_client import open_http_client
 from tools.pacing import Pacer
 from tools.services import Services, open_services
 from tools.settings import Settings
+from tools.store_failures import one_line, store_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ class Ingest:
         try:
             await pipeline.run(self.sources, forever=forever)
         except psycopg.Error as error:
-            raise StoreUnavailableError(
-                f"PostgreSQL does not answer: {error}. What was made is kept; run it again."
-            ) from error
+            told = store_failure(error)
+            why = told.message if told else f"PostgreSQL refuses: {one_line(error)}."
+            raise StoreUnavailableError(f"{why} What was made is kept; run it again.") from error
         finally:
             ledger.current.reset(token)
 

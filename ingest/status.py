@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from ingest.store import STAGES
-from tools.database import Pool, open_pool
+from tools.database import Pool, open_pool, unhurried
 from tools.settings import Settings
 from tools.sql import queries
 
@@ -27,7 +27,7 @@ async def asked(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
 
 async def status(pool: Pool) -> dict[str, Any]:
     """Returns `sources` (rows by source and stage) and `set_aside` (the newest SHOWN), JSON-ready."""
-    async with pool.connection() as connection:
+    async with unhurried(pool) as connection:
         sources = await (await connection.execute(_SQL["by_stage"])).fetchall()
         aside = await (await connection.execute(_SQL["set_aside"], {"count": SHOWN})).fetchall()
     for row in aside:
@@ -74,5 +74,5 @@ async def retry(pool: Pool, *, ids: list[int], source: str | None, again_from: s
     everything from that stage on. Returns how many."""
     before = {"parse": "collected", "tag": "parsed", "embed": "tagged", None: None}[again_from]
     given = {"ids": ids, "source": source, "stage": before, "stages": list(STAGES)}
-    async with pool.connection() as connection:
+    async with unhurried(pool) as connection:
         return (await connection.execute(_SQL["retry"], given)).rowcount

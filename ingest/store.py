@@ -12,13 +12,13 @@ from typing import Any, Literal
 
 import orjson
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
 from ingest.raw import RawFiles
-from tools.database import Pool
+from tools.database import Pool, unhurried
 from tools.errors import StoreUnavailableError
+from tools.postgres import Connection, connected
 from tools.posting_writes import withdraw
 from tools.sql import queries
 
@@ -72,7 +72,7 @@ class DocumentStore:
     ends, and with it its claims, at once.
     """
 
-    def __init__(self, pool: Pool, raw: RawFiles, run: int, held: AsyncConnection[tuple[Any, ...]]) -> None:
+    def __init__(self, pool: Pool, raw: RawFiles, run: int, held: Connection) -> None:
         self._pool = pool
         self._raw = raw
         self._held = held
@@ -131,7 +131,7 @@ class DocumentStore:
 
     async def settle_all(self) -> None:
         """As `settle`, for what a run left behind that was killed in that moment."""
-        async with self._pool.connection() as connection:
+        async with unhurried(self._pool) as connection:
             await connection.execute(_SQL["withdraw_leftovers"])
 
     async def claim(self, wanted: Wanted, count: int) -> list[Document]:
@@ -237,23 +237,34 @@ class DocumentStore:
 
     async def revive(self) -> int:
         """Makes due again what was set aside for a reason that passes, such as a provider's outage."""
-        async with self._pool.connection() as connection:
+        async with unhurried(self._pool) as connection:
             return (await connection.execute(_SQL["revive"])).rowcount
 
 
 @asynccontextmanager
 async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncIterator[DocumentStore]:
-    """Yields the store of a new run; gives its claims back at the end."""
-    async with await AsyncConnection.connect(database_url, autocommit=True, connect_timeout=10) as held:
-        row = await (await held.execute(_SQL["next_run"])).fetchone()
-        assert row is not None  # noqa: S101 - a sequence has a next value
-        run = int(row[0])
+    """Yields the store of a new run; gives its claims back at the end.
+
+    Raises:
+        SetupError: PostgreSQL gives no connection.
+    """
+    async with pool.connection() as connection:
+        row = await (await connection.execute(_SQL["next_run"])).fetchone()
+    assert row is not None  # noqa: S101 - a sequence has a next value
+    run = int(row["run"])
+    async with await connected(database_url) as held:
+        # Held by a transaction, which a pooler leaves on one connection. It has read nothing and written
+        # nothing, so that it keeps no row from being vacuumed.
+        await held.execute("begin")
+        await held.execute(_SQL["stay"])
         await held.execute(_SQL["hold_run"], {"key": _RUN_LOCK, "run": run})
         try:
             yield DocumentStore(pool, raw, run, held)
         finally:
             try:
-                await held.execute(_SQL["release"], {"run": run})
+                async with pool.connection() as connection:
+                    await connection.execute(_SQL["release"], {"run": run})
+                await held.execute("commit")
             except psycopg.Error as error:
                 # Its claims end with the connection all the same.
                 logger.warning("the run's connection is gone", extra={"problem": str(error)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -10,10 +11,12 @@ import sys
 from importlib.metadata import entry_points
 from typing import Annotated
 
+import psycopg
 import typer
 import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from ingest.load import load_samples_where_empty
@@ -25,6 +28,7 @@ from tools.embedded import attached
 from tools.errors import CheckerboardError, SetupError
 from tools.services import open_services
 from tools.settings import Settings
+from tools.store_failures import store_failure
 
 WORKER_SECONDS = 180
 """How long a worker may give no sign of life before another takes its place. It imports for seconds
@@ -55,6 +59,16 @@ def main() -> None:
         sys.exit(1)
     except CheckerboardError as error:
         Console(stderr=True).print(f"{error.code}: {error.message}", style="red", markup=False)
+        sys.exit(1)
+    except (psycopg.Error, RedisError) as error:
+        if (told := store_failure(error)) is None:
+            raise
+        Console(stderr=True).print(f"{told.code}: {told.message}", style="red", markup=False)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise
+        Console(stderr=True).print(f"{error.strerror}: {error.filename}", style="red", markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

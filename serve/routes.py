@@ -132,6 +132,7 @@ async def healthz() -> Health:
     },
 )
 async def readyz(request: Request) -> JSONResponse:
-    """Whether every dependency answers, and what each is. 503 when one does not."""
-    report = await parts(request).readiness()
+    """Whether the stores take a write, give it back and answer a query, within a second; 503 when one does
+    not. What is known of the model is told, and readiness does not depend on it."""
+    report = await parts(request).readiness.report()
     return JSONResponse(report, 200 if report["ready"] else 503)

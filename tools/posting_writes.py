@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
 from tools.contracts import Posting
-from tools.database import Pool
+from tools.database import Pool, unhurried
 from tools.embedding_sets import text_hash
 from tools.near_duplicates import Face, bands, same_posting
 from tools.sql import queries
@@ -40,7 +40,7 @@ class PostingWriter:
         """
         last = {(posting.source, posting.source_id, posting.position): posting for posting in postings}
         rows = await asyncio.to_thread(lambda: [_row(posting) for posting in last.values()])
-        async with self._pool.connection() as connection, connection.transaction():
+        async with unhurried(self._pool) as connection, connection.transaction():
             # First, because its row lock lets one writer at a time go on.
             revision = await (await connection.execute(_CORPUS["raise_revision"])).fetchone()
             assert revision is not None  # noqa: S101 - the statement returns the row it wrote

@@ -53,6 +53,12 @@ class PostingStore:
             raise mismatch(row["ready_sets"], **self._embedding)
         return Corpus(postings=row["postings"], revision=row["revision"])
 
+    async def read_only(self) -> bool:
+        """Whether nothing can be written: on a replica, or where it is set so."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(_SQL["read_only"])).fetchone()
+        return bool(row and row["read_only"])
+
     async def sources(self) -> dict[str, int]:
         """Returns how many postings are loaded of each source."""
         async with self._pool.connection() as connection:

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     )
     concurrency: int = Field(500, ge=1, description="model connections of one worker")
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
+    database_timeout_seconds: float = Field(
+        10.0, gt=0, description="limit of one statement of a request to PostgreSQL, seconds"
+    )
     redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
     api_keys: SecretStr | None = Field(
         None, description="who may call: name:sha256 of each key, separated by commas; unset: everybody"

@@ -35,6 +35,9 @@ async def served(settings: Settings) -> AsyncIterator[str]:
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tools.logs.configure", lambda *_: None)  # the log is pytest's
+        # The test and others are at work on the same processor; the limit is tested with a process.
+        patch.setattr("serve.readiness.ANSWER_SECONDS", patience())
+        patch.setattr("serve.readiness.STORE_SECONDS", patience())
         server = _Guest(
             uvicorn.Config(
                 create_app(settings),

@@ -24,6 +24,7 @@ from tests.places import passing_folder
 from tests.serve.conftest import client_of
 from tests.serve.processes import (
     GENERATE,
+    PROFILE,
     Worker,
     answer_of,
     answered_calls,
@@ -110,6 +111,22 @@ async def killed(own_redis: Settings, redis: Redis) -> None:
             await asyncio.sleep(0.05)
 
 
+async def ready_again(worker: Worker) -> None:
+    """Waits until the worker is ready: what was asked meanwhile may have to come to its end."""
+    async with asyncio.timeout(patience()):
+        while (await worker.client.get("/readyz")).status_code != 200:
+            await asyncio.sleep(0.1)
+
+
+async def not_ready(worker: Worker, said: str) -> None:
+    """Waits until `/readyz` says this of Redis: on a loaded machine it may not know within its second."""
+    async with asyncio.timeout(patience()):
+        while said not in (ready := await worker.client.get("/readyz")).text:
+            await asyncio.sleep(0.1)
+    assert ready.status_code == 503
+    assert said in ready.json()["parts"]["redis"]["message"]
+
+
 async def turns(worker: Worker, session_id: str) -> int:
     return len((await worker.session(session_id))["history"])
 
@@ -163,39 +180,27 @@ async def test_a_redis_that_stands_still_ends_in_a_clear_error_and_then_serves_a
     for response in responses:
         assert (response.status_code, code_of(response)) == (503, "store_unavailable"), response.text
     assert not late
-    assert (await worker.client.get("/readyz")).status_code == 200
+    await ready_again(worker)
     await slow(offline, 0)
     assert (await worker.session(session_id))["history"] == before["history"]
     await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
     assert await turns(worker, session_id) == 2
 
 
-async def test_after_redis_was_killed_a_session_is_whole_or_not_found(
-    worker: Worker, own_redis: Settings, redis: Redis, offline: Offline
+async def test_after_redis_was_killed_every_session_is_whole(
+    worker: Worker, own_redis: Settings, redis: Redis
 ) -> None:
-    saved = (await worker.generated())["session_id"]
-    await redis.save()
-    lost = (await worker.generated())["session_id"]
+    sessions = [(await worker.generated())["session_id"] for _ in range(2)]
     await killed(own_redis, redis)
-    assert (await worker.client.get("/readyz")).status_code == 200
-    whole = 0
-    for session_id in (saved, lost):
-        response = await worker.client.get(f"/sessions/{session_id}")
-        again = await worker.ask("/regenerate/invoke", {"session_id": session_id})
-        if response.status_code == 200:
-            whole += 1
-            answer_of(again)
-            assert await turns(worker, session_id) == 2
-        else:
-            assert code_of(response) == code_of(again) == "session_not_found"
-            assert not await mentions(redis, session_id)
-    assert whole >= 1
+    await ready_again(worker)
+    for session_id in sessions:
+        await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
+        assert await turns(worker, session_id) == 2
 
 
 async def test_a_redis_that_is_killed_under_a_run_leaves_no_half_a_session(
     worker: Worker, own_redis: Settings, redis: Redis, offline: Offline
 ) -> None:
-    await redis.config_set("save", "")
     await slow(offline, scaled(1.5))
     request = asyncio.create_task(worker.ask("/generate/invoke", GENERATE))
     await offline.working_on("MarketSummary")
@@ -208,10 +213,9 @@ async def test_a_redis_that_is_killed_under_a_run_leaves_no_half_a_session(
     else:
         assert (response.status_code, code_of(response)) == (503, "store_unavailable"), response.text
         session_id = response.json()["error"]["details"]["session_id"]
-    shown = await worker.client.get(f"/sessions/{session_id}")
-    assert shown.status_code in (200, 404), shown.text
-    if shown.status_code == 200:
-        await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
+    # Told that it can be asked again, it can be.
+    await worker.session(session_id)
+    await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
     for key, seconds in (await lives(redis, session_id)).items():
         assert seconds > 0, f"{key} would never go away"
 
@@ -239,6 +243,7 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
         assert code_of(response) == "store_unavailable"
         assert "Redis is full" in response.json()["error"]["message"]
         assert (await worker.client.get(f"/sessions/{other}")).status_code == 200
+        await not_ready(worker, "Redis is full")
         refused = await worker.ask("/regenerate/invoke", {"session_id": other})
         assert (refused.status_code, code_of(refused)) == (503, "store_unavailable")
     finally:
@@ -251,6 +256,63 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
     if moment == "ProjectPlan":  # the answer that could not be kept is asked for again, no other
         made = await answered_calls(offline)
         assert [made.count(schema) for schema in ("JobVerdicts", "MarketSummary")] == [1, 1]
+
+
+async def test_a_session_can_be_forgotten_on_a_full_redis(worker: Worker, redis: Redis) -> None:
+    session_id = (await worker.generated("full"))["session_id"]
+    try:
+        await redis.config_set("maxmemory", 1)
+        assert (await worker.client.delete(f"/sessions/{session_id}")).status_code == 204
+        again = await worker.client.delete(f"/sessions/{session_id}")
+        assert (again.status_code, code_of(again)) == (404, "session_not_found")
+    finally:
+        await redis.config_set("maxmemory", 0)
+    assert not await mentions(redis, session_id)
+
+
+@pytest.mark.parametrize(
+    ("command", "undo", "said"),
+    [
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "replica"),
+        (
+            ("ACL", "SETUSER", "default", "-json.set"),
+            ("ACL", "SETUSER", "default", "+json.set"),
+            "does not allow",
+        ),
+        (
+            ("CONFIG", "SET", "min-replicas-to-write", "1"),
+            ("CONFIG", "SET", "min-replicas-to-write", "0"),
+            "replicas",
+        ),
+    ],
+    ids=["a read-only replica", "no permission to write", "too few replicas"],
+)
+async def test_readiness_says_what_keeps_redis_from_being_written_to(
+    worker: Worker, redis: Redis, command: tuple[str, ...], undo: tuple[str, ...], said: str
+) -> None:
+    await redis.execute_command(*command)
+    try:
+        await not_ready(worker, said)
+        response = await worker.ask("/generate/invoke", GENERATE)
+        assert (response.status_code, code_of(response)) == (503, "store_unavailable")
+        assert said in response.json()["error"]["message"]
+    finally:
+        await redis.execute_command(*undo)
+    await ready_again(worker)
+
+
+@pytest.mark.parametrize(
+    "options", ["decode_responses=True", "protocol=3&encoding=utf-16&socket_timeout=0.0001"]
+)
+async def test_options_of_the_url_change_nothing_of_what_answers_look_like(
+    settings: Settings, own_redis: Settings, options: str
+) -> None:
+    redis_url = f"{own_redis.redis_url}&{options}"
+    async with client_of(settings.model_copy(update={"redis_url": redis_url})) as client:
+        worker = Worker(None, client)
+        session_id = (await worker.generated("a key"))["session_id"]
+        assert (await worker.session(session_id))["profile"]["desired_job"] == PROFILE["desired_job"]
+        assert (await worker.generated("a key"))["session_id"] == session_id
 
 
 async def test_a_key_whose_session_could_not_be_written_can_be_used_again(

