@@ -40,17 +40,15 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 """Adds to a record only while there is one: a session that expired or was lost is not half revived."""
-_ABSENT, _AT_WORK = 0, -1
-_FORGET = f"""
-local owner = redis.call('HGET', KEYS[3], 'owner')
-if not owner or owner ~= ARGV[1] then return {_ABSENT} end
-if redis.call('EXISTS', KEYS[1]) == 1 then return {_AT_WORK} end
+_FORGET = """
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 -- The answers are kept by the names of their Idempotency-Keys' claims.
 for _, claim in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('DEL', claim) end
 redis.call('DEL', unpack(KEYS, 2))
 return 1
 """
-"""Deletes a session in one step. It writes nothing, not even a lock, so that it works on a full Redis."""
+"""Deletes a session that nobody works on, in one step. It writes nothing, not even a lock, so that it works
+on a full Redis."""
 
 
 @dataclass(slots=True)
@@ -170,11 +168,10 @@ class SessionRecords:
             SessionNotFoundError: as `load`.
             RunInProgressError: a run is at work on it and would write it again.
         """
+        # First, also because what a Redis that stood still was told last it does when it goes on.
+        await self.load(session_id, owner)
         keys = [_lock_key(session_id), answers_key(session_id), *_keys(session_id)]
-        done = await self._redis.eval(_FORGET, len(keys), *keys, owner)
-        if done == _ABSENT:
-            raise SessionNotFoundError(session_id=session_id)
-        if done == _AT_WORK:
+        if not await self._redis.eval(_FORGET, len(keys), *keys):
             raise RunInProgressError(session_id=session_id)
 
     @asynccontextmanager

@@ -64,10 +64,10 @@ async def test_a_postgresql_that_hangs_is_a_503_and_then_serves_again(
     began = time.monotonic()
     ready = await worker.client.get("/readyz")
     assert time.monotonic() - began < ANSWER_SECONDS + scaled(0.5)
-    parts = ready.json()["parts"]
+    part = ready.json()["parts"]["postgres"]
     assert ready.status_code == 503
-    assert (parts["postgres"]["ok"], parts["redis"]["ok"]) == (False, True)
-    assert "no answer" in parts["postgres"]["message"]
+    assert part["ok"] is False
+    assert "no answer" in part["message"]
     way.resume()
     async with asyncio.timeout(patience()):
         while (await worker.client.get("/readyz")).status_code != 200:
