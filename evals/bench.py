@@ -21,7 +21,6 @@ from pathlib import Path
 
 import aiohttp
 import psutil
-from rich.console import Console
 from rich.table import Table
 
 from graph.build import NODES
@@ -31,6 +30,7 @@ from tools.contracts import Profile
 from tools.embedded import attached
 from tools.services import open_services
 from tools.settings import Settings
+from tools.terminal import Terminal
 
 GENERATIONS = 200
 CONCURRENCY = 16
@@ -43,7 +43,7 @@ START_SECONDS = 60.0
 
 def main() -> None:
     """Measures and prints."""
-    console = Console()
+    console = Terminal()
     # Whatever the shell has configured: no key is used, no money spent, no database of yours touched.
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "REDIS_URL", "CHECKERBOARD_API_KEYS"):
         os.environ.pop(name, None)

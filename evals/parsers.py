@@ -26,7 +26,6 @@ from typing import Annotated
 
 import psutil
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 
 from evals.parsers_fields import field_lines_found
@@ -46,6 +45,7 @@ from tools.errors import NotAPostingError, SetupError
 from tools.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry
 from tools.settings import Settings
+from tools.terminal import Terminal
 
 _SAMPLE_EVERY = 0.2
 """Seconds between two looks at the memory in use."""
@@ -241,7 +241,7 @@ def main(
 ) -> None:
     """Measures the local parser, and prints a table and a line of JSON for each set."""
     # A table of fourteen columns; what is no terminal is as wide as one needs.
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = Terminal(width=None if sys.stdout.isatty() else 150)
     # Whatever the shell has configured: the offline model sorts what was read, and of the embedded
     # parts it is the only one that is needed.
     settings = Settings().model_copy(
@@ -255,18 +255,18 @@ def main(
                 write_posters(drawn, Path(scratch))
                 sets[f"random {seed}"] = posters_of(Path(scratch))
             except SetupError as error:
-                console.print(f"no random posters: {error}", style="yellow", markup=False)
+                console.print(f"no random posters: {error}", style="yellow")
         try:
             with attached(settings) as running:
                 figures = asyncio.run(_run(sets, running))
         except SetupError as error:
-            console.print(str(error), style="red", markup=False)
+            console.print(str(error), style="red")
             raise typer.Exit(1) from error
     console.print(shown(figures))
     lines = [json.dumps(asdict(row), ensure_ascii=False) for row in figures]
     if output is None:
         for line in lines:
-            console.print(line, markup=False, soft_wrap=True, highlight=False)
+            console.print(line, soft_wrap=True)
     else:
         output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

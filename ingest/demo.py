@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ingest.parsers.tessdata import find_tessdata
@@ -18,6 +17,7 @@ from tools.database import Pool
 from tools.services import Services
 from tools.settings import Settings
 from tools.sql import queries
+from tools.terminal import Terminal
 
 POSTERS = Path(str(files("ingest") / "samples" / "posters"))
 """Thirty posters drawn from the sample postings."""
@@ -42,7 +42,7 @@ def fresh(settings: Settings) -> Settings:
     return settings.model_copy(update=own)
 
 
-async def demo(settings: Settings, console: Console) -> bool:
+async def demo(settings: Settings, console: Terminal) -> bool:
     """Reads the posters, loads them, shows what was read and searches; whether all were read."""
     counts = Counts()
     began = time.monotonic()

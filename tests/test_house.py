@@ -15,7 +15,7 @@ import pytest
 
 from graph.build import build_graph
 from tests.pace import patience
-from tools.settings import CHECKOUT, Settings
+from tools.settings import CHECKOUT, Settings, variable
 
 MAY_IMPORT = {
     "tools": set(),
@@ -84,17 +84,13 @@ def test_the_readme_names_only_targets_that_exist(readme: str) -> None:
 def test_the_readme_lists_every_setting_with_its_default(readme: str) -> None:
     text = (CHECKOUT / readme).read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))
-    expected = {}
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        variable = alias.choices[0] if alias is not None else f"CHECKERBOARD_{name.upper()}"  # type: ignore[union-attr]
-        expected[variable] = field.default
+    expected = {variable(name): field.default for name, field in Settings.model_fields.items()}
     assert set(rows) == set(expected)
-    for variable, default in expected.items():
-        if default not in (None, ()) and variable != "CHECKERBOARD_HOME":
+    for name, default in expected.items():
+        if default not in (None, ()) and name != "CHECKERBOARD_HOME":
             shown = f"{default:g}" if isinstance(default, float) else str(default)
             shown = ",".join(default) if isinstance(default, tuple) else shown
-            assert rows[variable] == f"`{shown}`", variable
+            assert rows[name] == f"`{shown}`", name
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])

@@ -16,11 +16,13 @@ import openai
 import psutil
 from pydantic import SecretStr
 from rich.table import Table
+from rich.text import Text
 
 from tools.embedded import attached
 from tools.embedded.probe import StoreInfo, probe_postgres, probe_redis
 from tools.errors import CheckerboardError
 from tools.openai_client import chat_model_name, embedding_model_name
+from tools.program import typed
 from tools.prompts.hub import open_hub
 from tools.prompts.names import hub_names
 from tools.prompts.pulling import pulled
@@ -101,15 +103,11 @@ def render(findings: Sequence[Finding]) -> Table:
     table.add_column("what", no_wrap=True)
     table.add_column("found", overflow="fold")
     for finding in findings:
-        mark = "[green]ok[/]" if finding.ok else "[red]FAIL[/]" if finding.required else "[yellow]note[/]"
-        table.add_row(mark, finding.name, _plain(finding.detail))
+        mark = ("ok", "green") if finding.ok else ("FAIL", "red") if finding.required else ("note", "yellow")
+        table.add_row(Text(*mark), finding.name, finding.detail)
         if not finding.ok and finding.remedy:
-            table.add_row("", "", f"[bold]→ {_plain(finding.remedy)}[/]")
+            table.add_row("", "", Text(f"→ {typed(finding.remedy)}", "bold"))
     return table
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _python() -> list[Finding]:
