@@ -15,15 +15,12 @@ import asyncio
 import base64
 import hashlib
 import multiprocessing
-import os
 import random
 import resource
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -37,9 +34,10 @@ from ingest.documents import Collected, Listed, RawFile
 from ingest.progress import Counts
 from ingest.run import Ingest, open_ingest
 from tools.embedded import attached
+from tools.embedded.home import passing_home
 from tools.fencing import unfence
 from tools.settings import Settings
-from tools.terminal import Terminal
+from tools.terminal import Terminal, refusals
 
 SAY_EVERY = 5_000
 _WORDS = [f"낱말{n}" for n in range(3_000)]
@@ -185,20 +183,20 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="all stages at the same time")
     given = parser.parse_args()
     console = Terminal()
-    os.environ["OPENAI_API_KEY"] = "none"
-    with (
-        TemporaryDirectory(prefix="checkerboard-bench-", ignore_cleanup_errors=True) as folder,
-        _stand_in() as url,
-    ):
-        settings = Settings(
-            home=Path(folder),
-            redis_url="unused",
-            openai_api_key=SecretStr("none"),
-            openai_base_url=url,
-            chat_per_second=100_000,
-            parsers=(),
-        )
-        with attached(settings) as ready:
+    with refusals(), passing_home() as home, _stand_in() as url:
+        # Whatever the shell has configured: no money is spent, and no database of yours touched.
+        own = {
+            "home": home,
+            "database_url": None,
+            "redis_url": None,
+            "raw": None,
+            "openai_api_key": SecretStr("none"),
+            "openai_base_url": url,
+            "hub_prompts": (),
+            "chat_per_second": 100_000,
+            "parsers": (),
+        }
+        with attached(Settings().model_copy(update=own)) as ready:
             work = together if given.together else by_stage
             asyncio.run(work(ready, given.documents, console))
 

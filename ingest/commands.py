@@ -153,6 +153,18 @@ def retry_command(
     Terminal().print(typed(f"{due} documents are due again: `checkerboard ingest run` takes them."))
 
 
+@app.command("remove")
+def remove_command(
+    source: Annotated[str, typer.Option(help="whose; `samples` are the sample postings")],
+) -> None:
+    """Delete the postings that came from a source, and forget its documents."""
+    from ingest import removing, status
+
+    with attached(Settings()) as settings:
+        removed = asyncio.run(status.asked(settings, lambda pool: removing.remove(pool, source)))
+    Terminal().print("{} postings and {} documents removed.".format(*removed))
+
+
 @app.command("sources")
 def sources_command() -> None:
     """List what postings can be collected from and what reads their images, and whether each is on."""
@@ -178,12 +190,13 @@ def reembed_command(
 
 
 @app.command("demo")
-def demo_command() -> None:
+def demo_command(
+    posters: Annotated[int | None, typer.Option(min=1, help="only the first so many; all by default")] = None,
+) -> None:
     """Read the sample posters, load them into a database of their own, and search."""
     from ingest import demo
 
-    console = Terminal()
-    with attached(demo.fresh(Settings())) as settings:
-        whole = asyncio.run(demo.demo(settings, console))
+    with demo.fresh(Settings()) as own, attached(own) as settings:
+        whole = asyncio.run(demo.demo(settings, Terminal(), posters))
     if not whole:
         raise typer.Exit(1)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +24,7 @@ from tools import logs
 from tools.embedded import attached
 from tools.errors import SetupError
 from tools.services import open_services
-from tools.settings import Settings
+from tools.settings import CHECKOUT, Settings
 from tools.terminal import Terminal, refusals
 
 WORKER_SECONDS = 180
@@ -85,6 +87,22 @@ def demo(
 
 
 @app.command()
+def studio(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 2024,
+) -> None:
+    """Serve the graph for LangGraph Studio, with the sample postings where the embedded database is empty."""
+    logs.configure(logging.WARNING)
+    langgraph = Path(sys.executable).with_name("langgraph")
+    if not langgraph.exists():
+        raise SetupError("LangGraph's command line is not installed. `make studio` installs it.")
+    _require_free("127.0.0.1", port)
+    with attached(Settings()) as settings:
+        asyncio.run(_first_start(settings))
+    os.chdir(CHECKOUT)  # langgraph.json is there
+    os.execv(langgraph, [str(langgraph), "dev", "--port", str(port)])  # noqa: S606 - it is ours
+
+
+@app.command()
 def doctor() -> None:
     """Check every dependency and say what to do about what is missing."""
     logs.configure(logging.ERROR)
@@ -115,7 +133,8 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise SetupError(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port."
+                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port, or "
+                "`make run PORT=8001`."
             ) from error
 
 
