@@ -25,6 +25,7 @@ from tools.embedded import attached
 from tools.errors import SetupError
 from tools.services import open_services
 from tools.settings import CHECKOUT, Settings
+from tools.signals import not_inherited
 from tools.terminal import Terminal, refusals
 
 WORKER_SECONDS = 180
@@ -42,6 +43,7 @@ for _room in entry_points(group="checkerboard.commands"):
 
 def main() -> None:
     """Runs the command; an error of ours is one line on standard error and exit code 1."""
+    not_inherited()
     # Terminated, a command still leaves the embedded servers in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with refusals():

@@ -111,7 +111,7 @@ async def test_serving_twice_in_a_row_and_after_a_kill_and_nothing_is_left_after
         answer = (await client.post(f"{address}/generate/invoke", json=body)).json()["output"]
     assert ready.json()["parts"]["postgres"]["postings"] >= 300
     process.kill()
-    await process.wait()
+    await asyncio.wait_for(process.wait(), patience())
 
     # Without any setting now. The sessions of the killed one are still there, and two workers serve
     # what one did.
