@@ -17,7 +17,7 @@ endif
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-ingest test studio bench eval eval-ingest ocr-data doctor lock clean
+.PHONY: help run demo demo-ingest test walk studio bench eval eval-ingest ocr-data doctor lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ test: $(VENV)/.dev ## set up and run the tests and the static checks
 	@# Without these some tests are skipped; in CI they fail.
 	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata ingest.samples.drawing.fonts evals.chromium; do $(BIN)/python -m $$part; done
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
+
+walk: $(VENV)/.dev ## walk through the README in a fresh clone and home: its commands and its curls
+	@cd "$(ROOT)" && $(BIN)/python -m tests.walk
 
 studio: $(VENV)/.dev ## serve the graph for LangGraph Studio (PORT=2025), with the sample postings where no others are
 	@$(CHECKERBOARD) studio $(if $(PORT),--port "$(PORT)")
