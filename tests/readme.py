@@ -33,6 +33,11 @@ def targets(readme: str) -> set[str]:
     return set(re.findall(r"\bmake ([a-z][a-z-]+)", text_of(readme)))
 
 
+def table(readme: str) -> list[str]:
+    """The targets of make in its table of commands, in order."""
+    return re.findall(r"^\| `make ([a-z-]+)` \|", text_of(readme), re.MULTILINE)
+
+
 def hashing(readme: str) -> str:
     """The line that makes the hash of a key."""
     [line] = [line for line in shell_lines(readme) if "sha256sum" in line]

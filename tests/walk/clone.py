@@ -53,7 +53,7 @@ class Clone:
 
     def nothing_left(self) -> None:
         """Waits until no process of this clone runs."""
-        gone, alive = psutil.wait_procs(self.processes(), patience())
+        _, alive = psutil.wait_procs(self.processes(), patience())
         if alive:
             raise WalkError(f"left behind: {[process.cmdline() for process in alive]}")
 
