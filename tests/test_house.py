@@ -78,7 +78,7 @@ def test_importing_opens_nothing() -> None:
 def test_the_readme_names_only_targets_that_exist(name: str) -> None:
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert {"run", "test"} <= readme.targets(name) <= targets
+    assert {"run", "test"} <= readme.targets(readme.text_of(name)) <= targets
 
 
 @pytest.mark.parametrize("name", readme.READMES)
@@ -107,14 +107,14 @@ def test_the_picture_in_the_readme_is_the_graph(name: str) -> None:
 def test_the_readme_has_a_curl_for_every_route(name: str) -> None:
     from serve.app import create_app  # noqa: PLC0415 - building the app is part of what is tested
 
-    called = "\n".join(readme.curls(name))
+    called = "\n".join(readme.curls(readme.text_of(name)))
     for path in create_app().openapi()["paths"]:
         pattern = re.sub(r"\\\{\w+\\\}", r"[^/\\s]+", re.escape(path))
         assert re.search(rf"localhost:8000{pattern}\b", called), f"no curl for {path}"
 
 
 def test_both_readmes_tell_the_reader_to_type_the_same() -> None:
-    english, korean = readme.READMES
+    english, korean = map(readme.text_of, readme.READMES)
     assert readme.targets(english) == readme.targets(korean)
     assert readme.table(english) == readme.table(korean)
     assert readme.curls(english) == readme.curls(korean)
@@ -122,7 +122,7 @@ def test_both_readmes_tell_the_reader_to_type_the_same() -> None:
     assert readme.hashing(english) == readme.hashing(korean)
 
 
-@pytest.mark.parametrize("words", readme.commands("README.md"), ids=" ".join)
+@pytest.mark.parametrize("words", readme.commands(readme.text_of("README.md")), ids=" ".join)
 def test_the_readme_types_commands_that_there_are(words: list[str]) -> None:
     from serve.cli import app  # noqa: PLC0415 - it imports what only a command needs
 
@@ -137,7 +137,7 @@ def test_the_readme_types_commands_that_there_are(words: list[str]) -> None:
 def test_the_walk_knows_every_target_that_the_readme_names() -> None:
     from tests.walk.__main__ import APART, AT_ONCE, ENDING, SERVING  # noqa: PLC0415 - a program
 
-    assert readme.targets("README.md") == {*AT_ONCE, *ENDING, *SERVING, *APART}
+    assert readme.targets(readme.text_of("README.md")) == {*AT_ONCE, *ENDING, *SERVING, *APART}
 
 
 def test_ci_calls_the_readmes_test_command_and_takes_the_walk() -> None:

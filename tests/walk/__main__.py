@@ -47,12 +47,13 @@ def main() -> None:
 
 
 def _walk() -> None:
-    named = readme.targets("README.md")
-    if unknown := named - {*AT_ONCE, *ENDING, *SERVING, *APART}:
-        raise WalkError(f"the README names {unknown}, which the walk does not know yet")
     if uncommitted():
         _say("what is not committed is not walked\n")
     with cloned() as clone:
+        text = readme.text_of("README.md", clone.checkout)
+        named = readme.targets(text)
+        if unknown := named - {*AT_ONCE, *ENDING, *SERVING, *APART}:
+            raise WalkError(f"the README names {unknown}, which the walk does not know yet")
         with _step("make help"):
             listed = clone.make("help", seconds=patience())
             if missing := [target for target in named if f"make {target} " not in listed]:
@@ -63,15 +64,15 @@ def _walk() -> None:
         for target, words in ENDING.items():
             with _step(" ".join(("make", target, *words))):
                 clone.make(target, *words, seconds=10 * patience())
-        _run(clone)
+        _run(clone, text)
         _studio(clone)
 
 
-def _run(clone: Clone) -> None:
+def _run(clone: Clone, text: str) -> None:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with _step("the hash of a key"):
-        asked = ["sh", "-c", readme.hashing("README.md")]
+        asked = ["sh", "-c", readme.hashing(text)]
         made = subprocess.run(
             asked,
             env={**clone.environment, "KEY": KEY},
@@ -89,7 +90,7 @@ def _run(clone: Clone) -> None:
             raise second.wrong("did not say what to do")
     with tempfile.TemporaryDirectory() as scratch:
         caller = Caller(port, KEY, Path(scratch))
-        for line in readme.curls("README.md"):
+        for line in readme.curls(text):
             with _step(line if len(line) < 100 else f"{line[:99]}…"):
                 caller.send(line)
     with _step("Ctrl-C"):
