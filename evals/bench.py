@@ -30,9 +30,10 @@ from ingest.load import load_samples_where_empty
 from serve.parts import Parts, open_parts
 from tools.contracts import Profile
 from tools.embedded import attached
+from tools.refusals import refusals
 from tools.services import open_services
 from tools.settings import Settings
-from tools.terminal import Terminal, refusals
+from tools.terminal import Terminal
 
 GENERATIONS = 200
 CONCURRENCY = 16

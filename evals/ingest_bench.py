@@ -36,8 +36,9 @@ from ingest.run import Ingest, open_ingest
 from tools.embedded import attached
 from tools.embedded.home import passing_home
 from tools.fencing import unfence
+from tools.refusals import refusals
 from tools.settings import Settings
-from tools.terminal import Terminal, refusals
+from tools.terminal import Terminal
 
 SAY_EVERY = 5_000
 _WORDS = [f"낱말{n}" for n in range(3_000)]

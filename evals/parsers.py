@@ -44,8 +44,9 @@ from tools.embedded import attached
 from tools.errors import NotAPostingError, SetupError
 from tools.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry
+from tools.refusals import refusals
 from tools.settings import Settings
-from tools.terminal import Terminal, refusals
+from tools.terminal import Terminal
 
 _SAMPLE_EVERY = 0.2
 """Seconds between two looks at the memory in use."""

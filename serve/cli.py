@@ -23,10 +23,11 @@ from tools import doctor as checks
 from tools import logs
 from tools.embedded import attached
 from tools.errors import SetupError
+from tools.refusals import refusals
 from tools.services import open_services
 from tools.settings import CHECKOUT, Settings
 from tools.signals import not_inherited
-from tools.terminal import Terminal, refusals
+from tools.terminal import Terminal
 
 WORKER_SECONDS = 180
 """How long a worker may give no sign of life before another takes its place. It imports for seconds

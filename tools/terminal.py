@@ -8,21 +8,14 @@ and characters that would steer the terminal are shown as what they are.
 from __future__ import annotations
 
 import re
-import signal
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
-
-from tools.errors import CheckerboardError
-from tools.settings import Settings, variable
 
 _STEERING = re.compile(
     "["
@@ -69,41 +62,3 @@ def echo_json(value: object) -> None:
     """Prints a value as one line of JSON for programs; its strings hold what they held, in JSON's escapes."""
     line = orjson.dumps(value).decode()
     sys.stdout.write(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", line) + "\n")
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Ends the program with a line for each thing that is wrong, on standard error and with exit code 1,
-    where what happens in the block is an error of ours or a setting that makes no sense."""
-    try:
-        yield
-    except ValidationError as error:
-        if error.title != Settings.__name__:
-            raise
-        _refuse(
-            *(
-                f"{_setting(item['loc'])}{item['msg'].removeprefix('Value error, ')}"
-                for item in error.errors()
-            )
-        )
-    except SettingsError as error:
-        _refuse(f"{error}: {error.__cause__}")
-    except CheckerboardError as error:
-        _refuse(f"{error.code}: {error.message}")
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-
-
-def _setting(place: tuple[int | str, ...]) -> str:
-    """What a problem's line begins with; one that is about several settings names them itself."""
-    if not place:
-        return ""
-    name = str(place[0])
-    return ".".join([variable(name) if name in Settings.model_fields else name, *map(str, place[1:])]) + ": "
-
-
-def _refuse(*lines: str) -> None:
-    console = Terminal(stderr=True)
-    for line in lines:
-        console.print(line, style="red", soft_wrap=True)
-    sys.exit(1)

@@ -13,8 +13,8 @@ from pydantic import SecretStr, ValidationError
 
 from tests.pace import patience
 from tools.key_lists import read_key_lists
+from tools.refusals import refusals
 from tools.settings import Settings
-from tools.terminal import refusals
 
 WEB, MOBILE = (hashlib.sha256(key.encode()).hexdigest() for key in ("web's", "mobile's"))
 NAMES = {WEB: "web", MOBILE: "mobile"}

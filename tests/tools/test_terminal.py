@@ -18,8 +18,9 @@ from rich.tree import Tree
 from tools import logs
 from tools.errors import NoPostingsError
 from tools.program import program, typed
+from tools.refusals import refusals
 from tools.settings import CHECKOUT
-from tools.terminal import Terminal, echo, echo_json, plain, refusals
+from tools.terminal import Terminal, echo, echo_json, plain
 
 CLEAR, CLIPBOARD, C1 = "\x1b[2J", "\x1b]52;c;aGk=\x07", "\x9b2J"
 HOSTILE = f"[/nope] {CLEAR}{CLIPBOARD}{C1} [red]서버[/red] :boom: \u202etxt"
