@@ -62,8 +62,10 @@ class Caller:
         )
         body = self._body.read_text(encoding="utf-8") if self._body.exists() else ""
         wanted = NO_CONTENT if " DELETE " in line else OK
-        if sent.stdout != str(wanted) or (problem := self._looked_at(line, body)):
-            raise WalkError(f"{line}\nended with status {sent.stdout}: {body[-2000:]} {problem}")
+        if sent.stdout != str(wanted):
+            raise WalkError(f"{line}\nended with status {sent.stdout}, not {wanted}: {body[-2000:]}")
+        if problem := self._looked_at(line, body):
+            raise WalkError(f"{line}\nwas answered, but {problem}: {body[-2000:]}")
 
     def _looked_at(self, line: str, body: str) -> str:
         """Keeps the ids that an answer has; what is wrong with it, if anything."""
