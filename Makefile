@@ -8,41 +8,49 @@ BIN := $(VENV)/bin
 CHECKERBOARD := $(BIN)/checkerboard
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+# Behind a company's TLS proxy, uv too has to trust what the system trusts, as pip does. Where the system has no
+# certificates, those that uv brings have to do.
+ifneq ($(wildcard /etc/ssl/cert.pem /etc/ssl/ca-bundle.pem /etc/ssl/certs/ca-*.crt /etc/pki/tls/certs/ca-*.crt),)
+UV_SYSTEM_CERTS ?= true
+export UV_SYSTEM_CERTS
+endif
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-ingest test studio bench eval eval-ingest ocr-data doctor lock clean
+.PHONY: help run demo demo-ingest test walk studio bench eval eval-ingest ocr-data doctor lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
-run: $(VENV)/.runtime ## serve on http://127.0.0.1:8000: embedded servers, offline model, sample postings
-	@$(CHECKERBOARD) serve
+run: $(VENV)/.runtime ## serve on http://127.0.0.1:8000 (or PORT=8001): embedded servers, offline model, sample postings
+	@$(CHECKERBOARD) serve $(if $(PORT),--port "$(PORT)")
 
 demo: $(VENV)/.runtime ## one generation and one regeneration for a sample profile, in the terminal
 	@$(CHECKERBOARD) demo
 
-demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters, from image to search result
-	@$(CHECKERBOARD) ingest demo
+demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters (or POSTERS=4), from image to search result
+	@$(CHECKERBOARD) ingest demo $(if $(POSTERS),--posters "$(POSTERS)")
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
 	@# Without these some tests are skipped; in CI they fail.
 	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata ingest.samples.drawing.fonts evals.chromium; do $(BIN)/python -m $$part; done
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
 
-studio: $(VENV)/.dev ## serve the graph for LangGraph Studio, with the sample postings
-	@$(CHECKERBOARD) ingest load --samples
-	@cd "$(ROOT)" && $(BIN)/langgraph dev
+walk: $(VENV)/.dev ## walk through the README in a fresh clone and home: its commands and its curls
+	@cd "$(ROOT)" && $(BIN)/python -m tests.walk
 
-bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency
-	@cd "$(ROOT)" && $(BIN)/python -m evals.bench
+studio: $(VENV)/.dev ## serve the graph for LangGraph Studio (PORT=2025), with the sample postings where no others are
+	@$(CHECKERBOARD) studio $(if $(PORT),--port "$(PORT)")
+
+bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency (GENERATIONS=20)
+	@cd "$(ROOT)" && $(BIN)/python -m evals.bench $(if $(GENERATIONS),--generations "$(GENERATIONS)")
 
 eval: $(VENV)/.runtime ## whether the service got better or worse: two suites offline, held against the kept baselines
 	@# Without a key, whatever the shell has: the kept baselines are the offline model's.
 	@set -e; export OPENAI_API_KEY= OPENAI_BASE_URL=; for suite in quick retrieval; do $(CHECKERBOARD) eval run --suite $$suite; $(CHECKERBOARD) eval gate --suite $$suite; done
 
-eval-ingest: $(VENV)/.dev ocr-data ## what the parsers read of posters with known truth; what each stage costs
-	@cd "$(ROOT)" && $(BIN)/python -m evals.parsers && $(BIN)/python -m evals.ingest_bench
+eval-ingest: $(VENV)/.dev ocr-data ## what the parsers read of posters with known truth (POSTERS=4 of each set); what each stage costs (DOCUMENTS=50)
+	@cd "$(ROOT)" && $(BIN)/python -m evals.parsers $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.ingest_bench $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
 
 ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where the system has none
 	@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata
@@ -65,9 +73,22 @@ lock-dev:
 clean: ## remove .venv and what the embedded parts keep
 	@rm -rf "$(VENV)" "$(ROOT).checkerboard"
 
+# Two that are started at the same time set up .venv one after the other, and the second finds it done.
+define SET_UP
+@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found. Install one, or name it: make PYTHON=/path/to/python3.11 …"; exit 1; }
+@$(PYTHON) "$(ROOT)requirements/alone.py" "$(ROOT).setup.lock" $(MAKE) --no-print-directory -f "$(ROOT)Makefile" ALONE=yes $@
+endef
+
+ifndef ALONE
+$(VENV)/.uv: $(ROOT)requirements/bootstrap.txt
+	$(SET_UP)
+$(VENV)/.runtime: $(addprefix $(ROOT)requirements/,bootstrap.txt runtime.txt) $(ROOT)pyproject.toml
+	$(SET_UP)
+$(VENV)/.dev: $(addprefix $(ROOT)requirements/,bootstrap.txt runtime.txt dev.txt) $(ROOT)pyproject.toml
+	$(SET_UP)
+else
 # The stamps are written last, so that an installation that was cut short is done again.
 $(VENV)/.uv: $(ROOT)requirements/bootstrap.txt
-	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found. Install one, or name it: make PYTHON=/path/to/python3.11 …"; exit 1; }
 	@echo "Setting up .venv with $(PYTHON) …"
 	@$(PYTHON) -m venv "$(VENV)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r "$(ROOT)requirements/bootstrap.txt"
@@ -84,3 +105,4 @@ $(VENV)/.dev: $(VENV)/.runtime $(ROOT)requirements/dev.txt
 	@# Without looking for dependencies: the lock has them all, and the tests' tools cap what they need not.
 	@$(INSTALL) --no-deps --require-hashes -r "$(ROOT)requirements/dev.txt"
 	@touch "$@"
+endif

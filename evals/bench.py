@@ -18,10 +18,11 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Annotated
 
 import aiohttp
 import psutil
-from rich.console import Console
+import typer
 from rich.table import Table
 
 from graph.build import NODES
@@ -29,29 +30,32 @@ from ingest.load import load_samples_where_empty
 from serve.parts import Parts, open_parts
 from tools.contracts import Profile
 from tools.embedded import attached
+from tools.refusals import refusals
 from tools.services import open_services
 from tools.settings import Settings
+from tools.terminal import Terminal
 
 GENERATIONS = 200
 CONCURRENCY = 16
 WARM_UP = 20
-SEQUENTIAL = 60
-"""Runs of the per-node measurement."""
+SEQUENTIAL = 0.3
+"""Runs of the per-node measurement, for each generation of the other."""
 PROFILE = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
 START_SECONDS = 60.0
 
 
-def main() -> None:
+def main(
+    generations: Annotated[int, typer.Option(min=10, help="how many are measured")] = GENERATIONS,
+) -> None:
     """Measures and prints."""
-    console = Console()
     # Whatever the shell has configured: no key is used, no money spent, no database of yours touched.
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "REDIS_URL", "CHECKERBOARD_API_KEYS"):
         os.environ.pop(name, None)
     with attached(Settings()) as settings:
         asyncio.run(_samples(settings))
-        service = asyncio.run(_service(settings))
-        nodes = asyncio.run(_nodes(settings))
-    table = Table(title=f"CPU per generation ({GENERATIONS} over HTTP, {CONCURRENCY} at once; offline model)")
+        service = asyncio.run(_service(settings, generations))
+        nodes = asyncio.run(_nodes(settings, round(SEQUENTIAL * generations)))
+    table = Table(title=f"CPU per generation ({generations} over HTTP, {CONCURRENCY} at once; offline model)")
     table.add_column("what")
     table.add_column("ms of CPU", justify="right")
     table.add_row("the serving process, whole", f"{service['cpu_ms']:.1f}")
@@ -59,7 +63,7 @@ def main() -> None:
     for name in NODES:
         table.add_row(f"  {name}", f"{statistics.median(nodes[name]):.1f}")
     table.add_row("  between nodes (graph, checkpoint, answer)", f"{statistics.median(nodes['rest']):.1f}")
-    console.print(table)
+    Terminal().print(table)
 
 
 async def _samples(settings: Settings) -> None:
@@ -67,7 +71,7 @@ async def _samples(settings: Settings) -> None:
         await load_samples_where_empty(services)
 
 
-async def _service(settings: Settings) -> dict[str, float]:
+async def _service(settings: Settings, generations: int) -> dict[str, float]:
     """Returns the serving process's CPU per generation, ms, and how many it did a second."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -84,12 +88,13 @@ async def _service(settings: Settings) -> dict[str, float]:
             await _generate(client, WARM_UP)
             process = psutil.Process(server.pid)
             before, began = _cpu_seconds(process), time.perf_counter()
-            await _generate(client, GENERATIONS)
+            await _generate(client, generations)
             cpu, wall = _cpu_seconds(process) - before, time.perf_counter() - began
     finally:
         server.terminate()
-        await server.wait()
-    return {"cpu_ms": cpu / GENERATIONS * 1000, "per_second": GENERATIONS / wall}
+        async with asyncio.timeout(START_SECONDS):
+            await server.wait()
+    return {"cpu_ms": cpu / generations * 1000, "per_second": generations / wall}
 
 
 async def _ready(client: aiohttp.ClientSession) -> None:
@@ -122,11 +127,11 @@ def _cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-async def _nodes(settings: Settings) -> dict[str, list[float]]:
+async def _nodes(settings: Settings, runs: int) -> dict[str, list[float]]:
     """Returns each node's CPU of every run, ms; `rest` is what runs outside the nodes."""
     costs: dict[str, list[float]] = defaultdict(list)
     async with open_parts(settings) as parts:
-        for number in range(WARM_UP + SEQUENTIAL):
+        for number in range(WARM_UP + runs):
             run = await _one_run(parts)
             if number >= WARM_UP:
                 for name, cost in run.items():
@@ -149,4 +154,5 @@ async def _one_run(parts: Parts) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    with refusals():
+        typer.run(main)

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -30,7 +29,9 @@ from evals.suites import ADDED, GIVEN, RETRIEVAL, SUITES
 from serve.parts import open_parts
 from tools.embedded import attached
 from tools.errors import InvalidRequestError
+from tools.program import program, typed
 from tools.settings import Settings
+from tools.terminal import Terminal, echo
 
 METRICS: Mapping[str, Metric] = {
     **OF_ANSWERS,
@@ -52,7 +53,7 @@ def show_suites() -> None:
         table.add_row(one.name, one.what)
     table.add_row(RETRIEVAL, "what the search finds for queries whose relevant postings are known")
     table.add_row(GIVEN, "the same for postings and profiles of your own (--postings, --profiles)")
-    Console().print(table)
+    Terminal().print(table)
 
 
 def run(wanted: Wanted) -> None:
@@ -69,9 +70,9 @@ def run(wanted: Wanted) -> None:
             bar.broke_off()
             raise
     show([str(path)], None, wanted=(), markdown=False)
-    console = Console()
+    console = Terminal()
     if bar.url:
-        console.print(f"in LangSmith: {bar.url}", markup=False, soft_wrap=True)
+        console.print(f"in LangSmith: {bar.url}", soft_wrap=True)
     console.print("next:", style="bold")
     for words, what in (
         (f"compare OTHER {path.stem}", "what differs from another run; --html and --markdown write reports"),
@@ -79,8 +80,8 @@ def run(wanted: Wanted) -> None:
         (f"baseline {path.stem}", "keep it as the run that later ones are held against"),
     ):
         where = f" --folder {wanted.folder}" if wanted.folder else ""
-        console.print(f"  checkerboard eval {words}{where}", markup=False, soft_wrap=True, highlight=False)
-        console.print(f"    {what}", markup=False, style="dim", highlight=False)
+        console.print(f"  {program()} eval {words}{where}", soft_wrap=True)
+        console.print(f"    {what}", style="dim")
 
 
 def show(names: Sequence[str], folder: Path | None, *, wanted: Sequence[str], markdown: bool) -> None:
@@ -93,21 +94,21 @@ def show(names: Sequence[str], folder: Path | None, *, wanted: Sequence[str], ma
     measured = {score.key for run in found for case in run.cases for score in case.scores}
     if unknown := [key for key in wanted if key not in measured]:
         raise InvalidRequestError(f"No metric {', '.join(unknown)} was measured in {', '.join(names)}.")
-    console = Console()
+    console = Terminal()
     if markdown:
-        print(tables.figures_as_markdown(found, METRICS, wanted))  # noqa: T201 - as it is, to be pasted
+        echo(tables.figures_as_markdown(found, METRICS, wanted))
         return
     console.print(tables.figures(found, METRICS, wanted))
     for run in found:
         header = run.header
         about = f"{run.path}: {header.variant}, {header.dataset.cases} cases, corpus {header.corpus.version}"
-        console.print(about, markup=False, soft_wrap=True, highlight=False)
+        console.print(about, soft_wrap=True)
         if header.offline and header.suite in SUITES:
             console.print("answered by the offline model, by rule: read docs/evaluations.md", style="yellow")
         for part, why in header.skipped.items():
-            console.print(f"not measured: {part} ({why})", markup=False, style="yellow")
+            console.print(f"not measured: {part} ({why})", style="yellow")
         if (lacks := run.incomplete()) is not None:
-            console.print(lacks, markup=False, style="yellow")
+            console.print(lacks, style="yellow")
 
 
 def show_comparison(a: str, b: str, folder: Path | None, *, html: Path | None, markdown: Path | None) -> None:
@@ -122,33 +123,33 @@ def show_comparison(a: str, b: str, folder: Path | None, *, html: Path | None, m
     if html is not None:
         _write(html, as_html(found))
     if markdown == STDOUT:
-        print(as_markdown(found))  # noqa: T201 - as it is, to be piped
+        echo(as_markdown(found))
         return
     if markdown is not None:
         _write(markdown, as_markdown(found))
-    console = Console()
+    console = Terminal()
     for part in tables.comparison(found):
-        console.print(part, highlight=False)
+        console.print(part)
     for path in (html, markdown):
         if path is not None:
-            console.print(f"written: {path}", markup=False, soft_wrap=True, highlight=False)
+            console.print(f"written: {path}", soft_wrap=True)
 
 
 def hold_against(name: str | None, baseline: str | None, of: str | None, folder: Path | None) -> int:
     """Prints the gate's verdict on a run, or the newest of a suite, and returns its exit code. What is no
     result file cannot be compared: nothing fell."""
     kept = folder or results.RESULTS
-    console = Console()
+    console = Terminal()
     try:
         new = results.find(name, kept) if name else results.latest(of or DEFAULT_SUITE, kept)
         of = of or results.read(new).header.suite
         old = results.find(baseline, kept) if baseline else _baseline(of, kept)
-        console.print(f"{new} against {old}", markup=False, soft_wrap=True, highlight=False)
+        console.print(f"{new} against {old}", soft_wrap=True)
         verdict = gate(old, new, METRICS)
     except InvalidRequestError as error:
-        console.print(f"gate refused: {error.message}", markup=False, soft_wrap=True, highlight=False)
+        console.print(f"gate refused: {error.message}", soft_wrap=True)
         return REFUSED
-    console.print(verdict.text(), markup=False, soft_wrap=True, highlight=False)
+    console.print(verdict.text(), soft_wrap=True)
     return verdict.exit_code
 
 
@@ -173,9 +174,8 @@ def keep(name: str, folder: Path | None) -> None:
     found = results.read(results.find(name, kept))
     path = kept / f"{results.BASELINE}-{found.header.suite}.jsonl"
     results.keep_as_baseline(found, path)
-    Console().print(
+    Terminal().print(
         f"{path} is what `eval gate --suite {found.header.suite}` compares with now",
-        markup=False,
         soft_wrap=True,
     )
 
@@ -195,17 +195,16 @@ def add(run_id: str, label: str, families: Sequence[str], owner: str) -> None:
     with attached(Settings()) as settings:
         case = asyncio.run(_made(settings, run_id, label, [known[one] for one in families], owner))
     write_case(ADDED, case)
-    console = Console()
+    console = Terminal()
     console.print(
         f"{case.id} is in {ADDED} now. Read it before you commit it: rules took out what looks like a name, "
         "a school, a company, an address or a day, and rules miss some.",
-        markup=False,
         style="yellow",
     )
     console.print_json(case.model_dump_json(exclude_defaults=True))
     if case.expect.family is None:
         console.print("no --family: it counts as no IT job, so that no posting fits", style="yellow")
-    console.print("next: checkerboard eval run --suite added", markup=False, highlight=False)
+    console.print(f"next: {program()} eval run --suite added")
 
 
 async def _made(settings: Settings, run_id: str, label: str, families: Sequence[Family], owner: str) -> Case:
@@ -220,11 +219,10 @@ class _Bar(Watcher):
     def __init__(self) -> None:
         self.url = ""
         self._path: Path | None = None
-        self._console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=self._console,
-        )  # fmt: skip
+        self._console = Terminal(stderr=True)
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        words = TextColumn("{task.description}", markup=False)
+        self._progress = Progress(words, *columns, console=self._console)
         self._task = self._progress.add_task("opening the corpus", total=None)
 
     def __enter__(self) -> _Bar:
@@ -253,7 +251,7 @@ class _Bar(Watcher):
         if self._path is not None:
             self._progress.stop()
             said = f"broken off; what was done is in {self._path} (`checkerboard eval show {self._path}`)"
-            self._console.print(said, markup=False, soft_wrap=True, highlight=False)
+            self._console.print(typed(said), soft_wrap=True)
 
 
 def _write(path: Path, text: str) -> None:

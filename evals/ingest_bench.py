@@ -15,15 +15,12 @@ import asyncio
 import base64
 import hashlib
 import multiprocessing
-import os
 import random
 import resource
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,15 +28,17 @@ import orjson
 import psutil
 from aiohttp import web
 from pydantic import SecretStr
-from rich.console import Console
 from rich.table import Table
 
 from ingest.documents import Collected, Listed, RawFile
 from ingest.progress import Counts
 from ingest.run import Ingest, open_ingest
 from tools.embedded import attached
+from tools.embedded.home import passing_home
 from tools.fencing import unfence
+from tools.refusals import refusals
 from tools.settings import Settings
+from tools.terminal import Terminal
 
 SAY_EVERY = 5_000
 _WORDS = [f"낱말{n}" for n in range(3_000)]
@@ -129,7 +128,7 @@ def _cpu() -> float:
     return own.ru_utime + own.ru_stime + waited.ru_utime + waited.ru_stime
 
 
-async def by_stage(settings: Settings, documents: int, console: Console) -> None:
+async def by_stage(settings: Settings, documents: int, console: Terminal) -> None:
     """One stage after the other."""
     table = Table("stage", "documents/s", "CPU ms/document", title=f"{documents} texts", title_justify="left")
     async with open_ingest(settings) as ingest:
@@ -148,7 +147,7 @@ async def _timed(table: Table, name: str, documents: int, ingest: Ingest, steps:
     table.add_row(name, f"{documents / seconds:.0f}", f"{1000 * spent / documents:.2f}")
 
 
-async def together(settings: Settings, documents: int, console: Console) -> None:
+async def together(settings: Settings, documents: int, console: Terminal) -> None:
     """All stages at the same time; says the memory of this process every SAY_EVERY documents."""
     counts, process = Counts(), psutil.Process()
     began, cpu = time.perf_counter(), _cpu()
@@ -161,7 +160,7 @@ async def together(settings: Settings, documents: int, console: Console) -> None
                 said += SAY_EVERY
                 memory = process.memory_info().rss / 1e6
                 done, seconds = counts.reached["loaded"], time.perf_counter() - began
-                console.print(f"{done:>7} loaded, {memory:.0f} MB, {seconds:.0f} s", highlight=False)
+                console.print(f"{done:>7} loaded, {memory:.0f} MB, {seconds:.0f} s")
 
     async with open_ingest(settings) as ingest:
         ingest.sources.append(Texts(documents))
@@ -173,7 +172,6 @@ async def together(settings: Settings, documents: int, console: Console) -> None
     console.print(
         f"{counts.reached['loaded']} loaded in {seconds:.0f} s: {documents / seconds:.0f} a second, "
         f"{1000 * spent / documents:.1f} ms of CPU each; {memory:.0f} MB at the end",
-        highlight=False,
     )
 
 
@@ -185,21 +183,21 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=400)
     parser.add_argument("--together", action="store_true", help="all stages at the same time")
     given = parser.parse_args()
-    console = Console()
-    os.environ["OPENAI_API_KEY"] = "none"
-    with (
-        TemporaryDirectory(prefix="checkerboard-bench-", ignore_cleanup_errors=True) as folder,
-        _stand_in() as url,
-    ):
-        settings = Settings(
-            home=Path(folder),
-            redis_url="unused",
-            openai_api_key=SecretStr("none"),
-            openai_base_url=url,
-            chat_per_second=100_000,
-            parsers=(),
-        )
-        with attached(settings) as ready:
+    console = Terminal()
+    with refusals(), passing_home() as home, _stand_in() as url:
+        # Whatever the shell has configured: no money is spent, and no database of yours touched.
+        own = {
+            "home": home,
+            "database_url": None,
+            "redis_url": None,
+            "raw": None,
+            "openai_api_key": SecretStr("none"),
+            "openai_base_url": url,
+            "hub_prompts": (),
+            "chat_per_second": 100_000,
+            "parsers": (),
+        }
+        with attached(Settings().model_copy(update=own)) as ready:
             work = together if given.together else by_stage
             asyncio.run(work(ready, given.documents, console))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from evals import results
@@ -16,6 +15,7 @@ from evals.judge.pairs import read_pairs
 from evals.judge.preferring import Preferences, prefer
 from tools.errors import SetupError
 from tools.settings import Settings
+from tools.terminal import Terminal
 
 _REASON = 100
 """Characters of a reason that are shown."""
@@ -57,25 +57,25 @@ def _require_model(settings: Settings) -> None:
 
 
 def _print_calibration(found: Calibration, model: str) -> None:
-    console = Console()
+    console = Terminal()
     low, high = found.kappa_interval
-    console.print(f"{model} on {found.pairs} labelled pairs", style="bold", markup=False)
+    console.print(f"{model} on {found.pairs} labelled pairs", style="bold")
     console.print(f"agrees with {found.accuracy:.0%}, kappa {found.kappa:.2f} ({low:.2f} – {high:.2f})")
     console.print(f"ties {found.ties:.0%}, decided by their place {found.position_bias:.0%}")
     for trap, (accuracy, pairs) in found.by_trap.items():
-        console.print(f"  {trap}: {accuracy:.0%} of {pairs}", markup=False)
+        console.print(f"  {trap}: {accuracy:.0%} of {pairs}")
     if found.wrong or found.failed:
-        console.print(f"against the label: {', '.join(found.wrong) or '-'}", markup=False)
-        console.print(f"without a verdict: {', '.join(found.failed) or '-'}", markup=False)
+        console.print(f"against the label: {', '.join(found.wrong) or '-'}")
+        console.print(f"without a verdict: {', '.join(found.failed) or '-'}")
     console.print(found.refusal or "It may guard a metric.", style="yellow" if found.refusal else "green")
 
 
 def _print_preferences(found: Preferences, a: str, b: str) -> None:
-    console = Console()
+    console = Terminal()
     share = found.share_b
     between = "too few cases" if share.low is None else f"{share.low:.0%} – {share.high:.0%}"
-    console.print(f"{a} better {found.a}, {b} better {found.b}, ties {found.ties}", markup=False)
-    console.print(f"share of {b}: {share.mean:.0%} ({between}; ties count half)", markup=False)
+    console.print(f"{a} better {found.a}, {b} better {found.b}, ties {found.ties}")
+    console.print(f"share of {b}: {share.mean:.0%} ({between}; ties count half)")
     console.print(f"decided by their place, and so ties: {found.one_place}")
     table = Table("case", "better", "why", box=None)
     for case_id, verdict in found.by_case.items():
@@ -83,4 +83,4 @@ def _print_preferences(found: Preferences, a: str, b: str) -> None:
         table.add_row(case_id, named, verdict.reasons[0][:_REASON])
     console.print(table)
     if found.failed:
-        console.print(f"without a verdict: {', '.join(found.failed)}", markup=False, style="yellow")
+        console.print(f"without a verdict: {', '.join(found.failed)}", style="yellow")

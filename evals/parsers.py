@@ -26,7 +26,6 @@ from typing import Annotated
 
 import psutil
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 
 from evals.parsers_fields import field_lines_found
@@ -45,7 +44,9 @@ from tools.embedded import attached
 from tools.errors import NotAPostingError, SetupError
 from tools.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry
+from tools.refusals import refusals
 from tools.settings import Settings
+from tools.terminal import Terminal
 
 _SAMPLE_EVERY = 0.2
 """Seconds between two looks at the memory in use."""
@@ -236,40 +237,37 @@ def shown(figures: Sequence[Figures]) -> Grid:
 
 def main(
     random: Annotated[int, typer.Option(help="how many random posters")] = 20,
+    posters: Annotated[int | None, typer.Option(min=1, help="at most so many of each set")] = None,
     seed: Annotated[int, typer.Option(help="which random posters")] = 4242,
     output: Annotated[Path | None, typer.Option(help="where the figures go as JSON lines")] = None,
 ) -> None:
     """Measures the local parser, and prints a table and a line of JSON for each set."""
     # A table of fourteen columns; what is no terminal is as wide as one needs.
-    console = Console(width=None if sys.stdout.isatty() else 150)
-    # Whatever the shell has configured: the offline model sorts what was read, and of the embedded
-    # parts it is the only one that is needed.
-    settings = Settings().model_copy(
-        update={"openai_api_key": None, "openai_base_url": None, "database_url": "", "redis_url": ""}
-    )
+    console = Terminal(width=None if sys.stdout.isatty() else 150)
+    # Whatever the shell has configured: the offline model sorts what was read.
+    settings = Settings().model_copy(update={"openai_api_key": None, "openai_base_url": None})
     with tempfile.TemporaryDirectory() as scratch:
-        sets = {"samples": posters_of(HERE)}
+        sets = {"samples": posters_of(HERE)[:posters]}
         if random:
             try:
-                drawn = random_posters(random, seed, HELD_OUT, find_fonts(settings.home))
+                drawn = random_posters(
+                    min(random, posters or random), seed, HELD_OUT, find_fonts(settings.home)
+                )
                 write_posters(drawn, Path(scratch))
                 sets[f"random {seed}"] = posters_of(Path(scratch))
             except SetupError as error:
-                console.print(f"no random posters: {error}", style="yellow", markup=False)
-        try:
-            with attached(settings) as running:
-                figures = asyncio.run(_run(sets, running))
-        except SetupError as error:
-            console.print(str(error), style="red", markup=False)
-            raise typer.Exit(1) from error
+                console.print(f"no random posters: {error}", style="yellow")
+        with attached(settings, parts=("model",)) as running:
+            figures = asyncio.run(_run(sets, running))
     console.print(shown(figures))
     lines = [json.dumps(asdict(row), ensure_ascii=False) for row in figures]
     if output is None:
         for line in lines:
-            console.print(line, markup=False, soft_wrap=True, highlight=False)
+            console.print(line, soft_wrap=True)
     else:
         output.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    with refusals():
+        typer.run(main)

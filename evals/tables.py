@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from evals.compare import Comparison, Row
 from evals.evaluators.score import Metric
 from evals.report.answers import asked_for
-from evals.report.elements import clean
 from evals.report.figures import NO_FIGURE, SHARE, figure, finding, interval, mark, signed, tally, unit_of
 from evals.results import Estimate, Result
 from evals.stats import estimates
@@ -30,9 +29,9 @@ def figures(runs: Sequence[Result], metrics: Metrics, wanted: Sequence[str]) -> 
     for column in table.columns[1:-1]:
         column.justify = "right"
     for key, metric, row in _rows(runs, metrics, wanted):
-        name = f"[bold]{escape(key)}[/bold]" if metric and metric.guarded else escape(key)
+        name = Text(key, "bold" if metric and metric.guarded else "")
         cells = [_mean(one, metric) for one in row] if several else _one(row[0], metric)
-        table.add_row(name, *cells, f"[dim]{_what(metric)}[/dim]")
+        table.add_row(name, *cells, Text(_what(metric), "dim"))
     return table
 
 
@@ -46,12 +45,12 @@ def figures_as_markdown(runs: Sequence[Result], metrics: Metrics, wanted: Sequen
     return "\n".join(lines)
 
 
-def comparison(found: Comparison) -> Iterator[Table | str]:
-    """Yields what differs from run A to run B, in rich's markup: the metrics that do and those that are
+def comparison(found: Comparison) -> Iterator[Table | Text]:
+    """Yields what differs from run A to run B: the metrics that do and those that are
     guarded, and the cases that changed most."""
     a, b = found.a.header, found.b.header
-    yield f"A [bold]{escape(a.name)}[/bold] → B [bold]{escape(b.name)}[/bold], {len(found.common)} cases"
-    yield from (f"[yellow]{escape(clean(warning))}[/yellow]" for warning in found.warnings)
+    yield Text.assemble("A ", (a.name, "bold"), " → B ", (b.name, "bold"), f", {len(found.common)} cases")
+    yield from (Text(warning, "yellow") for warning in found.warnings)
     shown = [row for row in found.rows if _tells(row) or (row.metric and row.metric.guarded)]
     table = Table("metric", "A", "B", "B − A", "95 %", "", box=None, pad_edge=False)
     for column in table.columns[1:5]:
@@ -60,17 +59,17 @@ def comparison(found: Comparison) -> Iterator[Table | str]:
         table.add_row(*_compared(row))
     yield table
     left_out = len(found.rows) - len(shown)
-    yield f"[dim]{tally(found)}; guarded metrics in bold, {left_out} without a difference left out[/dim]"
+    yield Text(f"{tally(found)}; guarded metrics in bold, {left_out} without a difference left out", "dim")
     for case in found.broken:
-        yield f"[red]in an error now: {escape(clean(case))}[/red]"
+        yield Text(f"in an error now: {case}", "red")
     if found.changed:
         cases = Table("changed most", "job", "metrics", box=None, pad_edge=False)
         for one in found.changed:
             changes = ", ".join(
                 f"{c.key} {figure(c.a, c.unit)} → {figure(c.b, c.unit)}" for c in one.changes[:3]
             )
-            job = clean(asked_for(one.b))[:40]
-            cases.add_row(f"{mark(one.direction)} {escape(one.case_id)}", escape(job), escape(changes))
+            job = asked_for(one.b)[:40]
+            cases.add_row(f"{mark(one.direction)} {one.case_id}", job, changes)
         yield cases
 
 
@@ -121,11 +120,11 @@ def _tells(row: Row) -> bool:
     return row.verdict not in _QUIET
 
 
-def _compared(row: Row) -> list[str]:
+def _compared(row: Row) -> list[str | Text]:
     found, unit = row.difference, unit_of(row)
-    name = f"[bold]{escape(row.key)}[/bold]" if row.metric and row.metric.guarded else escape(row.key)
+    name = Text(row.key, "bold" if row.metric and row.metric.guarded else "")
     cells = [NO_FIGURE] * 3
     if found is not None:
         cells = [figure(found.a, unit), figure(found.b, unit), signed(found.difference, unit)]
     style = _SAID.get(row.verdict, "dim")
-    return [name, *cells, interval(row), f"[{style}]{finding(row)}[/{style}]"]
+    return [name, *cells, interval(row), Text(finding(row), style)]

@@ -8,13 +8,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import orjson
 import typer
-from rich.console import Console
 
 from tools import logs
 from tools.embedded import attached
+from tools.program import typed
 from tools.settings import Settings
+from tools.terminal import Terminal, echo_json
 
 # What a command does is imported when it runs: the libraries behind it (images, PDF, HTML) would slow
 # down every start of `checkerboard`.
@@ -58,7 +58,7 @@ def load_command(
     from ingest import console as work
     from ingest.load import SAMPLES
 
-    console = Console()
+    console = Terminal()
     chosen = [*(paths or []), *([SAMPLES] if samples else [])]
     if not chosen:
         raise typer.BadParameter("name files to load, or use --samples")
@@ -66,7 +66,7 @@ def load_command(
         loaded = asyncio.run(work.load_files(settings, chosen, console))
     console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused.")
     for row in loaded.refused[:_SHOWN]:
-        console.print(f"  {row.file}, line {row.line}: {row.problem}", style="yellow", markup=False)
+        console.print(f"  {row.file}, line {row.line}: {row.problem}", style="yellow")
     if len(loaded.refused) > _SHOWN:
         console.print(f"  … and {len(loaded.refused) - _SHOWN} more")
     if loaded.refused and not loaded.postings:
@@ -127,9 +127,9 @@ def status_command(
     with attached(Settings()) as settings:
         found = asyncio.run(status.asked(settings, status.status))
     if as_json:
-        typer.echo(orjson.dumps(found).decode())
+        echo_json(found)
     else:
-        Console().print(status.render(found))
+        Terminal().print(status.render(found))
 
 
 @app.command("retry")
@@ -150,7 +150,19 @@ def retry_command(
                 settings, lambda pool: status.retry(pool, ids=ids or [], source=source, again_from=chosen)
             )
         )
-    Console().print(f"{due} documents are due again: `checkerboard ingest run` takes them.")
+    Terminal().print(typed(f"{due} documents are due again: `checkerboard ingest run` takes them."))
+
+
+@app.command("remove")
+def remove_command(
+    source: Annotated[str, typer.Option(help="whose; `samples` are the sample postings")],
+) -> None:
+    """Delete the postings that came from a source, and forget its documents."""
+    from ingest import removing, status
+
+    with attached(Settings()) as settings:
+        removed = asyncio.run(status.asked(settings, lambda pool: removing.remove(pool, source)))
+    Terminal().print("{} postings and {} documents removed.".format(*removed))
 
 
 @app.command("sources")
@@ -158,7 +170,7 @@ def sources_command() -> None:
     """List what postings can be collected from and what reads their images, and whether each is on."""
     from ingest import console as work
 
-    Console().print(asyncio.run(work.sources(Settings())))
+    Terminal().print(asyncio.run(work.sources(Settings())))
 
 
 @app.command("reembed")
@@ -178,12 +190,13 @@ def reembed_command(
 
 
 @app.command("demo")
-def demo_command() -> None:
+def demo_command(
+    posters: Annotated[int | None, typer.Option(min=1, help="only the first so many; all by default")] = None,
+) -> None:
     """Read the sample posters, load them into a database of their own, and search."""
     from ingest import demo
 
-    console = Console()
-    with attached(demo.fresh(Settings())) as settings:
-        whole = asyncio.run(demo.demo(settings, console))
+    with demo.fresh(Settings()) as own, attached(own) as settings:
+        whole = asyncio.run(demo.demo(settings, Terminal(), posters))
     if not whole:
         raise typer.Exit(1)

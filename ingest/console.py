@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -18,11 +18,13 @@ from ingest.rows import read
 from ingest.run import open_ingest
 from ingest.sources.registry import describe
 from ingest.watching import WatchedFolder
+from tools.program import typed
 from tools.services import open_services
 from tools.settings import Settings
+from tools.terminal import Terminal
 
 
-async def load_files(settings: Settings, paths: list[Path], console: Console) -> Loaded:
+async def load_files(settings: Settings, paths: list[Path], console: Terminal) -> Loaded:
     """Loads structured postings under a progress bar."""
     total = sum(1 for path in paths for _ in read(path))
     columns = (TextColumn("postings"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -34,7 +36,7 @@ async def load_files(settings: Settings, paths: list[Path], console: Console) ->
 
 async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> bool:
     """Runs the ingest; whether every source was read and nothing set aside."""
-    counts, console = Counts(), Console()
+    counts, console = Counts(), Terminal()
     async with open_ingest(settings, specs) as parts, shown(counts, console):
         await parts.tidy()
         if batch:
@@ -44,15 +46,16 @@ async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> b
         waiting = await parts.store.sent()
     _say_failed(counts, console)
     if not batch and (out := sum(len(ids) for _, ids in waiting)):
-        console.print(f"{out} documents wait for a batch: `checkerboard ingest run --batch` collects it.")
+        said = f"{out} documents wait for a batch: `checkerboard ingest run --batch` collects it."
+        console.print(typed(said))
     if counts.set_aside:
-        console.print("`checkerboard ingest status` says what was set aside, and why.")
+        console.print(typed("`checkerboard ingest status` says what was set aside, and why."))
     return not counts.set_aside and not counts.sources_failed
 
 
 async def run_on_ray(settings: Settings, specs: list[str]) -> bool:
     """As `run`, on a Ray cluster."""
-    counts, console = Counts(), Console()
+    counts, console = Counts(), Terminal()
     async with open_ingest(settings, specs) as parts:
         await parts.tidy()
         set_aside = await ray_engine.run_on_ray(settings, parts, counts)
@@ -61,24 +64,24 @@ async def run_on_ray(settings: Settings, specs: list[str]) -> bool:
     return not set_aside and not counts.sources_failed
 
 
-def _say_failed(counts: Counts, console: Console) -> None:
+def _say_failed(counts: Counts, console: Terminal) -> None:
     for name, problem in counts.sources_failed.items():
-        console.print(f"{name}: {problem}", style="yellow", markup=False)
+        console.print(f"{name}: {problem}", style="yellow")
 
 
 async def watch(settings: Settings, folder: Path) -> None:
     """Runs the ingest on a folder until it is cancelled."""
-    counts, console = Counts(), Console()
+    counts, console = Counts(), Terminal()
     async with open_ingest(settings) as parts, shown(counts, console):
         parts.sources.append(WatchedFolder(folder))
-        console.print(f"Watching {folder}. Ctrl-C ends it.", markup=False)
+        console.print(f"Watching {folder}. Ctrl-C ends it.")
         await parts.tidy()
         await parts.collect_and_work(parts.steps(), counts, forever=True)
 
 
 async def embed_again(settings: Settings, *, drop_others: bool) -> None:
     """Embeds every posting by the configured model; then that one serves."""
-    console = Console()
+    console = Terminal()
     async with open_services(settings) as services:
         count = await reembed(
             services, lambda texts, tokens: console.print(f"{texts} texts, {tokens} tokens")

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ingest.parsers.tessdata import find_tessdata
 from ingest.progress import Counts, shown
 from ingest.run import open_ingest
 from tools.database import Pool
+from tools.embedded.home import passing_home
 from tools.services import Services
 from tools.settings import Settings
 from tools.sql import queries
+from tools.terminal import Terminal
 
 POSTERS = Path(str(files("ingest") / "samples" / "posters"))
 """Thirty posters drawn from the sample postings."""
@@ -27,8 +31,9 @@ SKILLS = 4
 _SQL = queries("documents.sql")
 
 
-def fresh(settings: Settings) -> Settings:
-    """Settings with a home of the demo's own, emptied: what it loads does not get among your postings.
+@contextmanager
+def fresh(settings: Settings) -> Iterator[Settings]:
+    """Yields settings with a home of this demo's own: what it loads does not get among your postings.
 
     Raises:
         SetupError: no parser of images can be used; the message says what to do.
@@ -36,17 +41,18 @@ def fresh(settings: Settings) -> Settings:
     tessdata = settings.tessdata
     if "local" in settings.parsers and settings.upstage_api_key is None:
         tessdata = find_tessdata(settings)
-    home = settings.home / "demo-ingest"
-    shutil.rmtree(home, ignore_errors=True)
-    own = {"home": home, "database_url": None, "redis_url": "unused", "raw": None, "tessdata": tessdata}
-    return settings.model_copy(update=own)
+    with passing_home() as home:
+        own = {"home": home, "database_url": None, "redis_url": None, "raw": None, "tessdata": tessdata}
+        yield settings.model_copy(update=own)
 
 
-async def demo(settings: Settings, console: Console) -> bool:
-    """Reads the posters, loads them, shows what was read and searches; whether all were read."""
+async def demo(settings: Settings, console: Terminal, posters: int | None = None) -> bool:
+    """Reads the posters, or the first so many, loads them, shows what was read and searches; whether all
+    were read."""
     counts = Counts()
     began = time.monotonic()
-    async with open_ingest(settings, [f"folder:{POSTERS}"]) as parts:
+    folder = POSTERS if posters is None else await asyncio.to_thread(_some, posters, settings.home)
+    async with open_ingest(settings, [f"folder:{folder}"]) as parts:
         console.print("Reading the sample posters …")
         async with shown(counts, console):
             await parts.collect_and_work(parts.steps(), counts)
@@ -55,6 +61,18 @@ async def demo(settings: Settings, console: Console) -> bool:
         console.print(f"{counts.reached['loaded']} documents in {seconds:.0f} s.")
         console.print(await _found(parts.services))
     return not counts.set_aside
+
+
+def _some(number: int, home: Path) -> Path:
+    """Copies the first so many posters, each with all its pages, into a folder of `home`; returns that."""
+    pages = sorted(POSTERS.glob("*.webp"))
+    first = list(dict.fromkeys(page.stem.partition("-")[0] for page in pages))[:number]
+    folder = home / POSTERS.name
+    folder.mkdir()
+    for page in pages:
+        if page.stem.partition("-")[0] in first:
+            shutil.copy2(page, folder)
+    return folder
 
 
 async def _read(pool: Pool) -> Table:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ingest.documents import Cost
 from ingest.store import STAGES
+from tools.terminal import Terminal
 
 LINE_EVERY_SECONDS = 10.0
 _REFRESH_SECONDS = 0.25
@@ -60,7 +60,7 @@ def spent(cost: Cost) -> str:
 
 
 @asynccontextmanager
-async def shown(counts: Counts, console: Console) -> AsyncIterator[None]:
+async def shown(counts: Counts, console: Terminal) -> AsyncIterator[None]:
     """Shows `counts` while the block runs, and once more at its end."""
     task = asyncio.create_task(_bars(counts, console) if console.is_terminal else _lines(counts, console))
     try:
@@ -68,10 +68,10 @@ async def shown(counts: Counts, console: Console) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-        console.print(counts.line(), markup=False, highlight=False, soft_wrap=True)
+        console.print(counts.line(), soft_wrap=True)
 
 
-async def _bars(counts: Counts, console: Console) -> None:
+async def _bars(counts: Counts, console: Terminal) -> None:
     columns = (
         TextColumn("{task.description:>9}"),
         BarColumn(),
@@ -91,7 +91,7 @@ async def _bars(counts: Counts, console: Console) -> None:
             await asyncio.sleep(_REFRESH_SECONDS)
 
 
-async def _lines(counts: Counts, console: Console) -> None:
+async def _lines(counts: Counts, console: Terminal) -> None:
     begun, said = time.monotonic(), ""
     while True:
         await asyncio.sleep(LINE_EVERY_SECONDS)
@@ -99,9 +99,7 @@ async def _lines(counts: Counts, console: Console) -> None:
             continue
         said = counts.line()
         seconds = time.monotonic() - begun
-        console.print(
-            f"{seconds:.0f} s: {counts.line()}{_eta(counts, seconds)}", markup=False, highlight=False
-        )
+        console.print(f"{seconds:.0f} s: {counts.line()}{_eta(counts, seconds)}", soft_wrap=True)
 
 
 def _eta(counts: Counts, seconds: float) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from ingest.store import STAGES
 from tools.database import Pool, open_pool, unhurried
+from tools.program import typed
 from tools.settings import Settings
 from tools.sql import queries
 
@@ -39,7 +40,7 @@ def render(found: dict[str, Any]) -> RenderableType:
     """The status as tables."""
     rows = found["sources"]
     if not rows:
-        return "No documents yet. `checkerboard ingest run SOURCE…` collects some."
+        return typed("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
     columns = [*STAGES, "set aside"]
     table = Table(title="documents", title_justify="left")
     for name in ("source", *columns, "unsure", "pages", "tokens", "USD"):
@@ -51,21 +52,19 @@ def render(found: dict[str, Any]) -> RenderableType:
         priced = sum(row["usd"] or 0 for row in own)
         unpriced = " + ?" if any(row["unpriced"] for row in own) else ""
         sums = [sum(row[name] for row in own) for name in ("low_confidence", "pages")]
-        table.add_row(
-            source.replace("[", r"\["), *map(str, [*stages, *sums, tokens]), f"{priced:.4f}{unpriced}"
-        )
+        table.add_row(source, *map(str, [*stages, *sums, tokens]), f"{priced:.4f}{unpriced}")
     return Group(table, _set_aside(found["set_aside"])) if found["set_aside"] else table
 
 
 def _set_aside(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title="set aside, newest first (`checkerboard ingest retry`)", title_justify="left")
+    table = Table(title=typed("set aside, newest first (`checkerboard ingest retry`)"), title_justify="left")
     for name in ("id", "source", "document", "stage", "tries", "why"):
         table.add_column(name, overflow="fold")
     for row in rows:
         error = row["error"] or {}
         why = f"{error.get('code')}: {error.get('message')}"
         shown = (row["id"], row["source"], row["source_id"], error.get("stage"), row["attempts"], why)
-        table.add_row(*(str(value).replace("[", r"\[") for value in shown))
+        table.add_row(*map(str, shown))
     return table
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 
@@ -13,10 +12,9 @@ from fastapi.security import HTTPBearer
 
 from graph.sessions import ANYONE, Caller
 from tools.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
+from tools.key_lists import read_key_lists
 
 MAX_IDEMPOTENCY_KEY = 200
-_NAME = re.compile(r"[\w.@:-]+")
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 BEARER = HTTPBearer(
     scheme_name="api_key",
@@ -34,20 +32,13 @@ class ApiKeys:
     """The keys that may call, and those that may change what all callers get, by the hash of each."""
 
     def __init__(self, callers: str | None, admins: str | None = None) -> None:
-        """Reads `name:sha256,name:sha256,…` of callers and of administrators; a hash is 64 hexadecimal
-        digits. Without callers everybody may call; without administrators nobody may change a thing.
+        """Reads the keys of callers and of administrators. Without callers everybody may call; without
+        administrators nobody may change a thing.
 
         Raises:
-            ValueError: an entry has another form, or a name or a key stands twice.
+            ValueError: as `read_key_lists`.
         """
-        self._callers = _names("CHECKERBOARD_API_KEYS", callers)
-        self._admins = _names("CHECKERBOARD_ADMIN_KEYS", admins)
-        shared = set(self._callers.values()) & set(self._admins.values())
-        if shared or set(self._callers) & set(self._admins):
-            raise ValueError(
-                "CHECKERBOARD_API_KEYS and CHECKERBOARD_ADMIN_KEYS share a name or a key; an administrator's "
-                "key may call as it is"
-            )
+        self._callers, self._admins = read_key_lists(callers, admins)
 
     @property
     def needed(self) -> bool:
@@ -76,18 +67,6 @@ class ApiKeys:
         if name not in self._admins.values():
             raise ForbiddenError
         return name
-
-
-def _names(setting: str, configured: str | None) -> dict[str, str]:
-    """Returns the names of keys by their hashes."""
-    names: dict[str, str] = {}
-    for entry in filter(None, (part.strip() for part in (configured or "").split(","))):
-        name, _, digest = (part.strip() for part in entry.rpartition(":"))
-        known = name in names.values() or digest.lower() in names
-        if known or not _NAME.fullmatch(name) or not _HASH.fullmatch(digest.lower()):
-            raise ValueError(f"{setting} is a list of name:sha256, each name once, each key once")
-        names[digest.lower()] = name
-    return names
 
 
 def _holder(names: Mapping[str, str], headers: Mapping[str, str]) -> str:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
+import os
 import signal
 import socket
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Annotated
 
-import psycopg
 import typer
 import uvicorn
-from pydantic import ValidationError
-from pydantic_settings import SettingsError
-from redis.exceptions import RedisError
-from rich.console import Console
+from rich.text import Text
 
 from ingest.load import load_samples_where_empty
 from serve.demo import OFFLINE_NOTICE, run_demo
@@ -25,10 +22,12 @@ from serve.parts import probe_stores
 from tools import doctor as checks
 from tools import logs
 from tools.embedded import attached
-from tools.errors import CheckerboardError, SetupError
+from tools.errors import SetupError
+from tools.refusals import refusals
 from tools.services import open_services
-from tools.settings import Settings
-from tools.store_failures import store_failure
+from tools.settings import CHECKOUT, Settings
+from tools.signals import not_inherited
+from tools.terminal import Terminal
 
 WORKER_SECONDS = 180
 """How long a worker may give no sign of life before another takes its place. It imports for seconds
@@ -45,33 +44,11 @@ for _room in entry_points(group="checkerboard.commands"):
 
 def main() -> None:
     """Runs the command; an error of ours is one line on standard error and exit code 1."""
+    not_inherited()
     # Terminated, a command still leaves the embedded servers in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
+    with refusals():
         app()
-    except ValidationError as error:
-        for item in error.errors():
-            where = ".".join(map(str, item["loc"]))
-            Console(stderr=True).print(f"setting {where}: {item['msg']}", style="red", markup=False)
-        sys.exit(1)
-    except SettingsError as error:
-        Console(stderr=True).print(f"{error}: {error.__cause__}", style="red", markup=False)
-        sys.exit(1)
-    except CheckerboardError as error:
-        Console(stderr=True).print(f"{error.code}: {error.message}", style="red", markup=False)
-        sys.exit(1)
-    except (psycopg.Error, RedisError) as error:
-        if (told := store_failure(error)) is None:
-            raise
-        Console(stderr=True).print(f"{told.code}: {told.message}", style="red", markup=False)
-        sys.exit(1)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            raise
-        Console(stderr=True).print(f"{error.strerror}: {error.filename}", style="red", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
 
 
 @app.command()
@@ -109,7 +86,23 @@ def demo(
     logs.configure(logging.ERROR)
     with attached(Settings()) as settings:
         asyncio.run(_first_start(settings))
-        asyncio.run(run_demo(settings, profile, Console()))
+        asyncio.run(run_demo(settings, profile, Terminal()))
+
+
+@app.command()
+def studio(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 2024,
+) -> None:
+    """Serve the graph for LangGraph Studio, with the sample postings where the embedded database is empty."""
+    logs.configure(logging.WARNING)
+    langgraph = Path(sys.executable).with_name("langgraph")
+    if not langgraph.exists():
+        raise SetupError("LangGraph's command line is not installed. `make studio` installs it.")
+    _require_free("127.0.0.1", port)
+    with attached(Settings()) as settings:
+        asyncio.run(_first_start(settings))
+    os.chdir(CHECKOUT)  # langgraph.json is there
+    os.execv(langgraph, [str(langgraph), "dev", "--port", str(port)])  # noqa: S606 - it is ours
 
 
 @app.command()
@@ -117,7 +110,7 @@ def doctor() -> None:
     """Check every dependency and say what to do about what is missing."""
     logs.configure(logging.ERROR)
     findings = asyncio.run(checks.checkup(Settings()))
-    Console().print(checks.render(findings))
+    Terminal().print(checks.render(findings))
     if not checks.healthy(findings):
         raise typer.Exit(1)
 
@@ -143,16 +136,17 @@ def _require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise SetupError(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port."
+                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port, or "
+                "`make run PORT=8001`."
             ) from error
 
 
 def _say_where(host: str, port: int, *, offline: bool) -> None:
     at = f"http://{host}:{port}"
-    console = Console(stderr=True)
-    console.print(f"Checkerboard on [bold]{at}[/bold]  (Ctrl-C stops it)")
+    console = Terminal(stderr=True)
+    console.print(Text.assemble("Checkerboard on ", (at, "bold"), "  (Ctrl-C stops it)"))
     console.print(f"  try it      {at}/playground/")
     console.print(f"  API         {at}/docs")
     console.print(f"  readiness   {at}/readyz")
     if offline:
-        console.print(f"  {OFFLINE_NOTICE}")
+        console.print(f"  {OFFLINE_NOTICE}", style="yellow")

@@ -7,9 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
-from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
+from rich.text import Text
 from rich.tree import Tree
 
 from graph.runs import Event
@@ -18,11 +17,12 @@ from tools import errors
 from tools.contracts import Answer, Profile, Wishes
 from tools.errors import InvalidRequestError
 from tools.settings import Settings
+from tools.terminal import Terminal
 
-OFFLINE_NOTICE = "[yellow]offline: the rule-based model answers, because OPENAI_API_KEY is not set[/yellow]"
+OFFLINE_NOTICE = "offline: the rule-based model answers, because OPENAI_API_KEY is not set"
 
 
-async def run_demo(settings: Settings, profile_id: str | None, console: Console) -> None:
+async def run_demo(settings: Settings, profile_id: str | None, console: Terminal) -> None:
     """Generates for a sample profile, regenerates, and prints both projects.
 
     Raises:
@@ -31,9 +31,9 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Console)
     """
     sample = _sample(profile_id)
     profile = Profile.model_validate(sample["profile"])
-    console.print(Panel(escape(f"{profile.desired_job} · {', '.join(profile.skills)}"), title=sample["id"]))
+    console.print(Panel(f"{profile.desired_job} · {', '.join(profile.skills)}", title=Text(sample["id"])))
     if settings.offline:
-        console.print(OFFLINE_NOTICE)
+        console.print(OFFLINE_NOTICE, style="yellow")
     async with open_parts(settings) as parts:
         console.rule("generate")
         first = await _watched(parts.sessions.generate(profile, sample["language"]), console)
@@ -53,7 +53,7 @@ def _sample(profile_id: str | None) -> dict[str, Any]:
     return samples[profile_id]
 
 
-async def _watched(events: AsyncIterator[Event], console: Console) -> Answer:
+async def _watched(events: AsyncIterator[Event], console: Terminal) -> Answer:
     with console.status("…") as status:
         async for event in events:
             match event["type"]:
@@ -61,7 +61,7 @@ async def _watched(events: AsyncIterator[Event], console: Console) -> Answer:
                     status.update(event["node"])
                 case "node_finished":
                     line = f"{event['node']:<18}{event['elapsed_ms']:>6} ms  {event['data']}"
-                    console.print(f"[green]✓[/green] {escape(line)}")
+                    console.print(Text.assemble(("✓", "green"), f" {line}"))
                 case "error":
                     raise errors.from_json(event["data"])
                 case "result":
@@ -69,25 +69,24 @@ async def _watched(events: AsyncIterator[Event], console: Console) -> Answer:
     raise AssertionError("a run ends with a result or an error")
 
 
-def _print(answer: Answer, console: Console) -> None:
+def _print(answer: Answer, console: Terminal) -> None:
     project = answer.project
     console.print()
-    console.print(
-        f"[bold]{escape(project.title)}[/bold]  ({project.difficulty}, {project.duration_weeks} weeks)"
-    )
-    console.print(project.description, markup=False)
-    console.print(f"[dim]{escape(project.summary)}[/dim]")
-    tree = Tree("[bold]steps[/bold]")
+    effort = f"  ({project.difficulty}, {project.duration_weeks} weeks)"
+    console.print(Text.assemble((project.title, "bold"), effort))
+    console.print(project.description)
+    console.print(project.summary, style="dim")
+    tree = Tree(Text("steps", "bold"))
     for number, step in enumerate(project.steps, start=1):
-        branch = tree.add(escape(f"{number}. {step.title}"))
+        branch = tree.add(f"{number}. {step.title}")
         for task in step.tasks:
-            branch.add(escape(f"{task.title} — {task.description} → {task.deliverable}"))
-    evidence = Tree("[bold]evidence[/bold]")
+            branch.add(f"{task.title} — {task.description} → {task.deliverable}")
+    evidence = Tree(Text("evidence", "bold"))
     for quote in project.evidence:
-        evidence.add(escape(f"{quote.posting_id} {quote.company} · {quote.job_title}: “{quote.quote}”"))
-    candidates = Tree("[bold]candidates[/bold]")
+        evidence.add(f"{quote.posting_id} {quote.company} · {quote.job_title}: “{quote.quote}”")
+    candidates = Tree(Text("candidates", "bold"))
     for subject in answer.candidates:
-        candidates.add(escape(f"{subject.title} — {subject.description}"))
+        candidates.add(f"{subject.title} — {subject.description}")
     for part in (tree, evidence, candidates):
         console.print(part)
     console.print()

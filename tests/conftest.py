@@ -16,6 +16,7 @@ import pytest
 
 from tests import pace
 from tests.places import new_folder, remove_abandoned_folders
+from tools.signals import not_inherited
 
 _OUTSIDE = (
     "OPENAI_API_KEY",
@@ -48,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     property tests try the same examples each time, however slow the machine."""
     hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
     hypothesis.settings.load_profile("house")
+    # Tests stop what they start as Ctrl-C does, also in a shell's background job, where that is ignored.
+    not_inherited()
     for name in [*_OUTSIDE, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
         os.environ.pop(name, None)
     given: dict[str, Any] | None = getattr(config, "workerinput", None)

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
 
 from graph.build import build_graph
+from tests import readme
 from tests.pace import patience
-from tools.settings import CHECKOUT, Settings
+from tools.settings import CHECKOUT, Settings, variable
 
 MAY_IMPORT = {
     "tools": set(),
@@ -71,54 +74,76 @@ def test_importing_opens_nothing() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=patience())
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
-def test_the_readme_names_only_targets_that_exist(readme: str) -> None:
-    text = (CHECKOUT / readme).read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", readme.READMES)
+def test_the_readme_names_only_targets_that_exist(name: str) -> None:
     makefile = (CHECKOUT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z][a-z-]+)", text))
-    assert {"run", "test"} <= named <= targets
+    assert {"run", "test"} <= readme.targets(readme.text_of(name)) <= targets
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
-def test_the_readme_lists_every_setting_with_its_default(readme: str) -> None:
-    text = (CHECKOUT / readme).read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", readme.READMES)
+def test_the_readme_lists_every_setting_with_its_default(name: str) -> None:
+    text = readme.text_of(name)
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))
-    expected = {}
-    for name, field in Settings.model_fields.items():
-        alias = field.validation_alias
-        variable = alias.choices[0] if alias is not None else f"CHECKERBOARD_{name.upper()}"  # type: ignore[union-attr]
-        expected[variable] = field.default
+    expected = {variable(field): info.default for field, info in Settings.model_fields.items()}
     assert set(rows) == set(expected)
-    for variable, default in expected.items():
-        if default not in (None, ()) and variable != "CHECKERBOARD_HOME":
+    for setting, default in expected.items():
+        if default not in (None, ()) and setting != "CHECKERBOARD_HOME":
             shown = f"{default:g}" if isinstance(default, float) else str(default)
             shown = ",".join(default) if isinstance(default, tuple) else shown
-            assert rows[variable] == f"`{shown}`", variable
+            assert rows[setting] == f"`{shown}`", setting
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
-def test_the_picture_in_the_readme_is_the_graph(readme: str) -> None:
-    text = (CHECKOUT / readme).read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", readme.READMES)
+def test_the_picture_in_the_readme_is_the_graph(name: str) -> None:
+    text = readme.text_of(name)
     drawn = re.search(r"```mermaid\n(.*?)```", text, re.DOTALL)
     assert drawn is not None
     graph = build_graph(None)  # type: ignore[arg-type] - drawing calls no service
     assert drawn[1].strip() == graph.get_graph().draw_mermaid(with_styles=False).strip()
 
 
-@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
-def test_the_readme_has_a_curl_for_every_route(readme: str) -> None:
+@pytest.mark.parametrize("name", readme.READMES)
+def test_the_readme_has_a_curl_for_every_route(name: str) -> None:
     from serve.app import create_app  # noqa: PLC0415 - building the app is part of what is tested
 
-    text = (CHECKOUT / readme).read_text(encoding="utf-8")
-    called = "\n".join(re.findall(r"^curl .*?(?<!\\)$", text, re.MULTILINE | re.DOTALL))
+    called = "\n".join(readme.curls(readme.text_of(name)))
     for path in create_app().openapi()["paths"]:
         pattern = re.sub(r"\\\{\w+\\\}", r"[^/\\s]+", re.escape(path))
         assert re.search(rf"localhost:8000{pattern}\b", called), f"no curl for {path}"
 
 
-def test_ci_calls_the_readmes_test_command() -> None:
-    assert re.search(r"^make test$", (CHECKOUT / ".ci" / "run").read_text(encoding="utf-8"), re.MULTILINE)
+def test_both_readmes_tell_the_reader_to_type_the_same() -> None:
+    english, korean = map(readme.text_of, readme.READMES)
+    assert readme.targets(english) == readme.targets(korean)
+    assert readme.table(english) == readme.table(korean)
+    assert readme.curls(english) == readme.curls(korean)
+    assert readme.commands(english) == readme.commands(korean)
+    assert readme.hashing(english) == readme.hashing(korean)
+
+
+@pytest.mark.parametrize("words", readme.commands(readme.text_of("README.md")), ids=" ".join)
+def test_the_readme_types_commands_that_there_are(words: list[str]) -> None:
+    from serve.cli import app  # noqa: PLC0415 - it imports what only a command needs
+
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while hasattr(command, "commands"):
+        command = command.commands[rest.pop(0)]
+    options = {option for parameter in command.params for option in parameter.opts}
+    assert {word for word in rest if word.startswith("--")} <= options
+
+
+def test_the_walk_knows_every_target_that_the_readme_names() -> None:
+    from tests.walk.__main__ import APART, AT_ONCE, ENDING, SERVING  # noqa: PLC0415 - a program
+
+    assert readme.targets(readme.text_of("README.md")) == {*AT_ONCE, *ENDING, *SERVING, *APART}
+
+
+def test_ci_calls_the_readmes_test_command_and_takes_the_walk() -> None:
+    run = (CHECKOUT / ".ci" / "run").read_text(encoding="utf-8")
+    assert re.search(r"^make test$", run, re.MULTILINE)
+    assert re.search(r"^make walk$", run, re.MULTILINE)
 
 
 def test_every_dependency_has_its_reason() -> None:

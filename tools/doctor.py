@@ -14,19 +14,20 @@ from dataclasses import dataclass
 
 import openai
 import psutil
-from pydantic import SecretStr
 from rich.table import Table
+from rich.text import Text
 
 from tools.embedded import attached
 from tools.embedded.probe import StoreInfo, probe_postgres, probe_redis
 from tools.errors import CheckerboardError
 from tools.openai_client import chat_model_name, embedding_model_name
+from tools.program import typed
 from tools.prompts.hub import open_hub
 from tools.prompts.names import hub_names
 from tools.prompts.pulling import pulled
 from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
 from tools.prompts.registry import PromptRegistry
-from tools.settings import Settings
+from tools.settings import Settings, variable
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
 PACKAGES = (
@@ -53,8 +54,6 @@ MEMORY_BYTES = 1_500_000_000
 DISK_BYTES = 1_000_000_000
 PORT = 8000
 MODEL_SECONDS = 30.0
-_UNUSED = "unused"
-"""Stands for a part that a check does not need, so that it is not started."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +79,8 @@ async def checkup(settings: Settings) -> list[Finding]:
     local = asyncio.to_thread(lambda: [*_python(), *_machine(settings), _port()])
     found, postgres, redis, model, prompts = await asyncio.gather(
         local,
-        _store("PostgreSQL + pgvector", "DATABASE_URL", settings, probe_postgres, "database_url"),
-        _store("Redis + JSON + Search", "REDIS_URL", settings, probe_redis, "redis_url"),
+        _store("PostgreSQL + pgvector", "postgres", "database_url", settings, probe_postgres),
+        _store("Redis + JSON + Search", "redis", "redis_url", settings, probe_redis),
         _models(settings),
         _prompts(settings),
     )
@@ -101,15 +100,11 @@ def render(findings: Sequence[Finding]) -> Table:
     table.add_column("what", no_wrap=True)
     table.add_column("found", overflow="fold")
     for finding in findings:
-        mark = "[green]ok[/]" if finding.ok else "[red]FAIL[/]" if finding.required else "[yellow]note[/]"
-        table.add_row(mark, finding.name, _plain(finding.detail))
+        mark = ("ok", "green") if finding.ok else ("FAIL", "red") if finding.required else ("note", "yellow")
+        table.add_row(Text(*mark), finding.name, finding.detail)
         if not finding.ok and finding.remedy:
-            table.add_row("", "", f"[bold]→ {_plain(finding.remedy)}[/]")
+            table.add_row("", "", Text(f"→ {typed(finding.remedy)}", "bold"))
     return table
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def _python() -> list[Finding]:
@@ -176,7 +171,7 @@ def _port() -> Finding:
         try:
             probe.bind(("127.0.0.1", PORT))
         except OSError as error:
-            remedy = "Stop what listens there, or serve with `--port`. It may be the service itself."
+            remedy = "Stop what listens there, or `make run PORT=8001`. It may be the service itself."
             return Finding(f"port {PORT}", ok=False, detail=str(error), remedy=remedy, required=False)
     return Finding(f"port {PORT}", ok=True, detail="free", required=False)
 
@@ -207,39 +202,33 @@ async def _prompts(settings: Settings) -> Finding:
 
 async def _store(
     name: str,
-    variable: str,
+    part: str,
+    field: str,
     settings: Settings,
     probe: Callable[[str], Awaitable[StoreInfo]],
-    field: str,
 ) -> Finding:
     """Starts this part alone, unless its URL is given, and asks it for what is needed."""
     given = getattr(settings, field) is not None
-    alone = settings.model_copy(
-        update={
-            "openai_api_key": SecretStr(_UNUSED),
-            **{other: _UNUSED for other in ("database_url", "redis_url") if other != field},
-        }
-    )
     with ExitStack() as stack:
         try:
-            ready = await asyncio.to_thread(stack.enter_context, attached(alone))
+            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=(part,)))
             info = await probe(getattr(ready, field))
         except CheckerboardError as error:
-            remedy = f"Check {variable}, or unset it." if given else f"Or set {variable} to your own server."
+            named = variable(field)
+            remedy = f"Check {named}, or unset it." if given else f"Or set {named} to your own server."
             return Finding(name, ok=False, detail=error.message, remedy=remedy)
         finally:
             await asyncio.to_thread(stack.close)
     extensions = ", ".join(f"{extension} {version}" for extension, version in info.extensions.items())
-    origin = f"from {variable}" if given else "embedded"
+    origin = f"from {variable(field)}" if given else "embedded"
     return Finding(name, ok=True, detail=f"{info.server} {info.version} with {extensions} ({origin})")
 
 
 async def _models(settings: Settings) -> list[Finding]:
     """Asks the chat model and the embedding model for one small answer each."""
-    alone = settings.model_copy(update={"database_url": _UNUSED, "redis_url": _UNUSED})
     with ExitStack() as stack:
         try:
-            ready = await asyncio.to_thread(stack.enter_context, attached(alone))
+            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=("model",)))
             return await _ask_models(ready)
         except CheckerboardError as error:
             remedy = "Or set OPENAI_API_KEY to use a hosted model."

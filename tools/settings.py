@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from tools.key_lists import read_key_lists
 from tools.model_choice import ModelChoice
 
 
@@ -18,6 +19,7 @@ def _words(value: object) -> object:
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 """Words separated by commas or spaces."""
 
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -25,7 +27,13 @@ class Settings(BaseSettings):
     """Every setting of the service. README.md has the same list as a table, and a test compares."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CHECKERBOARD_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="CHECKERBOARD_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        # What is refused may be a key.
+        hide_input_in_errors=True,
     )
 
     home: Path = Field(CHECKOUT / ".checkerboard", description="where the embedded parts keep their data")
@@ -162,7 +170,19 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _keys_can_be_told_apart(self) -> Settings:
+        lists = (self.api_keys, self.admin_keys)
+        read_key_lists(*(None if one is None else one.get_secret_value() for one in lists))
+        return self
+
     @property
     def offline(self) -> bool:
         """Whether the offline model answers, because no key was given."""
         return self.openai_api_key is None
+
+
+def variable(field: str) -> str:
+    """Returns the name of the environment variable that a field of `Settings` is read from."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"CHECKERBOARD_{field.upper()}"

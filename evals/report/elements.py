@@ -8,23 +8,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 
 from lxml import etree
 from lxml.etree import _Element as Element
 
+from tools.terminal import plain
+
 Child = Element | str | None
 """What an element holds. None is left out."""
-_UNSEEN = re.compile(
-    # What XML cannot hold, and what would turn the reading direction of the text around it.
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
-)
-
-
-def clean(text: str) -> str:
-    """Returns a text in which what cannot be seen is written out (`⟨U+202E⟩`)."""
-    return _UNSEEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", text.replace("\r\n", "\n"))
 
 
 def element(tag: str, *children: Child | Iterable[Child], **attributes: str | float | None) -> Element:
@@ -34,7 +26,7 @@ def element(tag: str, *children: Child | Iterable[Child], **attributes: str | fl
     for name, value in attributes.items():
         if value is not None:
             shown = value if isinstance(value, str) else f"{value:.7g}"
-            made.set(name.rstrip("_").replace("_", "-"), clean(shown))
+            made.set(name.rstrip("_").replace("_", "-"), plain(shown))
     for child in children:
         for one in [child] if child is None or isinstance(child, str | Element) else child:
             _add(made, one)
@@ -59,9 +51,9 @@ def _add(parent: Element, child: Child) -> None:
     if not isinstance(child, str):
         parent.append(child)
     elif len(parent):
-        parent[-1].tail = (parent[-1].tail or "") + clean(child)
+        parent[-1].tail = (parent[-1].tail or "") + plain(child)
     else:
-        parent.text = (parent.text or "") + clean(child)
+        parent.text = (parent.text or "") + plain(child)
 
 
 def markup(made: Element) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from evals.changed import ChangedCase
 from evals.compare import Comparison, Row
 from evals.report.answers import answers_of, asked_for, error_of
-from evals.report.elements import clean
 from evals.report.figures import (
     NO_FIGURE,
     SHARE,
@@ -26,6 +25,7 @@ from evals.report.figures import (
     unit_of,
 )
 from evals.results import CaseResult
+from tools.terminal import plain
 
 LIMIT = 60_000
 """Bytes. Code hosts cut or refuse comments of more than 64 KiB."""
@@ -52,7 +52,7 @@ def markdown(comparison: Comparison, limit: int = LIMIT) -> str:
 
 def literal(text: str, longest: int = _TEXT) -> str:
     """Returns a text of a run as what it is, cut to `longest` characters."""
-    shown = " ".join(clean(text).split())
+    shown = " ".join(plain(text).split())
     shown = f"{shown[:longest]}…" if len(shown) > longest else shown
     return f"<code>{_PLAIN.sub(_reference, shown)}</code>" if shown else NO_FIGURE
 

@@ -158,7 +158,7 @@ def test_what_is_not_there_is_said_with_what_is(folder: Path, words: tuple[str, 
         (("nothing",), "No result file nothing"),
         (("before", "--baseline", "nothing"), "No result file nothing"),
         (("--suite", "full"), "No results of the suite full"),
-        (("hostile",), "The suite hostile has no baseline yet: `checkerboard eval baseline RUN`"),
+        (("hostile",), "The suite hostile has no baseline yet: "),
     ],
 )
 def test_the_gate_says_that_nothing_fell_where_there_is_nothing_to_compare(

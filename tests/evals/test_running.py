@@ -200,7 +200,7 @@ async def test_the_suite_of_added_cases_says_how_to_add_one(settings: Settings, 
     empty = replace(SUITES["added"], dataset=tmp_path / "none.jsonl")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SUITES, "added", empty)
-        with pytest.raises(InvalidRequestError, match="`checkerboard eval add` makes one"):
+        with pytest.raises(InvalidRequestError, match="checkerboard eval add` makes one"):
             await run_suite(settings, Wanted(suite="added", folder=tmp_path), Told())
 
 

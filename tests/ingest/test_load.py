@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ingest.commands import app
-from ingest.load import load
+from ingest.load import SAMPLES, load
+from ingest.removing import remove
 from tests.ingest.files import jsonl, row, table
 from tests.offline import Offline
 from tools.embeddings import BATCH
@@ -167,3 +168,29 @@ def test_the_command_wants_a_file(command: CliRunner) -> None:
     result = command.invoke(app, ["load"])
     assert result.exit_code == 2
     assert "--samples" in result.output
+
+
+def test_the_sample_postings_can_be_removed_again(command: CliRunner, tmp_path: Path) -> None:
+    own = jsonl(tmp_path / "a.jsonl", row("1"))
+    assert command.invoke(app, ["load", "--samples", str(own)]).exit_code == 0
+    removed = command.invoke(app, ["remove", "--source", "samples"])
+    assert removed.exit_code == 0, removed.output
+    number = len(SAMPLES.read_text(encoding="utf-8").splitlines())
+    assert f"{number} postings and 0 documents removed." in removed.output
+    again = command.invoke(app, ["remove", "--source", "samples"])
+    assert isinstance(again.exception, InvalidRequestError)
+    # Whose names it could have been is said.
+    assert row("1")["source"] in again.exception.message
+
+
+async def test_what_was_a_duplicate_of_a_removed_posting_is_found(services: Services, tmp_path: Path) -> None:
+    lines = "결제 승인과 취소 API 개발\n정산 배치의 성능 개선과 운영\n가맹점 관리 화면의 백엔드 개발"
+    same = {"company": "가게", "job_title": "결제 서버 개발자", "responsibilities": lines}
+    rows = [row("1", **same), row("2", source="own", **same), row("3", source="own", **same)]
+    await load(services, [jsonl(tmp_path / "a.jsonl", *rows)])
+    vector = await services.embedder.query("결제 서버")
+    assert [one.source_id for one in await services.postings.nearest(vector, k=9)] == ["1"]
+    assert await remove(services.pool, rows[0]["source"]) == (1, 0)
+    assert [one.source_id for one in await services.postings.nearest(vector, k=9)] == ["2"]
+    # A loader sees that the corpus is another one.
+    assert (await services.postings.corpus()).revision == 2

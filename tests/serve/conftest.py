@@ -56,7 +56,7 @@ async def served(settings: Settings) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await serving
+            await asyncio.wait_for(serving, patience())
 
 
 @asynccontextmanager

@@ -69,7 +69,7 @@ class Worker:
         """Ends the worker as a power cut would."""
         assert self.process
         self.process.kill()
-        await self.process.wait()
+        await asyncio.wait_for(self.process.wait(), patience())
 
 
 def free_port() -> int:

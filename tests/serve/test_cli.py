@@ -15,9 +15,11 @@ import psutil
 import pytest
 
 from serve import cli
+from tests.databases import environment
 from tests.pace import patience
 from tests.places import passing_folder
 from tests.serve.processes import COMMAND, free_port
+from tools.database import open_pool
 from tools.settings import Settings
 
 
@@ -111,7 +113,7 @@ async def test_serving_twice_in_a_row_and_after_a_kill_and_nothing_is_left_after
         answer = (await client.post(f"{address}/generate/invoke", json=body)).json()["output"]
     assert ready.json()["parts"]["postgres"]["postings"] >= 300
     process.kill()
-    await process.wait()
+    await asyncio.wait_for(process.wait(), patience())
 
     # Without any setting now. The sessions of the killed one are still there, and two workers serve
     # what one did.
@@ -135,11 +137,37 @@ def test_a_port_that_is_taken_is_named(
     said = refused(["serve", "--port", port], monkeypatch, capsys)
     assert f"127.0.0.1:{port}" in said
     assert "--port" in said
+    assert "make run PORT=" in said
+
+
+async def test_studio_leaves_a_database_of_yours_as_it_is(
+    empty_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment(empty_settings).items():
+        monkeypatch.setenv(name, value)
+    started: list[list[str]] = []
+    monkeypatch.setattr(sys, "argv", ["checkerboard", "studio", "--port", str(free_port())])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr("tools.logs.configure", lambda *_: None)
+    monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
+    monkeypatch.chdir(Path.cwd())
+    with pytest.raises(SystemExit) as ended:
+        await asyncio.to_thread(cli.main)
+    assert not ended.value.code
+    assert started[0][1] == "dev"
+    async with await open_pool(empty_settings) as pool, pool.connection() as connection:
+        [row] = await (await connection.execute("select count(*) as postings from postings")).fetchall()
+    assert row["postings"] == 0
 
 
 @pytest.mark.parametrize(
     ("variable", "value", "named"),
-    [("CHECKERBOARD_REDIS_POOL", "many", "redis_pool"), ("CHECKERBOARD_MODELS", "{bad", "models")],
+    [
+        ("CHECKERBOARD_REDIS_POOL", "many", "CHECKERBOARD_REDIS_POOL: "),
+        ("CHECKERBOARD_MODELS", "{bad", "models"),
+        ("CHECKERBOARD_API_KEYS", "secret", "CHECKERBOARD_API_KEYS is a list of name:sha256"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:9/v1", "OPENAI_API_KEY"),
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_named(
     monkeypatch: pytest.MonkeyPatch,

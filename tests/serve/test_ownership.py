@@ -21,6 +21,7 @@ from graph.runs import Runs
 from serve.app import create_app
 from serve.parts import Parts
 from tests.offline import FOR_EVER, Offline
+from tests.pace import patience
 from tests.serve.conftest import client_of
 from tools.contracts import Profile
 from tools.settings import Settings
@@ -179,7 +180,7 @@ async def test_a_session_at_work_is_not_found_by_another_key_either(
             assert (await ask(service, bearer("ada"), route, {}, {})).status_code == 409
     finally:
         owners.cancel()
-        await asyncio.wait({owners})
+        await asyncio.wait({owners}, timeout=patience())
         await offline.in_flight(0)
 
 

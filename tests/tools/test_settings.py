@@ -32,6 +32,8 @@ VALUES = {
     "parser_processes": "2",
     "ingest_attempts": "5",
     "prompt_tokens": "20000",
+    "api_keys": f"web:{'a' * 64}",
+    "admin_keys": f"ada:{'b' * 64}",
 }
 
 

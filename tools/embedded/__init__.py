@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tools.embedded.state import Running
     from tools.settings import Settings
 
-__all__ = ["attached"]
+__all__ = ["PARTS", "attached"]
 
 JOIN_SECONDS = 180.0
 """How long all parts together may take to start: a first start makes a database, on any disk."""
@@ -32,9 +32,13 @@ _POLL_SECONDS = 0.01
 logger = logging.getLogger(__name__)
 
 
+PARTS = ("postgres", "redis", "model")
+
+
 @contextmanager
-def attached(settings: Settings) -> Iterator[Settings]:
-    """Yields settings whose `database_url`, `redis_url` and, without a key, `openai_base_url` are set.
+def attached(settings: Settings, *, parts: Collection[str] = PARTS) -> Iterator[Settings]:
+    """Yields settings whose `database_url`, `redis_url` and, without a key, `openai_base_url` are set; of
+    those of `parts`, where not all are needed.
 
     What the settings name is taken as it is. The rest is embedded and held for the duration: a
     first start takes seconds, joining what runs a few milliseconds. It blocks: call it before the
@@ -54,7 +58,7 @@ def attached(settings: Settings) -> Iterator[Settings]:
             ("redis_url", "redis", settings.redis_url is None),
             ("openai_base_url", "model", settings.offline),
         )
-        if needed
+        if needed and part in parts
     }
     try:
         yield settings.model_copy(update={field: server.url for field, server in _join(wanted).items()})

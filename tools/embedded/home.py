@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,3 +107,12 @@ class PartHome:
 def part_home(part: str, home: Path) -> PartHome:
     """The files of `part` under `home`, wherever the caller stands."""
     return PartHome(part, home.expanduser().resolve())
+
+
+@contextmanager
+def passing_home() -> Iterator[Path]:
+    """Yields a new home, and removes it at the end: what a demo or a measurement makes gets among nobody's
+    data. Every user of the machine can reach it, since root's PostgreSQL runs as a user of its own."""
+    with tempfile.TemporaryDirectory(prefix=f"{_SHORT_FOLDER}home-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)

@@ -30,6 +30,7 @@ from tools.embedded.postgres import PostgresPart
 from tools.embedded.process import birth, send
 from tools.embedded.redis import RedisPart
 from tools.embedded.state import Phase, Running, State, read_state, write_state
+from tools.signals import not_inherited
 
 POLL_SECONDS = 0.02
 HEARTBEAT_SECONDS = 1.0
@@ -273,6 +274,8 @@ def main(part: str, home: str, lock: str) -> int:
     if os.fork():
         os._exit(0)
     os.set_inheritable(int(lock), False)
+    # Its server is stopped by signals, whatever the shell of its first user ignores.
+    not_inherited()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     files = part_home(part, Path(home))
     try:

@@ -11,6 +11,7 @@ import typer
 
 from tools import logs
 from tools.settings import Settings
+from tools.terminal import echo
 
 # What a command does is imported when it runs: LangSmith's client would slow down every start of
 # `checkerboard`.
@@ -76,6 +77,6 @@ def diff_command(names: Names = None, folder: Folder = None) -> None:
 def _end(report: tuple[list[str], bool]) -> None:
     lines, good = report
     for line in lines:
-        typer.echo(line)
+        echo(line)
     if not good:
         raise typer.Exit(1)

@@ -18,6 +18,9 @@ update documents set withdrawn_at = now(), claimed_by = null, updated_at = now()
 where source = %(source)s and scope = %(scope)s and withdrawn_at is null and not source_id = any(%(source_ids)s)
 returning source_id;
 
+-- name: remove
+delete from documents where source = %(source)s;
+
 -- name: next_run
 select nextval('ingest_runs')::int as run;
 

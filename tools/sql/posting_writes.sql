@@ -36,6 +36,13 @@ where postings.source = staged.source and postings.source_id = staged.source_id
 update postings set withdrawn_at = now(), updated_at = now()
 where source = %(source)s and source_id = any(%(source_ids)s) and withdrawn_at is null;
 
+-- name: orphans
+select id from postings
+where source <> %(source)s and duplicate_of in (select id from postings where source = %(source)s);
+
+-- name: remove
+delete from postings where source = %(source)s;
+
 -- name: unlink
 update postings set duplicate_of = null
 where id = any(%(ids)s) or duplicate_of = any(%(ids)s)

@@ -113,7 +113,8 @@ async def killed(process: BaseProcess) -> None:
     """Ends a process as a power cut would."""
     if process.is_alive() and process.pid is not None:
         os.kill(process.pid, signal.SIGKILL)
-    await asyncio.to_thread(process.join)
+    await asyncio.to_thread(process.join, patience())
+    assert process.exitcode is not None, "it lives on"
 
 
 async def until(condition: Any) -> None:

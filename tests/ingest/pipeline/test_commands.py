@@ -13,7 +13,11 @@ from typer.testing import CliRunner
 
 from ingest.commands import app
 from tests.ingest.pipeline.runs import MENU, write, write_postings
+from tests.offline import Offline
+from tools.database import open_pool
+from tools.errors import CheckerboardError
 from tools.settings import Settings
+from tools.terminal import plain
 
 Type = Callable[..., Result]
 
@@ -65,6 +69,23 @@ async def test_a_stage_can_be_done_again_for_all_documents(typed: Type, tmp_path
     assert ran.exit_code == 0
 
 
+async def test_a_removed_source_is_collected_anew_and_paid_for_once(
+    typed: Type, tmp_path: Path, offline: Offline
+) -> None:
+    write_postings(tmp_path, 2)
+    await asyncio.to_thread(typed, "run", f"folder:{tmp_path}")
+    told = (await asyncio.to_thread(typed, "status", "--json")).output
+    [source] = {row["source"] for row in json.loads(told)["sources"]}
+    removed = await asyncio.to_thread(typed, "remove", "--source", source)
+    assert "2 postings and 2 documents removed." in removed.output
+    assert "No documents yet" in (await asyncio.to_thread(typed, "status")).output
+    asked = (await offline.calls())["by_schema"]
+    again = await asyncio.to_thread(typed, "run", f"folder:{tmp_path}")
+    assert "2 new, 0 changed, 0 unchanged" in again.output
+    assert "2 loaded" in again.output
+    assert (await offline.calls())["by_schema"] == asked
+
+
 async def test_sources_says_what_there_is_and_why_one_is_off(typed: Type) -> None:
     listed = (await asyncio.to_thread(typed, "sources")).output
     for written in (
@@ -95,3 +116,41 @@ async def test_reembed_says_what_it_did(typed: Type, tmp_path: Path, monkeypatch
     done = await asyncio.to_thread(typed, "reembed", "--drop-others")
     assert "2 postings embedded" in done.output
     assert "1536 dimensions" in done.output
+
+
+HOSTILE = "[nope] \x1b[2J\x1b]52;c;aGk=\x07 \x9b2J [bold"
+
+
+async def test_names_of_folders_and_files_do_not_steer_the_terminal(typed: Type, tmp_path: Path) -> None:
+    """A name may hold any character but a slash and a zero, and look like markup."""
+    folder = tmp_path / HOSTILE
+    write(folder, f"{HOSTILE}.txt", MENU)
+    write(folder, "rows.jsonl", f'{{"source": "[/nope]", "id": 1, "job_title": "{HOSTILE}"')
+    for words in (
+        ("run", f"folder:{folder}"),
+        ("status",),
+        ("retry", "--source", "[/nope]"),
+        ("load", str(folder / "rows.jsonl")),
+        ("sources",),
+    ):
+        ran = await asyncio.to_thread(typed, *words)
+        assert ran.exception is None or isinstance(ran.exception, SystemExit | CheckerboardError), words
+        assert not {"\x1b", "\x07", "\x9b"} & set(ran.output), words
+
+
+@pytest.mark.parametrize("source", ["[/nope]", "\\[/nope]", "[bold]x[/bold]", ":boom:", "\x9b2J"])
+async def test_whatever_a_source_is_called_it_has_its_status(
+    typed: Type, empty_settings: Settings, tmp_path: Path, source: str
+) -> None:
+    write_postings(tmp_path, 1)
+    write(tmp_path, "menu.txt", MENU)
+    await asyncio.to_thread(typed, "run", f"folder:{tmp_path}")
+    async with await open_pool(empty_settings) as pool, pool.connection() as connection:
+        await connection.execute(
+            "update documents set source = %s, source_id = source_id || %s", [source] * 2
+        )
+    shown = await asyncio.to_thread(typed, "status")
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count(plain(source)) == 3
+    read = json.loads((await asyncio.to_thread(typed, "status", "--json")).output)
+    assert read["sources"][0]["source"] == source

@@ -91,7 +91,7 @@ async def test_broken_off_it_goes_on_where_it_stopped(
         work = asyncio.create_task(reembed(new, lambda texts, _: batches.append(texts)))
         await until(lambda: _begun(batches))
         work.cancel()
-        await asyncio.wait([work])
+        await asyncio.wait([work], timeout=patience())
         await offline.reset()
         rest = await reembed(new)
         assert 0 < rest < 368

@@ -13,7 +13,7 @@ from ingest.run import open_ingest
 from ingest.watching import WatchedFolder
 from serve.parts import Parts, open_parts
 from tests.ingest.pipeline.runs import POSTING, until
-from tests.pace import scaled
+from tests.pace import patience, scaled
 from tools.errors import InvalidRequestError
 from tools.settings import Settings
 
@@ -54,7 +54,7 @@ async def test_a_posting_that_arrives_is_found_within_ten_seconds(
         assert {"before.md", "slow.md", "moved.md"} <= await hits(parts, POSTING.format(n=11))
         assert dict(counts.collected) == {"new": 4}
         watching.cancel()
-        await asyncio.wait([watching])
+        await asyncio.wait([watching], timeout=patience())
 
 
 async def _loaded(counts: Counts, number: int) -> bool:

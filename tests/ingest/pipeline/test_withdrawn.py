@@ -24,6 +24,7 @@ from tests.ingest.pipeline.runs import (
     write_postings,
 )
 from tests.offline import Offline
+from tests.pace import patience
 from tools.errors import InvalidRequestError, StoreUnavailableError
 from tools.settings import Settings
 
@@ -92,7 +93,7 @@ async def test_a_job_that_vanishes_while_it_is_worked_on_is_not_opened(
         parts.sources.append(Board(2))
         await parts.collect_and_work([], Counts())
     first.cancel()
-    await asyncio.wait([first])
+    await asyncio.wait([first], timeout=patience())
     await offline.reset()
     await ingested(empty_settings)
     assert await are_open(empty_settings) == ["j2"]

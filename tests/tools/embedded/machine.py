@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -50,8 +51,7 @@ class User:
     def said(self) -> dict[str, Any]:
         """What it told when it had joined, or could not; waits for that."""
         if self._said is None:
-            assert self._process.stdout
-            line = self._process.stdout.readline()
+            line = self._line()
             assert line, f"the user ended with status {self._process.wait(SECONDS)} and said nothing"
             self._said = json.loads(line)
         return self._said
@@ -77,9 +77,15 @@ class User:
         self._process.stdin.close()
         return self._left()
 
-    def _left(self) -> float:
+    def _line(self) -> str:
+        """The next line that it prints; nothing once it has ended."""
         assert self._process.stdout
-        line = self._process.stdout.readline()
+        printed, _, _ = select.select([self._process.stdout], [], [], SECONDS)
+        assert printed, f"the user said nothing within {SECONDS} s"
+        return self._process.stdout.readline()
+
+    def _left(self) -> float:
+        line = self._line()
         self._end()
         return json.loads(line)["left"] if line else 0.0
 
@@ -202,5 +208,6 @@ def as_normal_user() -> tuple[str, ...]:
     prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     reach = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
     question = "import os, sys; sys.exit(not os.access(sys.executable, os.X_OK))"
-    reachable = subprocess.run([*prefix, sys.executable, "-c", question], capture_output=True, check=False)
+    asking = [*prefix, sys.executable, "-c", question]
+    reachable = subprocess.run(asking, capture_output=True, check=False, timeout=SECONDS)
     return prefix if reachable.returncode == 0 else (*prefix, *reach)

@@ -24,8 +24,10 @@ from .machine import NOBODY, PARTS, Machine, as_normal_user, eventually, gone
 def stranger() -> Iterator[int]:
     """A process that is none of ours."""
     with subprocess.Popen(["sleep", "600"]) as process:
-        yield process.pid
-        process.kill()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def test_the_next_keeper_adopts_the_server_of_a_killed_one(machine: Machine, used_home: Path) -> None:

@@ -25,9 +25,11 @@ def plain_redis(machine: Machine) -> Iterator[str]:
         [get_binary_path(), "--port", "0", "--unixsocket", socket, "--save", "", "--requirepass", "s3cret"],
         stdout=subprocess.DEVNULL,
     ) as server:
-        eventually(socket.exists)
-        yield f"unix://:s3cret@{socket}"
-        server.terminate()
+        try:
+            eventually(socket.exists)
+            yield f"unix://:s3cret@{socket}"
+        finally:
+            server.kill()
 
 
 async def test_the_embedded_servers_have_everything(machine: Machine, used_home: Path) -> None:

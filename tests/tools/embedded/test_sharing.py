@@ -151,7 +151,7 @@ def test_a_forked_child_does_not_hold_its_parents_servers(machine: Machine) -> N
     finally:
         os.close(go)
         os.close(waiting)
-        os.waitpid(child, 0)
+        eventually(lambda: os.waitpid(child, os.WNOHANG)[0])
 
 
 def test_the_caller_s_keys_do_not_reach_the_servers(machine: Machine) -> None:
@@ -175,3 +175,21 @@ def test_a_keeper_that_is_told_to_stop_stops_its_server(machine: Machine) -> Non
     assert state
     assert state.phase == "stopped"
     user.leave()
+
+
+IGNORING = ("sh", "-c", "trap '' INT QUIT TERM HUP; exec \"$@\"", "sh")
+"""As a shell starts a background job, and worse."""
+
+
+def test_what_a_shell_ignores_its_servers_do_not(machine: Machine, used_home: Path) -> None:
+    user = machine.user(used_home, *PARTS, prefix=IGNORING)
+    assert user.urls
+    pids = machine.pids(used_home, *PARTS)
+    for pid in pids:
+        status = Path(f"/proc/{pid}/status")
+        if status.exists():
+            ignored = int(status.read_text().partition("SigIgn:\t")[2].split()[0], 16)
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+                assert not ignored >> (number - 1) & 1, (pid, number)
+    assert user.leave() < scaled(15)
+    assert gone(*pids)

@@ -1,0 +1,96 @@
+"""What is asked of the servers that `make run` and `make studio` start."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.pace import patience
+from tests.walk.clone import Running, WalkError
+
+OK, NO_CONTENT = 200, 204
+
+
+def answers(server: Running, address: str, path: str) -> None:
+    """Waits until the server answers well there."""
+    deadline = time.monotonic() + patience()
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise server.wrong("ended")
+        try:
+            if httpx.get(address + path, timeout=patience()).status_code == OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.3)
+    raise server.wrong(f"gave no answer at {path}")
+
+
+class Caller:
+    """Sends the README's curls to a running service, with what they stand for put in."""
+
+    def __init__(self, port: int, key: str, scratch: Path) -> None:
+        self._port = port
+        self._key = key
+        self._body = scratch / "body"
+        self._known: dict[str, str] = {}
+
+    def send(self, line: str) -> None:
+        """Sends one, and looks at the answer's status and at what it says.
+
+        Raises:
+            WalkError: it is not the answer that the README promises.
+        """
+        for word, value in {"localhost:8000": f"localhost:{self._port}", **self._known}.items():
+            line = line.replace(word, value)
+        self._body.unlink(missing_ok=True)
+        options = f"--max-time {patience():.0f} -o '{self._body}' -w '%{{http_code}}'"
+        sent = subprocess.run(
+            ["sh", "-c", re.sub(r"^curl", f"curl {options}", line)],
+            env={**os.environ, "KEY": self._key},
+            capture_output=True,
+            text=True,
+            timeout=2 * patience(),
+            check=False,
+        )
+        body = self._body.read_text(encoding="utf-8") if self._body.exists() else ""
+        wanted = NO_CONTENT if " DELETE " in line else OK
+        if sent.stdout != str(wanted):
+            raise WalkError(f"{line}\nended with status {sent.stdout}, not {wanted}: {body[-2000:]}")
+        if problem := self._looked_at(line, body):
+            raise WalkError(f"{line}\nwas answered, but {problem}: {body[-2000:]}")
+
+    def _looked_at(self, line: str, body: str) -> str:
+        """Keeps the ids that an answer has; what is wrong with it, if anything."""
+        path = re.findall(r"localhost:\d+/(\S*)", line)[0]
+        if path.endswith("/stream"):
+            return "" if '"type":"result"' in body.replace(" ", "") else "it does not end with a result"
+        if path.endswith("/stream_events"):
+            return "" if "on_chain_end" in body and "event: error" not in body else "it does not end well"
+        if not body:
+            return ""
+        answer: Any = json.loads(body)
+        if path.endswith("/invoke"):
+            self._known["SESSION"] = answer["output"]["session_id"]
+            self._known["p-1"] = answer["output"]["postings"][0]["posting_id"]
+        return ""
+
+
+def studio_runs(address: str) -> None:
+    """Has Studio's server run the graph.
+
+    Raises:
+        WalkError: no project came of it.
+    """
+    profile = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot"]}
+    given = {"assistant_id": "checkerboard", "input": {"profile": profile, "language": "ko"}}
+    response = httpx.post(f"{address}/runs/wait", json=given, timeout=2 * patience())
+    if response.status_code != OK or not response.json().get("project"):
+        raise WalkError(f"Studio's server answered {response.status_code}: {response.text[-2000:]}")
