@@ -8,13 +8,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
 
 from graph.answers import SERVICE_VERSION
 from graph.sessions import Sessions
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
-from serve.body_limit import BodyLimit
-from serve.callers import ApiKeys
+from serve.bodies import BodyLimit, ReadOn
+from serve.callers import ApiKeys, Keyed
+from serve.origins import Origins
 from serve.parts import open_parts
 from tools import logs
 from tools.embedded import attached
@@ -55,7 +57,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
-    app.add_middleware(BodyLimit)
+    _add_doors(app, given)
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
@@ -67,6 +69,24 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     pages.install(app)
     openapi.install(app)
     return app
+
+
+def _add_doors(app: FastAPI, settings: Settings) -> None:
+    """Puts in front of the routes what a request passes first; the last one added is the first one met."""
+    keys: ApiKeys = app.state.api_keys
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Keyed, keys=keys)
+    if not keys.needed:
+        app.add_middleware(Origins, hosts=settings.hosts, origins=settings.cors_origins)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "POST", "DELETE"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
+            expose_headers=("Retry-After",),
+        )
+    app.add_middleware(ReadOn)
 
 
 def _secret(value: SecretStr | None) -> str | None:

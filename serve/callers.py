@@ -9,12 +9,19 @@ from contextvars import ContextVar
 
 from fastapi import Request
 from fastapi.security import HTTPBearer
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions import ANYONE, Caller
+from serve.errors import error_response
 from tools.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
 from tools.key_lists import read_key_lists
 
 MAX_IDEMPOTENCY_KEY = 200
+OPEN = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/")
+"""Paths that need no key: what says how the service is, and the pages, which ask for a key themselves."""
+OPEN_FOLDER = "/static/"
+"""What the pages load."""
 
 BEARER = HTTPBearer(
     scheme_name="api_key",
@@ -69,6 +76,26 @@ class ApiKeys:
         return name
 
 
+class Keyed:
+    """ASGI middleware: whoever has no key learns so before anything of the request is read, and nothing of
+    which paths there are."""
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on with its `owner` in the state, or refuses it."""
+        path = scope.get("path", "")
+        if scope["type"] == "http" and path not in OPEN and not path.startswith(OPEN_FOLDER):
+            try:
+                scope.setdefault("state", {})["owner"] = self._keys.owner(Headers(scope=scope))
+            except UnauthorizedError as error:
+                await error_response(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def _holder(names: Mapping[str, str], headers: Mapping[str, str]) -> str:
     scheme, _, key = headers.get("authorization", "").partition(" ")
     digest = hashlib.sha256(key.strip().encode()).hexdigest()
@@ -83,15 +110,13 @@ def caller_of(request: Request) -> Caller:
     """Returns who calls, and makes it known to what runs for this request.
 
     Raises:
-        UnauthorizedError: no valid key came.
         InvalidRequestError: the Idempotency-Key is empty or too long.
     """
-    keys: ApiKeys = request.app.state.api_keys
     key = request.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
         problem = f"has 1 to {MAX_IDEMPOTENCY_KEY} characters"
         raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
-    caller = Caller(keys.owner(request.headers), key)
+    caller = Caller(request.state.owner, key)
     current.set(caller)
     return caller
 

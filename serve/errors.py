@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -88,9 +89,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def error_response(error: CheckerboardError) -> JSONResponse:
-    """Returns the HTTP answer of an error."""
-    return _Json({"error": error.as_json()}, error.status)
+def error_response(error: CheckerboardError, status: int | None = None) -> JSONResponse:
+    """Returns the HTTP answer of an error, with its own status unless another is given."""
+    # RFC 9110 wants a 401 to say how one proves who one is.
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    return _Json({"error": error.as_json()}, status or error.status, headers)
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:

@@ -21,11 +21,13 @@ def read_key_lists(callers: str | None, admins: str | None) -> tuple[Names, Name
     """Reads `name:sha256,name:sha256,…` of those who may call and of those who may change what all get.
     A hash is 64 hexadecimal digits, and may be followed by what `sha256sum` prints behind it.
 
+    None is no list: everybody may call, nobody may change a thing.
+
     Raises:
-        ValueError: an entry has another form, or a name or a key stands twice. The message says where and
+        ValueError: a list is empty, an entry has another form, or a name or a key stands twice. The message says where and
             what to do, and repeats nothing of the list: people put the key itself there.
     """
-    read = _read("CHECKERBOARD_API_KEYS", callers or ""), _read("CHECKERBOARD_ADMIN_KEYS", admins or "")
+    read = _read("CHECKERBOARD_API_KEYS", callers), _read("CHECKERBOARD_ADMIN_KEYS", admins)
     (hashes, names), (other_hashes, other_names) = ((set(one), set(one.values())) for one in read)
     if hashes & other_hashes or names & other_names:
         raise ValueError(
@@ -35,8 +37,10 @@ def read_key_lists(callers: str | None, admins: str | None) -> tuple[Names, Name
     return read
 
 
-def _read(setting: str, configured: str) -> Names:
+def _read(setting: str, configured: str | None) -> Names:
     names: Names = {}
+    if configured is None:
+        return names
     place, end = _after(_SEPARATOR, configured, 0), len(configured.rstrip())
     while place < end:
         found, problem = _entry(names, configured, place)
@@ -47,6 +51,9 @@ def _read(setting: str, configured: str) -> Names:
                 "printf '%s' \"$KEY\" | sha256sum prints the hash of a key."
             )
         place = found
+    if not names:
+        # Somebody meant to name keys, so nobody is let in without one.
+        raise ValueError(f"{setting} is set and names nobody. Give it name:sha256 of each key, or unset it.")
     return names
 
 

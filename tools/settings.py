@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +22,7 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 """Words separated by commas or spaces."""
 
 
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@*]+")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -101,6 +104,15 @@ class Settings(BaseSettings):
         None,
         description="who may change prompts and models: name:sha256, as above; unset: nobody",
     )
+    hosts: Words = Field(
+        (),
+        description="names under which a service without API keys is asked; unset: those of this machine "
+        "alone, at loopback; `*`: any",
+    )
+    cors_origins: Words = Field(
+        (),
+        description="origins (`https://app.example.com`) whose pages may call; `*`, with API keys only: all",
+    )
     langsmith_api_key: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("LANGSMITH_API_KEY", "langsmith_api_key"),
@@ -172,8 +184,22 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_can_be_told_apart(self) -> Settings:
-        lists = (self.api_keys, self.admin_keys)
-        read_key_lists(*(None if one is None else one.get_secret_value() for one in lists))
+        callers, admins = (one and one.get_secret_value() for one in (self.api_keys, self.admin_keys))
+        # An empty variable is passed over otherwise. Here it would let everybody in, where a list was meant.
+        read_key_lists(os.environ.get("CHECKERBOARD_API_KEYS") if callers is None else callers, admins)
+        return self
+
+    @model_validator(mode="after")
+    def _origins_are_origins(self) -> Settings:
+        if wrong := [origin for origin in self.cors_origins if not _ORIGIN.fullmatch(origin)]:
+            raise ValueError(
+                f"CHECKERBOARD_CORS_ORIGINS: {wrong[0]!r} is no origin; an origin is a scheme and a host, such "
+                "as https://app.example.com, without a path or a last slash."
+            )
+        if "*" in self.cors_origins and self.api_keys is None:
+            raise ValueError(
+                "CHECKERBOARD_CORS_ORIGINS=* lets every web page call, so it needs CHECKERBOARD_API_KEYS."
+            )
         return self
 
     @property

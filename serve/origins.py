@@ -1,0 +1,105 @@
+"""Which web pages may reach the service.
+
+A browser sends what any page asks it to, to any address, its own machine's too. A service with API keys
+leaves that to them: a page does not know one. One without keys answers only under its own names (a page's
+server can let its own name point at this machine and then read the answers: DNS rebinding) and takes no
+request that another site's page makes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serve.errors import error_response
+from tools.errors import ForbiddenError
+
+ANY = "*"
+_PORTS = {"http": 80, "https": 443}
+_FOREIGN_HOST = ForbiddenError(
+    "Without API keys this service answers only to this machine, under names of its own. The operator sets "
+    "CHECKERBOARD_API_KEYS, or names the host in CHECKERBOARD_HOSTS."
+)
+_FOREIGN_ORIGIN = ForbiddenError(
+    "Without API keys this service takes no requests from pages of other sites. The operator sets "
+    "CHECKERBOARD_API_KEYS, or names the page's origin in CHECKERBOARD_CORS_ORIGINS."
+)
+
+
+class Origins:
+    """ASGI middleware in front of a service without API keys: 403 for requests under a foreign name, and
+    for those that a page of another site makes."""
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str], origins: Sequence[str]) -> None:
+        """`hosts` are the names the service answers to; empty: loopback's, at loopback's addresses; `*`: any.
+        Pages of `origins` may call, beside its own."""
+        self._app = app
+        self._hosts = {host.lower() for host in hosts}
+        self._origins = set(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or refuses it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if not all(map(self._ours, hosts)) or not (self._hosts or _at_loopback(scope)):
+            await error_response(_FOREIGN_HOST)(scope, receive, send)
+        elif self._foreign(headers):
+            await error_response(_FOREIGN_ORIGIN)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    def _ours(self, host: str) -> bool:
+        name = host_name(host)
+        return ANY in self._hosts or (name in self._hosts if self._hosts else is_loopback(name))
+
+    def _foreign(self, headers: dict[bytes, str]) -> bool:
+        origin = headers.get(b"origin")
+        if origin is None:
+            # A page's pictures and scripts come without one; following a link is no page's request.
+            site = headers.get(b"sec-fetch-site", "none")
+            return site not in ("none", "same-origin") and headers.get(b"sec-fetch-mode") != "navigate"
+        return origin not in self._origins and not _same(origin, headers.get(b"host", ""))
+
+
+def host_name(host: str) -> str:
+    """Returns the name in a `Host` header, lower case, without port, brackets or a last dot."""
+    name = host.strip().lower()
+    if name.startswith("["):
+        return name[1:].partition("]")[0]
+    return name.rpartition(":")[0].rstrip(".") if ":" in name else name.rstrip(".")
+
+
+def is_loopback(name: str) -> bool:
+    """Whether a name or an address is this machine's own, and nobody else's. What ends in `.localhost` is by
+    RFC 6761."""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def _at_loopback(scope: Scope) -> bool:
+    """Whether the connection came in at a loopback address, or by a socket of the file system."""
+    address, port = scope.get("server") or (None, None)
+    return address is None or port is None or is_loopback(address.removeprefix("::ffff:"))
+
+
+def _same(origin: str, host: str) -> bool:
+    """Whether an origin is the one that `host` was asked under. The scheme is not looked at: what ends TLS
+    in front of the service does not tell it."""
+    try:
+        parts = urlsplit(origin)
+        asked = urlsplit(f"//{host}")
+        port = parts.port or _PORTS.get(parts.scheme)
+        return bool(parts.hostname) and (parts.hostname, port) == (
+            asked.hostname,
+            asked.port or _PORTS.get(parts.scheme),
+        )
+    except ValueError:
+        return False
