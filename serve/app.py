@@ -15,6 +15,7 @@ from graph.sessions import Sessions
 from serve import errors, langserve_routes, prompt_routes, routes
 from serve.body_limit import BodyLimit
 from serve.callers import ApiKeys
+from serve.drain import Drain, Draining
 from serve.parts import open_parts
 from tools import logs
 from tools.embedded import attached
@@ -50,7 +51,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Checkerboard", version=SERVICE_VERSION, lifespan=lifespan, responses=errors.RESPONSES
     )
     app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
+    app.state.drain = Drain()
     app.add_middleware(BodyLimit)
+    app.add_middleware(Draining, drain=app.state.drain)
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from contextvars import ContextVar
 
 from fastapi import Request
 
@@ -16,9 +15,6 @@ from tools.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
 MAX_IDEMPOTENCY_KEY = 200
 _NAME = re.compile(r"[\w.@:-]+")
 _HASH = re.compile(r"[0-9a-f]{64}")
-
-current: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
-"""The caller of the request that is being answered, for LangServe's runnables, which see no request."""
 
 
 class ApiKeys:
@@ -86,8 +82,8 @@ def _holder(names: Mapping[str, str], headers: Mapping[str, str]) -> str:
     raise UnauthorizedError
 
 
-def caller_of(request: Request) -> Caller:
-    """Returns who calls, and makes it known to what runs for this request.
+async def caller_of(request: Request) -> Caller:
+    """Returns who calls.
 
     Raises:
         UnauthorizedError: no valid key came.
@@ -98,12 +94,10 @@ def caller_of(request: Request) -> Caller:
     if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
         problem = f"has 1 to {MAX_IDEMPOTENCY_KEY} characters"
         raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
-    caller = Caller(keys.owner(request.headers), key)
-    current.set(caller)
-    return caller
+    return Caller(keys.owner(request.headers), key)
 
 
-def admin_of(request: Request) -> str:
+async def admin_of(request: Request) -> str:
     """Returns the name of the administrator's key that a request came with.
 
     Raises:

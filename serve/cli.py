@@ -5,30 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
 import sys
 from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
-import uvicorn
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 from rich.console import Console
 
 from ingest.load import load_samples_where_empty
+from serve.app import create_app
 from serve.demo import OFFLINE_NOTICE, run_demo
 from serve.parts import probe_stores
+from serve.server import BACKLOG, Server, bound
+from serve.supervisor import Supervisor
 from tools import doctor as checks
 from tools import logs
 from tools.embedded import attached
 from tools.errors import CheckerboardError, SetupError
 from tools.services import open_services
 from tools.settings import Settings
-
-WORKER_SECONDS = 180
-"""How long a worker may give no sign of life before another takes its place. It imports for seconds
-before it can give one: with uvicorn's 5 seconds, a slow machine kills its workers for ever."""
 
 app = typer.Typer(
     help="Recommends the portfolio project that employers ask for now.",
@@ -68,23 +65,21 @@ def serve(
 ) -> None:
     """Serve the API. Without any setting: embedded servers, offline model, sample postings."""
     logs.configure()
-    _require_free(host, port)
-    with attached(Settings()) as settings:
+    given = Settings()
+    try:
+        app = create_app(given)
+    except ValueError as error:  # the settings fit one by one, but not the app
+        raise SetupError(str(error)) from error
+    sockets = bound(host, port)
+    with attached(given) as settings:
         asyncio.run(_checked_start(settings))
+        for listener in sockets:
+            listener.listen(BACKLOG)
         _say_where(host, port, offline=settings.offline)
-        uvicorn.run(
-            "serve.app:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            loop="uvloop",
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=5,
-            timeout_worker_healthcheck=WORKER_SECONDS,
-        )
+        if workers == 1:
+            Server(app, given.drain_seconds).run(sockets)
+        else:
+            asyncio.run(Supervisor(sockets, workers, given.drain_seconds).run())
 
 
 @app.command()
@@ -120,17 +115,6 @@ async def _first_start(settings: Settings) -> None:
     async with open_services(settings, newest_prompts=True) as services:
         if Settings().database_url is None:
             await load_samples_where_empty(services)
-
-
-def _require_free(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SetupError(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port."
-            ) from error
 
 
 def _say_where(host: str, port: int, *, offline: bool) -> None:

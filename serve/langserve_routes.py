@@ -19,16 +19,14 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from graph.build import NODES
 from graph.runs import Event, outcome
-from graph.sessions import Sessions
-from serve import callers
+from graph.sessions import ANYONE, Caller, Sessions
 from serve.callers import caller_of
+from serve.errors import CLIENT_CLOSED_REQUEST
 from tools.contracts import Answer, Language, Profile, Wishes
 from tools.errors import InvalidRequestError
 
 MAX_BATCH = 10
 """Inputs of one batch: as many of the longest profiles as a body may hold."""
-CLIENT_CLOSED_REQUEST = 499
-"""What the log says of a request whose client left; nobody receives it."""
 ENDPOINTS: tuple[EndpointName, ...] = (
     "invoke",
     "batch",
@@ -63,10 +61,10 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
 
     `ainvoke` returns the answer; `astream` yields the progress events while the nodes work, the
     answer being the data of the last. A failure is raised by the former and is the last event of
-    the latter.
+    the latter. Who asks is `caller` in the config's `configurable`, where no request can put it.
     """
 
-    def __init__(self, name: str, start: Callable[[Any], AsyncIterator[Event]]) -> None:
+    def __init__(self, name: str, start: Callable[[Any, Caller], AsyncIterator[Event]]) -> None:
         self.name = name
         self._start = start
 
@@ -85,7 +83,12 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
         Raises:
             CheckerboardError: as the run's `error` event says.
         """
-        return await self._acall_with_config(self._answer, input, config)
+        caller = _caller(config)
+
+        async def answer(given: Any) -> dict[str, Any]:
+            return await outcome(self._start(given, caller))
+
+        return await self._acall_with_config(answer, input, config)
 
     async def astream(
         self,
@@ -94,11 +97,17 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
         **kwargs: Any,
     ) -> AsyncIterator[dict[str, Any]]:
         """Yields the progress events."""
+        caller = _caller(config)
 
         async def inputs() -> AsyncIterator[Any]:
             yield input
 
-        async for event in self._atransform_stream_with_config(inputs(), self._progress, config):
+        async def progress(given: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+            async for one in given:
+                async for event in self._start(one, caller):
+                    yield event
+
+        async for event in self._atransform_stream_with_config(inputs(), progress, config):
             yield event
 
     async def astream_events(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamEvent]:  # type: ignore[override]
@@ -108,13 +117,14 @@ class _Progressing(Runnable[Any, dict[str, Any]]):
             if event["name"] in NODES or not event["parent_ids"]:
                 yield event
 
-    async def _answer(self, given: Any) -> dict[str, Any]:
-        return await outcome(self._start(given))
 
-    async def _progress(self, inputs: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
-        async for given in inputs:
-            async for event in self._start(given):
-                yield event
+def _caller(config: RunnableConfig | None) -> Caller:
+    caller: Caller = (config or {}).get("configurable", {}).get("caller", ANYONE)
+    return caller
+
+
+def _with_caller(config: dict[str, Any], request: Request) -> dict[str, Any]:
+    return {**config, "configurable": {"caller": request.state.caller}}
 
 
 class PlainJson(Serializer):
@@ -144,7 +154,7 @@ class _Route(APIRoute):
         handle = super().get_route_handler()
 
         async def translated(request: Request) -> Response:
-            caller = caller_of(request)
+            caller = request.state.caller = await caller_of(request)
             await _check_body(request)
             if caller.idempotency_key is not None and request.url.path.endswith("/batch"):
                 problem = "names one request; send a batch's inputs one by one"
@@ -213,11 +223,11 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
     """
     router = APIRouter(route_class=_Route)
     generate = _Progressing(
-        "generate", lambda given: sessions().generate(given.profile, given.language, callers.current.get())
+        "generate", lambda given, caller: sessions().generate(given.profile, given.language, caller)
     )
     regenerate = _Progressing(
         "regenerate",
-        lambda given: sessions().regenerate(given.session_id, given.wishes(), callers.current.get()),
+        lambda given, caller: sessions().regenerate(given.session_id, given.wishes(), caller),
     )
     for runnable, input_type in ((generate, GenerateInput), (regenerate, RegenerateInput)):
         add_routes(
@@ -227,6 +237,7 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
             input_type=input_type,
             output_type=Answer,
             config_keys=(),
+            per_req_config_modifier=_with_caller,
             enabled_endpoints=ENDPOINTS,
             serializer=PlainJson(),
         )

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from graph.failures import as_ours
 from graph.sessions import Caller
 from serve.callers import caller_of
+from serve.drain import drain_of
 from serve.parts import Parts
 from tools.contracts import FoundPosting, StoredPosting
 from tools.errors import PostingNotFoundError
@@ -78,6 +79,8 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", tags=["health"])
 async def readyz(request: Request) -> JSONResponse:
-    """Whether every dependency answers, and what each is. 503 when one does not."""
+    """Whether every dependency answers, and what each is. 503 when one does not, and while this stops."""
+    if drain_of(request).begun:
+        return JSONResponse({"ready": False, "draining": True}, 503)
     report = await parts(request).readiness()
     return JSONResponse(report, 200 if report["ready"] else 503)

@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     )
     output_retries: int = Field(2, ge=0, le=5, description="times an invalid answer goes back to the model")
     run_timeout_seconds: float = Field(300.0, gt=0, description="limit of one whole run, seconds")
+    drain_seconds: float = Field(
+        30.0, ge=0, description="how long a worker that is told to stop lets its runs go on, seconds"
+    )
     novelty_similarity: float = Field(
         0.92, gt=0, le=1, description="cosine from which two subjects count as the same"
     )
