@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
-import uvicorn
 
 from serve.app import create_app
+from serve.server import Server
 from tests.pace import patience
 from tests.serve.processes import Worker, working_together
 from tools.settings import Settings
 
 
-class _Guest(uvicorn.Server):
+class _Guest(Server):
     """Leaves the signals of the process to pytest."""
 
     @contextmanager
@@ -35,15 +35,7 @@ async def served(settings: Settings) -> AsyncIterator[str]:
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
         patch.setattr("tools.logs.configure", lambda *_: None)  # the log is pytest's
-        server = _Guest(
-            uvicorn.Config(
-                create_app(settings),
-                http="httptools",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
+        server = _Guest(create_app(settings), drain_seconds=0)
         serving = asyncio.create_task(server.serve([listener]))
         try:
             async with asyncio.timeout(patience()):
