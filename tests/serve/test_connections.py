@@ -74,45 +74,44 @@ def error_in(answer: bytes) -> tuple[int, dict[str, Any]]:
     ],
     ids=["a byte", "head", "no body", "body", "chunk", "expecting", "second head"],
 )
-@pytest.mark.parametrize("dripping", [False, True], ids=["still", "dripping"])
 @pytest.mark.usefixtures("short_limits")
-async def test_a_request_that_does_not_arrive_is_given_up(address: str, sent: bytes, dripping: bool) -> None:
+async def test_a_request_that_does_not_arrive_is_given_up(address: str, sent: bytes) -> None:
     async with connected(address) as (reader, writer):
         writer.write(sent)
-        got = asyncio.create_task(rest(reader))
-        while dripping and not got.done():
-            writer.write(b"x")
-            await asyncio.wait({got}, timeout=LIMIT / 3)
-        answer = (await got).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
-    if b'{"status":"ok"}' in answer:  # the first request of two was whole
-        answer = answer.partition(b'{"status":"ok"}')[2]
-    status, error = error_in(answer)
-    assert status in ((400, 408) if dripping else (408,))  # a drip is not always HTTP
-    assert error["code"] in ("request_timeout", "invalid_request")
+        answer = (await rest(reader)).removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # The first request of two was whole.
+        status, error = error_in(answer.rpartition(b'{"status":"ok"}')[2])
+    assert (status, error["code"]) == (408, "request_timeout")
 
 
-@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"])
+@pytest.mark.parametrize(
+    ("sent", "drop"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nx-half: ", b"x"),
+        (INVOKE + b"content-length: 5000\r\n\r\n", b"x"),
+        (INVOKE + b"transfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        (b"GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\n", b"x"),
+        (b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n"),
+        (b"", b"\r\n"),
+    ],
+    ids=["head", "body", "chunks", "a body that is not read", "empty lines after", "empty lines before"],
+)
 @pytest.mark.usefixtures("short_limits")
-async def test_a_connection_that_asks_for_nothing_is_closed(address: str, sent: bytes) -> None:
-    """Empty lines are no request, neither before the first one nor after one."""
+async def test_a_drip_does_not_keep_a_connection_open(address: str, sent: bytes, drop: bytes) -> None:
     async with connected(address) as (reader, writer):
         writer.write(sent)
-        got = asyncio.create_task(rest(reader))
-        while not got.done():
-            writer.write(b"\r\n" if sent else b"")
-            await asyncio.wait({got}, timeout=LIMIT / 3)
-        assert b"408" not in await got
+        closed = asyncio.create_task(rest(reader))
+        while not closed.done():
+            writer.write(drop)
+            await asyncio.wait({closed}, timeout=LIMIT / 3)
+        # An answer may be lost to the reset that a drop gets which comes too late.
+        assert closed.exception() is None or isinstance(closed.exception(), ConnectionError)
 
 
 @pytest.mark.usefixtures("short_limits")
-async def test_a_body_that_nobody_asked_for_is_not_waited_for(address: str) -> None:
-    async with connected(address) as (reader, writer):
-        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n")
-        got = asyncio.create_task(rest(reader))
-        while not got.done():
-            writer.write(b"x")
-            await asyncio.wait({got}, timeout=LIMIT)
-        assert (await got).count(b"HTTP/1.1 200") == 1
+async def test_a_connection_that_asks_for_nothing_is_closed_without_a_word(address: str) -> None:
+    async with connected(address) as (reader, _):
+        assert await rest(reader) == b""
 
 
 @pytest.mark.usefixtures("short_limits")
@@ -124,8 +123,7 @@ async def test_a_run_may_take_longer_than_its_request(client: httpx.AsyncClient,
 async def test_a_head_without_end_is_refused(address: str) -> None:
     async with connected(address) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\n")
-        for number in range(3_000):
-            writer.write(b"x-%d: %s\r\n" % (number, b"x" * 40))
+        writer.write(b"".join(b"x-%d: %s\r\n" % (number, b"x" * 90) for number in range(700)))
         status, error = error_in(await rest(reader))
     assert (status, error["code"]) == (431, "invalid_request")
 
@@ -147,7 +145,7 @@ async def test_what_is_no_http_gets_an_error_like_any_other(address: str) -> Non
     ],
 )
 @pytest.mark.parametrize("reset", [False, True], ids=["leaves", "resets"])
-async def test_a_client_that_breaks_off_an_upload_is_one_quiet_line(
+async def test_a_client_that_breaks_off_an_upload_is_one_quiet_line(  # noqa: PLR0917 - fixtures
     address: str,
     client: httpx.AsyncClient,
     caplog: pytest.LogCaptureFixture,
@@ -164,11 +162,10 @@ async def test_a_client_that_breaks_off_an_upload_is_one_quiet_line(
             writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
     await arrived(client)
-    said = [
-        record for record in caplog.records if record.name.split(".")[0] in ("serve", "uvicorn", "asyncio")
-    ]
+    ours = [record for record in caplog.records if record.name.startswith(("serve.", "uvicorn.error"))]
+    said = [record for record in caplog.records if record.levelno > logging.INFO] + ours
     assert len(said) <= 1, [record.getMessage() for record in said]
-    assert all(record.levelno <= logging.INFO and not record.exc_info for record in said)
+    assert not any(record.levelno > logging.INFO or record.exc_info for record in said)
 
 
 async def arrived(client: httpx.AsyncClient) -> None:

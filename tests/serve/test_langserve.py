@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -11,8 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langserve import RemoteRunnable
 
+from graph.runs import Event
+from graph.sessions import Caller
+from serve.callers import admin_of, caller_of
+from serve.langserve_routes import _Progressing
 from tests.offline import FOR_EVER, Offline
 from tests.pace import patience, scaled
 from tools.contracts import Answer
