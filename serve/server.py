@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 import socket
 import time
@@ -128,25 +129,41 @@ class Server(uvicorn.Server):
 
 
 def bound(host: str, port: int) -> list[socket.socket]:
-    """Returns sockets at each address of `host`, which do not listen yet.
+    """Returns sockets at each address of `host` that this machine has. They do not listen yet.
 
     Raises:
-        SetupError: the host is unknown or the port is taken.
+        SetupError: the host is unknown or not this machine, or the port is taken.
     """
     sockets: list[socket.socket] = []
+    problem: OSError | None = None
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, protocol, _, address in dict.fromkeys(found):
-            listener = socket.socket(family, kind, protocol)
-            sockets.append(listener)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Head and body are two writes: with Nagle's delay the second would wait for 40 ms.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            listener.bind(address)
+        for family, _, _, _, address in dict.fromkeys(found):
+            try:
+                sockets.append(_bound(family, address))
+            except OSError as error:
+                # `localhost` has an address of IPv6 also where this machine has none.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                problem = error
     except OSError as error:
-        for listener in sockets:
-            listener.close()
+        problem, sockets = error, []
+    if not sockets:
         raise SetupError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port."
-        ) from error
+            f"Cannot listen on {host}:{port} ({problem and problem.strerror}). "
+            "Choose another port or address with --port and --host."
+        ) from problem
     return sockets
+
+
+def _bound(family: socket.AddressFamily, address: Any) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Head and body are two writes: with Nagle's delay the second would wait for 40 ms.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
