@@ -14,8 +14,9 @@ import threading
 import time
 from contextlib import suppress
 
-ORPHAN_SECONDS = 20.0
-"""How long a worker whose supervisor has ended may take to stop what runs."""
+ORPHAN_SECONDS = 8.0
+"""How long a worker whose supervisor has ended may take to stop what runs and to say so. It does not wait
+for the embedded servers: they stop without it."""
 
 
 def _follow(line: socket.socket) -> None:
