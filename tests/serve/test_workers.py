@@ -21,7 +21,7 @@ from tests.pace import patience, scaled
 from tests.serve.processes import COMMAND, GENERATE, answer_of, eventually, free_port, slow, working
 from tools.settings import CHECKOUT, Settings
 
-AT_ONCE = scaled(3)
+AT_ONCE = scaled(10)
 """A dead worker is noticed at once; what a loaded machine adds."""
 
 
@@ -100,7 +100,7 @@ async def test_a_killed_supervisor_takes_its_workers_along(service: Service, off
     await eventually(lambda: len(service.workers() - {killed}) == 2, within=AT_ONCE)
     workers = [psutil.Process(pid) for pid in service.workers()]
     service.process.kill()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, workers, scaled(10))
+    _, alive = await asyncio.to_thread(psutil.wait_procs, workers, scaled(20))
     assert not alive
     await asyncio.gather(*runs, return_exceptions=True)
 
