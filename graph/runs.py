@@ -11,12 +11,12 @@ from typing import Any
 
 from graph.failures import as_ours
 from tools import errors
-from tools.errors import CheckerboardError
+from tools.errors import CheckerboardError, WorkerStoppingError
 
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 5.0
-"""How long a closing worker waits for its runs to save their state."""
+"""How long a worker waits for runs that it has stopped to save their state."""
 
 Event = dict[str, Any]
 """A progress event: `type`, `node`, `elapsed_ms` (milliseconds since the run began), `data`."""
@@ -62,6 +62,7 @@ class Runs:
 
     def __init__(self, timeout_seconds: float) -> None:
         self._timeout_seconds = timeout_seconds
+        self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def events(self, session_id: str, work: Work) -> AsyncIterator[Event]:
@@ -83,16 +84,27 @@ class Runs:
             task.cancel()
 
     async def aclose(self) -> None:
-        """Cancels what still runs and waits until it has saved its state, at most CLOSE_SECONDS."""
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
+        """Stops what still runs, with WorkerStoppingError as its `error` event, and waits until it has
+        saved its state, at most CLOSE_SECONDS."""
+        self._stopping = True
+        await asyncio.sleep(0)  # what was begun a moment ago takes its first step: else it could say nothing
+        deadline = time.monotonic() + CLOSE_SECONDS
+        # Twice, because Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
+        for share in (2, 1):
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=(deadline - time.monotonic()) / share)
 
     async def _do(self, run: Run, work: Work) -> None:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 run.say("result", await work(run))
+        except asyncio.CancelledError:
+            # The other reason is a listener that has left, and hears no more.
+            if self._stopping:
+                run.say("error", _failure(run.session_id, WorkerStoppingError()))
+            raise
         except Exception as error:  # noqa: BLE001 - the one boundary where a run's failure becomes an event
             run.say("error", _failure(run.session_id, error))
         finally:

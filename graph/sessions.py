@@ -123,7 +123,8 @@ class Sessions:
             raise as_ours(error) from error
 
     async def aclose(self) -> None:
-        """Cancels what still runs and waits, for a bounded time, until it has saved its state."""
+        """Stops what still runs, each run with WorkerStoppingError as its `error`, and waits for a bounded
+        time until it has saved its state. Another worker can go on with each session."""
         await self._runs.aclose()
 
     async def _attempt(self, run: Run, caller: Caller, asked: list[Any]) -> Attempt | None:

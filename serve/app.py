@@ -16,6 +16,7 @@ from graph.sessions import Sessions
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
 from serve.bodies import BodyLimit, ReadOn
 from serve.callers import ApiKeys, Keyed
+from serve.drain import Drain, Draining
 from serve.origins import Origins
 from serve.parts import open_parts
 from tools import logs
@@ -57,6 +58,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
+    app.state.drain = Drain()
     _add_doors(app, given)
     errors.install(app)
     app.include_router(routes.router)
@@ -86,6 +88,7 @@ def _add_doors(app: FastAPI, settings: Settings) -> None:
             allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
             expose_headers=("Retry-After",),
         )
+    app.add_middleware(Draining, drain=app.state.drain)
     app.add_middleware(ReadOn)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from contextvars import ContextVar
 
 from fastapi import Request
 from fastapi.security import HTTPBearer
@@ -30,9 +29,6 @@ BEARER = HTTPBearer(
     "of the former, everybody may call.",
 )
 """Says in the OpenAPI description where a key goes; `caller_of` and `admin_of` look at it."""
-
-current: ContextVar[Caller] = ContextVar("caller", default=ANYONE)
-"""The caller of the request that is being answered, for LangServe's runnables, which see no request."""
 
 
 class ApiKeys:
@@ -106,8 +102,8 @@ def _holder(names: Mapping[str, str], headers: Mapping[str, str]) -> str:
     raise UnauthorizedError
 
 
-def caller_of(request: Request) -> Caller:
-    """Returns who calls, and makes it known to what runs for this request.
+async def caller_of(request: Request) -> Caller:
+    """Returns who calls.
 
     Raises:
         InvalidRequestError: the Idempotency-Key is empty or too long.
@@ -116,12 +112,10 @@ def caller_of(request: Request) -> Caller:
     if key is not None and not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
         problem = f"has 1 to {MAX_IDEMPOTENCY_KEY} characters"
         raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
-    caller = Caller(request.state.owner, key)
-    current.set(caller)
-    return caller
+    return Caller(request.state.owner, key)
 
 
-def admin_of(request: Request) -> str:
+async def admin_of(request: Request) -> str:
     """Returns the name of the administrator's key that a request came with.
 
     Raises:

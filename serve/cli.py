@@ -8,17 +8,21 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvicorn
 from rich.text import Text
 
 from ingest.load import load_samples_where_empty
+from serve.app import create_app
 from serve.demo import OFFLINE_NOTICE, run_demo
+from serve.origins import ANY, is_loopback
 from serve.parts import probe_stores
+from serve.server import BACKLOG, Server, bound
+from serve.supervisor import Supervisor
 from tools import doctor as checks
 from tools import logs
 from tools.embedded import attached
@@ -28,10 +32,6 @@ from tools.services import open_services
 from tools.settings import CHECKOUT, Settings
 from tools.signals import not_inherited
 from tools.terminal import Terminal
-
-WORKER_SECONDS = 180
-"""How long a worker may give no sign of life before another takes its place. It imports for seconds
-before it can give one: with uvicorn's 5 seconds, a slow machine kills its workers for ever."""
 
 app = typer.Typer(
     help="Recommends the portfolio project that employers ask for now.",
@@ -56,26 +56,25 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
+    without_keys: Annotated[
+        bool,
+        typer.Option("--without-keys", help="let whoever reaches the address call"),
+    ] = False,
 ) -> None:
     """Serve the API. Without any setting: embedded servers, offline model, sample postings."""
     logs.configure()
-    _require_free(host, port)
-    with attached(Settings()) as settings:
+    sockets = bound(host, port)
+    given = _opened(Settings(), sockets, without_keys=without_keys)
+    app = create_app(given)
+    with attached(given) as settings:
         asyncio.run(_checked_start(settings))
+        for listener in sockets:
+            listener.listen(BACKLOG)
         _say_where(host, port, offline=settings.offline)
-        uvicorn.run(
-            "serve.app:create_app",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            loop="uvloop",
-            http="httptools",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=5,
-            timeout_worker_healthcheck=WORKER_SECONDS,
-        )
+        if workers == 1:
+            Server(app, given.drain_seconds).run(sockets)
+        else:
+            asyncio.run(Supervisor(sockets, workers, given.drain_seconds).run())
 
 
 @app.command()
@@ -98,7 +97,8 @@ def studio(
     langgraph = Path(sys.executable).with_name("langgraph")
     if not langgraph.exists():
         raise SetupError("LangGraph's command line is not installed. `make studio` installs it.")
-    _require_free("127.0.0.1", port)
+    for listener in bound("127.0.0.1", port):  # only to see that it is free
+        listener.close()
     with attached(Settings()) as settings:
         asyncio.run(_first_start(settings))
     os.chdir(CHECKOUT)  # langgraph.json is there
@@ -115,6 +115,25 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+def _opened(given: Settings, sockets: Sequence[socket.socket], *, without_keys: bool) -> Settings:
+    """Returns the settings to serve with at these addresses.
+
+    Raises:
+        SetupError: other machines reach them, nobody needs a key, and nobody said that this is meant.
+    """
+    if given.api_keys or all(is_loopback(listener.getsockname()[0]) for listener in sockets):
+        return given
+    if not without_keys:
+        raise SetupError(
+            "Without CHECKERBOARD_API_KEYS whoever reaches this address could call. Set the keys, serve on "
+            "127.0.0.1, or say that this is meant: --without-keys."
+        )
+    if given.hosts:
+        return given
+    os.environ["CHECKERBOARD_HOSTS"] = ANY  # workers are processes of their own
+    return Settings()
+
+
 async def _checked_start(settings: Settings) -> None:
     """Asks both stores for what the service needs, before anything is said to be served."""
     await probe_stores(settings)
@@ -127,18 +146,6 @@ async def _first_start(settings: Settings) -> None:
     async with open_services(settings, newest_prompts=True) as services:
         if Settings().database_url is None:
             await load_samples_where_empty(services)
-
-
-def _require_free(host: str, port: int) -> None:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise SetupError(
-                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another with --port, or "
-                "`make run PORT=8001`."
-            ) from error
 
 
 def _say_where(host: str, port: int, *, offline: bool) -> None:

@@ -8,15 +8,19 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from tools.errors import CheckerboardError, InvalidProfileError, InvalidRequestError
 
 logger = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499
+"""What stands for an answer where the client has left; nobody receives it."""
 
 
 class FieldProblem(BaseModel):
@@ -86,6 +90,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(CheckerboardError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _unforeseen)
 
 
@@ -131,6 +136,11 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
     body = {"error": {"code": code, "message": str(error.detail), "details": {}}}
     return JSONResponse(body, error.status_code, headers=error.headers)
+
+
+async def _left(request: Request, _: Exception) -> Response:
+    logger.info("a client left before its request had arrived", extra={"path": request.url.path})
+    return Response(status_code=CLIENT_CLOSED_REQUEST)
 
 
 async def _unforeseen(_: Request, error: Exception) -> JSONResponse:

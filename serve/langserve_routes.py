@@ -13,9 +13,8 @@ from langserve import APIHandler
 from pydantic import BaseModel
 
 from graph.sessions import Sessions
-from serve import callers
 from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
-from serve.errors import responses
+from serve.errors import CLIENT_CLOSED_REQUEST, responses
 from serve.events import event_stream
 from serve.run_models import (
     BatchResponse,
@@ -32,9 +31,6 @@ from serve.run_models import (
 from serve.runnables import PlainJson, Progressing
 from tools.contracts import Answer
 from tools.errors import InvalidRequestError
-
-CLIENT_CLOSED_REQUEST = 499
-"""What the log says of a request whose client left; nobody receives it."""
 
 IdempotencyKey = Annotated[
     str | None,
@@ -63,7 +59,7 @@ class _Route(APIRoute):
         handle = super().get_route_handler()
 
         async def guarded(request: Request) -> Response:
-            caller = caller_of(request)
+            caller = request.state.caller = await caller_of(request)
             if request.method == "GET":
                 return await handle(request)
             await _check_body(request)
@@ -118,6 +114,10 @@ async def _gone(request: Request) -> None:
         pass
 
 
+def _with_caller(config: dict[str, Any], request: Request) -> dict[str, Any]:
+    return {**config, "configurable": {"caller": request.state.caller}}
+
+
 def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
     """Adds both runnables to `app`. `sessions` is asked at each request, when the app has started.
 
@@ -125,11 +125,11 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
     checkpoint or namespace.
     """
     generate = Progressing(
-        "generate", lambda given: sessions().generate(given.profile, given.language, callers.current.get())
+        "generate", lambda given, caller: sessions().generate(given.profile, given.language, caller)
     )
     regenerate = Progressing(
         "regenerate",
-        lambda given: sessions().regenerate(given.session_id, given.wishes(), callers.current.get()),
+        lambda given, caller: sessions().regenerate(given.session_id, given.wishes(), caller),
     )
     app.include_router(
         _router(generate, GenerateInput, GenerateRequest, GenerateBatchRequest, GenerateEventsRequest)
@@ -158,6 +158,7 @@ def _router(
         input_type=input_type,
         output_type=Answer,
         config_keys=(),
+        per_req_config_modifier=_with_caller,
         serializer=PlainJson(),
     )
     router = APIRouter(prefix=f"/{name}", tags=[name], route_class=_Route, dependencies=[Security(BEARER)])

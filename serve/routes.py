@@ -12,6 +12,7 @@ from graph.answers import SessionView
 from graph.failures import as_ours
 from graph.sessions import Caller
 from serve.callers import BEARER, caller_of
+from serve.drain import drain_of
 from serve.errors import responses
 from serve.parts import Parts
 from tools.contracts import FoundPosting, StoredPosting
@@ -30,7 +31,7 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    ok: bool
+    ok: bool | None = Field(description="null: not known yet")
     message: str | None = Field(None, description="what to do, when it does not answer")
 
 
@@ -38,6 +39,7 @@ class Readiness(BaseModel):
     """Whether the service can answer, and each dependency by its name."""
 
     ready: bool
+    draining: bool = Field(description="the worker is on its way out, and takes nothing new")
     offline: bool = Field(description="the rule-based offline model answers")
     version: str
     parts: dict[str, Part]
@@ -127,12 +129,18 @@ async def healthz() -> Health:
     tags=["health"],
     responses={
         200: {"model": Readiness, "description": "every dependency answers"},
-        503: {"model": Readiness, "description": "one does not, and its `message` says what to do"},
+        503: {
+            "model": Readiness,
+            "description": "one does not: `message` says what to do; or the worker drains",
+        },
         **responses(500),
     },
 )
 async def readyz(request: Request) -> JSONResponse:
     """Whether the stores take a write, give it back and answer a query, within a second; 503 when one does
-    not. What is known of the model is told, and readiness does not depend on it."""
+    not, and while this worker drains. What is known of the model is told, and readiness does not depend on
+    it."""
     report = await parts(request).readiness.report()
+    draining = drain_of(request).begun
+    report |= {"draining": draining, "ready": report["ready"] and not draining}
     return JSONResponse(report, 200 if report["ready"] else 503)

@@ -12,6 +12,7 @@ from langserve.serialization import Serializer
 
 from graph.build import NODES
 from graph.runs import Event, outcome
+from graph.sessions import ANYONE, Caller
 
 
 class Progressing(Runnable[Any, dict[str, Any]]):
@@ -19,12 +20,12 @@ class Progressing(Runnable[Any, dict[str, Any]]):
 
     `ainvoke` returns the answer; `astream` yields the progress events while the nodes work, the
     answer being the data of the last. A failure is raised by the former and is the last event of
-    the latter.
+    the latter. Who asks is `caller` in the config's `configurable`, where no request can put it.
     """
 
     name: str
 
-    def __init__(self, name: str, start: Callable[[Any], AsyncIterator[Event]]) -> None:
+    def __init__(self, name: str, start: Callable[[Any, Caller], AsyncIterator[Event]]) -> None:
         self.name = name
         self._start = start
 
@@ -43,7 +44,12 @@ class Progressing(Runnable[Any, dict[str, Any]]):
         Raises:
             CheckerboardError: as the run's `error` event says.
         """
-        return await self._acall_with_config(self._answer, input, config)
+        caller = _caller(config)
+
+        async def answer(given: Any) -> dict[str, Any]:
+            return await outcome(self._start(given, caller))
+
+        return await self._acall_with_config(answer, input, config)
 
     async def astream(
         self,
@@ -52,11 +58,17 @@ class Progressing(Runnable[Any, dict[str, Any]]):
         **kwargs: Any,
     ) -> AsyncIterator[dict[str, Any]]:
         """Yields the progress events."""
+        caller = _caller(config)
 
         async def inputs() -> AsyncIterator[Any]:
             yield input
 
-        async for event in self._atransform_stream_with_config(inputs(), self._progress, config):
+        async def progress(given: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+            async for one in given:
+                async for event in self._start(one, caller):
+                    yield event
+
+        async for event in self._atransform_stream_with_config(inputs(), progress, config):
             yield event
 
     async def astream_events(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamEvent]:  # type: ignore[override]
@@ -66,13 +78,10 @@ class Progressing(Runnable[Any, dict[str, Any]]):
             if event["name"] in NODES or not event["parent_ids"]:
                 yield event
 
-    async def _answer(self, given: Any) -> dict[str, Any]:
-        return await outcome(self._start(given))
 
-    async def _progress(self, inputs: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
-        async for given in inputs:
-            async for event in self._start(given):
-                yield event
+def _caller(config: RunnableConfig | None) -> Caller:
+    caller: Caller = (config or {}).get("configurable", {}).get("caller", ANYONE)
+    return caller
 
 
 class PlainJson(Serializer):

@@ -9,6 +9,7 @@ tells the reader what to do next. `serve` has one handler for the whole tree.
     ├── SessionNotFoundError      404 session_not_found
     ├── PostingNotFoundError      404 posting_not_found
     ├── PromptNotFoundError       404 prompt_not_found
+    ├── RequestTimeoutError       408 request_timeout
     ├── RunInProgressError        409 run_in_progress
     ├── IdempotencyConflictError  422 idempotency_conflict
     ├── SubjectNotFoundError      422 subject_not_found
@@ -21,6 +22,7 @@ tells the reader what to do next. `serve` has one handler for the whole tree.
     ├── StoreUnavailableError     503 store_unavailable
     ├── EmbeddingMismatchError    503 embedding_mismatch
     ├── HubUnavailableError       503 hub_unavailable
+    ├── WorkerStoppingError       503 worker_stopping
     ├── SourceRefusedError        403 source_refused
     ├── SourceUnavailableError    503 source_unavailable
     ├── DocumentUnreadableError   422 document_unreadable
@@ -91,6 +93,13 @@ class PromptNotFoundError(CheckerboardError):
 
     code = "prompt_not_found"
     status = 404
+
+
+class RequestTimeoutError(CheckerboardError):
+    """The request did not arrive in time. Send it again, whole."""
+
+    code = "request_timeout"
+    status = 408
 
 
 class RunInProgressError(CheckerboardError):
@@ -175,6 +184,13 @@ class HubUnavailableError(CheckerboardError):
     """LangSmith's prompt hub did not answer, so the prompts in force stay. Ask again in a moment."""
 
     code = "hub_unavailable"
+    status = 503
+
+
+class WorkerStoppingError(CheckerboardError):
+    """This worker is being stopped. Ask again in a moment: another goes on, and what was paid for is kept."""
+
+    code = "worker_stopping"
     status = 503
 
 

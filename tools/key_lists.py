@@ -24,8 +24,8 @@ def read_key_lists(callers: str | None, admins: str | None) -> tuple[Names, Name
     None is no list: everybody may call, nobody may change a thing.
 
     Raises:
-        ValueError: a list is empty, an entry has another form, or a name or a key stands twice. The message says where and
-            what to do, and repeats nothing of the list: people put the key itself there.
+        ValueError: a list is empty, an entry has another form, or a name or a key stands twice. The message
+            says where and what to do, and repeats nothing of the list: people put the key itself there.
     """
     read = _read("CHECKERBOARD_API_KEYS", callers), _read("CHECKERBOARD_ADMIN_KEYS", admins)
     (hashes, names), (other_hashes, other_names) = ((set(one), set(one.values())) for one in read)

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     )
     output_retries: int = Field(2, ge=0, le=5, description="times an invalid answer goes back to the model")
     run_timeout_seconds: float = Field(300.0, gt=0, description="limit of one whole run, seconds")
+    drain_seconds: float = Field(
+        30.0, ge=0, description="how long a worker that is told to stop lets its runs go on, seconds"
+    )
     novelty_similarity: float = Field(
         0.92, gt=0, le=1, description="cosine from which two subjects count as the same"
     )
@@ -193,8 +196,8 @@ class Settings(BaseSettings):
     def _origins_are_origins(self) -> Settings:
         if wrong := [origin for origin in self.cors_origins if not _ORIGIN.fullmatch(origin)]:
             raise ValueError(
-                f"CHECKERBOARD_CORS_ORIGINS: {wrong[0]!r} is no origin; an origin is a scheme and a host, such "
-                "as https://app.example.com, without a path or a last slash."
+                f"CHECKERBOARD_CORS_ORIGINS: {wrong[0]!r} is no origin. One is a scheme and a host, such as "
+                "https://app.example.com, without a path or a last slash."
             )
         if "*" in self.cors_origins and self.api_keys is None:
             raise ValueError(

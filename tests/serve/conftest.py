@@ -9,15 +9,15 @@ from contextlib import asynccontextmanager, contextmanager
 
 import httpx
 import pytest
-import uvicorn
 
 from serve.app import create_app
+from serve.server import Server
 from tests.pace import patience
 from tests.serve.processes import Worker, working_together
 from tools.settings import Settings
 
 
-class _Guest(uvicorn.Server):
+class _Guest(Server):
     """Leaves the signals of the process to pytest."""
 
     @contextmanager
@@ -38,15 +38,7 @@ async def served(settings: Settings) -> AsyncIterator[str]:
         # The test and others are at work on the same processor; the limit is tested with a process.
         patch.setattr("serve.readiness.ANSWER_SECONDS", patience())
         patch.setattr("serve.readiness.STORE_SECONDS", patience())
-        server = _Guest(
-            uvicorn.Config(
-                create_app(settings),
-                http="httptools",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
+        server = _Guest(create_app(settings), drain_seconds=0)
         serving = asyncio.create_task(server.serve([listener]))
         try:
             async with asyncio.timeout(patience()):

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,16 +80,20 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def working(settings: Settings, **environment: str) -> AsyncIterator[Worker]:
+async def working(
+    settings: Settings, *words: str, log: int | None = None, **environment: str
+) -> AsyncIterator[Worker]:
     """Runs `checkerboard serve` with the stores and the home of `settings`; ends it, dead, stopped or
-    alive."""
+    alive. What it says goes to `log`, a file descriptor."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         "serve",
         "--port",
         str(port),
+        *words,
         cwd=CHECKOUT,
+        stderr=log,
         env=os.environ
         | databases.environment(settings)
         | {
@@ -109,6 +113,13 @@ async def working(settings: Settings, **environment: str) -> AsyncIterator[Worke
             process.send_signal(signal.SIGINT)
         async with asyncio.timeout(patience()):
             await process.wait()
+
+
+async def eventually(seen: Callable[[], bool], *, within: float | None = None) -> None:
+    """Waits until something is seen, at most `within` seconds."""
+    async with asyncio.timeout(within or patience()):
+        while not seen():
+            await asyncio.sleep(0.02)
 
 
 async def _alive(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -11,8 +12,13 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langserve import RemoteRunnable
 
+from graph.runs import Event
+from graph.sessions import Caller
+from serve.callers import admin_of, caller_of
+from serve.langserve_routes import _Progressing
 from tests.offline import FOR_EVER, Offline
 from tests.pace import patience, scaled
 from tools.contracts import Answer
@@ -157,3 +163,24 @@ async def test_nobody_names_a_thread_from_outside(
     assert (await client.post("/regenerate/invoke", json=stolen)).status_code == 404
     for named in configurable.values():
         assert (await client.get(f"/sessions/{named}")).status_code == 404
+
+
+async def test_who_calls_is_passed_to_the_run_not_left_in_a_context() -> None:
+    """A synchronous dependency of FastAPI runs in a thread, where what it leaves in a context is lost."""
+    asked: list[Any] = []
+
+    async def start(given: Any, caller: Caller) -> AsyncIterator[Event]:
+        asked.append((given, caller))
+        yield {"type": "result", "data": {}}
+
+    runnable = _Progressing("generate", start)
+    config: RunnableConfig = {"configurable": {"caller": Caller("ada", "key")}}
+    assert await runnable.ainvoke("invoked", config) == {}
+    assert [event["type"] async for event in runnable.astream("streamed", config)] == ["result"]
+    assert [given for given, _ in asked] == ["invoked", "streamed"]
+    assert {caller for _, caller in asked} == {Caller("ada", "key")}
+
+
+@pytest.mark.parametrize("depends", [caller_of, admin_of])
+def test_who_calls_is_found_out_without_a_thread(depends: Any) -> None:
+    assert inspect.iscoroutinefunction(depends)

@@ -1,0 +1,74 @@
+"""A worker on its way out: what it still answers, and what it says to the rest."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tools.errors import WorkerStoppingError
+
+HEALTH = ("/healthz", "/readyz")
+"""What is answered to the end: whoever sends requests here asks it where to send them."""
+
+
+class Drain:
+    """How far this worker is on its way out. Its server sets it; its app reads it."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        """Every answer closes its connection, so that its client finds another worker."""
+        self.refusing = False
+        """No request is taken any more."""
+
+
+def drain_of(request: Request) -> Drain:
+    """Returns the drain of the worker that answers."""
+    drain: Drain = request.app.state.drain
+    return drain
+
+
+class Draining:
+    """ASGI middleware: closes connections and refuses requests as the drain has it."""
+
+    def __init__(self, app: ASGIApp, drain: Drain) -> None:
+        self._app = app
+        self._drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or refuses it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answering = False
+
+        async def closing(message: Message) -> None:
+            nonlocal answering
+            if message["type"] == "http.response.start":
+                answering = True
+                if self._drain.begun:
+                    headers = MutableHeaders(scope=message)
+                    headers["connection"] = "close"
+                    if message["status"] == WorkerStoppingError.status:
+                        headers["retry-after"] = "1"
+            await send(message)
+
+        if self._drain.refusing and scope["path"] not in HEALTH:
+            await _refusal()(scope, receive, closing)
+            return
+        try:
+            await self._app(scope, receive, closing)
+        except asyncio.CancelledError:
+            # uvicorn cancels what goes on after the end.
+            if not self._drain.refusing:
+                raise
+            if not answering:
+                await _refusal()(scope, receive, closing)
+
+
+def _refusal() -> JSONResponse:
+    error = WorkerStoppingError()
+    return JSONResponse({"error": error.as_json()}, error.status)
