@@ -27,6 +27,8 @@ class Run:
     """One run: the session it works on, and what it has said and nobody has heard yet."""
 
     session_id: str
+    kept: bool = False
+    """Whether the session exists, so that it can be asked again."""
     began: float = field(default_factory=time.monotonic)
     said: asyncio.Queue[Event | None] = field(default_factory=asyncio.Queue)
 
@@ -103,15 +105,15 @@ class Runs:
         except asyncio.CancelledError:
             # The other reason is a listener that has left, and hears no more.
             if self._stopping:
-                run.say("error", _failure(run.session_id, WorkerStoppingError()))
+                run.say("error", _failure(run, WorkerStoppingError()))
             raise
         except Exception as error:  # noqa: BLE001 - the one boundary where a run's failure becomes an event
-            run.say("error", _failure(run.session_id, error))
+            run.say("error", _failure(run, error))
         finally:
             run.said.put_nowait(None)
 
 
-def _failure(session_id: str, error: Exception) -> dict[str, Any]:
+def _failure(run: Run, error: Exception) -> dict[str, Any]:
     ours = as_ours(error)
     # An expected refusal is no news to the operator; what nobody foresaw comes with its traceback.
     unforeseen = type(ours) is CheckerboardError
@@ -119,6 +121,7 @@ def _failure(session_id: str, error: Exception) -> dict[str, Any]:
         logging.ERROR if ours.status >= 500 else logging.INFO,  # noqa: PLR2004 - an HTTP status
         "run failed",
         exc_info=error if unforeseen else None,
-        extra={"session_id": session_id, "code": ours.code, "cause": repr(error.__cause__ or error)},
+        extra={"session_id": run.session_id, "code": ours.code, "cause": repr(error.__cause__ or error)},
     )
-    return {**ours.as_json(), "details": {"session_id": session_id, **ours.details}}
+    details = {"session_id": run.session_id, **ours.details} if run.kept else ours.details
+    return {**ours.as_json(), "details": details}

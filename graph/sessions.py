@@ -89,6 +89,7 @@ class Sessions:
 
         async def work(run: Run) -> dict[str, Any]:
             await self._records.load(session_id, caller.owner)
+            run.kept = True
             attempt = await self._attempt(run, caller, ["regenerate", session_id, wishes.model_dump()])
             done = attempt.answer if attempt else None
             return await self._answered(attempt, done or await self._turn(run, wishes, caller.owner, attempt))
@@ -149,6 +150,7 @@ class Sessions:
         except SessionNotFoundError:  # the earlier request did not come so far
             record = None
         record = record or await self._records.create(run.session_id, caller.owner, dict(request))
+        run.kept = True
         async with self._records.locked(run.session_id) as hold:
             state = await self._state(run.session_id)
             if state:

@@ -187,9 +187,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _keys_can_be_told_apart(self) -> Settings:
-        callers, admins = (one and one.get_secret_value() for one in (self.api_keys, self.admin_keys))
-        # An empty variable is passed over otherwise. Here it would let everybody in, where a list was meant.
-        read_key_lists(os.environ.get("CHECKERBOARD_API_KEYS") if callers is None else callers, admins)
+        callers, admins = (
+            keys.get_secret_value() if keys else None for keys in (self.api_keys, self.admin_keys)
+        )
+        if callers is None:
+            # An empty variable is passed over otherwise. Here it would let everybody in.
+            callers = os.environ.get("CHECKERBOARD_API_KEYS")
+        read_key_lists(callers, admins)
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from serve import callers
 from serve.callers import MAX_IDEMPOTENCY_KEY, ApiKeys
 from tools.errors import UnauthorizedError
+from tools.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 
@@ -30,11 +31,23 @@ def bearer(key: str) -> dict[str, str]:
 KEYS = ApiKeys(f"ada:{digest('key-a')},bob:{digest('key-b')}")
 
 
-@pytest.mark.parametrize("configured", [None, "", " ", ",", " , "])
-def test_without_keys_everybody_may_call(configured: str | None) -> None:
-    keys = ApiKeys(configured)
+def test_without_keys_everybody_may_call() -> None:
+    keys = ApiKeys(None)
     assert keys.owner({}) == ""
     assert keys.owner(bearer("anything")) == ""
+
+
+@pytest.mark.parametrize("configured", ["", " ", ",", " , ", "\n"])
+def test_a_list_that_names_nobody_is_refused(configured: str) -> None:
+    with pytest.raises(ValueError, match="CHECKERBOARD_API_KEYS is set and names nobody"):
+        ApiKeys(configured)
+
+
+def test_an_empty_variable_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a deployment has it that passes on a variable of its own that was not set."""
+    monkeypatch.setenv("CHECKERBOARD_API_KEYS", "")
+    with pytest.raises(ValueError, match="CHECKERBOARD_API_KEYS is set and names nobody"):
+        Settings()
 
 
 def test_a_key_is_known_by_its_hash() -> None:
