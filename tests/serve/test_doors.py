@@ -84,7 +84,7 @@ async def test_a_service_without_keys_answers_to_the_names_of_this_machine(
         "10.0.0.1",
         "127.0.0.1.nip.example",
         "[2001:db8::1]:80",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104
     ],
 )
 @pytest.mark.parametrize("path", ["/healthz", SEARCH, "/", "/docs", "/no/such/route"])
