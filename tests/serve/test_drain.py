@@ -63,7 +63,7 @@ def session_of(error: dict[str, Any]) -> str:
 
 async def test_what_runs_may_end_and_nothing_new_is_taken(settings: Settings, offline: Offline) -> None:
     await slow(offline, scaled(1))
-    async with working(settings) as worker:
+    async with working(settings, CHECKERBOARD_DRAIN_SECONDS=str(patience())) as worker:
         assert worker.process
         heard = asyncio.Event()
         stream = asyncio.create_task(streamed(worker, "/generate/stream", heard))

@@ -62,7 +62,9 @@ async def service(settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
     """One for all tests here that leave it as it was; the last ends it."""
     log = tmp_path_factory.mktemp("service") / "log"
     with log.open("wb") as said:
-        async with working(settings, "--workers", "2", log=said.fileno()) as started:
+        async with working(
+            settings, "--workers", "2", log=said.fileno(), CHECKERBOARD_DRAIN_SECONDS=str(patience())
+        ) as started:
             assert started.process
             yield Service(started.process, started.client, log)
 
