@@ -35,6 +35,8 @@ _EMOJI = (
 )
 """One emoji of several characters, some of which are invisible by themselves."""
 
+_ORDINARY = re.compile("[\n\t\r -~¡-¬®-ÿ‐-‧‰-›←-⇿①-⓿─-◿★-☇、-〟ㄱ-ㅣㆍ가-힣]*+")
+"""Characters that are clean, and composed in whatever order they stand: most texts have no others."""
 _UNCLEAN = re.compile(f"[{_HALVES}{_BREAKS}{_CONTROLS}{_BLANK}{_INVISIBLE}]")
 _NOT_TYPED = re.compile(f"[{_HALVES}{_BREAKS}{_CONTROLS}]")
 _PAIR = re.compile(r"[\ud800-\udbff][\udc00-\udfff]")
@@ -52,6 +54,8 @@ def clean(text: str) -> str:
 
     Forms that are seen stay as they are: full width, ㈜, the joiners within an emoji.
     """
+    if _ORDINARY.fullmatch(text) is not None:
+        return text
     if _UNCLEAN.search(text) is not None:
         text = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
         text = _TO_SPACE.sub(" ", _TO_BREAK.sub("\n", text))
@@ -84,8 +88,9 @@ def cleaned_json(text: str) -> str:
 
     Raw control characters in a string, which models write and JSON forbids, are read as what they are.
     """
-    if _UNCLEAN.search(text) is None and _NOT_PLAIN_JSON.search(text) is None:
-        return unicodedata.normalize("NFC", text)
+    is_clean = _ORDINARY.fullmatch(text) is not None or _UNCLEAN.search(text) is None
+    if is_clean and _NOT_PLAIN_JSON.search(text) is None:
+        return clean(text)
     try:
         return json.dumps(cleaned(json.loads(text, strict=False)), ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -123,8 +128,10 @@ def folded(text: str) -> str:
 def standing(quote: str, text: str) -> str | None:
     """Returns the words of `text` that `quote` quotes, letter for letter as they stand there, white space
     folded; None where it has no such words. Two texts agree when they are `folded` alike."""
+    words, whole = one_line(quote), clean(text)
+    if words and words in " ".join(whole.split()):
+        return words
     wanted = folded(quote)
-    whole = clean(text)
     shown, places = _aligned(whole)
     at = shown.find(wanted) if wanted else -1
     if at < 0:

@@ -10,6 +10,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tools import text as module
 from tools.text import clean, cleaned, cleaned_json, cut, folded, is_typed, one_line, standing
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
@@ -83,6 +84,14 @@ def test_halves_that_belong_together_are_a_letter() -> None:
 
 def test_forms_that_are_seen_stay() -> None:
     assert clean("㈜Ｊａｖａ “x” – ①") == "㈜Ｊａｖａ “x” – ①"
+
+
+def test_the_characters_that_need_no_closer_look_are_clean_beside_any_others() -> None:
+    ordinary = [letter for letter in map(chr, range(0x110000)) if module._ORDINARY.fullmatch(letter)]
+    assert not [letter for letter in ordinary if module._UNCLEAN.search(letter)]
+    # None combines, and none is written otherwise: so neither does a text of them.
+    assert not [letter for letter in ordinary if unicodedata.combining(letter)]
+    assert not [letter for letter in ordinary if unicodedata.normalize("NFC", letter) != letter]
 
 
 @given(ANY_TEXT | BENT)
