@@ -12,6 +12,12 @@ from ingest.documents import Block, Cell, Heading, Paragraph, Parsed, Table
 BULLET = "- "
 """What begins an item of a list in a Paragraph."""
 
+_MARK = re.compile(
+    r"^(?:[\s\-–—•·∙ㆍ▪▫▶▷►◆◇■□○●◦※*>»✓✔☑#|ㅇ]|~(?!\s*\d))+(?=[^ㄱ-ㅎ]|$)"
+    r"|^\(?\d{1,2}[.)]\s+|^[①-⑳❶-❿]\s*|^[가-하][.)]\s+"
+)
+"""What stands before an item: marks, "1. ", "2) ", "③", "가. "; not the range of "~3년"."""
+
 MAX_GRID = 1_000_000
 """Cells up to which a table's spans are followed. A table that claims more is a hoax or a bomb: its
 cells are then taken one after another."""
@@ -63,6 +69,14 @@ def block_lines(block: Block) -> list[str]:
     """Returns the lines of a block, those of its cells row by row; none is empty."""
     texts = [cell.text for row in block.rows for cell in row] if isinstance(block, Table) else [block.text]
     return [line.strip() for text in texts for line in text.split("\n") if line.strip()]
+
+
+def plain(line: str) -> str:
+    """Returns a line without the mark of an item, its white space folded."""
+    bare = " ".join(line.split())
+    while (cut := _MARK.sub("", bare, count=1).lstrip()) != bare:
+        bare = cut
+    return bare
 
 
 def grid(rows: Sequence[Sequence[Cell]]) -> list[list[Cell | None]]:

@@ -15,6 +15,7 @@ from tools.embedded import attached
 from tools.program import typed
 from tools.settings import Settings
 from tools.terminal import Terminal, echo_json
+from tools.text import clean
 
 # What a command does is imported when it runs: the libraries behind it (images, PDF, HTML) would slow
 # down every start of `checkerboard`.
@@ -50,7 +51,8 @@ def ingest() -> None:
 @app.command("load")
 def load_command(
     paths: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE…", help="JSONL or CSV files of structured postings")
+        list[Path] | None,
+        typer.Argument(metavar="FILE…", help="JSONL, CSV or TSV files of structured postings"),
     ] = None,
     samples: Annotated[bool, typer.Option("--samples", help="load the sample postings too")] = False,
 ) -> None:
@@ -64,11 +66,17 @@ def load_command(
         raise typer.BadParameter("name files to load, or use --samples")
     with attached(Settings()) as settings:
         loaded = asyncio.run(work.load_files(settings, chosen, console))
-    console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused.")
+    unread = f", {len(loaded.unread)} fields could not be read" if loaded.unread else ""
+    console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused{unread}.")
     for row in loaded.refused[:_SHOWN]:
         console.print(f"  {row.file}, line {row.line}: {row.problem}", style="yellow")
     if len(loaded.refused) > _SHOWN:
         console.print(f"  … and {len(loaded.refused) - _SHOWN} more")
+    for field in loaded.unread[:_SHOWN]:
+        where = f"{field.file}, line {field.line}, {field.field}"
+        console.print(f"  {where}: {field.problem}: {field.said!r}", style="yellow")
+    if len(loaded.unread) > _SHOWN:
+        console.print(f"  … and {len(loaded.unread) - _SHOWN} more fields")
     if loaded.refused and not loaded.postings:
         raise typer.Exit(1)
 
@@ -144,10 +152,12 @@ def retry_command(
     from ingest import status
 
     chosen = None if again_from is None else again_from.value
+    named = source and clean(source)
     with attached(Settings()) as settings:
         due = asyncio.run(
             status.asked(
-                settings, lambda pool: status.retry(pool, ids=ids or [], source=source, again_from=chosen)
+                settings,
+                lambda pool: status.retry(pool, ids=ids or [], source=named, again_from=chosen),
             )
         )
     Terminal().print(typed(f"{due} documents are due again: `checkerboard ingest run` takes them."))
@@ -161,7 +171,7 @@ def remove_command(
     from ingest import removing, status
 
     with attached(Settings()) as settings:
-        removed = asyncio.run(status.asked(settings, lambda pool: removing.remove(pool, source)))
+        removed = asyncio.run(status.asked(settings, lambda pool: removing.remove(pool, clean(source))))
     Terminal().print("{} postings and {} documents removed.".format(*removed))
 
 

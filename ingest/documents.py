@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from tools.contracts import Deadline, Known, Text
+from tools.contracts import Deadline, Known, Name, Skills, Text, WebAddress
+from tools.text import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,12 @@ class Hints(BaseModel):
 
     title: Known = None
     company: Known = None
-    url: Known = None
+    url: WebAddress = None
     deadline: Deadline = None
     location: Known = None
     employment_type: Known = None
     experience: Known = None
-    positions: tuple[str, ...] = ()
+    positions: tuple[Name, ...] = ()
     """Names of the positions, where the source lists them."""
 
 
@@ -74,10 +75,14 @@ class Listed:
     source_ids: frozenset[str]
 
 
+Read = Annotated[str, AfterValidator(clean)]
+"""What a parser has read, whichever it is."""
+
+
 class Cell(BaseModel):
     """A table's cell: its text (lines separated by a line feed) and what it spans."""
 
-    text: str
+    text: Read
     rowspan: int = Field(1, ge=1)
     colspan: int = Field(1, ge=1)
     header: bool = False
@@ -87,7 +92,7 @@ class Heading(BaseModel):
     """A heading, from level 1 (the document's title) to 6."""
 
     kind: Literal["heading"] = "heading"
-    text: str
+    text: Read
     level: int = Field(2, ge=1, le=6)
     page: int = 1
     confidence: float | None = None
@@ -97,7 +102,7 @@ class Paragraph(BaseModel):
     """Running text or a list, one item a line; items of a list begin with `- `."""
 
     kind: Literal["text"] = "text"
-    text: str
+    text: Read
     page: int = 1
     confidence: float | None = None
 
@@ -154,17 +159,17 @@ class Parsed(BaseModel):
 class Position(BaseModel):
     """One position of a posting, in the document's own words: texts with one item a line."""
 
-    job_title: Annotated[Text, Field(min_length=1, max_length=500)]
+    job_title: Annotated[Name, Field(min_length=1, max_length=500)]
     responsibilities: Text = ""
     requirements: Text = ""
     preferred: Text = ""
-    company: Annotated[Text, Field(max_length=300)] = ""
+    company: Annotated[Name, Field(max_length=300)] = ""
     employment_type: Known = None
     experience: Known = None
     location: Known = None
     deadline: Deadline = None
-    skills: list[Text] = []
-    url: Known = None
+    skills: Skills = []
+    url: WebAddress = None
 
 
 class Tagged(BaseModel):

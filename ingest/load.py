@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ingest.embedding import embed_lacking
-from ingest.rows import Refused, read
+from ingest.rows import Refused, Unread, read
 from tools.contracts import Posting
 from tools.embeddings import BATCH
 from tools.services import Services
@@ -28,13 +28,14 @@ class Loaded:
     postings: int = 0
     revision: int | None = None
     refused: list[Refused] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
 
 
 async def load(
     services: Services, paths: Iterable[Path], progress: Callable[[int], None] = lambda _: None
 ) -> Loaded:
     """Embeds and upserts the postings of `paths`, in batches; calls `progress` with how many rows
-    each had. Refused rows are passed over and listed in the result.
+    each had. Refused rows are passed over and listed in the result, as are fields that were left empty.
 
     Raises:
         InvalidRequestError: a file cannot be read.
@@ -45,6 +46,7 @@ async def load(
     rows = itertools.chain.from_iterable(read(path) for path in paths)
     while batch := list(itertools.islice(rows, BATCH)):
         loaded.refused += [row for row in batch if isinstance(row, Refused)]
+        loaded.unread += [row for row in batch if isinstance(row, Unread)]
         postings = [row for row in batch if isinstance(row, Posting)]
         if postings:
             await embed_lacking(services, postings)

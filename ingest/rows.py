@@ -1,33 +1,31 @@
-"""Rows of structured postings: JSONL and CSV files, read row by row."""
+"""Rows of structured postings: JSONL and CSV files, read row by row, in whatever state exports leave them."""
 
 from __future__ import annotations
 
-import csv
-import sys
+import codecs
+import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
-from pydantic import ValidationError
 
+from ingest.columns import is_known
+from ingest.csv_rows import csv_rows
+from ingest.paths import as_on_disk
+from ingest.row import Row
+from ingest.structured import Left, as_posting
 from tools.contracts import Posting
+from tools.days import KOREA
 from tools.errors import DocumentUnreadableError, InvalidRequestError
 
 LONGEST_LINE = 8 * 1024 * 1024
 """Characters of a JSONL line that are read: all texts of a posting at their limits have a tenth of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A row of a file. `value` is null where the row is not JSON at all; `problem` says so then, and
-    `text` is the row as it stands in the file (null for a CSV, whose rows always have a value)."""
-
-    line: int
-    value: Any
-    text: str | None = None
-    problem: str | None = None
+_LARGEST_ARRAY = 100 * 1024 * 1024
+"""Characters of a file that is one JSON array and so is read as a whole."""
+_AT_ONCE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,89 +37,139 @@ class Refused:
     problem: str
 
 
-def rows(path: Path) -> Generator[Row, None, None]:
-    """Yields the rows of a `.jsonl` or `.csv` file, whatever they hold. Empty lines are passed over.
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A field of a row that is a posting without it: what stood there, and why it could not be read."""
 
-    In a CSV, empty cells say nothing and skills are separated by commas.
+    file: str
+    line: int
+    field: str
+    said: str
+    problem: str
+
+
+def rows(path: Path) -> Generator[Row, None, None]:
+    """Yields the rows of a `.jsonl`, `.csv` or `.tsv` file, whatever they hold. Empty lines are passed over.
+
+    A JSONL file may also be one array of objects (its rows are then numbered by their place in it). The
+    cells of a CSV may be separated by commas, semicolons, tabs or bars; those of an empty or unnamed
+    column, and empty ones, say nothing. Texts are UTF-8 or UTF-16, a CSV also CP949, as Excel writes it.
 
     Raises:
-        InvalidRequestError: the file cannot be read, or is neither JSONL nor CSV.
+        InvalidRequestError: the file cannot be read, or is of another kind.
     """
-    readers: dict[str, Callable[[TextIO], Iterator[Row]]] = {".jsonl": _json_rows, ".csv": _csv_rows}
-    if path.suffix.lower() not in readers:
-        raise InvalidRequestError(f"{path.name}: `ingest load` reads .jsonl and .csv files.", file=str(path))
+    readers: dict[str, Callable[[TextIO], Iterator[Row]]] = {
+        ".jsonl": _json_rows,
+        ".csv": csv_rows,
+        ".tsv": csv_rows,
+    }
+    suffix = path.suffix.lower()
+    if suffix not in readers:
+        raise InvalidRequestError(
+            f"{path.name}: `ingest load` reads .jsonl, .csv and .tsv files.", file=str(path)
+        )
+    path = as_on_disk(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            yield from readers[path.suffix.lower()](text)
+        with path.open(encoding=_encoding(path), newline="") as text:
+            yield from readers[suffix](text)
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"{path} is not UTF-8. Save it as UTF-8.", file=str(path)) from error
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be read: {error}", file=str(path)) from error
 
 
-def read(path: Path) -> Iterator[Posting | Refused]:
-    """Yields the postings of a `.jsonl` or `.csv` file; a row that is none is yielded as Refused.
+def read(path: Path) -> Iterator[Posting | Refused | Unread]:
+    """Yields the postings of a file, each after its fields that could not be read and are left empty; a row
+    that is no posting is yielded as Refused.
 
-    A plain `id` is taken for the source id, and the file's name for a missing source.
+    A plain `id` is taken for the source id, and the file's name for a missing source. A deadline without a
+    year counts from the day that the row names (`posted_at` and its like), else from that of the file.
 
     Raises:
-        InvalidRequestError: the file cannot be read, or is neither JSONL nor CSV.
+        InvalidRequestError: as `rows`.
     """
+    seen: date | None = None
     for row in rows(path):
+        seen = seen or datetime.fromtimestamp(as_on_disk(path).stat().st_mtime, KOREA).date()
+        told = [Left(name, cell, "it has no column of its own") for name, cell in row.lost]
+
         try:
             if row.problem is not None:
                 raise DocumentUnreadableError(row.problem)  # noqa: TRY301 - one way to refuse a row
-            yield as_posting(row.value, source=path.stem)
+            posting = as_posting(row.value, source=path.stem, seen=seen, tell=told.append)
         except DocumentUnreadableError as error:
             yield Refused(path.name, row.line, error.message)
+        else:
+            yield from (Unread(path.name, row.line, *left) for left in told)
+            yield posting
 
 
-def stated(value: dict[str, Any], *, source: str) -> dict[str, Any]:
-    """Returns what a row says: without nulls, with a plain `id` as its source id and `source` as its
-    source where it names none."""
-    given = {key: cell for key, cell in value.items() if cell is not None}
-    return {"source": source, "source_id": value.get("id"), **given}
-
-
-def as_posting(value: Any, *, source: str) -> Posting:
-    """Returns the posting that a row's value states.
-
-    Raises:
-        DocumentUnreadableError: it is none; the message names the fields and what is wrong with them.
-    """
-    if not isinstance(value, dict):
-        raise DocumentUnreadableError("not a JSON object")
-    try:
-        return Posting.model_validate(stated(value, source=source))
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise DocumentUnreadableError("; ".join(problems)) from error
+def _encoding(path: Path) -> str:
+    """The encoding of a file: what its byte order mark says, else UTF-8; of a CSV that is not, CP949."""
+    with path.open("rb") as file:
+        head = file.read(4)
+        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            return "utf-16"
+        if path.suffix.lower() == ".jsonl" or head.startswith(codecs.BOM_UTF8):
+            return "utf-8-sig"
+        for encoding in ("utf-8", "cp949"):
+            file.seek(0)
+            try:
+                for _ in codecs.iterdecode(iter(lambda: file.read(_AT_ONCE), b""), encoding):
+                    pass
+            except UnicodeDecodeError:
+                continue
+            return encoding
+    return "utf-8"
 
 
 def _json_rows(file: TextIO) -> Iterator[Row]:
+    head = ""
+    while (line := file.readline(LONGEST_LINE)) and not line.strip():
+        head += line
+    head += line
+    if line.lstrip().startswith(("[", "{")) and not _is_row(line):
+        head += file.read(_LARGEST_ARRAY)
+        if (objects := _objects(head)) is not None:
+            for number, value in enumerate(objects, 1):
+                yield Row(number, value, orjson.dumps(value).decode())
+            return
+    yield from _json_lines(io.StringIO(head), file)
+
+
+def _is_row(line: str) -> bool:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and any(map(is_known, value))
+
+
+def _objects(text: str) -> list[Any] | None:
+    """The objects of a text that is one array of them, or one object, or holds one array (`{"jobs": […]}`);
+    None for all else."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if isinstance(value, dict):
+        arrays = [part for part in value.values() if isinstance(part, list) and part]
+        inner = [part for part in arrays if all(isinstance(item, dict) for item in part)]
+        return inner[0] if len(inner) == 1 and not any(map(is_known, value)) else [value]
+    return value if isinstance(value, list) else None
+
+
+def _json_lines(*files: TextIO) -> Iterator[Row]:
     line = 0
-    while text := file.readline(LONGEST_LINE):
-        line += 1
-        if len(text) == LONGEST_LINE and not text.endswith("\n"):
-            while (rest := file.readline(LONGEST_LINE)) and not rest.endswith("\n"):
-                pass
-            yield Row(line, None, text[:1000], f"longer than {LONGEST_LINE} characters")
-        elif text.strip():
-            try:
-                yield Row(line, orjson.loads(text), text)
-            except orjson.JSONDecodeError as error:
-                yield Row(line, None, text, f"not JSON: {error}")
-
-
-def _csv_rows(file: TextIO) -> Iterator[Row]:
-    # A cell above the module's limit would end the whole file; so long a text is refused by itself.
-    csv.field_size_limit(sys.maxsize)
-    table = csv.DictReader(file)
-    for row in table:
-        # `line_num` is where the row ends; its cells say how many lines it spans.
-        line = table.line_num - sum(str(value).count("\n") for value in row.values())
-        # Absent columns and empty cells say nothing, in a CSV.
-        values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
-        if "skills" in values:
-            values["skills"] = [skill.strip() for skill in values["skills"].split(",") if skill.strip()]
-        yield Row(line, values)
+    for file in files:
+        while text := file.readline(LONGEST_LINE):
+            line += 1
+            if len(text) == LONGEST_LINE and not text.endswith("\n"):
+                while (rest := file.readline(LONGEST_LINE)) and not rest.endswith("\n"):
+                    pass
+                yield Row(line, None, text[:1000], f"longer than {LONGEST_LINE} characters")
+            elif text.strip():
+                try:
+                    yield Row(line, orjson.loads(text), text)
+                except orjson.JSONDecodeError as error:
+                    yield Row(line, None, text, f"not JSON: {error}")

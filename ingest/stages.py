@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from datetime import datetime
 
 import orjson
 
@@ -11,13 +13,16 @@ from ingest.embedding import embed_lacking
 from ingest.parsers.reading import Parsers
 from ingest.pipeline import Outcome, Step
 from ingest.raw import ROW, RawFiles
-from ingest.rows import as_posting
 from ingest.store import Document
+from ingest.structured import Left, as_posting
 from ingest.tagging.tagger import Tagger
 from tools.contracts import Posting
+from tools.days import KOREA
 from tools.errors import DocumentUnreadableError
 from tools.prices import usd
 from tools.services import Services
+
+logger = logging.getLogger(__name__)
 
 EMBED_BATCH = 64
 LOAD_BATCH = 64
@@ -91,7 +96,12 @@ class Stages:
             value = orjson.loads(file.content)
         except orjson.JSONDecodeError as error:
             raise DocumentUnreadableError(f"not JSON: {error}") from error
-        posting = as_posting(value, source=document.source)
+
+        def tell(left: Left) -> None:
+            logger.warning("field left empty", extra={"row": document.source_id, **left._asdict()})
+
+        today = datetime.now(KOREA).date()
+        posting = as_posting(value, source=document.source, seen=today, tell=tell)
         return Tagged(positions=[Position.model_validate(posting.model_dump())])
 
 

@@ -21,6 +21,7 @@ from tools.errors import StoreUnavailableError
 from tools.postgres import Connection, connected
 from tools.posting_writes import withdraw
 from tools.sql import queries
+from tools.text import cleaned
 
 _SQL = queries("documents.sql")
 logger = logging.getLogger(__name__)
@@ -100,13 +101,13 @@ class DocumentStore:
         files = await self._raw.keep(collected.files)
         hints = collected.hints.model_dump(mode="json")
         given = {
-            "source": collected.source,
-            "source_id": collected.source_id,
-            "scope": collected.scope,
+            **cleaned(
+                {"source": collected.source, "source_id": collected.source_id, "scope": collected.scope}
+            ),
             "content_hash": _content_hash([file["hash"] for file in files], hints),
             "files": Jsonb(files),
             "hints": Jsonb(hints),
-            "provenance": Jsonb(dict(collected.provenance)),
+            "provenance": Jsonb(cleaned(dict(collected.provenance))),
         }
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_SQL["collect"], given)).fetchone()
@@ -115,11 +116,13 @@ class DocumentStore:
     async def withdraw(self, listed: Listed) -> int:
         """Withdraws what a listing does not name any more, documents and postings together; returns the
         number of postings."""
-        given = {"source": listed.source, "scope": listed.scope, "source_ids": list(listed.source_ids)}
+        given = cleaned(
+            {"source": listed.source, "scope": listed.scope, "source_ids": list(listed.source_ids)}
+        )
         async with self._pool.connection() as connection, connection.transaction():
             rows = await (await connection.execute(_SQL["withdraw"], given)).fetchall()
             return (
-                await withdraw(connection, listed.source, [row["source_id"] for row in rows]) if rows else 0
+                await withdraw(connection, given["source"], [row["source_id"] for row in rows]) if rows else 0
             )
 
     async def settle(self, document: Document) -> None:
@@ -178,7 +181,7 @@ class DocumentStore:
             "id": document.id,
             "content_hash": document.content_hash,
             "run": self.run,
-            "error": Jsonb(error),
+            "error": Jsonb(cleaned(error)),
             "final": final,
             "seconds": retry_in_seconds,
             **cost.model_dump(),

@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from tools.contracts import Language, Profile
 from tools.services import Services
+from tools.text import cut
 
 _LONG = 500
 """Characters taken of a long text: enough for its subject, too few to drown the desired job."""
@@ -58,9 +59,7 @@ def found(update: dict[str, Any], language: str) -> str:
 
 def _beginning(text: str | None) -> str:
     """Cut between words: an embedding takes half a sentence for what it is about."""
-    if text is None or len(text) <= _LONG:
-        return text or ""
-    return text[:_LONG].rsplit(maxsplit=1)[0]
+    return cut(text or "", _LONG)
 
 
 def _joined(*parts: str | None) -> str:

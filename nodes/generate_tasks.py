@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
 from langgraph.runtime import Runtime
@@ -15,6 +14,7 @@ from tools.contracts import Difficulty, Evidence, Language, Project, Step, Store
 from tools.errors import ModelOutputError, NoPostingsError
 from tools.fencing import fence
 from tools.services import Services
+from tools.text import folded, standing
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,6 @@ _EXCERPT = 2_000
 """Characters of each text of a cited posting: 97 in 100 real ones fit whole. Quotes come out of them."""
 _SHORTEST_QUOTE = 4
 """Characters: a shorter quote stands in any posting and shows nothing."""
-_SPACE = re.compile(r"\s+")
 
 
 class Reads(TypedDict):
@@ -134,27 +133,30 @@ def _problems(plan: ProjectPlan, postings: dict[str, StoredPosting], difficulty:
 
 
 def _evidence(plan: ProjectPlan, postings: dict[str, StoredPosting]) -> list[Evidence]:
+    """Returns the quotes that stand in their postings, in these postings' own letters."""
     return [
         Evidence(
             posting_id=quote.posting_id,
             company=postings[quote.posting_id].company,
             job_title=postings[quote.posting_id].job_title,
-            quote=quote.quote,
+            quote=words,
         )
         for quote in plan.evidence
-        if not _wrong_with(quote, postings)
+        if (words := _quoted(quote, postings)) is not None
     ]
 
 
 def _wrong_with(quote: Quote, postings: dict[str, StoredPosting]) -> str | None:
-    words = _folded(quote.quote)
-    if len(words) < _SHORTEST_QUOTE:
+    if _quoted(quote, postings) is not None:
+        return None
+    if len(folded(quote.quote)) < _SHORTEST_QUOTE:
         return f"evidence: '{quote.quote}' is too short to show anything; quote a phrase"
+    return f"evidence: '{quote.quote}' does not stand in {quote.posting_id}; copy it letter for letter"
+
+
+def _quoted(quote: Quote, postings: dict[str, StoredPosting]) -> str | None:
+    """Returns the words of the posting that are quoted, None where it has no such words or they are few."""
     posting = postings.get(quote.posting_id)
-    if posting is None or words not in _folded(posting.text()):
-        return f"evidence: '{quote.quote}' does not stand in {quote.posting_id}; copy it letter for letter"
-    return None
-
-
-def _folded(text: str) -> str:
-    return _SPACE.sub(" ", text).strip()
+    if posting is None or len(folded(quote.quote)) < _SHORTEST_QUOTE:
+        return None
+    return standing(quote.quote, posting.text())

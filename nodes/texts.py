@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from tools.contracts import StoredPosting
 from tools.fencing import fence
 from tools.prompts.prompt import Prompt
+from tools.text import cut
 from tools.tokens import estimated_tokens
 
 logger = logging.getLogger(__name__)
@@ -24,39 +24,27 @@ _SKILLS = 300
 """Characters of a posting's skills: some twenty-five names."""
 _DESCRIBED = 40
 """Earlier subjects that are told with their description, the newest: those of ten turns."""
-_SENTENCE_END = re.compile(
-    r"""(?: (?<!\d)(?<!\W\w)\. ["'”’)\]]* (?=\s+[^a-z\s])   # not in `2. ` and `e.g. `
-          | (?<=[가-힣])\. (?=[가-힣])
-          | [!?…。;] ["'”’)\]]* (?=\s)
-          | (?=\s[•▪■●◦○◆▶※]\s) )                        # items of a list that was run together""",
-    re.VERBOSE,
-)
-_BEYOND = 3
-"""Characters after a sentence's end that show that it is one."""
+_SHORTEST_PIECE = 40
+"""Characters of a line that say something without its rest."""
 
 
 def excerpt(text: str, limit: int) -> str:
-    """Returns the first lines of `text` that fit into `limit` characters.
+    """Returns the beginning of `text` that fits into `limit` characters.
 
-    Of the line that no longer fits, the whole sentences that do are taken. A line that gives none is
-    left out, and the next one tried while more than half of the room is empty. Nothing is cut within
-    a sentence: where no sentence fits, the excerpt is empty.
+    The line that no longer fits is cut between words, and left out where only a scrap of it would fit.
+    What is quoted of the excerpt stands in the text.
     """
     kept: list[str] = []
     room = limit
-    for line in text.splitlines():
-        fitting = line if len(line) <= room else _sentences(line, room)
-        if fitting or fitting == line:
-            kept.append(fitting)
-            room -= len(fitting) + 1
-        if len(fitting) < len(line) and room <= limit / 2:
+    for line in text.split("\n"):
+        whole = len(line) <= room
+        if not whole and (kept and room < _SHORTEST_PIECE):
+            break
+        kept.append(line if whole else cut(line, room))
+        room -= len(line) + 1
+        if room < 0:
             break
     return "\n".join(kept)
-
-
-def _sentences(line: str, limit: int) -> str:
-    ends = [match.end() for match in _SENTENCE_END.finditer(line, 0, max(0, limit + _BEYOND))]
-    return line[: max((end for end in ends if end <= limit), default=0)].rstrip()
 
 
 def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:

@@ -15,7 +15,7 @@ from serve.callers import BEARER, caller_of
 from serve.drain import drain_of
 from serve.errors import responses
 from serve.parts import Parts
-from tools.contracts import FoundPosting, StoredPosting
+from tools.contracts import Clean, FoundPosting, StoredPosting
 from tools.errors import PostingNotFoundError
 
 router = APIRouter()
@@ -63,7 +63,7 @@ def parts(request: Request) -> Parts:
 async def search_postings(
     request: Request,
     _: Calling,
-    q: Annotated[str, Query(min_length=1, max_length=1_000, description="what to look for")],
+    q: Annotated[str, Query(min_length=1, max_length=1_000, description="what to look for"), Clean],
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""

@@ -84,6 +84,16 @@ def _caller(config: RunnableConfig | None) -> Caller:
     return caller
 
 
+_LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
+"""What JSON may hold as it is and some readers (`str.splitlines`, so httpx) end a line at, escaped."""
+
+
+def _on_one_line(line: bytes) -> bytes:
+    for end, escape in _LINE_ENDS.items():
+        line = line.replace(end, escape)
+    return line
+
+
 class PlainJson(Serializer):
     """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look.
 
@@ -95,8 +105,8 @@ class PlainJson(Serializer):
         return obj
 
     def dumps(self, obj: Any) -> bytes:
-        """Returns `obj` as JSON."""
-        return orjson.dumps(obj, default=lambda model: model.model_dump())
+        """Returns `obj` as JSON that is one line to every reader of event streams."""
+        return _on_one_line(orjson.dumps(obj, default=lambda model: model.model_dump()))
 
     def loadd(self, obj: Any) -> Any:
         """Returns `obj`."""

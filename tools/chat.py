@@ -34,6 +34,7 @@ from tools.openai_client import chat_model_name, connection
 from tools.pacing import Pacer
 from tools.prompts.prompt import Prompt
 from tools.settings import Settings
+from tools.text import cleaned_json
 
 logger = logging.getLogger(__name__)
 
@@ -217,11 +218,12 @@ class ChatModel:
 
 
 def validated(ended: str | None, answer: str, schema: type[T]) -> tuple[T | None, list[str]]:
-    """Returns an answer as a `schema`, or None and what is wrong with it. `ended` is its finish reason."""
+    """Returns an answer as a `schema`, its texts cleaned (`tools.text`), or None and what is wrong with it.
+    `ended` is its finish reason."""
     if ended in _CUT:
         return None, [f"The answer was cut off ({ended}); a shorter one is needed."]
     try:
-        return schema.model_validate_json(answer), []
+        return schema.model_validate_json(cleaned_json(answer)), []
     except ValidationError as error:
         return None, _reasons(error)
 

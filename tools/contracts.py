@@ -6,11 +6,11 @@ stands beside the node that asks (`nodes/*.py`).
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -23,6 +23,10 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
+from tools.days import last_day
+from tools.text import clean, is_typed
+from tools.urls import web_address
+
 MAX_PROFILE_CHARS = 20_000
 """Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which
 leaves room for twenty postings in the smallest context window that is supported (128k)."""
@@ -31,16 +35,14 @@ Language = Literal["ko", "en"]
 Difficulty = Literal["beginner", "intermediate", "advanced"]
 CareerStage = Literal["student", "job_seeker", "worker"]
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
 
-
-def _no_control_characters(value: Any) -> Any:
-    if isinstance(value, str) and _CONTROL.search(value):
+def _typed(value: Any) -> Any:
+    """What a person sends has no control characters, and is cleaned: composed, nothing invisible."""
+    if not isinstance(value, str):
+        return value
+    if not is_typed(value):
         raise ValueError("contains control characters; remove them")
-    return value
-
-
-_DAY = re.compile(r"(20\d\d)\s*[-./년]\s*(\d{1,2})\s*[-./월]\s*(\d{1,2})")
+    return clean(value)
 
 
 class _NullIsEmpty:
@@ -57,8 +59,8 @@ class _NullIsEmpty:
         return {"anyOf": [handler(schema), {"type": "null"}]}
 
 
-Clean = BeforeValidator(_no_control_characters)
-"""Stands last in an annotation: what stands before it is then checked on the stripped text."""
+Clean = BeforeValidator(_typed)
+"""Stands last in an annotation: what stands before it is then checked on the cleaned, stripped text."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), Clean]
 """One line of a person's text, at most 300 characters."""
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Clean]
@@ -151,40 +153,42 @@ class Profile(_Given):
 
 
 def _storable(value: Any) -> Any:
-    """Postings come from the wild: control characters, which PostgreSQL or a prompt's fence would
-    stumble over, become spaces, a missing text an empty one, a number its digits."""
+    """Postings come from the wild: their texts are cleaned, a missing one is empty, a number its digits."""
     if value is None:
         return ""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return _CONTROL.sub(" ", value.replace("\r\n", "\n")) if isinstance(value, str) else value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(int(value)) if value == value // 1 else str(value)
+    return clean(value.replace("\r\n", "\n").replace("\r", "\n")) if isinstance(value, str) else value
 
 
-def _storable_or_none(value: Any) -> Any:
-    return None if value is None else _storable(value)
+def _on_one_line(value: Any) -> Any:
+    stored = _storable(value)
+    return " ".join(stored.split()) if isinstance(stored, str) else stored
 
 
-Text = Annotated[str, BeforeValidator(_storable), StringConstraints(strip_whitespace=True, max_length=50_000)]
+def _known(value: Any) -> Any:
+    return _on_one_line(value) or None
 
 
-Known = Annotated[str | None, BeforeValidator(_storable_or_none)]
-"""A text where it is known, else null."""
-
-
-def _day(value: Any) -> Any:
-    """Finds the day in what postings write (`2027-03-01T18:00`, `~2027.3.1`, `2027년 3월 1일`); words
-    without a year (`상시채용`, `D-3`) say no day."""
-    if not isinstance(value, str):
-        return value
-    match = _DAY.search(value)
-    return "{}-{:0>2}-{:0>2}".format(*match.groups()) if match else None
-
-
-def _split(value: Any) -> Any:
+def _words(value: Any) -> Any:
+    """Skills in one text are separated by commas."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Deadline = Annotated[date | None, BeforeValidator(_day)]
+def _said(names: list[str]) -> list[str]:
+    return [name for name in names if name]
+
+
+Text = Annotated[str, BeforeValidator(_storable), StringConstraints(strip_whitespace=True, max_length=50_000)]
+Name = Annotated[str, BeforeValidator(_on_one_line), StringConstraints(max_length=50_000)]
+"""A text of one line."""
+Known = Annotated[str | None, BeforeValidator(_known)]
+"""A text of one line where it is known, else null."""
+Skills = Annotated[list[Name], BeforeValidator(_words), AfterValidator(_said), _NullIsEmpty()]
+WebAddress = Annotated[str | None, BeforeValidator(web_address)]
+"""The address of a page, http or https; null where there is none, and for all else (`tools.urls`)."""
+Deadline = Annotated[date | None, BeforeValidator(last_day)]
+"""The last day of whatever is said of one (`tools.days`); null where that is no day."""
 
 
 class Posting(BaseModel):
@@ -198,17 +202,17 @@ class Posting(BaseModel):
     source: Annotated[Text, Field(min_length=1, max_length=200)]
     source_id: Annotated[Text, Field(min_length=1, max_length=300)]
     position: int = Field(0, ge=0, description="which of the document's positions this is, from 0")
-    company: Annotated[Text, Field(max_length=300)] = ""
-    job_title: Annotated[Text, Field(min_length=1, max_length=500)]
+    company: Annotated[Name, Field(max_length=300)] = ""
+    job_title: Annotated[Name, Field(min_length=1, max_length=500)]
     responsibilities: Text = ""
     requirements: Text = ""
     preferred: Text = ""
-    url: Known = None
+    url: WebAddress = None
     deadline: Deadline = Field(None, description="last day on which one can apply; null: none is known")
     location: Known = None
     employment_type: Known = None
     experience: Known = None
-    skills: Annotated[list[Text], BeforeValidator(_split), _NullIsEmpty()] = []
+    skills: Skills = []
 
     def text(self) -> str:
         """Everything a quote may stand in, one item a line."""
@@ -294,7 +298,8 @@ class Step(BaseModel):
 
 
 class Evidence(BaseModel):
-    """A quote that stands in the posting, letter for letter after white space is folded."""
+    """A quote in the posting's own letters, as `GET /postings/{posting_id}` shows them; white space is
+    folded. What the model wrote may have differed in width or in kinds of dashes and quotation marks."""
 
     posting_id: str
     company: str

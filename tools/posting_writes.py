@@ -16,6 +16,7 @@ from tools.database import Pool, unhurried
 from tools.embedding_sets import text_hash
 from tools.near_duplicates import Face, bands, same_posting
 from tools.sql import queries
+from tools.text import clean
 
 _SQL = queries("posting_writes.sql")
 _CORPUS = queries("postings.sql")
@@ -23,6 +24,7 @@ _FIELDS = (
     "source", "source_id", "position", "company", "job_title", "responsibilities", "requirements",
     "preferred", "url", "deadline", "location", "employment_type", "experience", "skills",
 )  # fmt: skip
+_COMPARED = ("company", "job_title", "responsibilities", "requirements", "preferred")
 
 
 class PostingWriter:
@@ -105,8 +107,11 @@ def _same(row: DictRow) -> bool:
 
 
 def _face(row: Mapping[str, Any], prefix: str) -> Face:
-    text = "\n".join(row[f"{prefix}{name}"] for name in ("responsibilities", "requirements", "preferred"))
-    return Face(row[f"{prefix}company"], row[f"{prefix}job_title"], text)
+    # Cleaned, because an earlier version may have written one of the two.
+    text = "\n".join(
+        clean(row[f"{prefix}{name}"]) for name in ("responsibilities", "requirements", "preferred")
+    )
+    return Face(clean(row[f"{prefix}company"]), clean(row[f"{prefix}job_title"]), text)
 
 
 def _row(posting: Posting) -> list[Any]:

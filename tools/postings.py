@@ -15,6 +15,8 @@ from tools.embedding_sets import mismatch
 from tools.embeddings import Vector
 from tools.errors import NoPostingsError
 from tools.sql import queries
+from tools.text import cleaned
+from tools.urls import web_address
 
 _SQL = queries("postings.sql")
 _ID = re.compile(r"p-([1-9][0-9]{0,17})")
@@ -74,13 +76,18 @@ class PostingStore:
         given = {"vector": np.asarray(vector), "k": k, **self._embedding}
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_SQL["nearest"], given)).fetchall()
-        return [FoundPosting.model_construct(**row) for row in rows]
+        return [FoundPosting.model_construct(**_shown(row)) for row in rows]
 
     async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
         """Returns the postings that exist among `posting_ids` (`p-17`), by id, in the order given."""
         numbers = [int(match[1]) for match in map(_ID.fullmatch, posting_ids) if match]
         async with self._pool.connection() as connection:
             rows = await (await connection.execute(_SQL["by_ids"], {"ids": numbers})).fetchall()
-        # Rows were validated when they were written.
-        found = {row["posting_id"]: StoredPosting.model_construct(**row) for row in rows}
+        found = {row["posting_id"]: StoredPosting.model_construct(**_shown(row)) for row in rows}
         return {posting_id: found[posting_id] for posting_id in posting_ids if posting_id in found}
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by a
+    version that cleaned less."""
+    return {**cleaned(row), "url": web_address(row["url"])}

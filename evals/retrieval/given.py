@@ -31,7 +31,7 @@ from evals.results import CaseResult, Score
 from evals.retrieval.metrics import DEEPEST
 from evals.retrieval.ranking import Nearest, Ranker
 from evals.retrieval.suite import AT_ONCE
-from ingest.rows import as_posting
+from ingest.structured import as_posting
 from tools.contracts import FoundPosting
 from tools.errors import DocumentUnreadableError, InvalidRequestError
 from tools.services import Services

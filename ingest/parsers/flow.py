@@ -6,11 +6,10 @@ headings and lists in all of them (`ingest/parsers/assemble.py`).
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from dataclasses import dataclass
 
 from ingest.documents import Table
+from tools.text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +32,7 @@ class Gap:
 GAP = Gap()
 Flow = Line | Gap | Table
 
-_INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\ufe0e\ufe0f]")
-_SPACES = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\u3164\ud800-\udfff]+")
-
 
 def folded(text: str) -> str:
-    """Returns text as it is read: white space and control characters as one space, nothing invisible,
-    Hangul composed (macOS writes it in pieces)."""
-    if text.isascii():
-        return " ".join(_SPACES.sub(" ", text).split())
-    return " ".join(_SPACES.sub(" ", _INVISIBLE.sub("", unicodedata.normalize("NFC", text))).split())
+    """Returns text as it is read: cleaned, on one line."""
+    return one_line(text)

@@ -31,6 +31,7 @@ _EMPHASIS = re.compile(r"(?<![\w*\\])\*(?=[^\s*])([^*]+)(?<=[^\s*])\*(?![\w*])")
 _CODE = re.compile(r"(`{1,3})([^`]+)\1")
 _LINK = re.compile(r"(!?)\[([^\[\]]{0,500})\]\([^()\s]{0,2000}(?:\s+\"[^\"]{0,500}\")?\)")
 _ESCAPE = re.compile(r"\\([\\`*_{}\[\]()#+\-.!|<>~])")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z]\w{1,30});")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _PIPE = re.compile(r"(?<!\\)\|")
 
@@ -84,7 +85,12 @@ def unmarked(text: str) -> str:
         text = _EMPHASIS.sub(r"\1", _BOLD.sub(r"\2", _CODE.sub(r"\2", _LINK.sub(_linked, text))))
     if "\\" in text:
         text = _ESCAPE.sub(r"\1", text)
-    return folded(html.unescape(text) if "&" in text else text)
+    return folded(unescaped(text))
+
+
+def unescaped(text: str) -> str:
+    """Returns text with what entities stand for: `R&amp;D` is R&D, and Q&A stays itself."""
+    return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 
 def _linked(match: re.Match[str]) -> str:

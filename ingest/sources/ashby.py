@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from ingest.documents import Hints
-from ingest.sources.boards import Board, Job, Listing, page, paragraphs, required, text, texts
+from ingest.sources.boards import Board, Job, Listing, address, page, paragraphs, required, text, texts
 
 _EMPLOYMENT = {
     "FullTime": "Full-time",
@@ -53,7 +53,7 @@ class AshbySource(Board):
         hints = Hints(
             title=title,
             company=self.board,
-            url=url,
+            url=address(row, "jobUrl"),
             deadline=text(row, "applicationDeadline"),
             location=place,
             employment_type=_EMPLOYMENT.get(employment or "", employment),

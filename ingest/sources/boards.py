@@ -13,6 +13,7 @@ from urllib.parse import quote
 from ingest.documents import Collected, Hints, Listed, RawFile
 from ingest.sources.web import Answer, Fetch, Reach, Web
 from tools.errors import InvalidRequestError, SourceUnavailableError
+from tools.urls import web_address
 
 logger = logging.getLogger(__name__)
 
@@ -197,6 +198,15 @@ def text(value: Any, *keys: str) -> str | None:
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value.strip() or None if isinstance(value, str) else None
+
+
+def address(value: Any, key: str) -> str | None:
+    """Returns the web address at `key`; None where there is none or, with a word in the log, another."""
+    said = text(value, key)
+    found = web_address(said)
+    if said is not None and found is None:
+        logger.warning("a job's address is none of a web page", extra={"address": said[:200]})
+    return found
 
 
 def texts(values: Any, *keys: str) -> list[str]:

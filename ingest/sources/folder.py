@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import logging
 import os
-import unicodedata
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
@@ -18,11 +17,15 @@ from typing import Annotated, Any
 import orjson
 from pydantic import BaseModel, Field, ValidationError
 
+from ingest.columns import stated
 from ingest.documents import Collected, Listed, RawFile
-from ingest.rows import Row, rows, stated
+from ingest.paths import as_on_disk
+from ingest.row import Row
+from ingest.rows import rows
 from ingest.sources.pages import postings
 from tools.contracts import Text
 from tools.errors import InvalidRequestError
+from tools.text import clean
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +37,7 @@ PAGES = {
     ".md": "text/markdown",
     ".txt": "text/plain",
 }
-ROWS = {".jsonl", ".csv"}
+ROWS = {".jsonl", ".csv", ".tsv"}
 LARGEST_FILE = 100 * 1024 * 1024
 """Bytes of a file that is read as a whole; what Upstage's document parser takes, too."""
 SETTLE_SECONDS = 1.0
@@ -76,7 +79,7 @@ class FolderSource:
         """
         self.name = f"folder:{argument}"
         try:
-            root = Path(argument).expanduser().resolve() if argument else None
+            root = as_on_disk(Path(argument).expanduser()).resolve() if argument else None
         except (OSError, RuntimeError, ValueError):
             root = None
         if root is None or not root.is_dir():
@@ -184,14 +187,16 @@ class FolderSource:
         source, source_id = self._source, _short(f"{path}:{row.line}")
         content = orjson.dumps(row.value) if row.problem is None else (row.text or "").encode()
         if isinstance(row.value, dict):
-            value = stated(row.value, source=self._source)
-            own = value["source_id"]
-            if row.value.get("source") is None and isinstance(own, str | int) and str(own).strip():
-                value["source_id"] = _short(f"{path}#{str(own).strip()}")
+            value = stated(row.value)
+            if "source" not in value and "source_id" in value:
+                value["source_id"] = _short(f"{path}#{value['source_id']}")
+            value = {"source": self._source, **value}
             with contextlib.suppress(ValidationError):
                 identity = _Identity.model_validate(value)
                 source, source_id = identity.source, identity.source_id
             content = orjson.dumps(value)
+        if row.lost:
+            logger.warning("cells without a column", extra={"row": f"{path}:{row.line}", "cells": row.lost})
         file = RawFile(f"{path}:{row.line}", "application/json", content)
         return Collected(source, source_id, (file,), provenance={**provenance, "line": row.line})
 
@@ -271,7 +276,7 @@ def _storable(name: str) -> str:
     """A file's name as text that every database takes: composed as on all systems, without surrogates
     and control characters, which are written out."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return unicodedata.normalize("NFC", "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
+    return clean("".join(c if c.isprintable() else ascii(c)[1:-1] for c in text))
 
 
 def _short(name: str) -> str:

@@ -6,7 +6,7 @@ from html import unescape
 from typing import Any, ClassVar
 
 from ingest.documents import Hints
-from ingest.sources.boards import Board, Job, Listing, page, required, text, texts
+from ingest.sources.boards import Board, Job, Listing, address, page, required, text, texts
 
 _EMPLOYMENT = {"employment type", "job type", "commitment", "고용형태", "고용 형태", "근무형태", "근무 형태"}
 """Names of custom fields in which boards say how one is employed."""
@@ -45,7 +45,7 @@ class GreenhouseSource(Board):
         hints = Hints(
             title=title,
             company=text(row, "company_name") or self._company or self.board,
-            url=text(row, "absolute_url"),
+            url=address(row, "absolute_url"),
             deadline=text(row, "application_deadline"),
             location=text(row, "location", "name") or "; ".join(offices) or None,
             employment_type=_employment(row.get("metadata")),

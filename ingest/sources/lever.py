@@ -7,7 +7,7 @@ from html import escape
 from typing import Any, ClassVar
 
 from ingest.documents import Hints
-from ingest.sources.boards import Board, Job, Listing, page, paragraphs, required, text, texts
+from ingest.sources.boards import Board, Job, Listing, address, page, paragraphs, required, text, texts
 from ingest.sources.web import Answer
 
 PAGE = 100
@@ -59,7 +59,7 @@ class LeverSource(Board):
         hints = Hints(
             title=title,
             company=self.board,
-            url=text(row, "hostedUrl"),
+            url=address(row, "hostedUrl"),
             location=place,
             employment_type=text(categories, "commitment"),
             experience=text(categories, "level"),

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePath
 
+from tools.text import clean
+
 MOST_PAGES = 20
 """Longer runs of numbered images are a numbered collection of postings: the most images that a posting
 on 자소설닷컴 or a board is known to have is far below."""
@@ -24,10 +26,10 @@ def postings(names: Iterable[str]) -> list[tuple[str, ...]]:
     unnumbered page, from 1 or 2). Everything else is a posting by itself.
     """
     names = sorted(names)
-    alone = {PurePath(name).stem: name for name in reversed(names)}
+    alone = {clean(PurePath(name).stem): name for name in reversed(names)}
     runs: dict[tuple[str, str], list[tuple[int, str]]] = defaultdict(list)
     for name in names:
-        stem = PurePath(name).stem
+        stem = clean(PurePath(name).stem)
         match = _NUMBERED.fullmatch(stem)
         if match and (match["end"] == ")") == (match["style"] == " ("):
             runs[match["base"], match["style"]].append((int(match["number"]), name))

@@ -15,24 +15,13 @@ from collections.abc import Iterable
 from itertools import groupby, islice
 
 from ingest.documents import Block, Paragraph, Table
+from tools.text import clean
 
 _WORD = re.compile(r"\d+(?:[.,:/\-]\d+)*|[가-힣]+|(?:[^\W\d_가-힣])+[+#]*")
 """A number with its punctuation, Hangul, or letters of another script with the signs of C++ and C#."""
 _JAMO = re.compile(r"[\u1100-\u11ff\u3130-\u318f]")
 _IN_NUMBER = re.compile(r"[.,:/\-]")
 _BETWEEN = "\0"
-_BULLET = re.compile(
-    r"^[\s\-–—•·∙ㆍ▪▫▶▷►◆◇■□○●◦※*>»✓✔☑#~|ㅇ]+(?=[^ㄱ-ㅎ]|$)|^\(?\d{1,2}[.)]\s+|^[①-⑳❶-❿]\s*|^[가-하][.)]\s+"
-)
-"""What stands before an item: marks, "1. ", "2) ", "③", "가. "."""
-
-
-def plain(line: str) -> str:
-    """Returns a line without its bullet, its white space folded."""
-    bare = " ".join(line.split())
-    while (cut := _BULLET.sub("", bare, count=1).lstrip()) != bare:
-        bare = cut
-    return bare
 
 
 class Ground:
@@ -94,7 +83,7 @@ def folded(text: str) -> str:
 def _words(text: str) -> list[str]:
     words: list[str] = []
     # Letters of Hangul by themselves are bullets (ㆍ, ㅇ) or misread marks; NFKC would take ㆍ for a letter.
-    bare = unicodedata.normalize("NFKC", _JAMO.sub(" ", text)).casefold()
+    bare = unicodedata.normalize("NFKC", _JAMO.sub(" ", clean(text))).casefold()
     for word in _WORD.findall(bare):
         number = word[0].isdecimal()
         if number:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ingest.blocks import plain
 from ingest.documents import Hints, Parsed, Position, Table
-from ingest.tagging.deadlines import last_day, season_year
-from ingest.tagging.grounding import Ground, folded, ground_of, plain
+from ingest.tagging.grounding import Ground, folded, ground_of
 from ingest.tagging.rows import Part, document_parts, is_korean
 from ingest.tagging.schema import LINE_FIELDS, VALUE_FIELDS, PostingPositions, Stated, StatedPosition
 from tools.contracts import Language
+from tools.days import last_day, season_year
 from tools.lexicon import canonical, find_skills
 
 _PROBLEMS_SHOWN = 10
@@ -153,7 +154,7 @@ class Reading:
         texts = {field: "\n".join(getattr(whole, field)) for field in LINE_FIELDS}
         title = self._title(stated.job_title)
         named = [canonical(skill) for skill in whole.skills]
-        deadline = last_day(whole.deadline, self._year) if whole.deadline else None
+        deadline = last_day(whole.deadline, year=self._year) if whole.deadline else None
         return Position(
             job_title=title,
             **texts,

@@ -20,6 +20,7 @@ from typing import Any
 
 from ingest.blocks import grid
 from ingest.documents import Block, Heading, Paragraph, Table
+from tools.text import cut
 
 PART_CHARACTERS = 12_000
 """Characters of document text in one call. Copied in full they are about 10,000 tokens of Korean,
@@ -125,10 +126,10 @@ def _cut(text: str, limit: int) -> Iterator[str]:
     for line in text.split("\n"):
         rest = line
         while len(rest) > limit:  # a line that is a page: cut between words
-            at = rest.rfind(" ", limit // 2, limit) + 1 or limit
             if piece:
                 yield piece
-            piece, rest = rest[:at], rest[at:]
+            piece = cut(rest, limit) or rest[:limit]
+            rest = rest[len(piece) :].lstrip()
         if piece and len(piece) + len(rest) >= limit:
             yield piece
             piece = rest

@@ -21,7 +21,8 @@ from evals.cases import (
     read_cases,
     write_case,
 )
-from ingest.rows import as_posting, rows
+from ingest.rows import rows
+from ingest.structured import as_posting
 from tools.errors import InvalidRequestError
 
 FAMILIES = get_args(Family)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import unicodedata
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.rows import Refused, read
+from ingest.rows import Refused, Unread, read
 from tests.ingest.files import jsonl, row, table
 from tools.contracts import Posting
 from tools.errors import InvalidRequestError
@@ -90,7 +93,6 @@ def test_an_own_source_id_comes_before_a_plain_id(tmp_path: Path) -> None:
         ({"source_id": "9"}, "job_title"),
         ({"job_title": "QA"}, "source_id"),
         (row("9", job_title="  "), "job_title"),
-        (row("9", deadline="2026-13-01"), "deadline"),
         (row("9", responsibilities="x" * 50_001), "responsibilities"),
     ],
 )
@@ -151,6 +153,136 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, name: str
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InvalidRequestError, match=name):
         list(read(tmp_path / name))
+
+
+def left_empty(path: Path) -> list[tuple[int, str, str]]:
+    return [(one.line, one.field, one.said) for one in read(path) if isinstance(one, Unread)]
+
+
+def written(path: Path, text: str, encoding: str = "utf-8") -> Path:
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def test_a_field_that_cannot_be_read_is_empty_and_told_and_the_posting_is_there(tmp_path: Path) -> None:
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        row("1", deadline="2026-13-01", url="javascript:alert(1)"),
+        row("2", deadline=True, responsibilities=True, skills={"a": "x", "b": True}),
+        row("3", deadline="상시채용", url="-"),
+    )
+    assert [(p.source_id, p.deadline, p.url) for p in postings(path)] == [
+        ("1", None, None),
+        ("2", None, None),
+        ("3", None, None),
+    ]
+    assert sorted(left_empty(path)) == [
+        (1, "deadline", "2026-13-01"),
+        (1, "url", "javascript:alert(1)"),
+        (2, "deadline", "True"),
+        (2, "responsibilities", "True"),
+        (2, "skills", "{'a': 'x', 'b': True}"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "day"),
+    [
+        ({"deadline": "~12/31(목)", "posted_at": "2026-11-20"}, date(2026, 12, 31)),
+        ({"deadline": "D-3", "posted_at": "2026-11-20"}, date(2026, 11, 23)),
+        ({"deadline": "오늘마감", "등록일": "2026.11.20"}, date(2026, 11, 20)),
+        ({"deadline": "1/5", "collected_at": "2026-11-20T10:00:00Z"}, date(2027, 1, 5)),
+    ],
+)
+def test_a_day_without_a_year_counts_from_the_day_that_the_row_names(
+    tmp_path: Path, fields: dict[str, str], day: date
+) -> None:
+    [posting] = postings(jsonl(tmp_path / "a.jsonl", row("1", **fields)))
+    assert posting.deadline == day
+
+
+def test_a_day_without_a_year_counts_from_that_of_the_file_where_the_row_names_none(
+    tmp_path: Path,
+) -> None:
+    path = jsonl(tmp_path / "a.jsonl", row("1", deadline="12/31"))
+    then = datetime(2031, 12, 1, tzinfo=UTC).timestamp()
+    os.utime(path, (then, then))
+    [posting] = postings(path)
+    assert posting.deadline == date(2031, 12, 31)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("first", ["", "\n", "sep={}\n"])
+def test_the_cells_of_a_csv_may_be_separated_in_any_of_four_ways(
+    tmp_path: Path, separator: str, first: str
+) -> None:
+    lines = [["id", "job_title", "skills"], ["1", "QA", "Java"], ["2", "DBA", "SQL"]]
+    text = first.format(separator) + "\n".join(map(separator.join, lines))
+    found = postings(written(tmp_path / "a.csv", text))
+    assert [(p.source_id, p.job_title, p.skills) for p in found] == [
+        ("1", "QA", ["Java"]),
+        ("2", "DBA", ["SQL"]),
+    ]
+    assert [p.source_id for p in postings(written(tmp_path / "a.tsv", text))] == ["1", "2"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
+def test_a_csv_is_read_in_the_encodings_in_which_spreadsheets_write_it(tmp_path: Path, encoding: str) -> None:
+    path = written(tmp_path / "a.csv", "번호,공고명\n1,똠방 개발자\n", encoding)
+    assert [(p.source_id, p.job_title) for p in postings(path)] == [("1", "똠방 개발자")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"id": 1, "title": "QA"}, {"id": 2, "title": "DBA"}]',
+        '\ufeff[\n  {"id": 1,\n "title": "QA"},\n  {"id": 2, "title": "DBA"}\n]\n',
+        '{"jobs": [{"id": 1, "title": "QA"}, {"id": 2, "title": "DBA"}], "total": 2}',
+        '{\n"jobs": [{"id": 1, "title": "QA"}, {"id": 2, "title": "DBA"}]}',
+    ],
+)
+def test_a_file_that_is_one_array_has_a_posting_for_each_object(tmp_path: Path, text: str) -> None:
+    found = postings(written(tmp_path / "a.jsonl", text))
+    assert [(p.source_id, p.job_title) for p in found] == [("1", "QA"), ("2", "DBA")]
+
+
+def test_a_first_line_that_is_broken_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", "[{broken", row("1"), "", row("2"))
+    assert [p.source_id for p in postings(path)] == ["1", "2"]
+    assert [found.line for found in refused(path)] == [1]
+
+
+def test_a_quote_that_is_never_closed_takes_no_other_row_with_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", 'id,title\n1,QA\n2,"DBA\n3,"multi\nline"\n4,Dev\n')
+    kept = {p.source_id for p in postings(path)}
+    assert {"1", "4"} <= kept
+    told = [(found.line, found.problem) for found in refused(path)]
+    assert told
+    lost = written(tmp_path / "b.csv", 'id,title\n1,QA\n2,"DBA\n3,Dev\n4,Ops\n')
+    assert [p.source_id for p in postings(lost)] == ["1", "3", "4"]
+    [one] = refused(lost)
+    assert one.line == 3
+    assert "quote" in one.problem
+
+
+def test_cells_beyond_the_columns_and_columns_that_stand_twice_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "id,title,company,company\n1,QA,A,B,more\n2,DBA,,B\n3,Dev,A,A,,\n")
+    assert [(p.source_id, p.company) for p in postings(path)] == [("1", "A"), ("2", "B"), ("3", "A")]
+    assert left_empty(path) == [(2, "company", "B"), (2, "column 5", "more")]
+
+
+def test_rows_without_a_word_and_columns_named_again_are_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", "id,title\n1,QA\n,,\nid,title\n2,DBA\nnan,-\n")
+    assert [p.source_id for p in postings(path)] == ["1", "2"]
+    assert refused(path) == []
+
+
+def test_a_path_may_be_typed_composed_and_stand_in_pieces_on_disk(tmp_path: Path) -> None:
+    folder = tmp_path / unicodedata.normalize("NFD", "공고")
+    folder.mkdir()
+    jsonl(folder / unicodedata.normalize("NFD", "목록.jsonl"), {"id": 1, "job_title": "QA"})
+    [posting] = postings(tmp_path / "공고" / "목록.jsonl")
+    assert posting.source == "목록"
 
 
 def test_a_file_that_is_no_utf_8_is_refused_and_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 import pytest
@@ -131,6 +132,32 @@ async def test_a_quote_that_does_not_stand_in_a_cited_posting_goes_back_and_is_n
     stage = Stage(plan(GOOD, bad), plan(GOOD, bad), postings=POSTINGS)
     update = await generate_tasks(state(), stage.runtime)
     assert len(stage.chat.refusals) == 2
+    assert [row["quote"] for row in update["project"]["evidence"]] == [GOOD.quote]
+
+
+@pytest.mark.parametrize(
+    "quote",
+    [
+        unicodedata.normalize("NFD", "주문·결제 API 설계와 운영"),
+        "주문\u200b·결제\u00ad API 설계와 운영",
+        "주문•결제\u00a0API 설계와 운영",
+        "주문·결제 ＡＰＩ 설계와\n운영",
+    ],
+    ids=["in pieces", "invisible", "another dot and space", "full width"],
+)
+async def test_a_quote_in_another_form_is_shown_in_the_letters_of_its_posting(quote: str) -> None:
+    stage = Stage(plan(Quote(posting_id="p-1", quote=quote)), postings=POSTINGS)
+    update = await generate_tasks(state(), stage.runtime)
+    assert stage.chat.refusals == []
+    assert [row["quote"] for row in update["project"]["evidence"]] == [GOOD.quote]
+
+
+async def test_a_posting_that_was_stored_in_another_form_can_be_quoted() -> None:
+    stored = posting(1).model_copy(
+        update={"responsibilities": unicodedata.normalize("NFD", "주문·결제 API 설\u00ad계와 운영")}
+    )
+    stage = Stage(plan(GOOD), postings=[stored, *POSTINGS[1:]])
+    update = await generate_tasks(state(), stage.runtime)
     assert [row["quote"] for row in update["project"]["evidence"]] == [GOOD.quote]
 
 

@@ -12,6 +12,7 @@ from nodes.texts import excerpt, fitted, posting_rows, profile_row, subject_rows
 from tests.fakes import posting
 from tools.contracts import Profile
 from tools.fencing import fence
+from tools.text import standing
 from tools.tokens import estimated_tokens
 
 
@@ -20,9 +21,16 @@ def test_an_excerpt_is_never_longer_than_its_limit(text: str, limit: int) -> Non
     assert len(excerpt(text, limit)) <= limit
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"])))
+@given(st.text())
 def test_a_text_that_fits_is_taken_whole(text: str) -> None:
     assert excerpt(text, len(text)) == text
+
+
+@given(st.text(st.sampled_from([*"가나 .\n-", *"ab👍🏽"]), max_size=200), st.integers(1, 80))
+def test_what_is_quoted_of_an_excerpt_stands_in_the_text(text: str, limit: int) -> None:
+    short = excerpt(text, limit)
+    assert text.startswith(short)
+    assert standing(short, text) == (" ".join(short.split()) or None)
 
 
 def test_an_excerpt_ends_with_a_whole_line() -> None:
@@ -31,39 +39,21 @@ def test_an_excerpt_ends_with_a_whole_line() -> None:
     assert excerpt("one\ntwo\nthree", 6) == "one"
 
 
-@pytest.mark.parametrize(
-    ("text", "limit", "taken"),
-    [
-        ("서버를 설계한다. 그리고 운영한다.", 15, "서버를 설계한다."),
-        ("서버를 설계한다.그리고 운영한다.", 15, "서버를 설계한다."),
-        ("왜 우리인가요? 직접 보세요! 빠르게 자랍니다", 17, "왜 우리인가요? 직접 보세요!"),
-        ("Java 개발; Kafka 운영; 장애 대응과 그 밖의 일", 20, "Java 개발; Kafka 운영;"),
-        ("• API 설계 • 장애 대응 • 배치 운영", 20, "• API 설계 • 장애 대응"),
-        ("We build (and run) it. You own it all", 30, "We build (and run) it."),
-        ('He said "ship it." Then we did', 25, 'He said "ship it."'),
-    ],
-)
-def test_a_line_that_is_too_long_is_cut_after_a_whole_sentence(text: str, limit: int, taken: str) -> None:
-    assert excerpt(text, limit) == taken
+def test_a_long_line_is_cut_between_words_and_loses_no_more_than_one() -> None:
+    line = "저희 팀은 결제를 맡습니다. " + "주문과 정산 서버를 설계하고 " * 40
+    assert line.startswith(short := excerpt(line, 400))
+    assert 390 <= len(short) <= 400
+    assert line[len(short)] == " "
 
 
-@pytest.mark.parametrize(
-    ("text", "limit"),
-    [
-        ("결제 서버를 설계합니다", 8),
-        ("a" * 30, 10),
-        ("1. 결제 서버를 설계합니다", 8),
-        ("tools e.g. Kafka and Redis", 15),
-        ("Java 1.8 이상을 쓰는 팀입니다", 9),
-        ("결제 - 그 가운데 정산 - 을 맡습니다", 16),
-    ],
-)
-def test_half_a_sentence_is_not_taken(text: str, limit: int) -> None:
-    assert excerpt(text, limit) == ""
+def test_a_line_without_a_space_is_cut_between_letters() -> None:
+    assert excerpt("가" * 30, 10) == "가" * 10
+    assert excerpt("👩‍💻" * 10, 10) == "👩‍💻" * 3
 
 
-def test_a_line_without_an_end_is_left_out_and_the_next_ones_are_read() -> None:
-    assert excerpt("Duties\n" + "payments and orders " * 100 + "\nKafka", 400) == "Duties\nKafka"
+def test_no_scrap_of_a_line_is_taken_behind_whole_ones() -> None:
+    assert excerpt("payments " * 10 + "\n" + "orders " * 10, 100) == "payments " * 10
+    assert excerpt("payments " * 10 + "\n" + "orders " * 10, 150).endswith("\n" + "orders " * 7 + "orders")
 
 
 def test_reading_ends_where_the_room_is_nearly_used_up() -> None:

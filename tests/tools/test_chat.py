@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -291,3 +292,25 @@ async def test_a_gateway_that_talks_nonsense_is_an_unavailable_model(
     async with gateway(embedded, nonsense, model_retries=0) as chat:
         with pytest.raises((ModelUnavailableError, ModelOutputError)):
             await chat.ask()
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["a\\u2028b\\u0085c\\ud800d\\u0000e", "a\u2028b\x85c d\x00e", "a\nb\u000bc d\\u001be"],
+    ids=["escaped", "raw", "broken off in a string"],
+)
+async def test_what_is_refused_on_the_way_in_is_cleaned_on_the_way_out(
+    embedded: Settings, reason: str
+) -> None:
+    answer = f'{{"verdicts": [{{"posting_id": "p-1", "fits": true, "reason": "{reason}"}}]}}'
+    async with gateway(embedded, said(answer)) as asker:
+        reply = await asker.ask()
+    assert reply.value.verdicts[0].reason == "a\nb\nc d e"
+
+
+async def test_an_answer_in_pieces_is_composed(embedded: Settings) -> None:
+    reason = unicodedata.normalize("NFD", "백\u200b엔드")
+    answer = f'{{"verdicts": [{{"posting_id": "p-1", "fits": true, "reason": "{reason}"}}]}}'
+    async with gateway(embedded, said(answer)) as asker:
+        reply = await asker.ask()
+    assert reply.value.verdicts[0].reason == "백엔드"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import date
 from typing import Any
 
@@ -22,7 +23,10 @@ LISTS = (
     "awards",
     "certificates",
 )
-FORBIDDEN = ["\x00", "\x08", "\x1b", "\x7f", "\u2028", "\u2029", "\ufeff", "\ud800"]
+SPACES = ["\x00", "\x08", "\x1b", "\x7f", "\ud800"]
+BREAKS = ["\x0b", "\x0c", "\x85", "\u2028", "\u2029"]
+FORBIDDEN = [*SPACES, *BREAKS]
+UNSEEN = ["\u200b", "\u00ad", "\ufeff", "\u2060", "\u202e", "\U000e0041"]
 
 
 def test_a_desired_job_is_all_a_profile_needs() -> None:
@@ -146,28 +150,57 @@ def posting(**fields: Any) -> Posting:
     return Posting.model_validate({"source": "s", "source_id": "1", "job_title": "Backend", **fields})
 
 
-@pytest.mark.parametrize(
-    "field",
-    [
-        "company",
-        "job_title",
-        "responsibilities",
-        "requirements",
-        "preferred",
-        "url",
-        "location",
-        "employment_type",
-        "experience",
-    ],
-)
+TEXTS = ["responsibilities", "requirements", "preferred"]
+NAMES = ["company", "job_title", "location", "employment_type", "experience"]
+
+
+@pytest.mark.parametrize("field", [*TEXTS, *NAMES])
 def test_control_characters_of_a_posting_become_spaces_in_every_text(field: str) -> None:
-    said = [getattr(posting(**{field: f"a{character}b"}), field) for character in FORBIDDEN]
-    assert said == ["a b"] * len(FORBIDDEN)
+    said = [getattr(posting(**{field: f"a{character}b"}), field) for character in SPACES]
+    assert said == ["a b"] * len(SPACES)
+
+
+@pytest.mark.parametrize("line_break", [*BREAKS, "\r\n", "\r"])
+def test_every_line_break_ends_an_item_of_a_text_and_none_a_name(line_break: str) -> None:
+    for field in TEXTS:
+        assert getattr(posting(**{field: f"a{line_break}b"}), field) == "a\nb"
+    for field in NAMES:
+        assert getattr(posting(**{field: f"a{line_break}b"}), field) == "a b"
+
+
+@pytest.mark.parametrize("character", UNSEEN)
+def test_what_is_invisible_is_no_part_of_a_posting_or_a_profile(character: str) -> None:
+    said = posting(job_title=f"백{character}엔드", skills=[f"Ja{character}va", character])
+    assert (said.job_title, said.skills) == ("백엔드", ["Java"])
+    profile = Profile(desired_job=f"백{character}엔드", skills=[f"Ja{character}va"], introduction=character)
+    assert (profile.desired_job, profile.skills, profile.introduction) == ("백엔드", ["Java"], "")
+    assert Wishes(feedback=f"쉽{character}게").feedback == "쉽게"
+
+
+def test_hangul_in_pieces_is_the_same_profile_and_the_same_posting() -> None:
+    pieces = unicodedata.normalize("NFD", "백엔드 개발자")
+    assert Profile(desired_job=pieces, skills=[pieces]) == Profile(
+        desired_job="백엔드 개발자", skills=["백엔드 개발자"]
+    )
+    assert posting(source=pieces, source_id=pieces, requirements=pieces) == posting(
+        source="백엔드 개발자", source_id="백엔드 개발자", requirements="백엔드 개발자"
+    )
+
+
+@pytest.mark.parametrize("nothing", ["\u3164", "\u200b \u00ad", "\u2800", "\ufeff"])
+def test_a_desired_job_that_shows_nothing_is_none(nothing: str) -> None:
+    with pytest.raises(ValidationError):
+        Profile(desired_job=nothing)
 
 
 def test_control_characters_of_a_skill_become_spaces_too() -> None:
     skills = [f"a{character}b" for character in FORBIDDEN]
     assert posting(skills=skills).skills == ["a b"] * len(FORBIDDEN)
+
+
+@pytest.mark.parametrize(("url", "kept"), [("https://acme.example/1", True), ("javascript:alert(1)", False)])
+def test_the_url_of_a_posting_leads_to_a_page_of_the_web(url: str, kept: bool) -> None:
+    assert posting(url=url).url == (url if kept else None)
 
 
 @given(st.text(max_size=200))
@@ -196,8 +229,13 @@ def test_keys_that_a_posting_does_not_have_are_passed_over() -> None:
 def test_a_deadline_is_a_day() -> None:
     assert posting(deadline="2026-12-31").deadline == date(2026, 12, 31)
     assert posting(deadline="2026-12-31T23:59:00+09:00").deadline == date(2026, 12, 31)
-    with pytest.raises(ValidationError, match="deadline"):
-        posting(deadline="2026-13-01")
+    assert posting(deadline="2026.11.01 ~ 2026.12.31").deadline == date(2026, 12, 31)
+    assert posting(deadline=1798729199).deadline == date(2026, 12, 31)
+
+
+@pytest.mark.parametrize("said", ["2026-13-01", True, {"a": []}, "12/31", b"x"])
+def test_a_deadline_that_cannot_be_read_is_none_that_is_known(said: Any) -> None:
+    assert posting(deadline=said).deadline is None
 
 
 @pytest.mark.parametrize("words", ["", "상시채용", "until filled", None])

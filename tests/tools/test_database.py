@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 
 import psycopg
 import pytest
@@ -48,6 +49,38 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself_and_is_tried_agai
     broken[0] = ("0001_half.sql", "create table half (id int);")
     await migrate(empty_settings.database_url)
     assert await applied(empty_settings) == ["0001_half.sql"]
+
+
+async def test_sources_and_ids_in_pieces_are_composed_and_no_two_become_one(
+    empty_settings: Settings,
+) -> None:
+    pieces, composed = unicodedata.normalize("NFD", "채용"), "채용"
+    old = "insert into {} (source, source_id{}) values (%s, %s{})"
+    posting = old.format(
+        "postings",
+        ", company, job_title, responsibilities, requirements, preferred, skills, text_hash",
+        ", '', 'QA', '', '', '', '{}', 'x'",
+    )
+    document = old.format(
+        "documents", ", scope, content_hash, files, hints, provenance", ", '', '', '[]', '{}', '{}'"
+    )
+    assert empty_settings.database_url is not None
+    await migrate(empty_settings.database_url)
+    async with await psycopg.AsyncConnection.connect(
+        empty_settings.database_url, autocommit=True
+    ) as connection:
+        for statement in (posting, document):
+            for source_id in ("1", "2"):
+                await connection.execute(statement, [pieces, source_id])
+            await connection.execute(statement, [composed, "2"])
+        await connection.execute("delete from schema_migrations where name like '0004%%'", [])
+        await migrate(empty_settings.database_url)
+        for kept in (
+            "select source, source_id from postings order by id",
+            "select source, source_id from documents order by id",
+        ):
+            cursor = await connection.execute(kept)
+            assert await cursor.fetchall() == [(composed, "1"), (pieces, "2"), (composed, "2")]
 
 
 async def test_a_pool_speaks_of_vectors_and_never_opens_more_than_its_size(empty_settings: Settings) -> None:

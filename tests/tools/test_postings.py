@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -309,3 +310,50 @@ async def test_a_posting_is_a_duplicate_of_what_it_is_itself_the_same_as(store: 
     for number, title in enumerate(("결제 백엔드 개발자", "광고 백엔드 개발자", "백엔드 개발자")):
         await write(store, (posting(str(number), job_title=title, **fields), NORTH))
     assert await ids(store, NORTH) == ["0", "1"]
+
+
+async def test_a_posting_that_an_earlier_version_stored_is_cleaned_when_it_is_read(
+    store: Store, pool: Pool
+) -> None:
+    await write(store, (posting("1"), NORTH))
+    dirty = {
+        "job_title": unicodedata.normalize("NFD", "백엔드 개발자"),
+        "requirements": "수중\u200b 음향\u2028신호\u00ad처리\x85C++",
+        "skills": [unicodedata.normalize("NFD", "자바"), "Spring\u00a0Boot"],
+        "url": "javascript:alert(1)",
+    }
+    async with pool.connection() as connection:
+        await connection.execute(
+            "update postings set job_title = %(job_title)s, requirements = %(requirements)s, "
+            "skills = %(skills)s, url = %(url)s",
+            dirty,
+        )
+    [near] = await store.nearest(NORTH, k=1)
+    for read in (near, (await store.by_ids([near.posting_id]))[near.posting_id]):
+        assert read.job_title == "백엔드 개발자"
+        assert read.requirements == "수중 음향\n신호처리\nC++"
+        assert read.skills == ["자바", "Spring Boot"]
+        assert read.url is None
+
+
+async def test_a_source_in_pieces_is_the_same_source(store: Store) -> None:
+    await write(store, (posting("공고", source="채용"), NORTH))
+    pieces = posting(unicodedata.normalize("NFD", "공고"), source=unicodedata.normalize("NFD", "채용"))
+    await write(store, (pieces, NORTH))
+    assert await store.sources() == {"채용": 1}
+
+
+async def test_a_posting_that_was_published_again_in_pieces_is_the_same_posting(store: Store) -> None:
+    first = posting(
+        "1",
+        company="㈜물푸레",
+        job_title="백엔드 개발자",
+        requirements="주문 결제 서버의 설계와 개발을 맡아 장애에 대응합니다",
+    )
+    pieces = {
+        name: unicodedata.normalize("NFD", text) if isinstance(text, str) else text
+        for name, text in first.model_dump().items()
+    }
+    again = Posting.model_validate({**pieces, "source_id": "2"})
+    await write(store, (first, NORTH), (again, NORTH))
+    assert [near.source_id for near in await store.nearest(NORTH, k=5)] == ["1"]

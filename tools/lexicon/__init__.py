@@ -15,9 +15,12 @@ from typing import Any
 
 import yaml
 
+from tools.text import clean, folded
+
 __all__ = ["KIND_OF", "canonical", "find_skills", "skills_of_kind"]
 
 _END = ""
+_FULL_WIDTH = {ord("！") + place: ord("!") + place for place in range(ord("~") - ord("!") + 1)}
 _WORD_START = re.compile(r"(?<![a-z0-9.#+])[a-z0-9.]|(?<![가-힣])[가-힣]")
 _MAX_CHARS = 20_000
 # A short alias in Hangul ("자바", "도커") is a word of its own only with a particle or one of these
@@ -90,8 +93,9 @@ def _load() -> tuple[dict[str, str], dict[str, Any], dict[str, str]]:
     return kinds, trie, names
 
 
+@lru_cache(maxsize=8192)
 def _key(word: str) -> str:
-    return re.sub(r"[\s\-_]", "", word).lower()
+    return re.sub(r"[\s\-_]", "", folded(word)).lower()
 
 
 KIND_OF, _TRIE, _NAMES = _load()
@@ -113,7 +117,7 @@ def find_skills(text: str) -> list[str]:
 
     Only the first 20,000 characters are read.
     """
-    return list(_find(text[:_MAX_CHARS]))
+    return list(_find(clean(text[:_MAX_CHARS]).translate(_FULL_WIDTH)))
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,19 @@ async def test_postings_of_another_embedding_end_a_run_before_it_pays(
     with pytest.raises(EmbeddingMismatchError, match="checkerboard ingest reembed"):
         await ingested(empty_settings.model_copy(update={"embedding_dimensions": 256}), tmp_path)
     assert (await offline.calls())["by_schema"] == {}
+
+
+async def test_a_page_and_a_row_in_pieces_with_invisible_characters_are_as_if_composed(
+    empty_settings: Settings, tmp_path: Path
+) -> None:
+    page = unicodedata.normalize("NFD", POSTING.format(n=7)).replace(" ", "\u200b ").replace("-", "\u00ad-")
+    write(tmp_path, unicodedata.normalize("NFD", "공고.md"), page)
+    row = '{"id": "열", "job_title": "앱\u200b 개발자", "deadline": "2099.11.01 ~ 12.31", "url": "data:x"}\n'
+    write(tmp_path, "rows.jsonl", unicodedata.normalize("NFD", row))
+    await ingested(empty_settings, tmp_path)
+    found = await rows(empty_settings, "select * from postings order by source_id")
+    [app, page_row] = sorted(found, key=lambda posting: posting["source_id"] == "공고.md")
+    assert (app["source_id"], app["job_title"], app["url"]) == ("rows.jsonl#열", "앱 개발자", None)
+    assert str(app["deadline"]) == "2099-12-31"
+    assert page_row["source_id"] == "공고.md"
+    assert page_row["responsibilities"] == "주문 API 7번 구간의 설계와 개발\n결제 연동 모듈 7의 장애 대응"

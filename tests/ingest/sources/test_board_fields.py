@@ -37,6 +37,16 @@ async def test_greenhouse_says_company_place_deadline_and_employment(web: Web) -
     assert "payment API &amp; its data.</p>" in found.html("1"), "escaped once, as HTML is"
 
 
+async def test_an_address_that_is_none_of_a_web_page_is_not_taken_and_the_job_is(
+    web: Web, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = greenhouse.job(1, absolute_url="javascript:alert(1)")
+    async with Greenhouse(acme=[job]).serving() as site:
+        found = await harvest(f"greenhouse:acme@{site.url}", web)
+    assert found.documents["1"].hints.url is None
+    assert "a job's address is none of a web page" in caplog.messages
+
+
 async def test_greenhouse_is_asked_for_the_company_where_jobs_do_not_name_it(web: Web) -> None:
     job = greenhouse.job(1, location=None)
     del job["company_name"]

@@ -171,7 +171,7 @@ async def test_every_row_is_a_document_under_the_source_and_id_it_names(folder: 
     assert only(found, "1") == ("test", row("1", skills=["Java"]))
     assert only(found, "3") == (
         "s",
-        {"source": "s", "source_id": "3", "job_title": "QA", "skills": ["Java", "C++"]},
+        {"source": "s", "source_id": "3", "job_title": "QA", "skills": "Java, C++"},
     )
     assert found["2"].provenance["line"] == 3
     assert found["2"].files[0].name == "jobs.jsonl:3"
@@ -198,7 +198,6 @@ async def test_rows_that_name_no_source_are_told_apart_by_their_file(folder: Pat
         ({"source": "s", "source_id": "9"}, "9", "job_title"),
         ({"job_title": "QA"}, "a.jsonl:2", "source_id"),
         ({"source": "s", "source_id": " ", "job_title": "QA"}, "a.jsonl:2", "source_id"),
-        (row("9", deadline="2026-13-01"), "9", "deadline"),
     ],
 )
 async def test_a_row_that_is_no_posting_is_a_document_that_says_why_when_it_is_read(
@@ -297,3 +296,20 @@ async def test_a_file_from_a_clock_that_is_ahead_is_read_too(folder: Path) -> No
     os.utime(path, (time.time() + 86_400,) * 2)
     found = [document async for document in FolderSource(str(folder)).documents()]
     assert len(found) == 1
+
+
+async def test_names_in_pieces_are_those_that_a_keyboard_writes(tmp_path: Path) -> None:
+    pieces = tmp_path / unicodedata.normalize("NFD", "공고")
+    pieces.mkdir()
+    for name in (unicodedata.normalize("NFD", "포스터-1.png"), "포스터-2.png"):
+        (pieces / name).write_bytes(b"x")
+    (pieces / unicodedata.normalize("NFD", "글.md")).write_text("글", encoding="utf-8")
+    for file in pieces.iterdir():
+        os.utime(file, (1, 1))
+    source = FolderSource(str(tmp_path / "공고"))
+    found = [document async for document in source.documents() if isinstance(document, Collected)]
+    assert {(document.source, document.source_id) for document in found} == {
+        ("공고", "글.md"),
+        ("공고", "포스터-1.png"),
+    }
+    assert [file.name for file in found[-1].files] == ["포스터-1.png", "포스터-2.png"]

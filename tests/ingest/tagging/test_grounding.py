@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.tagging.grounding import Ground, ground_of, plain
+from ingest.blocks import plain
+from ingest.tagging.grounding import Ground, ground_of
 from tests.ingest.tagging.building import heading, table, text
 
 GROUND = ground_of(
@@ -85,3 +88,16 @@ def _foldable(line: str) -> bool:
 )
 def test_a_bullet_is_not_part_of_a_line(line: str, bare: str) -> None:
     assert plain(line) == bare
+
+
+@pytest.mark.parametrize("line", ["주문서 생성과 재고 선점", "자바스크립트 개발자를", "C++ 경력 3~5년"])
+def test_a_line_in_pieces_with_invisible_characters_stands_all_the_same(line: str) -> None:
+    bent = unicodedata.normalize("NFD", "\u200b".join(line))
+    assert GROUND.has(bent)
+    assert ground_of([text(bent)]).has(line)
+
+
+@pytest.mark.parametrize("line", ["~3년 경력", "~ 5년"])
+def test_a_range_is_no_bullet(line: str) -> None:
+    assert plain(line) == line
+    assert plain(f"- {line}") == line
