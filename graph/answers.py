@@ -49,7 +49,7 @@ class SessionView(BaseModel):
     versions: Versions
 
 
-def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
+def answer(session_id: str, state: dict[str, Any], *, offline: bool, embeddings_offline: bool) -> Answer:
     """Returns the answer of a finished run."""
     return Answer(
         session_id=session_id,
@@ -60,7 +60,12 @@ def answer(session_id: str, state: dict[str, Any], *, offline: bool) -> Answer:
         postings=_postings(state),
         closest_only=state["relevant"]["closest_only"],
         left_out=_left_out(state),
-        versions={"service": SERVICE_VERSION, "offline": offline, **state["versions"]},
+        versions={
+            "service": SERVICE_VERSION,
+            "offline": offline,
+            "embeddings_offline": embeddings_offline,
+            **state["versions"],
+        },
     )
 
 

@@ -225,7 +225,12 @@ class Sessions:
         return {"service": SERVICE_VERSION, "prompts": current.version, "prompt_versions": versions}
 
     def _answer(self, run: Run, state: dict[str, Any]) -> dict[str, Any]:
-        return answer(run.session_id, state, offline=self._settings.offline).model_dump()
+        return answer(
+            run.session_id,
+            state,
+            offline=self._settings.offline,
+            embeddings_offline=self._settings.embeddings_offline,
+        ).model_dump()
 
     async def _state(self, session_id: str) -> dict[str, Any]:
         """Returns the state after the last turn that ended; empty where none has."""

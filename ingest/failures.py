@@ -13,6 +13,7 @@ from tools.errors import (
     CheckerboardError,
     DocumentUnreadableError,
     EmbeddingMismatchError,
+    ModelOutputError,
     ModelUnavailableError,
     NotAPostingError,
     ParserUnavailableError,
@@ -22,6 +23,21 @@ from tools.errors import (
 from tools.store_failures import store_failure
 
 logger = logging.getLogger(__name__)
+
+_OF_THE_MODEL = (
+    "key",
+    "quota",
+    "region",
+    "model_not_found",
+    "not_found",
+    "structured_output",
+    "parameter",
+    "dimensions",
+    "batch_size",
+)
+"""Causes for which the model fails with every document alike, until somebody sets something right."""
+_OF_THE_DOCUMENT = ("refusal", "content_filter")
+"""Causes that asking again about the same document would bring again, and be paid for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +74,18 @@ def failure(error: Exception, stage: str) -> Failure:
     if not isinstance(error, CheckerboardError):
         logger.exception("unexpected error in a stage", extra={"stage": stage}, exc_info=error)
         error = CheckerboardError(f"{type(error).__name__}: {error}")
+    cause = error.details.get("cause")
+    of_the_model = isinstance(error, ModelUnavailableError) and cause in _OF_THE_MODEL
+    declined = isinstance(error, ModelOutputError) and cause in _OF_THE_DOCUMENT
+    too_long = isinstance(error, ModelUnavailableError) and cause == "context_length"
     return Failure(
         stage=stage,
         code=error.code,
         message=error.message,
-        final=isinstance(error, DocumentUnreadableError | NotAPostingError),
-        passing=isinstance(error, ModelUnavailableError | ParserUnavailableError),
-        fatal=bool(error.details.get("fatal"))
+        final=declined or isinstance(error, DocumentUnreadableError | NotAPostingError),
+        passing=not too_long and isinstance(error, ModelUnavailableError | ParserUnavailableError),
+        fatal=of_the_model
+        or bool(error.details.get("fatal"))
         or isinstance(error, EmbeddingMismatchError | SetupError | StoreUnavailableError),
         cost=Cost.model_validate(error.details.get("cost", {})),
     )

@@ -21,7 +21,7 @@ from serve.origins import Origins
 from serve.parts import open_parts
 from tools import logs
 from tools.embedded import attached
-from tools.settings import Settings
+from tools.settings import Settings, offline_notice
 from tools.tracing import traced
 
 logger = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         hold = attached(given)
         settings = await asyncio.to_thread(hold.__enter__)
         try:
-            if settings.offline:
-                logger.warning("offline: no OPENAI_API_KEY, so the rule-based offline model answers")
+            if (notice := offline_notice(settings)) is not None:
+                logger.warning(notice)
             async with traced(), open_parts(settings) as parts:
                 app.state.parts = parts
                 yield

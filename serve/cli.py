@@ -18,7 +18,7 @@ from rich.text import Text
 
 from ingest.load import load_samples_where_empty
 from serve.app import create_app
-from serve.demo import OFFLINE_NOTICE, run_demo
+from serve.demo import run_demo
 from serve.origins import ANY, is_loopback
 from serve.parts import probe_stores
 from serve.server import BACKLOG, Server, bound
@@ -29,7 +29,7 @@ from tools.embedded import attached
 from tools.errors import SetupError
 from tools.refusals import refusals
 from tools.services import open_services
-from tools.settings import CHECKOUT, Settings
+from tools.settings import CHECKOUT, Settings, offline_notice
 from tools.signals import not_inherited
 from tools.terminal import Terminal
 
@@ -70,7 +70,7 @@ def serve(
         asyncio.run(_checked_start(settings))
         for listener in sockets:
             listener.listen(BACKLOG)
-        _say_where(host, port, offline=settings.offline)
+        _say_where(host, port, settings)
         if workers == 1:
             Server(app, given.drain_seconds).run(sockets)
         else:
@@ -148,12 +148,12 @@ async def _first_start(settings: Settings) -> None:
             await load_samples_where_empty(services)
 
 
-def _say_where(host: str, port: int, *, offline: bool) -> None:
+def _say_where(host: str, port: int, settings: Settings) -> None:
     at = f"http://{host}:{port}"
     console = Terminal(stderr=True)
     console.print(Text.assemble("Checkerboard on ", (at, "bold"), "  (Ctrl-C stops it)"))
     console.print(f"  try it      {at}/playground/")
     console.print(f"  API         {at}/docs")
     console.print(f"  readiness   {at}/readyz")
-    if offline:
-        console.print(f"  {OFFLINE_NOTICE}", style="yellow")
+    if (notice := offline_notice(settings)) is not None:
+        console.print(f"  {notice}", style="yellow")

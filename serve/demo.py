@@ -16,10 +16,8 @@ from serve.parts import open_parts
 from tools import errors
 from tools.contracts import Answer, Profile, Wishes
 from tools.errors import InvalidRequestError
-from tools.settings import Settings
+from tools.settings import Settings, offline_notice
 from tools.terminal import Terminal
-
-OFFLINE_NOTICE = "offline: the rule-based model answers, because OPENAI_API_KEY is not set"
 
 
 async def run_demo(settings: Settings, profile_id: str | None, console: Terminal) -> None:
@@ -32,8 +30,8 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Terminal
     sample = _sample(profile_id)
     profile = Profile.model_validate(sample["profile"])
     console.print(Panel(f"{profile.desired_job} · {', '.join(profile.skills)}", title=Text(sample["id"])))
-    if settings.offline:
-        console.print(OFFLINE_NOTICE, style="yellow")
+    if (notice := offline_notice(settings)) is not None:
+        console.print(notice, style="yellow")
     async with open_parts(settings) as parts:
         console.rule("generate")
         first = await _watched(parts.sessions.generate(profile, sample["language"]), console)

@@ -96,8 +96,12 @@ def install(app: FastAPI) -> None:
 
 def error_response(error: CheckerboardError, status: int | None = None) -> JSONResponse:
     """Returns the HTTP answer of an error, with its own status unless another is given."""
-    # RFC 9110 wants a 401 to say how one proves who one is.
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    headers = {}
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        # RFC 9110 wants a 401 to say how one proves who one is.
+        headers["WWW-Authenticate"] = "Bearer"
+    if (wait := error.details.get("retry_after_seconds")) is not None:
+        headers["Retry-After"] = str(wait)
     return _Json({"error": error.as_json()}, status or error.status, headers)
 
 

@@ -94,14 +94,16 @@ class Readiness:
         self._model = _Question(self._ask_model, MODEL_SECONDS)
 
     async def report(self) -> Facts:
-        """Returns `ready`, `offline`, `version`, and of each of the `parts` whether it is `ok`, what it is,
-        and a `message` where it is not; the model is `ok: null` while nothing is known of it."""
+        """Returns `ready`, `offline`, `embeddings_offline`, `version`, and of each of the `parts` whether it
+        is `ok`, what it is, and a `message` where it is not; the model is `ok: null` while nothing is
+        known of it."""
         postgres, redis = await asyncio.gather(
             self._postgres.within(ANSWER_SECONDS), self._redis.within(ANSWER_SECONDS)
         )
         return {
             "ready": postgres["ok"] and redis["ok"],
             "offline": self._services.settings.offline,
+            "embeddings_offline": self._services.settings.embeddings_offline,
             "version": SERVICE_VERSION,
             "parts": {
                 "postgres": postgres,

@@ -41,6 +41,7 @@ class Readiness(BaseModel):
     ready: bool
     draining: bool = Field(description="the worker is on its way out, and takes nothing new")
     offline: bool = Field(description="the rule-based offline model answers")
+    embeddings_offline: bool = Field(description="the offline model embeds")
     version: str
     parts: dict[str, Part]
 

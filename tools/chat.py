@@ -23,18 +23,21 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_openai import ChatOpenAI
 from langsmith.utils import tracing_is_enabled
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from tools import metering
 from tools.errors import ModelOutputError
 from tools.ledger import paid_once
+from tools.model_answers import NONE_USED, ModelAnswer, Usage
 from tools.model_choice import ModelChoice
 from tools.model_errors import model_errors
-from tools.openai_client import chat_model_name, connection
+from tools.openai_client import chat_endpoint, chat_model_name, connection
 from tools.pacing import Pacer
 from tools.prompts.prompt import Prompt
 from tools.settings import Settings
-from tools.text import cleaned_json
+from tools.structured_output import declined, validated
+
+__all__ = ["ChatModel", "Reply", "Usage"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,23 +46,10 @@ _QUIET: RunnableConfig = {"tags": ["nostream"]}
 
 _MODELS = 32
 """Clients of models that are kept: several times the purposes there are."""
-_CUT = ("length", "content_filter")
-"""The finish reasons of an answer that did not come to its end."""
 
 _NOT_IN_STRICT_MODE = ("minLength", "maxLength")
 
 T = TypeVar("T", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one or more answers, as the API counted them; 0 where it did not say."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +59,7 @@ class Reply(Generic[T]):
 
     value: T
     problems: list[str]
-    usage: Usage = Usage()
+    usage: Usage = NONE_USED
 
 
 class ChatModel:
@@ -85,6 +75,7 @@ class ChatModel:
         self._offline = settings.offline
         self._default = ModelChoice(model=chat_model_name(settings), temperature=settings.temperature)
         self._connection = connection(settings, http_client)
+        self._endpoint = chat_endpoint(settings)
         # Bounded, because each reload may choose others.
         self._model = functools.lru_cache(maxsize=_MODELS)(self._opened)
 
@@ -120,14 +111,15 @@ class ChatModel:
     ) -> Reply[T]:
         """Returns the model's answer to `prompt`, with `images` (PNG) after it, as a `schema`.
 
-        An answer that is not valid JSON, breaks the schema or fails `check` (which returns what is
+        An answer without valid JSON, or that breaks the schema or fails `check` (which returns what is
         wrong, one sentence each) goes back to the model with the reasons, at most
         `settings.output_retries` times.
 
         Raises:
             ModelUnavailableError: the model did not answer.
-            ModelOutputError: the last answer was still no valid `schema`. `details.usage` has the
-                tokens that were used up.
+            ModelOutputError: the last answer was still no valid `schema`, or the model refuses
+                (`details.cause` is `refusal` or `content_filter`), which is not asked again.
+                `details.usage` has the tokens that were used up.
         """
         choice = self.choice(prompt)
         messages = _shown(self._instructed(prompt.render(blocks), schema), images)
@@ -138,18 +130,20 @@ class ChatModel:
             extra_body={"response_format": _response_format(schema, self._method)}
         )
         for attempts_left in range(self._output_retries, -1, -1):
-            ended, answer, used = await self._once(bound, choice, messages, schema, prompt)
-            usage += used
-            value, problems = validated(ended, answer, schema)
+            answer = await self._once(bound, choice, messages, schema, prompt)
+            usage += answer.usage
+            value, problems = validated(answer, schema)
             if value is not None:
                 problems = check(value)
                 if not problems or not attempts_left:
                     return Reply(value, problems, usage)
+            elif refused := declined(answer, purpose=prompt.purpose, usage=asdict(usage)):
+                raise refused
             logger.warning(
                 "model answer refused",
                 extra={"purpose": prompt.purpose, "problems": problems, "attempts_left": attempts_left},
             )
-            messages = [*messages, *_sent_back("" if ended in _CUT else answer, problems)]
+            messages = [*messages, *_sent_back("" if answer.ended == "length" else answer.text, problems)]
         raise ModelOutputError(purpose=prompt.purpose, problems=problems, usage=asdict(usage))
 
     def request(self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T]) -> dict[str, Any]:
@@ -173,9 +167,7 @@ class ChatModel:
         messages: list[BaseMessage],
         schema: type[T],
         prompt: Prompt,
-    ) -> tuple[str | None, str, Usage]:
-        """Returns (why the answer ended, its text, its tokens)."""
-
+    ) -> ModelAnswer:
         paid = False
 
         async def ask() -> bytes:
@@ -183,23 +175,24 @@ class ChatModel:
             paid = True
             if self._pacer is not None:
                 await self._pacer.turn()
-            with model_errors(prompt.purpose):
+            with model_errors(prompt.purpose, self._endpoint):
                 message = await bound.ainvoke(messages, self._traced(prompt, schema))
             ended = message.response_metadata.get("finish_reason")
             counted = message.usage_metadata or {}
             tokens = [counted.get("input_tokens", 0), counted.get("output_tokens", 0)]
-            return orjson.dumps([ended, str(message.content), tokens])
+            refusal = message.additional_kwargs.get("refusal") or ""
+            return orjson.dumps([ended, message.content, tokens, refusal])
 
         said = (message.content for message in messages)
         question = [choice.model_dump(exclude_none=True), schema.__name__, *said]
         began = time.monotonic()
-        # An answer that an older version kept tells no tokens.
-        ended, answer, *tokens = orjson.loads(await paid_once(question, ask))
-        usage = Usage(*tokens[0]) if tokens else Usage()
+        # An answer that an older version kept tells no refusal, or no tokens either.
+        ended, text, *told = orjson.loads(await paid_once(question, ask))
+        usage = Usage(*told[0]) if told else Usage()
         # No question is without tokens: 0 is an API that does not say.
         counted = astuple(usage) if usage.input_tokens else None
         metering.note(prompt.purpose, str(choice.model), question, began, paid=paid, tokens=counted)
-        return ended, answer, usage
+        return ModelAnswer(ended, text, told[1] if len(told) > 1 else "", usage)
 
     def _traced(self, prompt: Prompt, schema: type[BaseModel]) -> RunnableConfig:
         """Returns the config of a call: in a trace, it names what makes the answer."""
@@ -215,17 +208,6 @@ class ChatModel:
         as_json = orjson.dumps(schema.model_json_schema()).decode()
         text = f"{system.content}\n\nschema: {schema.__name__}\nJSON Schema: {as_json}"
         return [SystemMessage(text), *rest]
-
-
-def validated(ended: str | None, answer: str, schema: type[T]) -> tuple[T | None, list[str]]:
-    """Returns an answer as a `schema`, its texts cleaned (`tools.text`), or None and what is wrong with it.
-    `ended` is its finish reason."""
-    if ended in _CUT:
-        return None, [f"The answer was cut off ({ended}); a shorter one is needed."]
-    try:
-        return schema.model_validate_json(cleaned_json(answer)), []
-    except ValidationError as error:
-        return None, _reasons(error)
 
 
 @functools.cache
@@ -261,13 +243,6 @@ def _shown(messages: list[BaseMessage], images: Sequence[bytes]) -> list[BaseMes
     urls = [f"data:image/png;base64,{base64.b64encode(image).decode()}" for image in images]
     parts = [{"type": "image_url", "image_url": {"url": url, "detail": "high"}} for url in urls]
     return [*before, HumanMessage([{"type": "text", "text": str(asked.content)}, *parts])]
-
-
-def _reasons(error: ValidationError) -> list[str]:
-    return [
-        f"{'.'.join(map(str, item['loc'])) or 'answer'}: {item['msg']}"
-        for item in error.errors(include_url=False, include_input=False, include_context=False)[:10]
-    ]
 
 
 def _sent_back(answer: str, problems: list[str]) -> list[BaseMessage]:

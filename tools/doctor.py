@@ -19,8 +19,10 @@ from rich.text import Text
 
 from tools.embedded import attached
 from tools.embedded.probe import StoreInfo, probe_postgres, probe_redis
+from tools.embeddings import Embedder
 from tools.errors import CheckerboardError
-from tools.openai_client import chat_model_name, embedding_model_name
+from tools.model_errors import model_errors
+from tools.openai_client import Endpoint, chat_endpoint, chat_model_name, open_client, open_http_client
 from tools.program import typed
 from tools.prompts.hub import open_hub
 from tools.prompts.names import hub_names
@@ -238,52 +240,40 @@ async def _models(settings: Settings) -> list[Finding]:
 
 
 async def _ask_models(settings: Settings) -> list[Finding]:
-    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "offline"
-    async with openai.AsyncOpenAI(
-        api_key=key, base_url=settings.openai_base_url, timeout=MODEL_SECONDS, max_retries=1
-    ) as client:
+    settings = settings.model_copy(update={"model_timeout_seconds": MODEL_SECONDS, "model_retries": 1})
+    async with open_http_client(settings) as http_client:
         models = {chat_model_name(settings)}
         if not settings.offline:
             models |= {choice.model for choice in settings.models.values() if choice.model}
-        chats = (_chat(client, model) for model in sorted(models))
-        return list(await asyncio.gather(*chats, _embeddings(client, settings)))
+        endpoint = chat_endpoint(settings)
+        client = open_client(settings, http_client, endpoint)
+        chats = (_chat(client, endpoint, model) for model in sorted(models))
+        return list(await asyncio.gather(*chats, _embeddings(Embedder(settings, http_client))))
 
 
-async def _chat(client: openai.AsyncOpenAI, model: str) -> Finding:
+async def _chat(client: openai.AsyncOpenAI, endpoint: Endpoint, model: str) -> Finding:
     try:
-        await client.chat.completions.create(
-            model=model, messages=[{"role": "user", "content": "Reply with OK."}]
-        )
-    except openai.OpenAIError as error:
-        return Finding("chat model", ok=False, detail=f"{model}: {_cause(error)}", remedy=_MODEL_REMEDY)
+        with model_errors("doctor", endpoint):
+            await client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": "Reply with OK."}]
+            )
+    except CheckerboardError as error:
+        return Finding("chat model", ok=False, detail=f"{model}: {error.message}", remedy=_MODEL_REMEDY)
     return Finding("chat model", ok=True, detail=f"{model} answers")
 
 
-async def _embeddings(client: openai.AsyncOpenAI, settings: Settings) -> Finding:
-    model, wanted = embedding_model_name(settings), settings.embedding_dimensions
+async def _embeddings(embedder: Embedder) -> Finding:
     try:
-        answer = await client.embeddings.create(model=model, input="백엔드 개발자", dimensions=wanted)
-    except openai.OpenAIError as error:
-        return Finding("embeddings", ok=False, detail=f"{model}: {_cause(error)}", remedy=_MODEL_REMEDY)
-    found = len(answer.data[0].embedding)
+        vector = await embedder.query("백엔드 개발자")
+    except CheckerboardError as error:
+        detail = f"{embedder.model_name}: {error.message}"
+        return Finding("embeddings", ok=False, detail=detail, remedy=_MODEL_REMEDY)
     return Finding(
-        "embeddings",
-        found == wanted,
-        f"{model} answers with {found} dimensions",
-        f"CHECKERBOARD_EMBEDDING_DIMENSIONS is {wanted}: set it to {found}, or take another model.",
+        "embeddings", ok=True, detail=f"{embedder.model_name} answers with {len(vector)} dimensions"
     )
 
 
-_MODEL_REMEDY = (
-    "Check OPENAI_API_KEY, OPENAI_BASE_URL and the model's name, or unset the key to work offline."
-)
-
-
-def _cause(error: openai.OpenAIError) -> str:
-    """What the API said. The text of a refused key holds part of that key, so it is left out."""
-    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-        return f"the key is refused (HTTP {error.status_code})"
-    return str(error)
+_MODEL_REMEDY = "Check the key, the address and the model's name, or unset OPENAI_API_KEY to work offline."
 
 
 def _kiwi() -> Finding:

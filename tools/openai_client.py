@@ -1,17 +1,20 @@
-"""The one HTTP client under every model call of a process."""
+"""The one HTTP client under every model call of a process: which models answer, where, and by which key."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import openai
 from pydantic import SecretStr
 
+from tools.model_http import ModelHttpClient
 from tools.settings import Settings
 
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
 OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
+_OPENAI = "https://api.openai.com/v1"
 
 
 def open_http_client(settings: Settings) -> Any:
@@ -20,7 +23,7 @@ def open_http_client(settings: Settings) -> Any:
     Its connection limit is the worker's concurrency; a call that finds none free within ten
     seconds fails rather than queue for ever.
     """
-    return openai.DefaultAioHttpClient(
+    return ModelHttpClient(
         limits=httpx2.Limits(
             max_connections=settings.concurrency,
             max_keepalive_connections=settings.concurrency,
@@ -30,19 +33,73 @@ def open_http_client(settings: Settings) -> Any:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model's API, with the names of the settings that lead there: errors tell which to check."""
+
+    base_url: str | None
+    api_key: SecretStr
+    url_setting: str
+    key_setting: str
+    model_setting: str
+
+
+def chat_endpoint(settings: Settings) -> Endpoint:
+    """Returns where the chat model is."""
+    return Endpoint(
+        settings.openai_base_url,
+        settings.openai_api_key or SecretStr("offline"),
+        "OPENAI_BASE_URL",
+        "OPENAI_API_KEY",
+        "CHECKERBOARD_CHAT_MODEL",
+    )
+
+
+def embedding_endpoint(settings: Settings) -> Endpoint:
+    """Returns where the embedding model is: beside the chat model, unless it has a key or an endpoint of
+    its own. A key of its own goes to OpenAI where no endpoint is named, never to the chat model's."""
+    chat = chat_endpoint(settings)
+    base_url, key, model = (
+        settings.embedding_base_url,
+        settings.embedding_api_key,
+        "CHECKERBOARD_EMBEDDING_MODEL",
+    )
+    if base_url is None and key is None:
+        return Endpoint(chat.base_url, chat.api_key, chat.url_setting, chat.key_setting, model)
+    return Endpoint(
+        base_url or _OPENAI,
+        key or SecretStr("offline"),
+        "CHECKERBOARD_EMBEDDING_BASE_URL",
+        "CHECKERBOARD_EMBEDDING_API_KEY",
+        model,
+    )
+
+
 def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
-    """Returns the arguments that ChatOpenAI and OpenAIEmbeddings share.
+    """Returns the arguments with which ChatOpenAI reaches the chat model.
 
     Retries of 429, time-outs and 5xx happen in the client alone, which honours `Retry-After`; no
     layer above it retries them again.
     """
+    endpoint = chat_endpoint(settings)
     return {
-        "api_key": settings.openai_api_key or SecretStr("offline"),
-        "base_url": settings.openai_base_url,
+        "api_key": endpoint.api_key,
+        "base_url": endpoint.base_url,
         "http_async_client": http_client,
         "timeout": settings.model_timeout_seconds,
         "max_retries": settings.model_retries,
     }
+
+
+def open_client(settings: Settings, http_client: Any, endpoint: Endpoint) -> openai.AsyncOpenAI:
+    """Returns OpenAI's own client for an endpoint; it retries as `connection` says."""
+    return openai.AsyncOpenAI(
+        api_key=endpoint.api_key.get_secret_value(),
+        base_url=endpoint.base_url,
+        http_client=http_client,
+        timeout=settings.model_timeout_seconds,
+        max_retries=settings.model_retries,
+    )
 
 
 def chat_model_name(settings: Settings) -> str:
@@ -52,4 +109,4 @@ def chat_model_name(settings: Settings) -> str:
 
 def embedding_model_name(settings: Settings) -> str:
     """The model that embeds: the configured one, or the offline model."""
-    return OFFLINE_EMBEDDING_MODEL if settings.offline else settings.embedding_model
+    return OFFLINE_EMBEDDING_MODEL if settings.embeddings_offline else settings.embedding_model

@@ -7,7 +7,14 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tools.key_lists import read_key_lists
@@ -23,6 +30,55 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@*]+")
+_QUOTES = "\"'`“”‘’"
+_AROUND = " \t\r\n\f\v\u00a0\u200b\u2060\ufeff"
+"""What a paste, an .env file or a secret's last line leaves around a value."""
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
+OFFLINE = "offline"
+"""In place of an endpoint: the offline model."""
+
+
+def _bare(value: object) -> object:
+    """Returns a pasted value without what is around it; None where that was all."""
+    if isinstance(value, SecretStr):
+        bare = _bare(value.get_secret_value())
+        return None if bare is None else SecretStr(str(bare))
+    if not isinstance(value, str):
+        return value
+    bare = value.strip(_AROUND)
+    while len(bare) > 1 and bare[0] in _QUOTES and bare[-1] in _QUOTES:
+        bare = bare[1:-1].strip(_AROUND)
+    return bare or None
+
+
+def _key(value: SecretStr | None) -> SecretStr | None:
+    """Returns a key as it goes into a header."""
+    if value is None:
+        return None
+    key = re.sub(r"^(?:authorization:\s*)?bearer(?:\s+|$)", "", value.get_secret_value(), flags=re.IGNORECASE)
+    key = str(_bare(key) or "")
+    if not _PRINTABLE.fullmatch(key):
+        # The value is not shown: it is a key.
+        raise ValueError(
+            "this is no key: it has line breaks, letters beyond ASCII or nothing in it. Copy it anew, alone."
+        )
+    return SecretStr(key)
+
+
+def _url(value: str | None) -> str | None:
+    """Returns the address of an API, without the route that is asked there."""
+    if value is None or value == OFFLINE:
+        return value
+    if not re.match(r"https?://[^\s/]", value, re.IGNORECASE) or re.search(r"\s", value):
+        raise ValueError("this is no address: it begins with http:// or https://")
+    return re.sub(r"/(?:chat/completions|embeddings)?/*$", "", value)
+
+
+Key = Annotated[SecretStr | None, BeforeValidator(_bare), AfterValidator(_key)]
+"""A key of an API: white space, quotes and `Bearer ` around it are taken off."""
+Url = Annotated[str | None, BeforeValidator(_bare), AfterValidator(_url)]
+"""The address of an OpenAI-compatible API."""
+
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -50,12 +106,12 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("REDIS_URL", "redis_url"),
         description="your Redis with JSON and Search; unset: the embedded one",
     )
-    openai_api_key: SecretStr | None = Field(
+    openai_api_key: Key = Field(
         None,
         validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"),
         description="key for the model's API; unset: the offline model",
     )
-    openai_base_url: str | None = Field(
+    openai_base_url: Url = Field(
         None,
         validation_alias=AliasChoices("OPENAI_BASE_URL", "openai_base_url"),
         description="an OpenAI-compatible gateway",
@@ -65,6 +121,18 @@ class Settings(BaseSettings):
         "text-embedding-3-small", description="embedding model of postings and queries"
     )
     embedding_dimensions: int = Field(1536, ge=64, le=4000, description="dimensions of an embedding")
+    embedding_send_dimensions: bool = Field(
+        True,
+        description="whether the API is asked for these dimensions; false where it takes no such wish: they "
+        "are the model's own then",
+    )
+    embedding_batch: int = Field(128, ge=1, le=2048, description="texts in one request for embeddings")
+    embedding_base_url: Url = Field(
+        None,
+        description="an OpenAI-compatible gateway for embeddings alone, or `offline` for the offline model's;"
+        " unset: the chat model's, or OpenAI's where there is a key for embeddings",
+    )
+    embedding_api_key: Key = Field(None, description="key for it; unset: the chat model's")
     temperature: float | None = Field(
         None, ge=0, le=2, description="of the chat model; unset: the model's own, as reasoning models want"
     )
@@ -116,7 +184,7 @@ class Settings(BaseSettings):
         (),
         description="origins (`https://app.example.com`) whose pages may call; `*`, with API keys only: all",
     )
-    langsmith_api_key: SecretStr | None = Field(
+    langsmith_api_key: Key = Field(
         None,
         validation_alias=AliasChoices("LANGSMITH_API_KEY", "langsmith_api_key"),
         description="key for LangSmith: its prompt hub and evaluations",
@@ -147,7 +215,7 @@ class Settings(BaseSettings):
     parser_processes: int | None = Field(
         None, ge=1, description="processes of the local parser; unset: one a core"
     )
-    upstage_api_key: SecretStr | None = Field(
+    upstage_api_key: Key = Field(
         None,
         validation_alias=AliasChoices("UPSTAGE_API_KEY", "upstage_api_key"),
         description="key for Upstage Document Parse; unset: it is passed over",
@@ -183,6 +251,16 @@ class Settings(BaseSettings):
                 "OPENAI_BASE_URL is set without OPENAI_API_KEY, so the offline model would answer. "
                 "Where the gateway needs no key, set OPENAI_API_KEY to any word."
             )
+        if self.embedding_base_url not in (None, OFFLINE) and self.embedding_api_key is None:
+            raise ValueError(
+                "CHECKERBOARD_EMBEDDING_BASE_URL is set without CHECKERBOARD_EMBEDDING_API_KEY, and "
+                "OPENAI_API_KEY is not sent elsewhere. Where the gateway needs no key, set it to any word."
+            )
+        if self.embedding_base_url == OFFLINE and self.embedding_api_key is not None:
+            raise ValueError(
+                "CHECKERBOARD_EMBEDDING_BASE_URL is `offline` beside a CHECKERBOARD_EMBEDDING_API_KEY: unset "
+                "one of them."
+            )
         return self
 
     @model_validator(mode="after")
@@ -211,11 +289,33 @@ class Settings(BaseSettings):
 
     @property
     def offline(self) -> bool:
-        """Whether the offline model answers, because no key was given."""
+        """Whether the offline model answers, because no key was given. What embeds is another matter."""
         return self.openai_api_key is None
+
+    @property
+    def embeddings_offline(self) -> bool:
+        """Whether the offline model embeds: beside the offline model, or because that was asked for."""
+        return self.embedding_api_key is None and (self.offline or self.embedding_base_url is not None)
 
 
 def variable(field: str) -> str:
     """Returns the name of the environment variable that a field of `Settings` is read from."""
     alias = Settings.model_fields[field].validation_alias
     return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"CHECKERBOARD_{field.upper()}"
+
+
+def offline_notice(settings: Settings) -> str | None:
+    """Returns which of its two offices the offline model holds, in a sentence; None where it has none."""
+    if settings.offline and settings.embeddings_offline:
+        return "offline: no OPENAI_API_KEY, so the rule-based offline model answers and embeds"
+    if settings.offline:
+        return (
+            "offline: no OPENAI_API_KEY, so the rule-based offline model answers; "
+            f"{settings.embedding_model} embeds"
+        )
+    if settings.embeddings_offline:
+        return (
+            "the offline model embeds, as CHECKERBOARD_EMBEDDING_BASE_URL asks; "
+            f"{settings.chat_model} answers"
+        )
+    return None

@@ -33,9 +33,9 @@ logger = logging.getLogger(__name__)
 _AT_ONCE = 4
 """Pieces in one question: some 3,000 rows of a poster, whose text fits into one answer."""
 _MAX_PIECES = 64
-_NOT_FOUND = 404
-_FATAL = (401, 403, _NOT_FOUND)
-"""A wrong key, no right to the model, no such model."""
+_FATAL = ("key", "quota", "region", "model_not_found", "not_found", "structured_output", "parameter")
+"""Causes that concern every image alike, until somebody sets something right."""
+_DECLINED = ("refusal", "content_filter")
 
 
 class ReadCell(BaseModel):
@@ -103,8 +103,9 @@ class VisionParser:
             try:
                 reading = await self._read(group)
             except ModelOutputError as error:
+                words = error.message if _declined(error) else "The vision model gives no valid answer."
                 raise DocumentUnreadableError(
-                    f"The vision model gives no valid answer for {file.name}.",
+                    f"{file.name}: {words}",
                     file=file.name,
                     cost=self._cost(usage + _usage(error)).model_dump(),
                 ) from error
@@ -135,7 +136,7 @@ class VisionParser:
                 images=[piece.png for piece in group],
             )
         except ModelOutputError as error:
-            if len(group) == 1:
+            if len(group) == 1 or _declined(error):
                 raise
             logger.info("vision model is asked for fewer pieces", extra={"pieces": len(group)})
             half = len(group) // 2
@@ -160,22 +161,22 @@ class VisionParser:
     def _refused(
         self, file: RawFile, error: ModelUnavailableError, usage: Usage
     ) -> ParserUnavailableError | DocumentUnreadableError:
-        status = error.details.get("status")
+        status, cause = error.details.get("status"), error.details.get("cause")
         details = {"parser": self.name, "cost": self._cost(usage).model_dump()}
-        if status in (400, 413, 422):
-            return DocumentUnreadableError(
-                f"The vision model's API refused {file.name} ({status}).", file=file.name, **details
-            )
-        if status in _FATAL:
+        if cause in _FATAL:
             return ParserUnavailableError(
-                f"The vision model {self._model.model_name} cannot be used ({status}). Check "
-                "CHECKERBOARD_VISION_MODEL and OPENAI_API_KEY, or take `vision` out of CHECKERBOARD_PARSERS.",
+                f"The vision model {self._model.model_name} cannot be used: {error.message} Or take `vision` "
+                "out of CHECKERBOARD_PARSERS; the model is CHECKERBOARD_VISION_MODEL.",
                 status=status,
                 fatal=True,
                 **details,
             )
+        if status in (400, 413, 422):
+            return DocumentUnreadableError(
+                f"The vision model's API refused {file.name} ({status}).", file=file.name, **details
+            )
         return ParserUnavailableError(
-            f"The vision model {self._model.model_name} does not answer ({error.details.get('cause')}).",
+            f"The vision model {self._model.model_name} does not answer ({cause}).",
             **details,
         )
 
@@ -230,6 +231,10 @@ def _confidence(blocks: Sequence[Block]) -> float | None:
     return (
         sum((block.confidence or 0) * weight for block, weight in zip(blocks, weights, strict=True)) / total
     )
+
+
+def _declined(error: ModelOutputError) -> bool:
+    return error.details.get("cause") in _DECLINED
 
 
 def _usage(error: ModelOutputError) -> Usage:

@@ -14,24 +14,25 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-import openai
 import orjson
-from openai.types import Batch
+from pydantic import BaseModel, ValidationError
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.tagging.reading import Reading
 from ingest.tagging.schema import PostingPositions
 from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
-from tools.chat import Usage, validated
 from tools.contracts import Language
 from tools.errors import ModelUnavailableError
-from tools.model_errors import model_errors
-from tools.openai_client import connection
+from tools.model_answers import ModelAnswer, NoAnswerError, answer_of
+from tools.model_errors import model_errors, unreadable
+from tools.openai_client import chat_endpoint, open_client
 from tools.settings import Settings
+from tools.structured_output import declined, validated
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T", bound=BaseModel)
 
 MAX_REQUESTS = 50_000
 MAX_BYTES = 200_000_000
@@ -63,13 +64,29 @@ class BatchRequest:
         return orjson.dumps(row) + b"\n"
 
 
-@dataclass(frozen=True, slots=True)
-class BatchAnswer:
-    """An answer: why it ended, its text and its tokens."""
+class _BatchError(BaseModel):
+    message: str | None = None
+    code: str | None = None
 
-    ended: str | None
-    text: str
-    usage: Usage
+
+class _BatchErrors(BaseModel):
+    data: list[_BatchError] | None = None
+
+
+class _Batch(BaseModel):
+    """What is read of a batch, as the API describes it."""
+
+    id: str
+    status: str
+    created_at: float = 0
+    metadata: dict[str, str] | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    errors: _BatchErrors | None = None
+
+
+class _File(BaseModel):
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +97,7 @@ class Collected:
     status: Literal["completed", "expired", "cancelled"]
     metadata: dict[str, str] = field(default_factory=dict)
     """What was said of the batch as it was sent: what makes its answers."""
-    answers: dict[str, BatchAnswer] = field(default_factory=dict)
+    answers: dict[str, ModelAnswer] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
 
@@ -110,14 +127,8 @@ class BatchTagger:
     ) -> None:
         self._tagger = tagger
         self._first_pause = first_pause_seconds
-        given = connection(settings, http_client)
-        self._client = openai.AsyncOpenAI(
-            api_key=given["api_key"].get_secret_value(),
-            base_url=given["base_url"],
-            http_client=given["http_async_client"],
-            timeout=given["timeout"],
-            max_retries=given["max_retries"],
-        )
+        self._endpoint = chat_endpoint(settings)
+        self._client = open_client(settings, http_client, self._endpoint)
 
     def requests(self, key: str, parsed: Parsed, hints: Hints) -> list[BatchRequest]:
         """Returns the calls for one document; `key` names it in the batch. A document without text
@@ -148,22 +159,23 @@ class BatchTagger:
         if not 0 < len(requests) <= MAX_REQUESTS or len(content) > MAX_BYTES:
             raise ValueError(f"a batch has 1 to {MAX_REQUESTS} requests and at most {MAX_BYTES} bytes")
         digest = hashlib.sha256(content).hexdigest()
-        with model_errors(PURPOSE):
+        with model_errors(PURPOSE, self._endpoint):
             known = await self._known(digest)
             if known is not None:
                 logger.info("batch found again", extra={"batch": known})
                 return known
-            uploaded = await self._client.files.create(
+            uploaded = await self._client.files.with_raw_response.create(
                 file=("postings.jsonl", content, "application/jsonl"),
                 purpose="batch",
                 timeout=_UPLOAD_SECONDS,
             )
-            batch = await self._client.batches.create(
-                input_file_id=uploaded.id,
+            answer = await self._client.batches.with_raw_response.create(
+                input_file_id=self._as(_File, uploaded.content).id,
                 endpoint=_ENDPOINT,
                 completion_window="24h",
                 metadata={_DIGEST: digest, **_made_by(requests)},
             )
+            batch = self._as(_Batch, answer.content)
         logger.info("batch submitted", extra={"batch": batch.id, "requests": len(requests)})
         return batch.id
 
@@ -176,7 +188,7 @@ class BatchTagger:
                 (`details.cause` is `batch_timeout`), or has refused it as a whole, unpaid
                 (`batch_failed`, with `details.problems`).
         """
-        with model_errors(PURPOSE):
+        with model_errors(PURPOSE, self._endpoint):
             batch = await self._ended(batch_id)
             if batch.status == "failed":
                 problems = [
@@ -209,7 +221,7 @@ class BatchTagger:
         """Returns the positions of a document whose calls were in a batch.
 
         An answer that is missing, no valid one, or has lines that the document has not is asked for
-        once more, singly and at the full price.
+        once more, singly and at the full price; a refusal is not.
 
         Raises:
             NotAPostingError, ModelUnavailableError, ModelOutputError: as `Tagger.tag`.
@@ -229,7 +241,9 @@ class BatchTagger:
             value = None
             if answer is not None:
                 cost += self._tagger.cost(then.model, answer.usage, batch=True)
-                value, problems = validated(answer.ended, answer.text, PostingPositions)
+                value, problems = validated(answer, PostingPositions)
+                if value is None and (refused := declined(answer, purpose=PURPOSE, cost=cost.model_dump())):
+                    raise refused
                 problems = problems if value is None else reading.problems(value)
                 if problems:
                     value = None
@@ -247,7 +261,8 @@ class BatchTagger:
     async def _known(self, digest: str) -> str | None:
         """Returns the batch that asks the same and has not failed, None when there is none."""
         oldest = time.time() - _GIVEN_UP_SECONDS
-        async for batch in self._client.batches.list(limit=100):
+        async for listed in self._client.batches.list(limit=100):
+            batch = self._as(_Batch, listed.to_dict())
             if batch.created_at < oldest:
                 return None
             same = (batch.metadata or {}).get(_DIGEST) == digest
@@ -255,24 +270,34 @@ class BatchTagger:
                 return batch.id
         return None
 
-    async def _ended(self, batch_id: str) -> Batch:
+    async def _ended(self, batch_id: str) -> _Batch:
         pause = self._first_pause
         try:
             async with asyncio.timeout(_GIVEN_UP_SECONDS):
-                while (batch := await self._client.batches.retrieve(batch_id)).status not in _ENDED:
+                while True:
+                    answer = await self._client.batches.with_raw_response.retrieve(batch_id)
+                    batch = self._as(_Batch, answer.content)
+                    if batch.status in _ENDED:
+                        return batch
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
         except TimeoutError as error:
             raise ModelUnavailableError(
                 "The batch has not ended in 26 hours.", purpose=PURPOSE, cause="batch_timeout", batch=batch_id
             ) from error
-        return batch
 
     async def _read(self, file_id: str, collected: Collected) -> None:
         async with self._client.files.with_streaming_response.content(file_id) as response:
             async for line in response.iter_lines():
-                if line.strip():
-                    _sort(orjson.loads(line), collected)
+                if line.strip() and not _sort(line, collected):
+                    raise unreadable(PURPOSE, self._endpoint)
+
+    def _as(self, kind: type[T], body: dict[str, Any] | bytes) -> T:
+        """Returns what an answer says; whoever answers with something else is no Batch API."""
+        try:
+            return kind.model_validate(orjson.loads(body) if isinstance(body, bytes) else body)
+        except ValidationError as error:
+            raise unreadable(PURPOSE, self._endpoint) from error
 
 
 def _made_by(requests: Sequence[BatchRequest]) -> dict[str, str]:
@@ -289,15 +314,27 @@ def _custom_id(key: str, number: int) -> str:
     return f"{key}/{number}"
 
 
-def _sort(row: dict[str, Any], collected: Collected) -> None:
-    response = row.get("response") or {}
-    body = response.get("body") or {}
-    choices = body.get("choices") or []
-    if response.get("status_code") == 200 and choices:  # noqa: PLR2004 - an HTTP status
-        counted = body.get("usage") or {}
-        usage = Usage(counted.get("prompt_tokens", 0), counted.get("completion_tokens", 0))
-        text = (choices[0].get("message") or {}).get("content") or ""
-        collected.answers[row["custom_id"]] = BatchAnswer(choices[0].get("finish_reason"), text, usage)
-    else:
-        error = row.get("error") or body.get("error") or {}
-        collected.errors[row["custom_id"]] = str(error.get("message") or error.get("code") or response)
+def _sort(line: str, collected: Collected) -> bool:
+    """Puts a line of a batch's file where it belongs; returns whether it is one."""
+    try:
+        row = orjson.loads(line)
+        custom_id, response = row["custom_id"], row.get("response") or {}
+        status, body = response.get("status_code"), response.get("body") or {}
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return False
+    try:
+        if status == 200:  # noqa: PLR2004 - an HTTP status
+            collected.answers[custom_id] = answer_of(body)
+            return True
+        reason = ""
+    except NoAnswerError as error:
+        reason = f"no answer: {error}"
+    collected.errors[custom_id] = _said(row.get("error")) or _said(body) or reason or str(response)[:200]
+    return True
+
+
+def _said(told: Any) -> str:
+    """Returns an error in its own words: `{"message"}`, `{"code"}`, either in an `error`, or bare."""
+    if isinstance(told, dict):
+        return next((said for key in ("error", "message", "code") if (said := _said(told.get(key)))), "")
+    return str(told) if isinstance(told, str | int) else ""

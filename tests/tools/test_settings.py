@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from tools.settings import Settings
+from tools.settings import Settings, offline_notice
 
 UNPREFIXED = {
     "database_url",
@@ -26,6 +26,8 @@ VALUES = {
     "openai_base_url": "http://gateway/v1",
     "structured_output": "json_object",
     "embedding_dimensions": "256",
+    "embedding_send_dimensions": "false",
+    "embedding_base_url": "http://gateway/v1",
     "temperature": "0.5",
     "novelty_similarity": "0.5",
     "parser_confidence": "0.5",
@@ -35,6 +37,7 @@ VALUES = {
     "api_keys": f"web:{'a' * 64}",
     "admin_keys": f"ada:{'b' * 64}",
 }
+KEYS = ["OPENAI_API_KEY", "CHECKERBOARD_EMBEDDING_API_KEY", "UPSTAGE_API_KEY", "LANGSMITH_API_KEY"]
 
 
 @pytest.mark.parametrize("field", Settings.model_fields)
@@ -43,6 +46,8 @@ def test_every_setting_has_its_name_in_the_environment(field: str, monkeypatch: 
     is_number = isinstance(Settings.model_fields[field].default, int | float)
     if field == "openai_base_url":
         monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    if field == "embedding_base_url":
+        monkeypatch.setenv("CHECKERBOARD_EMBEDDING_API_KEY", "a key")
     monkeypatch.setenv(name, VALUES.get(field, "3" if is_number else "a-model"))
     assert getattr(Settings(), field) != getattr(Settings.model_construct(), field)
 
@@ -114,3 +119,108 @@ def test_other_programs_variables_are_passed_over(monkeypatch: pytest.MonkeyPatc
 
 def test_the_home_is_in_the_checkout_unless_it_is_set() -> None:
     assert Settings().home == Path(__file__).parents[2] / ".checkerboard"
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "sk-1\n",
+        "  sk-1\t",
+        "sk-1\r\n",
+        '"sk-1"',
+        "'sk-1' ",
+        "\u201csk-1\u201d",
+        "\ufeffsk-1\u00a0",
+        "\u200bsk-1",
+        "Bearer sk-1",
+        "bearer  sk-1\n",
+        '"Bearer sk-1"',
+        "Authorization: Bearer sk-1",
+        "Bearer 'sk-1'",
+    ],
+)
+def test_what_is_pasted_around_a_key_is_taken_off(
+    name: str, pasted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, pasted)
+    key = getattr(Settings(), name.lower().removeprefix("checkerboard_"))
+    assert key.get_secret_value() == "sk-1"
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("broken", ["sk-1\nsk-2", "sk\u20111", "내 열쇠", "Bearer ", "sk-\x001"])
+def test_what_is_no_key_is_refused_in_words_that_do_not_show_it(
+    name: str, broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValidationError, match="this is no key") as refused:
+        Settings.model_validate({name.lower().removeprefix("checkerboard_"): broken})
+    assert broken not in str(refused.value)
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", '""', "' '"])
+def test_a_blank_key_counts_as_unset(blank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", blank)
+    assert Settings().offline
+
+
+@pytest.mark.parametrize(
+    "pasted",
+    [
+        "http://gateway/v1/",
+        " http://gateway/v1\n",
+        '"http://gateway/v1"',
+        "http://gateway/v1/chat/completions",
+        "http://gateway/v1/embeddings",
+    ],
+)
+def test_what_is_pasted_around_an_address_is_taken_off(pasted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("OPENAI_BASE_URL", pasted)
+    assert Settings().openai_base_url == "http://gateway/v1"
+
+
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "CHECKERBOARD_EMBEDDING_BASE_URL"])
+@pytest.mark.parametrize("broken", ["gateway/v1", "ftp://gateway", "http://", "http://gate way/v1"])
+def test_what_is_no_address_is_refused(name: str, broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    monkeypatch.setenv("CHECKERBOARD_EMBEDDING_API_KEY", "sk-2")
+    monkeypatch.setenv(name, broken)
+    with pytest.raises(ValidationError, match="begins with http"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    ("given", "offline", "embeddings_offline"),
+    [
+        ({}, True, True),
+        ({"openai_api_key": "k"}, False, False),
+        ({"embedding_api_key": "k"}, True, False),
+        ({"embedding_api_key": "k", "embedding_base_url": "http://e/v1"}, True, False),
+        ({"openai_api_key": "k", "embedding_base_url": "offline"}, False, True),
+        ({"embedding_base_url": "offline"}, True, True),
+        ({"openai_api_key": "k", "embedding_api_key": "k2"}, False, False),
+    ],
+)
+def test_which_of_its_offices_the_offline_model_holds(
+    given: dict[str, str], offline: bool, embeddings_offline: bool
+) -> None:
+    settings = Settings.model_validate(given)
+    assert (settings.offline, settings.embeddings_offline) == (offline, embeddings_offline)
+    notice = offline_notice(settings)
+    assert (notice is not None) == (offline or embeddings_offline)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"openai_api_key": "k", "embedding_base_url": "http://e/v1"},
+            "OPENAI_API_KEY is not sent elsewhere",
+        ),
+        ({"embedding_base_url": "offline", "embedding_api_key": "k"}, "unset one of them"),
+    ],
+)
+def test_an_endpoint_for_embeddings_that_is_half_set_is_refused(given: dict[str, str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Settings.model_validate(given)

@@ -37,8 +37,9 @@ PARTS = ("postgres", "redis", "model")
 
 @contextmanager
 def attached(settings: Settings, *, parts: Collection[str] = PARTS) -> Iterator[Settings]:
-    """Yields settings whose `database_url`, `redis_url` and, without a key, `openai_base_url` are set; of
-    those of `parts`, where not all are needed.
+    """Yields settings whose `database_url` and `redis_url` are set, and the address of each model that is
+    the offline one: `openai_base_url`, or `embedding_base_url` where that one only embeds; of those of
+    `parts`, where not all are needed.
 
     What the settings name is taken as it is. The rest is embedded and held for the duration: a
     first start takes seconds, joining what runs a few milliseconds. It blocks: call it before the
@@ -57,11 +58,15 @@ def attached(settings: Settings, *, parts: Collection[str] = PARTS) -> Iterator[
             ("database_url", "postgres", settings.database_url is None),
             ("redis_url", "redis", settings.redis_url is None),
             ("openai_base_url", "model", settings.offline),
+            ("embedding_base_url", "model", settings.embeddings_offline and not settings.offline),
         )
         if needed and part in parts
     }
+    # Where both are the offline model, embeddings are beside the chat model.
+    beside = {"embedding_base_url": None} if settings.offline and settings.embeddings_offline else {}
     try:
-        yield settings.model_copy(update={field: server.url for field, server in _join(wanted).items()})
+        found = {field: server.url for field, server in _join(wanted).items()}
+        yield settings.model_copy(update={**beside, **found})
     finally:
         # All are released before any is waited for, so that they stop at the same time.
         last = [membership for membership in wanted.values() if membership.release()]

@@ -20,6 +20,7 @@ import orjson
 
 from ingest.documents import RawFile
 from tools.errors import ParserUnavailableError
+from tools.model_faults import fault, is_error
 from tools.pacing import Pacer
 
 logger = logging.getLogger(__name__)
@@ -193,10 +194,10 @@ class UpstageApi:
                     raise
                 problem = _unreachable(error)
             else:
-                if answer.status in _WRONG_KEY and "headers" in request:
+                if _lasting(answer) and "headers" in request:
                     self._key_refused = _refused_key(answer)
                     raise self._key_refused
-                is_broken = answer.status == _OK and not _is_object(answer.content)
+                is_broken = answer.status == _OK and not _is_answer(answer.content)
                 broken += is_broken
                 if not is_broken and answer.status != _TOO_MANY and answer.status < 500:  # noqa: PLR2004
                     return answer
@@ -247,11 +248,22 @@ class UpstageApi:
         return float(min(max(seconds, 0.0), self._limits.longest_wait_seconds))
 
 
-def _is_object(content: bytes) -> bool:
+def _lasting(answer: _Answer) -> bool:
+    """Whether nothing but a person mends this: a wrong key, or a credit that is used up, which some tell as
+    a rate limit."""
+    if answer.status in _WRONG_KEY:
+        return True
+    if answer.status != _TOO_MANY:
+        return False
+    return fault(answer.status, answer.content, answer.headers).cause == "quota"
+
+
+def _is_answer(content: bytes) -> bool:
     try:
-        return isinstance(orjson.loads(content), dict)
+        told = orjson.loads(content)
     except orjson.JSONDecodeError:
         return False
+    return isinstance(told, dict) and not is_error(told)
 
 
 def _unreachable(error: Exception) -> ParserUnavailableError:

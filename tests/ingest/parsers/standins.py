@@ -57,6 +57,8 @@ class Fault:
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b'{"error": {"code": "x", "message": "the stand-in fails"}}'
+    told: bool = False
+    """The body is the answer, whatever the status."""
     cut: bool = False
     hold: asyncio.Event | None = None
 
@@ -232,7 +234,7 @@ class Upstage:
         fault = self.faults.popleft() if self.faults else Fault()
         if fault.hold is not None:
             await fault.hold.wait()
-        if fault.status != 200:
+        if fault.told or fault.status != 200:
             return None, Response(fault.body, fault.status, fault.headers, media_type="application/json")
         sent = _form(request.headers["content-type"], body)
         if sent is None:

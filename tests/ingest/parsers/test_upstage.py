@@ -320,3 +320,20 @@ async def test_nothing_in_an_image_is_nothing_to_read(standin: Upstage) -> None:
         with pytest.raises(DocumentUnreadableError, match="Nothing is written") as refused:
             await parsers.read([raw(PNG, "a.png")])
     assert refused.value.details["cost"]["usd"] == pytest.approx(0.01)
+
+
+SPENT = b'{"error": {"message": "Insufficient credit. Please add credit.", "code": "insufficient_quota"}}'
+
+
+async def test_a_credit_that_is_used_up_is_no_rate_limit(standin: Upstage, parser: Maker) -> None:
+    standin.faults.append(Fault(429, body=SPENT))
+    with pytest.raises(ParserUnavailableError, match="credit") as failed:
+        await parser().parse(file(PNG))
+    assert failed.value.details["fatal"] is True
+    assert standin.calls["sync"] == 1
+
+
+async def test_an_error_in_a_200_is_one(standin: Upstage, parser: Maker) -> None:
+    standin.faults.append(Fault(body=b'{"error": {"message": "busy"}}', told=True))
+    assert (await parser().parse(file(PNG))).blocks
+    assert standin.calls["sync"] == 2

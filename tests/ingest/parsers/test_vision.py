@@ -229,6 +229,31 @@ async def test_what_the_gateway_refuses_is_told_apart(
     assert refused.value.details.get("fatal", False) is fatal  # type: ignore[attr-defined]
 
 
+async def test_a_refusal_sets_the_file_aside_in_its_words_after_one_call(
+    gateway: Gateway, reading: VisionParser
+) -> None:
+    gateway.answers = [completion(None, refusal="I can't read this.", tokens=(1000, 100))]
+    with pytest.raises(DocumentUnreadableError, match="I can't read this") as refused:
+        await reading.parse(png(poster(1400)))
+    assert refused.value.details["cost"]["input_tokens"] == 1000
+    assert len(gateway.asked) == 1
+
+
+async def test_a_credit_that_is_used_up_is_no_rate_limit(gateway: Gateway, reading: VisionParser) -> None:
+    spent = {"error": {"message": "no", "type": "insufficient_quota", "code": "insufficient_quota"}}
+    gateway.answers = [Response(orjson.dumps(spent), 429, media_type="application/json")]
+    with pytest.raises(ParserUnavailableError, match="add credit") as refused:
+        await reading.parse(png(poster(300)))
+    assert refused.value.details["fatal"] is True
+    assert len(gateway.asked) == 1
+
+
+async def test_blocks_in_a_fence_are_read(gateway: Gateway, reading: VisionParser) -> None:
+    gateway.answers = [said(f"<think>{{}}</think>```json\n{orjson.dumps(READ).decode()}\n```")]
+    assert len((await reading.parse(png(poster(300)))).blocks) == 3
+    assert len(gateway.asked) == 1
+
+
 async def test_an_answer_is_paid_for_once(gateway: Gateway, reading: VisionParser) -> None:
     gateway.answers = [said(READ)]
     ledger.current.set(Memory())
