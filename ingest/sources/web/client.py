@@ -20,6 +20,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from ingest import unpacking
 from ingest.sources.web.answers import (
     Answer,
     Fetch,
@@ -246,7 +247,7 @@ class Web:
         if name not in self._hosts:
             # One client for each host: connections that were opened by address are of one name then.
             client = httpx.AsyncClient(
-                headers={"User-Agent": self._agent}, timeout=self._timeout, verify=_certificates()
+                headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED}, timeout=self._timeout, verify=_certificates()
             )
             self._clients.push_async_callback(client.aclose)
             self._hosts[name] = Host(httpx.URL(url).netloc.decode("ascii"), client, self._interval)
@@ -290,14 +291,9 @@ def _moved(question: _Question, location: str) -> _Question:
 
 async def _content(response: httpx.Response, question: _Question) -> bytes:
     """Reads an answer up to LARGEST bytes, unpacked."""
-    content = bytearray()
-    async for piece in response.aiter_bytes():
-        content += piece
-        if len(content) > LARGEST:
-            problem = f"{question.url} is larger than {LARGEST} bytes."
-            raise (
-                DocumentUnreadableError(problem)
-                if question.want == "image"
-                else SourceUnavailableError(problem)
-            )
-    return bytes(content)
+    try:
+        return await unpacking.body(response, LARGEST)
+    except unpacking.TooLargeError as error:
+        problem = f"{question.url} is larger than {LARGEST} bytes."
+        kind = DocumentUnreadableError if question.want == "image" else SourceUnavailableError
+        raise kind(problem) from error
