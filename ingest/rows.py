@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any, TextIO
 import orjson
 from pydantic import ValidationError
 
+from ingest.csv_records import records
 from tools.contracts import Posting
 from tools.errors import DocumentUnreadableError, InvalidRequestError
 
 LONGEST_LINE = 8 * 1024 * 1024
-"""Characters of a JSONL line that are read: all texts of a posting at their limits have a tenth of it."""
+"""Characters of a JSONL line or a CSV record that are read: all texts of a posting at their limits have a
+tenth of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class Refused:
     problem: str
 
 
-def rows(path: Path) -> Generator[Row, None, None]:
+def rows(path: Path, opener: Callable[[str, int], int] | None = None) -> Generator[Row, None, None]:
     """Yields the rows of a `.jsonl` or `.csv` file, whatever they hold. Empty lines are passed over.
+    `opener` is as that of `open`.
 
     In a CSV, empty cells say nothing and skills are separated by commas.
 
@@ -51,11 +53,11 @@ def rows(path: Path) -> Generator[Row, None, None]:
     if path.suffix.lower() not in readers:
         raise InvalidRequestError(f"{path.name}: `ingest load` reads .jsonl and .csv files.", file=str(path))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
+        with open(path, encoding="utf-8-sig", newline="", opener=opener) as text:  # noqa: PTH123 - the opener
             yield from readers[path.suffix.lower()](text)
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"{path} is not UTF-8. Save it as UTF-8.", file=str(path)) from error
-    except OSError as error:
+    except (OSError, csv.Error) as error:
         raise InvalidRequestError(f"{path} cannot be read: {error}", file=str(path)) from error
 
 
@@ -114,14 +116,13 @@ def _json_rows(file: TextIO) -> Iterator[Row]:
 
 
 def _csv_rows(file: TextIO) -> Iterator[Row]:
-    # A cell above the module's limit would end the whole file; so long a text is refused by itself.
-    csv.field_size_limit(sys.maxsize)
-    table = csv.DictReader(file)
-    for row in table:
-        # `line_num` is where the row ends; its cells say how many lines it spans.
-        line = table.line_num - sum(str(value).count("\n") for value in row.values())
+    for record in records(file, LONGEST_LINE):
+        line = record.line
+        if record.cells is None:
+            yield Row(line, None, None, f"longer than {LONGEST_LINE} characters")
+            continue
         # Absent columns and empty cells say nothing, in a CSV.
-        values: dict[str, Any] = {key: value for key, value in row.items() if key and value}
+        values: dict[str, Any] = {key: value for key, value in record.cells.items() if key and value}
         if "skills" in values:
             values["skills"] = [skill.strip() for skill in values["skills"].split(",") if skill.strip()]
         yield Row(line, values)

@@ -17,6 +17,8 @@ ACCEPTED = "gzip, deflate"
 _STEP = 65_536
 _GZIP, _ZLIB, _BARE = 31, 15, -15
 """What zlib is told of the packing: gzip's, its own, none around it."""
+_HEAD = 2
+"""Bytes that tell zlib's header."""
 
 
 class TooLargeError(Exception):
@@ -76,14 +78,14 @@ class _Unpacker:
     """Unpacks gzip, of one member or several, or deflate, with or without zlib's header."""
 
     def __init__(self, packing: str) -> None:
-        self._zlib = zlib.decompressobj(_GZIP if packing == "gzip" else _ZLIB)
         self._gzip = packing == "gzip"
-        self._begun = False
+        self._zlib = zlib.decompressobj(_GZIP) if self._gzip else None
+        self._head = b""
 
     @property
     def whole(self) -> bool:
-        """Whether what came ends where the packing does."""
-        return self._zlib.eof or not self._begun
+        """Whether what came ends where the packing does. An answer without a body has nothing to end."""
+        return not self._head if self._zlib is None else self._zlib.eof or not self._head
 
     def pieces(self, raw: bytes) -> Iterator[bytes]:
         """Yields what `raw` unpacks to, in pieces of at most 64 kB.
@@ -91,25 +93,27 @@ class _Unpacker:
         Raises:
             zlib.error: it is not packed so.
         """
+        if len(self._head) < _HEAD:
+            self._head += raw
+            if self._zlib is None and len(self._head) >= _HEAD:
+                self._zlib = zlib.decompressobj(_ZLIB if _has_header(self._head) else _BARE)
+                raw = self._head
+        if self._zlib is None:
+            return
         while raw:
+            # What follows upon the end is another member of gzip, or padding.
             if self._zlib.eof:
-                # What follows upon the end is another member of gzip, or padding.
                 if not (self._gzip and raw.startswith(b"\x1f")):
                     return
                 self._zlib = zlib.decompressobj(_GZIP)
-            try:
-                piece = self._zlib.decompress(raw, _STEP)
-            except zlib.error:
-                if self._gzip or self._begun:
-                    raise
-                self._zlib = zlib.decompressobj(_BARE)
-                piece = self._zlib.decompress(raw, _STEP)
-            self._begun = True
+            piece = self._zlib.decompress(raw, _STEP)
             raw = self._zlib.unused_data if self._zlib.eof else self._zlib.unconsumed_tail
             yield piece
-        while piece := self._rest():
+        # What found no room in the last piece.
+        while not self._zlib.eof and (piece := self._zlib.decompress(b"", _STEP)):
             yield piece
 
-    def _rest(self) -> bytes:
-        """What is unpacked and was not given yet, for want of room in the last piece."""
-        return b"" if self._zlib.eof else self._zlib.decompress(b"", _STEP)
+
+def _has_header(head: bytes) -> bool:
+    """Whether deflate begins with zlib's two bytes, as it should."""
+    return head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:_HEAD], "big") % 31 == 0
