@@ -53,7 +53,7 @@ def rows(path: Path, opener: Callable[[str, int], int] | None = None) -> Generat
     if path.suffix.lower() not in readers:
         raise InvalidRequestError(f"{path.name}: `ingest load` reads .jsonl and .csv files.", file=str(path))
     try:
-        with open(path, encoding="utf-8-sig", newline="", opener=opener) as text:  # noqa: PTH123 - the opener
+        with open(path, encoding="utf-8-sig", newline="", opener=opener) as text:
             yield from readers[path.suffix.lower()](text)
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"{path} is not UTF-8. Save it as UTF-8.", file=str(path)) from error

@@ -47,7 +47,7 @@ _CUT = ("length", "content_filter")
 """The finish reasons of an answer that did not come to its end."""
 
 _MOST_PROBLEMS, _LONGEST_PROBLEM = 20, 300
-"""How many problems of an answer are told to the model, and their characters: more would say the same again."""
+"""How many problems of an answer are told to the model, and their characters: more says the same again."""
 
 _NOT_IN_STRICT_MODE = ("minLength", "maxLength")
 

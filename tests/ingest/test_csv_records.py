@@ -67,9 +67,7 @@ for row in rows(Path(sys.argv[1])):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS takes no limit of memory")
 @pytest.mark.parametrize("quote", ["", '"'], ids=["in one line", "in quotes"])
-def test_a_cell_of_600_megabytes_takes_no_memory_and_the_next_row_is_read(
-    tmp_path: Path, quote: str
-) -> None:
+def test_a_cell_of_600_megabytes_takes_no_memory_and_the_next_row_is_read(tmp_path: Path, quote: str) -> None:
     path = tmp_path / "large.csv"
     with path.open("wb") as file:
         file.write(b"source_id,job_title\n1," + quote.encode())

@@ -247,7 +247,9 @@ class Web:
         if name not in self._hosts:
             # One client for each host: connections that were opened by address are of one name then.
             client = httpx.AsyncClient(
-                headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED}, timeout=self._timeout, verify=_certificates()
+                headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED},
+                timeout=self._timeout,
+                verify=_certificates(),
             )
             self._clients.push_async_callback(client.aclose)
             self._hosts[name] = Host(httpx.URL(url).netloc.decode("ascii"), client, self._interval)

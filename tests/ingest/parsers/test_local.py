@@ -190,6 +190,18 @@ async def test_the_loop_runs_while_an_image_is_read(tessdata: Path, banner: Imag
     assert not psutil.pid_exists(pid)
 
 
+async def test_a_process_that_reads_images_knows_no_keys(
+    tessdata: Path, banner: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "DATABASE_URL", "CHECKERBOARD_ADMIN_KEYS", "NOBODY_KNOWS_MY_NAME"):
+        monkeypatch.setenv(name, "sk-secret")
+    async with LocalParser.with_data(tessdata, size=1) as parser:
+        assert TITLE in text_of(await parser.parse(raw(saved(banner))))
+        (pid,) = parser.pids
+        environment = Path(f"/proc/{pid}/environ")
+        assert not environment.exists() or b"sk-secret" not in environment.read_bytes()
+
+
 async def test_a_killed_process_is_replaced_and_its_image_read(
     parser: LocalParser, banner: Image.Image
 ) -> None:

@@ -229,7 +229,9 @@ async def test_what_is_no_address_is_not_asked(web: Web, url: str) -> None:
         await web.get(url, want="image", reach=Reach.of("https://jasoseol.com", others=True))
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "192.0.1.1", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "192.0.1.1", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"]
+)
 async def test_a_public_host_is_connected_to_at_the_address_that_was_checked(address: str) -> None:
     url = f"https://[{address}]/a" if ":" in address else f"https://{address}/a"
     assert await Reach.of("https://jasoseol.com", others=True).address(url) == address

@@ -17,7 +17,7 @@ from ingest.sources.folder import LARGEST_FILE, FolderSource
 from ingest.sources.within import open_within
 from tests.pace import patience
 
-SECRET = "root:x:0:0"
+SECRET = "root:x:0:0"  # noqa: S105 - what is outside
 
 
 @pytest.fixture
