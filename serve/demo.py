@@ -18,6 +18,7 @@ from tools.contracts import Answer, Profile, Wishes
 from tools.errors import InvalidRequestError
 from tools.settings import Settings
 from tools.terminal import Terminal
+from tools.tracing import traced
 
 OFFLINE_NOTICE = "offline: the rule-based model answers, because OPENAI_API_KEY is not set"
 
@@ -34,7 +35,7 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Terminal
     console.print(Panel(f"{profile.desired_job} · {', '.join(profile.skills)}", title=Text(sample["id"])))
     if settings.offline:
         console.print(OFFLINE_NOTICE, style="yellow")
-    async with open_parts(settings) as parts:
+    async with traced(), open_parts(settings) as parts:
         console.rule("generate")
         first = await _watched(parts.sessions.generate(profile, sample["language"]), console)
         _print(first, console)

@@ -25,7 +25,7 @@ from langchain_openai import ChatOpenAI
 from langsmith.utils import tracing_is_enabled
 from pydantic import BaseModel, ValidationError
 
-from tools import metering
+from tools import metering, tracing
 from tools.errors import ModelOutputError
 from tools.fencing import escaped, fence, shortened
 from tools.ledger import paid_once
@@ -82,6 +82,7 @@ class ChatModel:
     """
 
     def __init__(self, settings: Settings, http_client: Any, pacer: Pacer | None = None) -> None:
+        tracing.hide()
         self._pacer = pacer
         self._output_retries = settings.output_retries
         self._method = settings.structured_output
