@@ -12,6 +12,7 @@ from typing import Any
 from graph.failures import as_ours
 from tools import errors
 from tools.errors import CheckerboardError, WorkerStoppingError
+from tools.logs import cause
 
 logger = logging.getLogger(__name__)
 
@@ -119,6 +120,6 @@ def _failure(session_id: str, error: Exception) -> dict[str, Any]:
         logging.ERROR if ours.status >= 500 else logging.INFO,  # noqa: PLR2004 - an HTTP status
         "run failed",
         exc_info=error if unforeseen else None,
-        extra={"session_id": session_id, "code": ours.code, "cause": repr(error.__cause__ or error)},
+        extra={"session_id": session_id, "code": ours.code, "cause": cause(error)},
     )
     return {**ours.as_json(), "details": {"session_id": session_id, **ours.details}}

@@ -133,7 +133,7 @@ class _Quotes:
 
 _ENDS = (",", "\r", "\n")
 _TOKEN = re.compile(r'["\r\n,]|[^"\r\n,]+')
-_State = dict[str, Any]
+_State = dict[str, "_State"]
 _BETWEEN: _State = {}
 _PLAIN: _State = {}
 _QUOTED: _State = {}

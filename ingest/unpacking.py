@@ -71,7 +71,7 @@ def _packing(response: httpx.Response) -> str | None:
         return None
     if packings[1:] or packings[0] not in ("gzip", "deflate"):
         raise httpx.DecodingError(f"packed as {', '.join(packings)[:100]!r}, which was not asked for")
-    return packings[0]
+    return str(packings[0])
 
 
 class _Unpacker:

@@ -151,7 +151,7 @@ class ChatModel:
                     return Reply(value, problems, usage)
             logger.warning(
                 "model answer refused",
-                extra={"purpose": prompt.purpose, "problems": problems, "attempts_left": attempts_left},
+                extra={"purpose": prompt.purpose, "problems": len(problems), "attempts_left": attempts_left},
             )
             messages = [*messages, *_sent_back("" if ended in _CUT else answer, problems)]
         raise ModelOutputError(purpose=prompt.purpose, problems=problems, usage=asdict(usage))

@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -35,13 +35,13 @@ _in_force: langsmith.Client | None = None
 class _HidingClient(langsmith.Client):
     """Sends of a run's events when which happened, and nothing of what was said: a retry tells its error."""
 
-    def create_run(self, *args: Any, events: Sequence[dict[str, Any]] | None = None, **run: Any) -> None:
+    def create_run(self, name: str, inputs: dict[str, Any], run_type: Any, **run: Any) -> None:
         """As the client's own."""
-        super().create_run(*args, **run, **_bare(events))
+        super().create_run(name, inputs, run_type, **_quiet(run))
 
-    def update_run(self, *args: Any, events: Sequence[dict[str, Any]] | None = None, **run: Any) -> None:
+    def update_run(self, run_id: Any, **run: Any) -> None:
         """As the client's own."""
-        super().update_run(*args, **run, **_bare(events))
+        super().update_run(run_id, **_quiet(run))
 
 
 def hide() -> None:
@@ -98,10 +98,10 @@ def _hides(what: str) -> bool:
     return (said or "").strip().lower() not in ("false", "0", "no", "off")
 
 
-def _bare(events: Sequence[dict[str, Any]] | None) -> dict[str, Any]:
-    if events is None:
-        return {}
-    return {"events": [{key: event[key] for key in ("name", "time") if key in event} for event in events]}
+def _quiet(run: dict[str, Any]) -> dict[str, Any]:
+    if not run.get("events"):
+        return run
+    return {**run, "events": [{key: event.get(key) for key in ("name", "time")} for event in run["events"]]}
 
 
 def _class_of_error(shown: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import orjson
 from ingest import unpacking
 from ingest.documents import RawFile
 from tools.errors import ParserUnavailableError
+from tools.logs import cause
 from tools.pacing import Pacer
 
 logger = logging.getLogger(__name__)
@@ -208,7 +209,7 @@ class UpstageApi:
             if attempt < self._limits.attempts:
                 logger.info(
                     "upstage is asked again",
-                    extra={"attempt": attempt, "wait_seconds": round(wait, 1), "problem": problem.message},
+                    extra={"attempt": attempt, "wait_seconds": round(wait, 1), "cause": cause(problem)},
                 )
                 await asyncio.sleep(wait)
         raise problem

@@ -35,6 +35,7 @@ from ingest.sources.web.answers import (
 from ingest.sources.web.hosts import AGENT, Host
 from ingest.sources.web.reach import Reach, origin
 from tools.errors import DocumentUnreadableError, SourceUnavailableError
+from tools.logs import cause
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -183,7 +184,7 @@ class Web:
         return HTTPStatus.NOT_FOUND, b""
 
     async def _tried(self, host: Host, question: _Question) -> _Reply:
-        problem = ""
+        problem = why = ""
         for attempt in range(TRIES):
             # Spread, so that sources that failed together do not come back together.
             wait = self._interval * 2**attempt * random.uniform(1, 1.5)  # noqa: S311 - no secret
@@ -192,15 +193,15 @@ class Web:
                 async with asyncio.timeout(10 * self._timeout):
                     reply = await self._once(host, question)
             except (httpx.RequestError, OSError, TimeoutError) as error:
-                problem = f"{type(error).__name__}: {error}".rstrip(": ")
+                problem, why = f"{type(error).__name__}: {error}".rstrip(": "), cause(error)
             except orjson.JSONDecodeError as error:
-                problem = f"broken JSON: {error}"
+                problem, why = f"broken JSON: {error}", cause(error)
             else:
                 if reply.status not in _RETRIED:
                     return reply
-                problem = f"{reply.status}"
+                problem = why = f"{reply.status}"
                 wait = max(wait, retry_after(reply.headers) or 0)
-            logger.info("no good answer", extra={"url": question.url, "problem": problem, "attempt": attempt})
+            logger.info("no good answer", extra={"url": question.url, "cause": why, "attempt": attempt})
             if wait > LONGEST_WAIT:
                 problem += f", and wants {wait:.0f} seconds to pass"
                 break
