@@ -22,6 +22,7 @@ from evals.results import Header, Score
 from tools.errors import SetupError
 from tools.logs import cause
 from tools.settings import Settings
+from tools.tracing import settle_proxy
 
 logger = logging.getLogger(__name__)
 
@@ -193,6 +194,7 @@ async def uploading(
         hide_inputs=False,
         hide_outputs=False,
     )
+    settle_proxy(client)
     uploaded = None
     try:
         uploaded = await asyncio.to_thread(_dataset, client, header)

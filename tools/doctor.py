@@ -20,7 +20,7 @@ from rich.text import Text
 from tools.embedded import attached
 from tools.embedded.probe import StoreInfo, probe_postgres, probe_redis
 from tools.errors import CheckerboardError
-from tools.openai_client import chat_model_name, embedding_model_name
+from tools.openai_client import chat_model_name, embedding_model_name, open_http_client
 from tools.program import typed
 from tools.prompts.hub import open_hub
 from tools.prompts.names import hub_names
@@ -239,9 +239,16 @@ async def _models(settings: Settings) -> list[Finding]:
 
 async def _ask_models(settings: Settings) -> list[Finding]:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "offline"
-    async with openai.AsyncOpenAI(
-        api_key=key, base_url=settings.openai_base_url, timeout=MODEL_SECONDS, max_retries=1
-    ) as client:
+    async with (
+        open_http_client(settings) as http_client,
+        openai.AsyncOpenAI(
+            api_key=key,
+            base_url=settings.openai_base_url,
+            http_client=http_client,
+            timeout=MODEL_SECONDS,
+            max_retries=1,
+        ) as client,
+    ):
         models = {chat_model_name(settings)}
         if not settings.offline:
             models |= {choice.model for choice in settings.models.values() if choice.model}

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import httpx2
 import openai
 from pydantic import SecretStr
 
+from tools.proxies import proxy_for
 from tools.settings import Settings
 
+OPENAI_URL = "https://api.openai.com/v1"
+"""Where the client goes that is given no other address."""
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
 OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 
@@ -19,8 +23,16 @@ def open_http_client(settings: Settings) -> Any:
 
     Its connection limit is the worker's concurrency; a call that finds none free within ten
     seconds fails rather than queue for ever.
+
+    Raises:
+        SetupError: the environment names a proxy that cannot be used.
     """
     return openai.DefaultAioHttpClient(
+        proxy=proxy_for(settings.openai_base_url or OPENAI_URL),
+        # The proxy is chosen above; without this the client would look for others, and for those to be
+        # trusted it is told here instead.
+        trust_env=False,
+        verify=httpx2.create_ssl_context(),
         limits=httpx2.Limits(
             max_connections=settings.concurrency,
             max_keepalive_connections=settings.concurrency,
@@ -40,9 +52,17 @@ def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
         "api_key": settings.openai_api_key or SecretStr("offline"),
         "base_url": settings.openai_base_url,
         "http_async_client": http_client,
+        "http_client": _never_asked(),
         "timeout": settings.model_timeout_seconds,
         "max_retries": settings.model_retries,
     }
+
+
+@functools.cache
+def _never_asked() -> httpx2.Client:
+    """The synchronous client that LangChain would make for itself beside ours, and never asks: making it, it
+    fails on proxies that it does not know."""
+    return httpx2.Client(trust_env=False)
 
 
 def chat_model_name(settings: Settings) -> str:

@@ -18,6 +18,8 @@ from typing import Any
 import langsmith
 from langsmith.utils import get_env_var, tracing_is_enabled
 
+from tools.proxies import proxy_for
+
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
@@ -73,7 +75,21 @@ def hide() -> None:
         anonymizer=_class_of_error if everything else None,
         timeout_ms=_REQUEST_MS,
     )
+    settle_proxy(_in_force)
     langsmith.configure(client=_in_force)
+
+
+def settle_proxy(client: langsmith.Client) -> None:
+    """Has a client go through the proxy that is LangSmith's, and through none where it is on this machine.
+
+    Raises:
+        SetupError: the environment names one that cannot be used.
+    """
+    proxy = proxy_for(client.api_url)
+    client.session.trust_env = False
+    client.session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    # What the session would have looked for itself.
+    client.session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
 @asynccontextmanager

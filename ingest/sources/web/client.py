@@ -34,8 +34,9 @@ from ingest.sources.web.answers import (
 )
 from ingest.sources.web.hosts import AGENT, Host
 from ingest.sources.web.reach import Reach, origin
-from tools.errors import DocumentUnreadableError, SourceUnavailableError
+from tools.errors import DocumentUnreadableError, SetupError, SourceUnavailableError
 from tools.logs import cause
+from tools.proxies import proxy_for
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -247,10 +248,16 @@ class Web:
         name = origin(url)
         if name not in self._hosts:
             # One client for each host: connections that were opened by address are of one name then.
+            try:
+                proxy = proxy_for(url)
+            except SetupError as error:
+                raise SourceUnavailableError(error.message, url=url) from error
             client = httpx.AsyncClient(
                 headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED},
                 timeout=self._timeout,
                 verify=_certificates(),
+                proxy=proxy,
+                trust_env=False,
             )
             self._clients.push_async_callback(client.aclose)
             self._hosts[name] = Host(httpx.URL(url).netloc.decode("ascii"), client, self._interval)
