@@ -188,7 +188,9 @@ class Proxy:
         await writer.wait_closed()
 
 
-@pytest.mark.filterwarnings("ignore:BasicAuth is deprecated")  # as the client's transport makes it
+@pytest.mark.filterwarnings(
+    "ignore:BasicAuth is deprecated", "ignore:The .proxy_auth. parameter"
+)  # the transport
 async def test_the_model_and_the_sources_go_out_through_the_proxy(fetches: Fetches) -> None:
     async with Proxy().serving() as proxy:
         with proxies({"HTTP_PROXY": proxy.url, "HTTPS_PROXY": proxy.url}):

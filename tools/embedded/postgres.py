@@ -63,6 +63,9 @@ class PostgresPart:
             "unix_socket_directories": '"{}"'.format(str(folder).replace('"', '""')),
             # Logins are not asked for a password: the socket itself must be private.
             "unix_socket_permissions": "0700",
+            # Its log says what failed, and not with which rows and statements.
+            "log_error_verbosity": "terse",
+            "log_min_error_statement": "panic",
         }
         flat = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         return [Launch("postgres", (*prefix, str(programs / "postgres"), "-D", str(self._data), *flat))]
