@@ -24,6 +24,10 @@ from tools.errors import SourceUnavailableError
 JSON = b'{"said": "\xea\xb0\x80"}' * 20
 
 
+def zipped(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
 def deflated(content: bytes, wbits: int) -> bytes:
     packer = zlib.compressobj(wbits=wbits)
     return packer.compress(content) + packer.flush()
@@ -33,7 +37,7 @@ def bomb(size: int, times: int = 1) -> bytes:
     """`size` bytes of spaces behind a JSON value, packed so often."""
     packed = b"1" + b" " * size
     for _ in range(times):
-        packed = gzip.compress(packed, 9)
+        packed = zipped(packed)
     return packed
 
 
@@ -64,13 +68,25 @@ async def body_of(site: Packed, largest: int = 100_000) -> bytes:
         (JSON, ()),
         (JSON, ("identity",)),
         (JSON, ("",)),
-        (gzip.compress(JSON), ("gzip",)),
-        (gzip.compress(JSON), ("X-GZIP",)),
-        (gzip.compress(JSON), ("identity, gzip",)),
-        (gzip.compress(JSON[:50]) + gzip.compress(JSON[50:]), ("gzip",)),
-        (gzip.compress(JSON) + bytes(100), ("gzip",)),
+        (zipped(JSON), ("gzip",)),
+        (zipped(JSON), ("X-GZIP",)),
+        (zipped(JSON), ("identity, gzip",)),
+        (zipped(JSON[:50]) + zipped(JSON[50:]), ("gzip",)),
+        (zipped(JSON) + bytes(100), ("gzip",)),
         (deflated(JSON, 15), ("deflate",)),
         (deflated(JSON, -15), ("deflate",)),
+    ],
+    ids=[
+        "plain",
+        "identity",
+        "empty",
+        "gzip",
+        "x-gzip",
+        "identity, gzip",
+        "members",
+        "padded",
+        "zlib",
+        "bare",
     ],
 )
 async def test_one_encoding_is_unpacked(packed: bytes, encodings: tuple[str, ...]) -> None:
@@ -82,14 +98,15 @@ async def test_one_encoding_is_unpacked(packed: bytes, encodings: tuple[str, ...
     [
         (bomb(10, 2), ("gzip, gzip",), "not asked for"),
         (bomb(10, 2), ("gzip", "gzip"), "not asked for"),
-        (gzip.compress(deflated(JSON, 15)), ("deflate, gzip",), "not asked for"),
+        (zipped(deflated(JSON, 15)), ("deflate, gzip",), "not asked for"),
         (JSON, ("br",), "not asked for"),
         (JSON, ("zstd",), "not asked for"),
         (JSON, ("compress",), "not asked for"),
         (JSON, ("gzip",), "cannot be unpacked"),
         (JSON, ("deflate",), "cannot be unpacked"),
-        (gzip.compress(JSON)[:-9], ("gzip",), "breaks off"),
+        (zipped(JSON)[:-9], ("gzip",), "breaks off"),
     ],
+    ids=["twice", "two headers", "two kinds", "br", "zstd", "compress", "no gzip", "no deflate", "cut"],
 )
 async def test_what_is_packed_otherwise_is_told(
     packed: bytes, encodings: tuple[str, ...], problem: str
@@ -98,7 +115,9 @@ async def test_what_is_packed_otherwise_is_told(
         await body_of(Packed(packed, *encodings))
 
 
-@pytest.mark.parametrize("packed", [b"1" * 100_001, bomb(200_000), gzip.compress(b"") * 6_000])
+@pytest.mark.parametrize(
+    "packed", [b"1" * 100_001, bomb(200_000), zipped(b"") * 6_000], ids=["plain", "packed", "of nothing"]
+)
 async def test_what_is_too_large_is_told_packed_or_not(packed: bytes) -> None:
     with pytest.raises(unpacking.TooLargeError):
         await body_of(Packed(packed, *([] if packed[0] == ord("1") else ["gzip"])))
