@@ -18,8 +18,8 @@ from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
 from ingest.raw import RawFiles
 from tools.database import Pool, unhurried
 from tools.errors import StoreUnavailableError
-from tools.postgres import Connection, connected
 from tools.logs import cause
+from tools.postgres import Connection, connected
 from tools.posting_writes import withdraw
 from tools.sql import queries
 
