@@ -19,6 +19,7 @@ from graph.sessions import Sessions
 from tools.contracts import Language, Profile
 from tools.errors import InvalidRequestError, SessionNotFoundError, SetupError
 from tools.settings import Settings
+from tools.tracing import settle_proxy
 
 _TIMEOUT_MS = (5_000, 30_000)
 """Limits of one request to LangSmith: to connect, to answer."""
@@ -92,6 +93,7 @@ def _trace(run_id: str, settings: Settings) -> Mapping[str, Any]:
         auto_batch_tracing=False,
         timeout_ms=_TIMEOUT_MS,
     )
+    settle_proxy(client)
     try:
         with warnings.catch_warnings():
             # The newer route wants the project as well, which the id of a run does not tell.

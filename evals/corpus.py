@@ -28,6 +28,7 @@ from ingest.load import SAMPLES, load
 from ingest.rows import rows
 from tools import near_duplicates
 from tools.errors import InvalidRequestError, SetupError
+from tools.logs import cause
 from tools.openai_client import embedding_model_name
 from tools.postgres import Connection, connected
 from tools.services import open_services
@@ -95,9 +96,7 @@ async def open_corpus(settings: Settings, paths: Sequence[Path]) -> AsyncIterato
     except psycopg.OperationalError as error:
         raise SetupError(f"PostgreSQL does not answer: {error}. Check DATABASE_URL.") from error
     for row in loaded.refused:
-        logger.warning(
-            "row is no posting", extra={"file": row.file, "line": row.line, "problem": row.problem}
-        )
+        logger.warning("row is no posting", extra={"file": row.file, "line": row.line})
     yield Corpus(own, version, tuple(path.name for path in paths), postings)
 
 
@@ -161,7 +160,7 @@ async def _if_ours(connection: Connection, statement: sql.Composed) -> None:
         psycopg.errors.InternalError_,
         psycopg.errors.InvalidCatalogName,
     ) as error:
-        logger.info("left undone", extra={"statement": statement.as_string(), "cause": str(error)})
+        logger.info("left undone", extra={"statement": statement.as_string(), "cause": cause(error)})
 
 
 def _today() -> date:

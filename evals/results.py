@@ -267,7 +267,7 @@ def _passing_over(path: Path) -> Iterator[None]:
     try:
         yield
     except (InvalidRequestError, OSError) as error:
-        logger.warning("passed over: %s", error, extra={"file": str(path)})
+        logger.warning("file passed over", extra={"file": str(path), "problem": str(error)})
 
 
 def keep_as_baseline(result: Result, path: Path) -> None:

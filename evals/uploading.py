@@ -20,7 +20,9 @@ from langsmith.utils import LangSmithError
 from evals.cases import Case
 from evals.results import Header, Score
 from tools.errors import SetupError
+from tools.logs import cause
 from tools.settings import Settings
+from tools.tracing import settle_proxy
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +61,15 @@ class _Client(Client):
         until = time.monotonic() + _FLUSH_SECONDS
         for left in range(scores, 0, -1):
             if not self._taken.acquire(timeout=max(0.0, until - time.monotonic())):
-                logger.error("LangSmith was not given %s scores in time", left)
+                logger.error("LangSmith was not given scores in time", extra={"scores": left})
                 break
         self.flush(_FLUSH_SECONDS)
         self._threads.shutdown()
         for closing in self._closing:
             if (error := closing.exception()) is not None:
-                logger.error("LangSmith was not told that the experiment ended: %s", error)
+                logger.error(
+                    "LangSmith was not told that the experiment ended", extra={"cause": cause(error)}
+                )
         self.close(_FLUSH_SECONDS)
 
 
@@ -147,7 +151,8 @@ class Uploaded:
                     session_id=experiment_id,
                 )
             except LangSmithError as error:
-                logger.error("LangSmith did not take %s: %s", score.key, error)  # noqa: TRY400 - it is told
+                extra = {"score": score.key, "cause": cause(error)}
+                logger.error("LangSmith did not take a score", extra=extra)  # noqa: TRY400 - it is told
 
     def _there(self) -> dict[str, list[Example]]:
         """The newest version's examples by content, the oldest first, but for what somebody added by hand."""
@@ -189,6 +194,7 @@ async def uploading(
         hide_inputs=False,
         hide_outputs=False,
     )
+    settle_proxy(client)
     uploaded = None
     try:
         uploaded = await asyncio.to_thread(_dataset, client, header)

@@ -12,6 +12,7 @@ from typing import Any
 from graph.failures import as_ours
 from tools import errors
 from tools.errors import CheckerboardError, WorkerStoppingError
+from tools.logs import cause
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def _failure(run: Run, error: Exception) -> dict[str, Any]:
         logging.ERROR if ours.status >= 500 else logging.INFO,  # noqa: PLR2004 - an HTTP status
         "run failed",
         exc_info=error if unforeseen else None,
-        extra={"session_id": run.session_id, "code": ours.code, "cause": repr(error.__cause__ or error)},
+        extra={"session_id": run.session_id, "code": ours.code, "cause": cause(error)},
     )
     details = {"session_id": run.session_id, **ours.details} if run.kept else ours.details
     return {**ours.as_json(), "details": details}

@@ -7,9 +7,14 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from graph.build import Graph, build_graph
+from tools import proxies, tracing
 from tools.embedded import attached
 from tools.services import open_services
 from tools.settings import Settings
+
+# Before the server that imports this has made a client of its own.
+proxies.spare_loopback()
+tracing.hide()
 
 _graphs: dict[asyncio.AbstractEventLoop, Graph] = {}
 _opening = asyncio.Lock()

@@ -20,6 +20,7 @@ from ingest.sources.source import Source
 from ingest.store import STAGES, Document, DocumentStore, Stage, Wanted
 from tools import ledger
 from tools.errors import CheckerboardError, ModelOutputError
+from tools.logs import cause
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class Pipeline:
                     self._counts.collected[await self._store.collect(item)] += 1
                     self._changed.set()
         except (CheckerboardError, OSError) as error:
-            logger.warning("source ended", extra={"source": source.name, "reason": str(error)})
+            logger.warning("source ended", extra={"source": source.name, "cause": cause(error)})
             self._counts.sources_failed[source.name] = str(error)
         self._changed.set()
 
@@ -230,7 +231,6 @@ class Pipeline:
                 "attempts": document.attempts + 1,
                 "stage": found.stage,
                 "code": found.code,
-                "reason": found.message,
             },
         )
 

@@ -8,6 +8,8 @@ an actor that dies is replaced, and its documents go on where they were.
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import threading
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -20,12 +22,14 @@ from ingest.pipeline import Step
 from ingest.progress import Counts
 from ingest.run import Ingest, open_ingest
 from ingest.store import Stage
+from tools.environment import ALLOWED
 from tools.errors import SetupError
 from tools.settings import Settings
 
 BATCH = 64
 """Documents that one actor has at a time."""
 _OPEN_SECONDS = 300.0
+_NEEDED = re.compile(r"^RAY_|_proxy$", re.I)
 T = TypeVar("T")
 
 
@@ -36,6 +40,13 @@ class Pool:
     stages: tuple[Stage, ...]
     actors: int
     cpus: float
+
+    def environment(self) -> dict[str, str]:
+        """What differs from our environment for them. Actors that read hostile files know no keys: Ray can
+        set a variable for them, but not take one away. A proxy is on the way to Upstage."""
+        if "parsed" not in self.stages:
+            return {}
+        return {name: "" for name in os.environ if not (name in ALLOWED or _NEEDED.search(name))}
 
 
 async def run_on_ray(settings: Settings, ingest: Ingest, counts: Counts) -> int:
@@ -72,6 +83,7 @@ def _process(ray: Any, settings: Settings, ids: Sequence[int]) -> None:
             batch_size=BATCH,
             compute=ray.data.ActorPoolStrategy(size=pool.actors),
             num_cpus=pool.cpus,
+            runtime_env={"env_vars": pool.environment()},
         )
     for _ in documents.iter_batches(batch_size=None):
         pass

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import orjson
 
 from ingest.columns import is_known
-from ingest.csv_rows import csv_rows
+from ingest.csv_rows import LONGEST_RECORD, csv_rows
 from ingest.paths import as_on_disk
 from ingest.row import Row
 from ingest.structured import Left, as_posting
@@ -21,8 +22,8 @@ from tools.contracts import Posting
 from tools.days import KOREA
 from tools.errors import DocumentUnreadableError, InvalidRequestError
 
-LONGEST_LINE = 8 * 1024 * 1024
-"""Characters of a JSONL line that are read: all texts of a posting at their limits have a tenth of it."""
+LONGEST_LINE = LONGEST_RECORD
+"""Characters of a JSONL line that are read."""
 _LARGEST_ARRAY = 100 * 1024 * 1024
 """Characters of a file that is one JSON array and so is read as a whole."""
 _AT_ONCE = 1024 * 1024
@@ -48,8 +49,9 @@ class Unread:
     problem: str
 
 
-def rows(path: Path) -> Generator[Row, None, None]:
+def rows(path: Path, opener: Callable[[str, int], int] | None = None) -> Generator[Row, None, None]:
     """Yields the rows of a `.jsonl`, `.csv` or `.tsv` file, whatever they hold. Empty lines are passed over.
+    `opener` is as that of `open`.
 
     A JSONL file may also be one array of objects (its rows are then numbered by their place in it). The
     cells of a CSV may be separated by commas, semicolons, tabs or bars; those of an empty or unnamed
@@ -68,13 +70,16 @@ def rows(path: Path) -> Generator[Row, None, None]:
         raise InvalidRequestError(
             f"{path.name}: `ingest load` reads .jsonl, .csv and .tsv files.", file=str(path)
         )
-    path = as_on_disk(path)
     try:
-        with path.open(encoding=_encoding(path), newline="") as text:
+        # Opened once: what is looked at is what is read.
+        with (
+            open(path if opener else as_on_disk(path), "rb", opener=opener) as file,
+            io.TextIOWrapper(file, _encoding(file, suffix), newline="") as text,
+        ):
             yield from readers[suffix](text)
     except UnicodeDecodeError as error:
         raise InvalidRequestError(f"{path} is not UTF-8. Save it as UTF-8.", file=str(path)) from error
-    except OSError as error:
+    except (OSError, csv.Error) as error:
         raise InvalidRequestError(f"{path} cannot be read: {error}", file=str(path)) from error
 
 
@@ -104,23 +109,27 @@ def read(path: Path) -> Iterator[Posting | Refused | Unread]:
             yield posting
 
 
-def _encoding(path: Path) -> str:
+def _encoding(file: BinaryIO, suffix: str) -> str:
     """The encoding of a file: what its byte order mark says, else UTF-8; of a CSV that is not, CP949."""
-    with path.open("rb") as file:
-        head = file.read(4)
-        if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        if path.suffix.lower() == ".jsonl" or head.startswith(codecs.BOM_UTF8):
-            return "utf-8-sig"
-        for encoding in ("utf-8", "cp949"):
-            file.seek(0)
-            try:
-                for _ in codecs.iterdecode(iter(lambda: file.read(_AT_ONCE), b""), encoding):
-                    pass
-            except UnicodeDecodeError:
-                continue
-            return encoding
-    return "utf-8"
+    head = file.read(4)
+    file.seek(0)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if suffix == ".jsonl" or head.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    found = next(filter(lambda encoding: _reads(file, encoding), ("utf-8", "cp949")), "utf-8")
+    file.seek(0)
+    return found
+
+
+def _reads(file: BinaryIO, encoding: str) -> bool:
+    file.seek(0)
+    try:
+        for _ in codecs.iterdecode(iter(lambda: file.read(_AT_ONCE), b""), encoding):
+            pass
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _json_rows(file: TextIO) -> Iterator[Row]:

@@ -30,6 +30,7 @@ from tools.pacing import Pacer
 from tools.services import Services, open_services
 from tools.settings import Settings
 from tools.store_failures import one_line, store_failure
+from tools.tracing import traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         SetupError: PostgreSQL does not answer.
     """
     async with AsyncExitStack() as stack:
+        await stack.enter_async_context(traced())
         services = await stack.enter_async_context(open_services(settings))
         await services.vectors.require_ready()
         assert settings.database_url is not None  # noqa: S101 - `attached` has filled it

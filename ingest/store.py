@@ -18,6 +18,7 @@ from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
 from ingest.raw import RawFiles
 from tools.database import Pool, unhurried
 from tools.errors import StoreUnavailableError
+from tools.logs import cause
 from tools.postgres import Connection, connected
 from tools.posting_writes import withdraw
 from tools.sql import queries
@@ -270,7 +271,7 @@ async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncItera
                 await held.execute("commit")
             except psycopg.Error as error:
                 # Its claims end with the connection all the same.
-                logger.warning("the run's connection is gone", extra={"problem": str(error)})
+                logger.warning("the run's connection is gone", extra={"cause": cause(error)})
 
 
 def _content_hash(files: list[str], hints: dict[str, Any]) -> str:

@@ -92,7 +92,7 @@ async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, 
     if not evidence or not plan.steps:
         raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
     if reply.problems:
-        logger.warning("project kept without what failed", extra={"problems": reply.problems})
+        logger.warning("project kept without what failed", extra={"problems": len(reply.problems)})
 
     fields = plan.model_dump(exclude={"evidence"})
     project = Project(subject_id=subject["id"], evidence=evidence, **fields).model_dump()

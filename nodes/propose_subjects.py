@@ -116,7 +116,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
         again = {"passed": passed, "refused": refused, "problems": problems, "attempts": attempts}
         return {"draft": again, "fingerprints": fingerprints}
     if len(passed) < wanted:
-        logger.warning("subjects missing", extra={"missing": wanted - len(passed), "problems": problems})
+        logger.warning("subjects missing", extra={"missing": wanted - len(passed), "problems": len(problems)})
     if not passed and not chosen:
         raise ModelOutputError(purpose="propose_subjects", problems=problems)
 

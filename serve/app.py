@@ -21,6 +21,7 @@ from serve.origins import Origins
 from serve.parts import open_parts
 from tools import logs
 from tools.embedded import attached
+from tools.proxies import spare_loopback
 from tools.settings import Settings, offline_notice
 from tools.tracing import traced
 
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        spare_loopback()
         logs.configure()  # each worker is a process of its own
         hold = attached(given)
         settings = await asyncio.to_thread(hold.__enter__)

@@ -27,6 +27,7 @@ from tools import doctor as checks
 from tools import logs
 from tools.embedded import attached
 from tools.errors import SetupError
+from tools.proxies import spare_loopback
 from tools.refusals import refusals
 from tools.services import open_services
 from tools.settings import CHECKOUT, Settings, offline_notice
@@ -45,6 +46,7 @@ for _room in entry_points(group="checkerboard.commands"):
 def main() -> None:
     """Runs the command; an error of ours is one line on standard error and exit code 1."""
     not_inherited()
+    spare_loopback()
     # Terminated, a command still leaves the embedded servers in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with refusals():

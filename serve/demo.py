@@ -18,6 +18,7 @@ from tools.contracts import Answer, Profile, Wishes
 from tools.errors import InvalidRequestError
 from tools.settings import Settings, offline_notice
 from tools.terminal import Terminal
+from tools.tracing import traced
 
 
 async def run_demo(settings: Settings, profile_id: str | None, console: Terminal) -> None:
@@ -32,7 +33,7 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Terminal
     console.print(Panel(f"{profile.desired_job} · {', '.join(profile.skills)}", title=Text(sample["id"])))
     if (notice := offline_notice(settings)) is not None:
         console.print(notice, style="yellow")
-    async with open_parts(settings) as parts:
+    async with traced(), open_parts(settings) as parts:
         console.rule("generate")
         first = await _watched(parts.sessions.generate(profile, sample["language"]), console)
         _print(first, console)

@@ -51,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("house")
     # Tests stop what they start as Ctrl-C does, also in a shell's background job, where that is ignored.
     not_inherited()
-    for name in [*_OUTSIDE, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
+    proxies = [name for name in os.environ if name.lower().endswith("_proxy")]
+    for name in [*_OUTSIDE, *proxies, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
         os.environ.pop(name, None)
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if given is None:

@@ -119,8 +119,7 @@ async def parts(settings: Settings) -> AsyncIterator[Parts]:
 @pytest.fixture
 async def offline(embedded: Settings) -> AsyncIterator[Offline]:
     """The offline model's controls; its behaviour and its counters are reset before and after."""
-    assert embedded.openai_base_url is not None
-    async with Offline(embedded.openai_base_url) as controls:
+    async with Offline.of(embedded) as controls:
         await controls.reset()
         yield controls
         await controls.reset()

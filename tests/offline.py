@@ -9,19 +9,33 @@ from typing import Any, Self
 import aiohttp
 
 from tests.pace import patience, scaled
+from tools.embedded.home import part_home
+from tools.settings import Settings
 
 FOR_EVER = 600.0
 """A latency, in seconds, that no test waits out: the longest that the offline model takes."""
 
 
+SECRET = "what-only-the-starter-knows"  # noqa: S105 - of models that tests start
+OPENS = {"Authorization": f"Bearer {SECRET}"}
+"""The headers that open their controls."""
+
+
 class Offline:
     """Sets the latency and the faults of a running offline model and reads its counters."""
 
-    def __init__(self, base_url: str) -> None:
+    def __init__(self, base_url: str, secret: str = SECRET) -> None:
         self._root = base_url.removesuffix("/v1") + "/offline"
+        self._secret = secret
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The controls of the embedded model of `settings`."""
+        assert settings.openai_base_url is not None
+        return cls(settings.openai_base_url, part_home("model", settings.home).secret.read_text())
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._secret}"})
         return self
 
     async def __aexit__(

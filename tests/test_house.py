@@ -171,3 +171,33 @@ def test_langgraph_json_names_a_factory_without_a_saver() -> None:
 def test_the_tests_reach_nothing_beyond_this_machine() -> None:
     with socket.socket() as outside, pytest.raises(PermissionError, match="a test tried to reach"):
         outside.connect(("192.0.2.1", 443))
+
+
+QUOTES = {
+    "ingest/sources/folder.py": "names of files, and what the system says of them",
+    "ingest/parsers/tessdata.py": "what apt says",
+    "evals/results.py": "names of result files",
+    "serve/supervisor.py": "what the system says of a process",
+}
+"""Modules whose log may have the text of an error, and what that is."""
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_log_line_is_a_constant_message_and_quotes_nobody(room: str) -> None:
+    told: list[str] = []
+    for path in modules(room):
+        name = path.relative_to(CHECKOUT).as_posix()
+        if name.startswith("tools/embedded/"):  # what servers say at their start: nobody has asked them yet
+            continue
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(call, ast.Call) and ast.unparse(call.func).startswith("logger.")):
+                continue
+            messages = call.args[1:] if ast.unparse(call.func) == "logger.log" else call.args
+            [message, *put_in] = messages
+            said = [message.body, message.orelse] if isinstance(message, ast.IfExp) else [message]
+            if put_in or not all(isinstance(one, ast.Constant) for one in said):
+                told.append(f"{name}:{call.lineno} puts something into its message")
+            fields = " ".join(ast.unparse(keyword.value) for keyword in call.keywords)
+            if re.search(r"\b(str|repr)\((error|exc)|error\.(message|details\b(?!\[))|\{error", fields):
+                told += [f"{name}:{call.lineno} says what an error says"] if name not in QUOTES else []
+    assert told == []

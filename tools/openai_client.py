@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +10,15 @@ import httpx2
 import openai
 from pydantic import SecretStr
 
+from tools.errors import SetupError
 from tools.model_http import ModelHttpClient
+from tools.proxies import proxy_for
 from tools.settings import Settings
 
+OPENAI_URL = "https://api.openai.com/v1"
+"""Where the client goes that is given no other address."""
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
 OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
-_OPENAI = "https://api.openai.com/v1"
 
 
 def open_http_client(settings: Settings) -> Any:
@@ -22,8 +26,18 @@ def open_http_client(settings: Settings) -> Any:
 
     Its connection limit is the worker's concurrency; a call that finds none free within ten
     seconds fails rather than queue for ever.
+
+    Raises:
+        SetupError: the environment names a proxy that cannot be used.
     """
+    chosen, mounts = _proxies(settings)
     return ModelHttpClient(
+        proxy=chosen,
+        mounts=mounts,
+        # The proxy is chosen above; without this the client would look for others, and for those to be
+        # trusted it is told here instead.
+        trust_env=False,
+        verify=httpx2.create_ssl_context(),
         limits=httpx2.Limits(
             max_connections=settings.concurrency,
             max_keepalive_connections=settings.concurrency,
@@ -31,6 +45,19 @@ def open_http_client(settings: Settings) -> Any:
         ),
         timeout=httpx2.Timeout(settings.model_timeout_seconds, connect=5, pool=10),
     )
+
+
+def _proxies(settings: Settings) -> tuple[str | None, dict[str, None]]:
+    """Returns the proxy of the models' APIs, and which of them are asked without it."""
+    urls = [api(settings).base_url or OPENAI_URL for api in (chat_endpoint, embedding_endpoint)]
+    proxies = {url: proxy_for(url) for url in urls}
+    if len(chosen := set(proxies.values()) - {None}) > 1:
+        raise SetupError(
+            "HTTP_PROXY and HTTPS_PROXY name different proxies for the chat model's API and the embedding "
+            "model's. Name one proxy for both, or put the host of one API into NO_PROXY."
+        )
+    direct = [httpx2.URL(url) for url, proxy in proxies.items() if proxy is None]
+    return next(iter(chosen), None), {f"all://{url.netloc.decode()}": None for url in direct}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +94,7 @@ def embedding_endpoint(settings: Settings) -> Endpoint:
     if base_url is None and key is None:
         return Endpoint(chat.base_url, chat.api_key, chat.url_setting, chat.key_setting, model)
     return Endpoint(
-        base_url or _OPENAI,
+        base_url or OPENAI_URL,
         key or SecretStr("offline"),
         "CHECKERBOARD_EMBEDDING_BASE_URL",
         "CHECKERBOARD_EMBEDDING_API_KEY",
@@ -86,6 +113,7 @@ def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
         "api_key": endpoint.api_key,
         "base_url": endpoint.base_url,
         "http_async_client": http_client,
+        "http_client": _never_asked(),
         "timeout": settings.model_timeout_seconds,
         "max_retries": settings.model_retries,
     }
@@ -100,6 +128,13 @@ def open_client(settings: Settings, http_client: Any, endpoint: Endpoint) -> ope
         timeout=settings.model_timeout_seconds,
         max_retries=settings.model_retries,
     )
+
+
+@functools.cache
+def _never_asked() -> httpx2.Client:
+    """The synchronous client that LangChain would make for itself beside ours, and never asks: making it, it
+    fails on proxies that it does not know."""
+    return httpx2.Client(trust_env=False)
 
 
 def chat_model_name(settings: Settings) -> str:

@@ -26,6 +26,7 @@ from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
 from tools.errors import RunInProgressError, SessionNotFoundError, StoreUnavailableError
+from tools.logs import cause
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Hold:
             except LockError:
                 self.lost = True
             except (RedisError, TimeoutError) as error:
-                logger.warning("a session's lock could not be renewed", extra={"cause": repr(error)})
+                logger.warning("a session's lock could not be renewed", extra={"cause": cause(error)})
                 self.lost = time.monotonic() - renewed >= LOCK_SECONDS
                 # Tried again before the lock ends, which after another third it would have.
                 pause = LOCK_SECONDS / 30

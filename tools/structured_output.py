@@ -56,7 +56,7 @@ class _Value:
 
 
 def validated(answer: ModelAnswer, schema: type[T]) -> tuple[T | None, list[str]]:
-    """Returns an answer as a `schema`, its texts cleaned (`tools.text`), or None and what is wrong with it."""
+    """Returns an answer as a `schema`, with clean texts (`tools.text`), or None and what is wrong with it."""
     try:
         return schema.model_validate_json(cleaned_json(answer.text)), []
     except ValidationError as error:

@@ -18,48 +18,113 @@ from typing import Any
 import langsmith
 from langsmith.utils import get_env_var, tracing_is_enabled
 
+from tools.proxies import proxy_for
+
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
 """How long the end of a worker waits for traces that have not been sent."""
+_ERROR = re.compile(r"[A-Za-z_][\w.]*(?=\()", re.ASCII)
+"""How the text of an error begins: `ValueError('…`. What begins otherwise says nothing that may be shown."""
 _REQUEST_MS = (5_000, 10_000)
 """Limits of one request with traces: to connect, to answer."""
 
 
-@asynccontextmanager
-async def traced() -> AsyncIterator[None]:
-    """Hides, where tracing is on, what goes into and comes out of every run: a profile is personal data,
-    and so is what is written about it. An error is then shown by its class alone, because its message may
-    quote. `LANGSMITH_HIDE_INPUTS=false` and `LANGSMITH_HIDE_OUTPUTS=false` show what they name, both of
-    them errors too. At the end it sends what is not sent yet, for a bounded time."""
-    if not tracing_is_enabled():
-        yield
+_in_force: langsmith.Client | None = None
+"""The client that hides, once a process has one."""
+
+
+class _HidingClient(langsmith.Client):
+    """Sends of a run's events when which happened, and nothing of what was said: a retry tells its error."""
+
+    def create_run(self, name: str, inputs: dict[str, Any], run_type: Any, **run: Any) -> None:
+        """As the client's own."""
+        super().create_run(name, inputs, run_type, **_quiet(run))
+
+    def update_run(self, run_id: Any, **run: Any) -> None:
+        """As the client's own."""
+        super().update_run(run_id, **_quiet(run))
+
+
+def hide() -> None:
+    """Hides from now on, in every trace of this process, what goes into and comes out of every run: a
+    profile is personal data, and so is what is written about it. An error is then shown by its class
+    alone, because its message may quote. `LANGSMITH_HIDE_INPUTS=false` and `LANGSMITH_HIDE_OUTPUTS=false`
+    show what they name, both of them errors too.
+
+    Whatever makes runs calls it, so that there is no way in that forgets to: a chat model, and Studio's
+    entry before anything else. The environment is set as well, for clients that others make, such as
+    LangGraph's Agent Server, and for processes that are started from here.
+    """
+    global _in_force  # noqa: PLW0603 - one client a process, as LangSmith's own
+    hidden = {what: _hides(what) for what in ("inputs", "outputs")}
+    os.environ |= {
+        f"LANGSMITH_HIDE_{what.upper()}": str(is_hidden).lower() for what, is_hidden in hidden.items()
+    }
+    get_env_var.cache_clear()  # type: ignore[attr-defined]
+    if _in_force is not None or not tracing_is_enabled():
         return
-    hidden = {what: get_env_var(f"HIDE_{what.upper()}") != "false" for what in ("inputs", "outputs")}
     logger.warning("tracing is on: runs are sent to LangSmith", extra={"hidden": hidden})
     # Read by the client, which then sends from threads that the end of the process does not wait for:
     # with compression it is a pool's, and a LangSmith that hangs would hold the process for minutes.
     os.environ |= {"LANGSMITH_USE_DAEMON": "true", "LANGSMITH_DISABLE_RUN_COMPRESSION": "true"}
-    client = langsmith.Client(
+    everything = any(hidden.values())
+    _in_force = (_HidingClient if everything else langsmith.Client)(
         hide_inputs=hidden["inputs"],
         hide_outputs=hidden["outputs"],
-        anonymizer=_class_of_error if any(hidden.values()) else None,
+        anonymizer=_class_of_error if everything else None,
         timeout_ms=_REQUEST_MS,
     )
-    langsmith.configure(client=client)
+    settle_proxy(_in_force)
+    langsmith.configure(client=_in_force)
+
+
+def settle_proxy(client: langsmith.Client) -> None:
+    """Has a client go through the proxy that is LangSmith's, and through none where it is on this machine.
+
+    Raises:
+        SetupError: the environment names one that cannot be used.
+    """
+    proxy = proxy_for(client.api_url)
+    client.session.trust_env = False
+    client.session.proxies = {"http": proxy, "https": proxy} if proxy else {}
+    # What the session would have looked for itself.
+    client.session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
+@asynccontextmanager
+async def traced() -> AsyncIterator[None]:
+    """Hides (`hide`), and at the end sends what is not sent yet, for a bounded time."""
+    global _in_force  # noqa: PLW0603
+    hide()
+    client = _in_force
     try:
         yield
     finally:
-        langsmith.configure(client=None)
-        if not await _closed(client):
-            logger.warning("traces were lost: LangSmith did not take them in time")
+        if client is not None:
+            if _in_force is client:
+                _in_force = None
+                langsmith.configure(client=None)
+            if not await _closed(client):
+                logger.warning("traces were lost: LangSmith did not take them in time")
+
+
+def _hides(what: str) -> bool:
+    said: str | None = get_env_var(f"HIDE_{what.upper()}")
+    return (said or "").strip().lower() not in ("false", "0", "no", "off")
+
+
+def _quiet(run: dict[str, Any]) -> dict[str, Any]:
+    if not run.get("events"):
+        return run
+    return {**run, "events": [{key: event.get(key) for key in ("name", "time")} for event in run["events"]]}
 
 
 def _class_of_error(shown: dict[str, Any]) -> dict[str, Any]:
     """Returns a run's error, which the client hands over as `{"error": …}`, without what it says."""
     if shown.keys() != {"error"}:
         return shown
-    named = re.match(r"[\w.]+", str(shown["error"]))
+    named = _ERROR.match(str(shown["error"]))
     return {"error": named[0] if named else "error"}
 
 

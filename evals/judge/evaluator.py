@@ -16,6 +16,7 @@ from tools.metering import Call
 from tools.openai_client import open_http_client
 from tools.prices import usd
 from tools.settings import Settings
+from tools.tracing import traced
 
 Json = dict[str, Any]
 JudgeEvaluator = Callable[[Json, Json, Json], Awaitable[list[Score]]]
@@ -43,7 +44,7 @@ def metrics(calibration: Calibration | None) -> dict[str, Metric]:
 async def open_chat(settings: Settings) -> AsyncIterator[ChatModel]:
     """Yields the chat model that judges, `settings.judge_model` where it is set."""
     own = settings.model_copy(update={"chat_model": settings.judge_model or settings.chat_model})
-    async with open_http_client(own) as http_client:
+    async with traced(), open_http_client(own) as http_client:
         yield ChatModel(own, http_client)
 
 

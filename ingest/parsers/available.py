@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from ingest import unpacking
 from ingest.documents import Parsed, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.media import Kind
@@ -18,6 +19,7 @@ from ingest.parsers.upstage.parser import UpstageParser
 from ingest.parsers.vision import VisionParser
 from tools.errors import InvalidRequestError, SetupError
 from tools.openai_client import open_http_client
+from tools.proxies import proxy_for
 from tools.settings import Settings
 
 
@@ -72,7 +74,14 @@ async def open_parser(
 async def _upstage(settings: Settings, stack: AsyncExitStack, _: PdfReader, limits: Limits) -> Parser:
     if settings.upstage_api_key is None:
         raise SetupError("UPSTAGE_API_KEY is not set.")
-    http = await stack.enter_async_context(httpx.AsyncClient(follow_redirects=False))
+    http = await stack.enter_async_context(
+        httpx.AsyncClient(
+            headers={"Accept-Encoding": unpacking.ACCEPTED},
+            proxy=proxy_for(settings.upstage_base_url),
+            trust_env=False,
+            verify=httpx.create_ssl_context(),
+        )
+    )
     api = UpstageApi(
         http,
         base_url=settings.upstage_base_url,

@@ -19,6 +19,7 @@ from ingest.parsers.assemble import assemble
 from ingest.parsers.flow import GAP, Flow, Line, folded
 from ingest.parsers.merging import joined
 from ingest.parsers.parser import Parser
+from tools.environment import bare
 from tools.errors import DocumentUnreadableError
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class PdfReader:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
+                env=bare(),
             )
             feeding = asyncio.create_task(_feed(process, file.content))
             try:

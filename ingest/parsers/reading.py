@@ -17,6 +17,7 @@ from ingest.parsers.pdf import PdfReader
 from ingest.parsers.text import parse_text
 from ingest.parsers.upstage.api import LIMITS, Limits
 from tools.errors import DocumentUnreadableError, ParserUnavailableError
+from tools.logs import cause
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Parsers:
                 unavailable.append(error)
                 logger.warning(
                     "parser did not answer",
-                    extra={"parser": parser.name, "file": file.name, "problem": error.message},
+                    extra={"parser": parser.name, "file": file.name, "cause": cause(error)},
                 )
             else:
                 spent += parsed.cost

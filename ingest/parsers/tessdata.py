@@ -7,6 +7,7 @@ fetches it into CHECKERBOARD_HOME with apt, where there is apt, and does nothing
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import logging
 import os
@@ -22,7 +23,14 @@ from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-FILES = ("kor.traineddata", "eng.traineddata", "Hangul.traineddata")
+HASHES = {
+    "kor.traineddata": "6b85e11d9bbf07863b97b3523b1b112844c43e713df8b66418a081fd1060b3b2",
+    "eng.traineddata": "7d4322bd2a7749724879683fc3912cb542f19906c83bcc1a52132556427170b2",
+    "Hangul.traineddata": "cae2d12b8cdac6b62643b65915bec347e80970adc55228ca42ac1ec8909b198a",
+}
+"""SHA-256 of the files that are fetched: tessdata_fast 4.1.0, as Debian has it. What they say is what this
+parser was measured with, and they are read by a library written in C++."""
+FILES = tuple(HASHES)
 SCRIPTS = "script"
 """The folder within, in which Homebrew and Fedora keep what is no language: Hangul."""
 PACKAGES = ("tesseract-ocr-kor", "tesseract-ocr-eng", "tesseract-ocr-script-hang")
@@ -63,8 +71,10 @@ def find_tessdata(settings: Settings) -> Path:
                 missing=missing,
             )
         return settings.tessdata
-    for folder in _usual(settings.home):
-        if not _missing(folder):
+    own = settings.home / "tessdata"
+    for folder in (own, *_usual()):
+        # What the system has is the system's to check.
+        if not _missing(folder) and (folder != own or not _foreign({name: own / name for name in FILES})):
             return folder
     raise SetupError(f"The local parser needs Tesseract's data for Korean and English. {_WAYS}")
 
@@ -73,13 +83,15 @@ def fetch_tessdata(home: Path) -> Path:
     """Downloads the data into `home / "tessdata"` with apt and unpacks it there; returns that folder.
 
     Raises:
-        SetupError: there is no apt here, or it failed; the message says what to do instead.
+        SetupError: there is no apt here, it failed, or it brought other files than those of HASHES; the
+            message says what to do instead.
     """
     folder = home / "tessdata"
-    if _missing(folder):
+    if _missing(folder) or _foreign({name: folder / name for name in FILES}):
         with tempfile.TemporaryDirectory() as scratch:
             unpack_debian(PACKAGES, Path(scratch))
             found = {path.name: path for path in Path(scratch).rglob("*.traineddata")}
+            _require_ours(found)
             folder.mkdir(parents=True, exist_ok=True)
             for name in FILES:
                 # Renamed into place, so that a run that is cut short leaves no half file behind.
@@ -128,10 +140,31 @@ def _run(command: list[str], folder: Path) -> None:
         raise SetupError(f"`{' '.join(command)}` failed: {said[-1] if said else 'it said nothing'}. {_WAYS}")
 
 
-def _usual(home: Path) -> list[Path]:
+def _require_ours(found: dict[str, Path]) -> None:
+    if wrong := _foreign(found):
+        raise SetupError(
+            f"What apt has for {', '.join(wrong)} is not the data that this parser is known to work with, so "
+            "it is not taken. Get kor, eng and Hangul.traineddata of tessdata_fast 4.1.0 yourself, or a set "
+            "that you trust, and name their folder in CHECKERBOARD_TESSDATA.",
+            files=wrong,
+        )
+
+
+def _foreign(files: dict[str, Path]) -> list[str]:
+    """The names of files that are missing, or are not those of HASHES."""
+    return [
+        name
+        for name, digest in HASHES.items()
+        if name not in files
+        or not files[name].is_file()
+        or hashlib.sha256(files[name].read_bytes()).hexdigest() != digest
+    ]
+
+
+def _usual() -> list[Path]:
     named = os.environ.get("TESSDATA_PREFIX")
     prefixed = [Path(named), Path(named) / "tessdata"] if named else []
-    return [home / "tessdata", *prefixed, *map(Path, _SYSTEM)]
+    return [*prefixed, *map(Path, _SYSTEM)]
 
 
 def _missing(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from ingest.documents import Collected, Hints, Listed, RawFile
 from ingest.sources.web import Answer, Fetch, Reach, Web
 from tools.errors import InvalidRequestError, SourceUnavailableError
+from tools.logs import cause
 from tools.urls import web_address
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Board:
                 job = self.job(row)
             except (TypeError, ValueError) as error:
                 complete = False
-                logger.warning("job passed over", extra={"source": self.name, "problem": str(error)})
+                logger.warning("job passed over", extra={"source": self.name, "cause": cause(error)})
                 continue
             if job is None or job.id in seen:
                 continue

@@ -23,6 +23,7 @@ from ingest.paths import as_on_disk
 from ingest.row import Row
 from ingest.rows import rows
 from ingest.sources.pages import postings
+from ingest.sources.within import open_within, read_within
 from tools.contracts import Text
 from tools.errors import InvalidRequestError
 from tools.text import clean
@@ -160,9 +161,8 @@ class FolderSource:
         raw = []
         for file in files:
             try:
-                if file.stat().st_size > LARGEST_FILE:
-                    raise OSError(f"larger than {LARGEST_FILE} bytes")  # noqa: TRY301 - as unreadable
-                raw.append(RawFile(self._id(file), (IMAGES | PAGES)[file.suffix.lower()], file.read_bytes()))
+                content = read_within(self.root, file, LARGEST_FILE)
+                raw.append(RawFile(self._id(file), (IMAGES | PAGES)[file.suffix.lower()], content))
             except OSError as error:
                 logger.warning("file passed over", extra={"file": str(file), "problem": str(error)})
                 return None
@@ -171,7 +171,7 @@ class FolderSource:
     async def _rows(self, file: Path) -> AsyncGenerator[Collected, None]:
         """Yields the rows of a file; some are read at a time, in a thread."""
         path, provenance = self._id(file), _provenance(file)
-        read = rows(file)
+        read = rows(file, lambda name, _: open_within(self.root, Path(name)))
         try:
             while batch := await asyncio.to_thread(list, itertools.islice(read, _ROWS_AT_ONCE)):
                 for row in batch:

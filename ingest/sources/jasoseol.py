@@ -16,6 +16,7 @@ from ingest.documents import Collected, Listed, RawFile
 from ingest.sources import jasoseol_rows as rows
 from ingest.sources.web import Answer, Fetch, Reach, Web, origin
 from tools.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
+from tools.logs import cause
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class JasoseolSource:
                     document, fetch = await self._posting(row, it)
                 except SourceUnavailableError as error:
                     failures += 1
-                    logger.warning("posting passed over", extra={"id": row["id"], "problem": error.message})
+                    logger.warning("posting passed over", extra={"id": row["id"], "cause": cause(error)})
                     if failures == FAILURES:
                         raise
                     continue
@@ -91,7 +92,7 @@ class JasoseolSource:
             found = rows.it_duties(answer.value)
             problem = f"answered {answer.status} without the duty IT·인터넷"
         except SourceUnavailableError as error:
-            found, problem = None, error.message
+            found, problem = None, cause(error)
         if found is None:
             logger.warning("duties not read, the known ones are taken", extra={"problem": problem})
             return rows.KNOWN_IT_DUTIES
@@ -158,7 +159,7 @@ class JasoseolSource:
             try:
                 answer = await self._web.post(url, body, reach=self._site)
             except SourceUnavailableError as error:
-                logger.warning("details are asked for in the newer way", extra={"problem": error.message})
+                logger.warning("details are asked for in the newer way", extra={"cause": cause(error)})
                 older_answers = False
             else:
                 if _is_posting(answer.value, number):
@@ -187,7 +188,7 @@ class JasoseolSource:
                     if origin(url) in self._anywhere.own:
                         raise
                     for_good = False
-                logger.warning("image is missing", extra={"url": _shown(url), "problem": error.message})
+                logger.warning("image is missing", extra={"url": _shown(url), "cause": cause(error)})
                 missing.append(_shown(url))
         return images, missing, for_good
 

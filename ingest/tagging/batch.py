@@ -248,8 +248,8 @@ class BatchTagger:
                 if problems:
                     value = None
             if value is None:
-                reason = problems if answer is not None else collected.errors.get(_custom_id(key, number))
-                logger.warning("batch answer asked for singly", extra={"document": key, "reason": reason})
+                wrong = len(problems) if answer is not None else None
+                logger.warning("batch answer asked for singly", extra={"document": key, "problems": wrong})
                 reply = await self._tagger.ask(prompt, reading, hints, number)
                 cost += self._tagger.cost(now.model, reply.usage)
                 value = reply.value

@@ -131,7 +131,7 @@ def world(settings: Settings) -> Iterator[World]:
             # A call that fails is not asked again: the retries are the client's, and cost time here.
             own = settings.model_copy(update={"model_retries": 0})
             parts = await stack.enter_async_context(open_parts(own))
-            offline = await stack.enter_async_context(Offline(settings.openai_base_url or ""))
+            offline = await stack.enter_async_context(Offline.of(settings))
             await offline.reset()
             return World(runner, parts, offline)
 

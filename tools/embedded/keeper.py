@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import pwd
 import shlex
 import signal
 import subprocess
@@ -141,14 +140,11 @@ class Keeper:
     def _launch(self, launch: Launch, report: Report) -> None:
         logger.info("starting %s", shlex.join(launch.argv))
         printed = self._files.log.stat().st_size
-        owner = pwd.getpwnam(launch.user) if launch.user else None
         try:
             self._child = subprocess.Popen(  # noqa: S603
                 launch.argv,
                 stdin=subprocess.DEVNULL,
-                user=owner.pw_uid if owner else None,
-                group=owner.pw_gid if owner else None,
-                extra_groups=[] if owner else None,
+                env={**os.environ, **launch.environment},
             )
         except OSError as error:
             raise StartError(f"{launch.argv[0]} cannot be run: {error}") from error
@@ -265,7 +261,7 @@ def _part(files: PartHome) -> Part:
         return PostgresPart(files)
     if files.part == "redis":
         return RedisPart(files)
-    return ModelPart()
+    return ModelPart(files)
 
 
 def main(part: str, home: str, lock: str) -> int:

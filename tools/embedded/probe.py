@@ -89,7 +89,7 @@ async def _writes(client: Redis) -> None:
         told = store_failure(error)
         if told is None or told.details.get("reason") not in ("memory", "disk"):
             raise
-        logger.warning("Redis takes nothing new", extra={"cause": told.message})
+        logger.warning("Redis takes nothing new", extra={"reason": told.details["reason"]})
 
 
 async def _knows(client: Redis, command: tuple[str, ...]) -> bool:

@@ -9,6 +9,7 @@ serves both. `rules/` holds what it says; the other modules hold how it is said:
     files         uploads and what batches write, in memory
     batches       files of chat requests, worked off behind the caller's back
     behaviour     latency and faults, set from outside, and the count of calls
+    control_routes  who may set them
 
 `python -m tools.offline --port 0` runs it. What the protocol modules share stands here.
 """
@@ -17,6 +18,8 @@ from __future__ import annotations
 
 import math
 
+SECRET_VARIABLE = "CHECKERBOARD_OFFLINE_SECRET"  # noqa: S105 - its name
+"""What opens the controls; without it they are closed."""
 TOKENS_PER_WIDE_CHARACTER = 0.7
 TOKENS_PER_NARROW_CHARACTER = 0.25
 

@@ -1,6 +1,7 @@
 """Runs the offline model: `python -m tools.offline --port 0`.
 
-Prints one line, `listening on http://127.0.0.1:PORT/v1`, when it accepts connections.
+Prints one line, `listening on http://127.0.0.1:PORT/v1`, when it accepts connections. What is in
+CHECKERBOARD_OFFLINE_SECRET opens its controls (`/offline/…`); without it they are closed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 
 from pydantic import ValidationError
 
-from tools.offline import rules
+from tools.offline import SECRET_VARIABLE, rules
 from tools.offline.behaviour import Behaviour
 from tools.offline.server import Server, create_app
 
@@ -36,7 +37,8 @@ def main(arguments: list[str] | None = None) -> None:
         behaviour = Behaviour.model_validate_json(given.behaviour)
     except ValidationError as error:
         parser.error(f"--behaviour: {error}")
-    Server(create_app(rules, behaviour), given.host, given.port, _say).run()
+    secret = os.environ.get(SECRET_VARIABLE) or None
+    Server(create_app(rules, behaviour, secret=secret), given.host, given.port, _say).run()
 
 
 def _say(url: str) -> None:

@@ -8,7 +8,7 @@
 | `GET`, `PUT`, `DELETE /offline/behaviour` | latency and faults: read, replace as a whole, reset |
 | `GET`, `DELETE /offline/calls` | counters and the last 1,000 calls: read, reset |
 
-It is meant for loopback: any key is welcome and the control routes are open.
+It is meant for loopback: any key is welcome. The `/offline` routes ask for a secret (`control_routes`).
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ from tools.offline.behaviour import (
     spoil,
 )
 from tools.offline.completions import ChatRequest, Completion, Question, Rules, plain_words, understand
+from tools.offline.control_routes import control_routes
 from tools.offline.embeddings import Embedder, EmbeddingRequest, embedding_body
 from tools.offline.files import Files
 from tools.offline.transport import (
@@ -68,8 +69,9 @@ MODELS = ("checkerboard-offline", "checkerboard-offline-embedding")
 """What the models list says. Any other name is welcome too, and echoed."""
 
 
-def create_app(rules: Rules, behaviour: Behaviour | None = None) -> Starlette:
-    """Returns the ASGI app that answers with `rules`, behaving as `behaviour` until told otherwise."""
+def create_app(rules: Rules, behaviour: Behaviour | None = None, *, secret: str | None = None) -> Starlette:
+    """Returns the ASGI app that answers with `rules`, behaving as `behaviour` until told otherwise by who
+    knows the `secret`."""
     calls = Calls()
     conduct = Conduct(behaviour or Behaviour())
     embedder = Embedder()
@@ -93,24 +95,6 @@ def create_app(rules: Rules, behaviour: Behaviour | None = None) -> Starlette:
     async def healthz(_: Request) -> Response:
         return json_response({"status": "ok", "embeddings_ready": embedder.ready})
 
-    async def read_behaviour(_: Request) -> Response:
-        return json_response(conduct.behaviour.model_dump(by_alias=True))
-
-    async def put_behaviour(request: Request) -> Response:
-        conduct.set(await parse(request, Behaviour))
-        return await read_behaviour(request)
-
-    async def reset_behaviour(request: Request) -> Response:
-        conduct.set(Behaviour())
-        return await read_behaviour(request)
-
-    async def read_calls(_: Request) -> Response:
-        return json_response(calls.as_json())
-
-    async def reset_calls(request: Request) -> Response:
-        calls.reset()
-        return await read_calls(request)
-
     return Starlette(
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
@@ -118,11 +102,7 @@ def create_app(rules: Rules, behaviour: Behaviour | None = None) -> Starlette:
             Route("/v1/models", models),
             *batch_routes(files, batches),
             Route("/healthz", healthz),
-            Route("/offline/behaviour", read_behaviour),
-            Route("/offline/behaviour", put_behaviour, methods=["PUT"]),
-            Route("/offline/behaviour", reset_behaviour, methods=["DELETE"]),
-            Route("/offline/calls", read_calls),
-            Route("/offline/calls", reset_calls, methods=["DELETE"]),
+            *control_routes(conduct, calls, secret),
         ],
         exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _crash},
         lifespan=lifespan,

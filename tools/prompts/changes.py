@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import psycopg
 from psycopg_pool import PoolTimeout
@@ -19,6 +18,7 @@ from tools.errors import (
     PromptNotFoundError,
     StoreUnavailableError,
 )
+from tools.logs import cause
 from tools.model_choice import ModelChoice
 from tools.prompts.hub import Hub
 from tools.prompts.in_force import Bundled, Entry, FromHub, InForce, InForceStore, Origin
@@ -129,7 +129,9 @@ class PromptChanges:
             checked = self.registry.checked(after)
         except (PromptInvalidError, HubUnavailableError, PromptNotFoundError) as error:
             refused = {"code": error.code, **error.details}
-            logger.warning("change of prompts refused", extra={"action": action, "by": by, **refused})
+            logger.warning(
+                "change of prompts refused", extra={"action": action, "by": by, "cause": cause(error)}
+            )
             await self.trail.refused(action, by, version, refused)
             raise
         if action == AT_START and after == before:
@@ -244,9 +246,5 @@ def _not_renewed(error: Exception) -> str:
     if isinstance(error, PromptInvalidError):
         named = ", ".join(error.details["prompts"])
         reason = f"{named} cannot be used. `changes` of GET /prompts says why; mend it, then reload."
-    logger.warning("prompts not renewed at start", extra={"cause": repr(error), **_details(error)})
+    logger.warning("prompts not renewed at start", extra={"cause": cause(error)})
     return f"The newest prompts could not be taken when the service started: {reason}"
-
-
-def _details(error: Exception) -> dict[str, Any]:
-    return error.details if isinstance(error, CheckerboardError) else {}

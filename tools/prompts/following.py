@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from tools.database import Pool
 from tools.errors import PromptInvalidError, SetupError
+from tools.logs import cause
 from tools.prompts.changes import PromptChanges
 from tools.prompts.hub import open_hub
 from tools.prompts.in_force import CHANNEL, InForceStore
@@ -65,7 +66,7 @@ class Follower:
                 registry.own_warning = (
                     f"The prompts in force do not fit this worker's code ({named}); {self._instead()}"
                 )
-                logger.warning("prompts in force refused", extra=error.details)
+                logger.warning("prompts in force refused", extra={"prompts": list(error.details["prompts"])})
             else:
                 logger.info("prompts taken", extra={"version": registry.current.version})
         self._seen = version
@@ -87,7 +88,7 @@ class Follower:
                         await announced.get_message(ignore_subscribe_messages=True, timeout=LOOK_SECONDS)
             except (RedisError, OSError) as error:
                 if not away:
-                    logger.warning("prompts cannot be followed: Redis is away", extra={"cause": repr(error)})
+                    logger.warning("prompts cannot be followed: Redis is away", extra={"cause": cause(error)})
                 away = True
             except Exception as error:
                 logger.error("prompts cannot be followed", exc_info=error)  # noqa: TRY400
@@ -120,7 +121,9 @@ async def open_prompts(
                 await changes.start()
         except (RedisError, OSError) as error:
             registry.shared_warning = "Redis is away: the bundled prompts answer."
-            logger.warning("prompts in force not read: the bundled ones answer", extra={"cause": repr(error)})
+            logger.warning(
+                "prompts in force not read: the bundled ones answer", extra={"cause": cause(error)}
+            )
         following = asyncio.create_task(follower.follow())
         try:
             yield changes

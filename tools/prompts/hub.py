@@ -19,12 +19,14 @@ from langsmith.utils import (
     LangSmithNotFoundError,
     LangSmithRateLimitError,
     LangSmithRequestTimeout,
+    get_api_url,
 )
 from pydantic import ValidationError
 
 from tools.errors import HubUnavailableError, PromptNotFoundError
 from tools.prompts.manifest import manifest_of
 from tools.prompts.prompt import Texts
+from tools.proxies import only_for
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -180,19 +182,24 @@ def _said(error: LangSmithError) -> str:
 
 @asynccontextmanager
 async def open_hub(settings: Settings) -> AsyncIterator[Hub | None]:
-    """Yields the hub, or None where no key is set."""
+    """Yields the hub, or None where no key is set.
+
+    Raises:
+        SetupError: the environment names a proxy that cannot be used.
+    """
     if settings.langsmith_api_key is None:
         yield None
         return
     limit = round(REQUEST_SECONDS * 1000)
-    client = AsyncClient(
-        api_url=settings.langsmith_endpoint,
-        api_key=settings.langsmith_api_key.get_secret_value(),
-        # One number alone would limit the connecting, and leave the answer unlimited.
-        timeout_ms=(limit, limit, limit, limit),
-        retry_config={"max_retries": 2},
-        disable_prompt_cache=True,
-    )
+    with only_for(settings.langsmith_endpoint or get_api_url(None)):
+        client = AsyncClient(
+            api_url=settings.langsmith_endpoint,
+            api_key=settings.langsmith_api_key.get_secret_value(),
+            # One number alone would limit the connecting, and leave the answer unlimited.
+            timeout_ms=(limit, limit, limit, limit),
+            retry_config={"max_retries": 2},
+            disable_prompt_cache=True,
+        )
     try:
         yield Hub(client)
     finally:

@@ -24,6 +24,7 @@ from redis.asyncio import Redis
 from redis.exceptions import LockError, RedisError
 
 from tools.errors import StoreUnavailableError
+from tools.logs import cause
 from tools.model_choice import ModelChoice
 from tools.prompts.prompt import Texts
 
@@ -119,7 +120,7 @@ class InForceStore:
         try:
             return InForce.model_validate_json(found)
         except ValidationError as error:
-            logger.warning("the prompts in Redis cannot be read", extra={"cause": str(error)[:500]})
+            logger.warning("the prompts in Redis cannot be read", extra={"cause": cause(error)})
             return None
 
     async def write(self, prompts: InForce, *, warning: str | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
@@ -13,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from tools.environment import bare
 from tools.errors import DocumentUnreadableError, ParserUnavailableError
 
 logger = logging.getLogger(__name__)
@@ -44,9 +44,8 @@ class _Worker:
             ParserUnavailableError: it did not come up.
         """
         command = (sys.executable, "-m", "ingest.parsers.local.worker", str(tessdata))
-        environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=bare(OMP_THREAD_LIMIT="1")
         )
         worker = cls(process)
         try:

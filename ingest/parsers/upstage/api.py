@@ -18,8 +18,10 @@ from typing import Any
 import httpx
 import orjson
 
+from ingest import unpacking
 from ingest.documents import RawFile
 from tools.errors import ParserUnavailableError
+from tools.logs import cause
 from tools.model_faults import fault, is_error
 from tools.pacing import Pacer
 
@@ -189,7 +191,7 @@ class UpstageApi:
             wait = self._wait(attempt)
             try:
                 answer = await self._send(method, url, **request)
-            except (httpx.TransportError, httpx.InvalidURL, TimeoutError) as error:
+            except (httpx.RequestError, httpx.InvalidURL, TimeoutError) as error:
                 if isinstance(error, TimeoutError) and not retry_slow:
                     raise
                 problem = _unreachable(error)
@@ -208,7 +210,7 @@ class UpstageApi:
             if attempt < self._limits.attempts:
                 logger.info(
                     "upstage is asked again",
-                    extra={"attempt": attempt, "wait_seconds": round(wait, 1), "problem": problem.message},
+                    extra={"attempt": attempt, "wait_seconds": round(wait, 1), "cause": cause(problem)},
                 )
                 await asyncio.sleep(wait)
         raise problem
@@ -216,20 +218,18 @@ class UpstageApi:
     async def _send(self, method: str, url: str, **request: Any) -> _Answer:
         limits = self._limits
         timeout = httpx.Timeout(limits.answer_seconds, connect=limits.connect_seconds)
-        content = bytearray()
         try:
             # httpx limits each wait for a piece; this, the whole answer.
             async with (
                 asyncio.timeout(limits.answer_seconds),
                 self._http.stream(method, url, timeout=timeout, **request) as response,
             ):
-                async for piece in response.aiter_bytes():
-                    content += piece
-                    if len(content) > _LARGEST_ANSWER:
-                        raise httpx.ReadError("the answer does not end")
+                content = await unpacking.body(response, _LARGEST_ANSWER)
+        except unpacking.TooLargeError as error:
+            raise httpx.ReadError("the answer does not end") from error
         except httpx.ReadTimeout as error:
             raise TimeoutError from error
-        return _Answer(response.status_code, response.headers, bytes(content))
+        return _Answer(response.status_code, response.headers, content)
 
     def _wait(self, attempt: int) -> float:
         wait: float = self._limits.first_wait_seconds * 2 ** (attempt - 1) * random.uniform(1, 1.5)  # noqa: S311

@@ -18,6 +18,7 @@ from ingest.parsers.upstage.api import MODEL, GoneError, Limits, RefusedError, T
 from ingest.parsers.upstage.elements import Answer, blocks_of
 from tools.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.ledger import paid_once
+from tools.logs import cause
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class UpstageParser:
                 return await self._api.parse(file)
             except RefusedError as error:
                 # WebP is on one page of Upstage's and missing on another.
-                logger.info("upstage refused WebP; PNG is sent", extra={"problem": str(error)})
+                logger.info("upstage refused WebP; PNG is sent", extra={"cause": cause(error)})
         answer = await self._api.parse(await asyncio.to_thread(as_png, file))
         self._webp_refused = True
         return answer
@@ -96,7 +97,9 @@ class UpstageParser:
                 ) from error
             except (RefusedError, GoneError) as error:
                 problem = str(error) or "the request is gone"
-                logger.warning("upstage failed a request", extra={"request": request_id, "problem": problem})
+                logger.warning(
+                    "upstage failed a request", extra={"request": request_id, "cause": cause(error)}
+                )
         raise DocumentUnreadableError(f"Upstage cannot read {file.name}: {problem}", file=file.name)
 
     async def _batches(self, file: RawFile, request_id: str, submission: int) -> list[tuple[Answer, int]]:

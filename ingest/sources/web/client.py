@@ -20,6 +20,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
+from ingest import unpacking
 from ingest.sources.web.answers import (
     Answer,
     Fetch,
@@ -33,7 +34,9 @@ from ingest.sources.web.answers import (
 )
 from ingest.sources.web.hosts import AGENT, Host
 from ingest.sources.web.reach import Reach, origin
-from tools.errors import DocumentUnreadableError, SourceUnavailableError
+from tools.errors import DocumentUnreadableError, SetupError, SourceUnavailableError
+from tools.logs import cause
+from tools.proxies import proxy_for
 from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -182,7 +185,7 @@ class Web:
         return HTTPStatus.NOT_FOUND, b""
 
     async def _tried(self, host: Host, question: _Question) -> _Reply:
-        problem = ""
+        problem = why = ""
         for attempt in range(TRIES):
             # Spread, so that sources that failed together do not come back together.
             wait = self._interval * 2**attempt * random.uniform(1, 1.5)  # noqa: S311 - no secret
@@ -191,15 +194,15 @@ class Web:
                 async with asyncio.timeout(10 * self._timeout):
                     reply = await self._once(host, question)
             except (httpx.RequestError, OSError, TimeoutError) as error:
-                problem = f"{type(error).__name__}: {error}".rstrip(": ")
+                problem, why = f"{type(error).__name__}: {error}".rstrip(": "), cause(error)
             except orjson.JSONDecodeError as error:
-                problem = f"broken JSON: {error}"
+                problem, why = f"broken JSON: {error}", cause(error)
             else:
                 if reply.status not in _RETRIED:
                     return reply
-                problem = f"{reply.status}"
+                problem = why = f"{reply.status}"
                 wait = max(wait, retry_after(reply.headers) or 0)
-            logger.info("no good answer", extra={"url": question.url, "problem": problem, "attempt": attempt})
+            logger.info("no good answer", extra={"url": question.url, "cause": why, "attempt": attempt})
             if wait > LONGEST_WAIT:
                 problem += f", and wants {wait:.0f} seconds to pass"
                 break
@@ -245,8 +248,16 @@ class Web:
         name = origin(url)
         if name not in self._hosts:
             # One client for each host: connections that were opened by address are of one name then.
+            try:
+                proxy = proxy_for(url)
+            except SetupError as error:
+                raise SourceUnavailableError(error.message, url=url) from error
             client = httpx.AsyncClient(
-                headers={"User-Agent": self._agent}, timeout=self._timeout, verify=_certificates()
+                headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED},
+                timeout=self._timeout,
+                verify=_certificates(),
+                proxy=proxy,
+                trust_env=False,
             )
             self._clients.push_async_callback(client.aclose)
             self._hosts[name] = Host(httpx.URL(url).netloc.decode("ascii"), client, self._interval)
@@ -290,14 +301,9 @@ def _moved(question: _Question, location: str) -> _Question:
 
 async def _content(response: httpx.Response, question: _Question) -> bytes:
     """Reads an answer up to LARGEST bytes, unpacked."""
-    content = bytearray()
-    async for piece in response.aiter_bytes():
-        content += piece
-        if len(content) > LARGEST:
-            problem = f"{question.url} is larger than {LARGEST} bytes."
-            raise (
-                DocumentUnreadableError(problem)
-                if question.want == "image"
-                else SourceUnavailableError(problem)
-            )
-    return bytes(content)
+    try:
+        return await unpacking.body(response, LARGEST)
+    except unpacking.TooLargeError as error:
+        problem = f"{question.url} is larger than {LARGEST} bytes."
+        kind = DocumentUnreadableError if question.want == "image" else SourceUnavailableError
+        raise kind(problem) from error

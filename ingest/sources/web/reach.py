@@ -76,18 +76,68 @@ class Reach:
 
 
 def _is_public(address: str) -> bool:
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(parsed, ipaddress.IPv6Address):
-        # An IPv4 address in the clothes of an IPv6 one leads where the former leads.
-        inner = parsed.ipv4_mapped or parsed.sixtofour or (parsed.teredo or (None, None))[1]
-        if inner is not None:
-            return _is_public(str(inner))
-        if parsed in _TRANSLATED:
-            return _is_public(str(ipaddress.IPv4Address(parsed.packed[-4:])))
-    return parsed.is_global and not parsed.is_multicast
+    """Whether an address is given out to the public, by IANA's registries: the special ones are not, and
+    neither is an IPv6 address that leads to an IPv4 one that is not."""
+    if "%" in address:  # a zone: an address of this link
+        return False
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return not any(parsed in network for network in _SPECIAL_V4)
+    inner = _within(parsed)
+    if inner:
+        return all(_is_public(str(v4)) for v4 in inner)
+    return parsed in _UNICAST and not any(parsed in network for network in _SPECIAL_V6)
 
 
+def _within(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Returns the IPv4 addresses that an IPv6 one is another way to."""
+    last = ipaddress.IPv4Address(address.packed[-4:])
+    if address.ipv4_mapped or address in _TRANSLATED:
+        return [last]
+    found = [address.sixtofour] if address.sixtofour else list(address.teredo or ())
+    # ISATAP has the IPv4 address behind these four bytes, in any network.
+    return [*found, last] if address.packed[8:12] in _ISATAP else found
+
+
+_SPECIAL_V4 = [
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # shared by a provider's customers; one cloud's metadata are at 100.100.100.200
+        "127.0.0.0/8",  # loopback
+        "168.63.129.16/32",  # one cloud's services for its machines: no registry has it
+        "169.254.0.0/16",  # link-local; the metadata of most clouds
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments; one cloud's metadata are at 192.0.0.192
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # relays of 6to4, deprecated
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+    )
+]
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that is given out of IPv6. Loopback, `::/96`, `64:ff9b:1::/48`, private, link-local, site-local and
+multicast addresses are outside."""
+_SPECIAL_V6 = [
+    ipaddress.IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4 that leads nowhere
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+]
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+_ISATAP = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")
 
 
 def _is_loopback(host: str) -> bool:

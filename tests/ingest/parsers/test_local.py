@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import os
 import signal
@@ -19,7 +20,7 @@ from evals.parsers_tables import score_tables, tree_of_html, trees_of
 from evals.parsers_text import score_text, text_lines
 from ingest.documents import Heading, Parsed, RawFile
 from ingest.parsers.local import LocalParser
-from ingest.parsers.tessdata import FILES, fetch_tessdata, find_tessdata
+from ingest.parsers.tessdata import FILES, HASHES, fetch_tessdata, find_tessdata
 from ingest.samples.draw_posters import HERE
 from tests.ingest.parsers.files import huge_png
 from tests.pace import patience, scaled
@@ -190,6 +191,18 @@ async def test_the_loop_runs_while_an_image_is_read(tessdata: Path, banner: Imag
     assert not psutil.pid_exists(pid)
 
 
+async def test_a_process_that_reads_images_knows_no_keys(
+    tessdata: Path, banner: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "DATABASE_URL", "CHECKERBOARD_ADMIN_KEYS", "NOBODY_KNOWS_MY_NAME"):
+        monkeypatch.setenv(name, "sk-secret")
+    async with LocalParser.with_data(tessdata, size=1) as parser:
+        assert TITLE in text_of(await parser.parse(raw(saved(banner))))
+        (pid,) = parser.pids
+        environment = Path(f"/proc/{pid}/environ")
+        assert not environment.exists() or b"sk-secret" not in environment.read_bytes()
+
+
 async def test_a_killed_process_is_replaced_and_its_image_read(
     parser: LocalParser, banner: Image.Image
 ) -> None:
@@ -242,12 +255,40 @@ def test_missing_data_is_reported_with_what_to_do(tmp_path: Path, monkeypatch: p
     with pytest.raises(SetupError, match="make ocr-data"):
         find_tessdata(settings)
 
-    folder = tmp_path / "tessdata"
-    folder.mkdir()
-    for name in FILES:
-        (folder / name).touch()
-    assert find_tessdata(settings) == folder
-    assert fetch_tessdata(tmp_path) == folder  # and nothing is downloaded
+
+def stand_in_for_apt(folder: Path, content: str) -> str:
+    """Programs that bring files of this content as apt brings Tesseract's data. Returns a PATH with them."""
+    made = "".join(f"printf %s '{content}' > \"$3/{name}\"\n" for name in FILES)
+    for program, does in (("apt-get", ": > tesseract.deb\n"), ("dpkg-deb", made)):
+        (folder / program).write_text(f"#!/bin/sh\n{does}")
+        (folder / program).chmod(0o755)
+    return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def test_data_that_is_not_ours_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, programs = tmp_path / "home", tmp_path / "programs"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", stand_in_for_apt(programs, "something else"))
+    monkeypatch.setattr("ingest.parsers.tessdata._SYSTEM", ())
+    monkeypatch.delenv("TESSDATA_PREFIX", raising=False)
+    with pytest.raises(SetupError, match=r"kor\.traineddata, eng\.traineddata, .* CHECKERBOARD_TESSDATA"):
+        fetch_tessdata(home)
+    assert not (home / "tessdata").exists()
+
+    ours = dict.fromkeys(FILES, hashlib.sha256(b"ours").hexdigest())
+    monkeypatch.setattr("ingest.parsers.tessdata.HASHES", ours)
+    monkeypatch.setenv("PATH", stand_in_for_apt(programs, "ours"))
+    assert fetch_tessdata(home) == find_tessdata(Settings(home=home)) == home / "tessdata"
+    (home / "tessdata" / FILES[0]).write_text("changed since")
+    with pytest.raises(SetupError, match="make ocr-data"):
+        find_tessdata(Settings(home=home))
+    assert fetch_tessdata(home) == find_tessdata(Settings(home=home))
+
+
+def test_the_hashes_are_those_of_the_data_that_is_used(tessdata: Path) -> None:
+    for name, digest in HASHES.items():
+        file = tessdata / name if (tessdata / name).exists() else tessdata / "script" / name
+        assert hashlib.sha256(file.read_bytes()).hexdigest() == digest
 
 
 def test_without_apt_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +15,23 @@ from ingest.parsers.pdf import MAX_DRAWN_PAGES, PdfReader
 from ingest.parsers.pdf_worker import MAX_RENDERED_PIXELS
 from tests.ingest.parsers.files import encrypted_pdf, pdf, pdf_bomb, raw, scanned_pdf
 from tools.errors import DocumentUnreadableError
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows an environment")
+async def test_the_process_that_opens_pdfs_knows_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "UPSTAGE_API_KEY", "DATABASE_URL", "HTTPS_PROXY", "NOBODY_KNOWS_MY_NAME"):
+        monkeypatch.setenv(name, "sk-secret")
+    reading = asyncio.create_task(read(pdf([["A page"]] * 300)))
+    found: dict[int, bytes] = {}
+    while not reading.done():
+        for child in psutil.Process().children():
+            with suppress(psutil.Error, OSError):
+                if "ingest.parsers.pdf_worker" in child.cmdline():
+                    found[child.pid] = Path(f"/proc/{child.pid}/environ").read_bytes()
+        await asyncio.sleep(0)
+    assert (await reading)[0].cost == Cost(pages=300)
+    assert found
+    assert all(environment and b"sk-secret" not in environment for environment in found.values())
 
 
 class Looker:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.progress import Counts
-from ingest.ray_engine import run_on_ray
+from ingest.ray_engine import _pools, run_on_ray
 from ingest.run import open_ingest
 from tests.ingest.pipeline.runs import MENU, aside, rows, stages, write, write_postings
 from tests.offline import Offline
@@ -36,6 +37,17 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield ray
     ray.shutdown()
     nodes.shutdown()
+
+
+def test_actors_that_read_files_know_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    secrets = ("OPENAI_API_KEY", "DATABASE_URL", "NOBODY_KNOWS_MY_NAME")
+    for name in (*secrets, "https_proxy"):
+        monkeypatch.setenv(name, "sk-secret")
+    [reading, *others] = _pools(4)
+    taken = {**os.environ, **reading.environment()}
+    assert [taken[name] for name in secrets] == ["", "", ""]
+    assert (taken["PATH"], taken["https_proxy"]) == (os.environ["PATH"], "sk-secret")
+    assert [pool.environment() for pool in others] == [{}, {}], "they ask providers"
 
 
 @pytest.mark.filterwarnings("default")

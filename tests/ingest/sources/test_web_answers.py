@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ingest.sources.web import Reach, Web
 from ingest.sources.web import client as client_module
@@ -186,6 +189,30 @@ async def test_a_posting_of_this_machine_may_name_what_is_on_this_machine(web: W
         "[2002:7f00:1::]",
         "2130706433",
         "0x7f.1",
+        "017700000001",
+        "168.63.129.16",
+        "192.0.0.192",
+        "192.88.99.1",
+        "198.18.0.1",
+        "255.255.255.255",
+        "[::7f00:1]",
+        "[::808:808]",
+        "[::ffff:168.63.129.16]",
+        "[64:ff9b::a83f:8110]",
+        "[64:ff9b:1::808:808]",
+        "[100::1]",
+        "[2001::1]",
+        "[2001:0:808:808::f5ff:fffe]",
+        "[2001:20::1]",
+        "[2001:db8::1]",
+        "[2002:a9fe:a9fe::1]",
+        "[2606:4700::5efe:10.0.0.1]",
+        "[2606:4700::200:5efe:10.0.0.1]",
+        "[3fff::1]",
+        "[5f00::1]",
+        "[fe80::1]",
+        "[fec0::1]",
+        "[ff02::1]",
     ],
 )
 async def test_a_posting_of_a_public_site_names_no_address_within(web: Web, host: str) -> None:
@@ -202,10 +229,33 @@ async def test_what_is_no_address_is_not_asked(web: Web, url: str) -> None:
         await web.get(url, want="image", reach=Reach.of("https://jasoseol.com", others=True))
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111"])
+@pytest.mark.parametrize(
+    "address", ["8.8.8.8", "192.0.1.1", "2606:4700::1111", "64:ff9b::808:808", "2002:808:808::1"]
+)
 async def test_a_public_host_is_connected_to_at_the_address_that_was_checked(address: str) -> None:
     url = f"https://[{address}]/a" if ":" in address else f"https://{address}/a"
     assert await Reach.of("https://jasoseol.com", others=True).address(url) == address
+
+
+@given(st.integers(0, 2**128 - 1) | st.integers(0, 2**32 - 1))
+@example(int(ipaddress.IPv6Address("64:ff9b:1::1")))
+@example(int(ipaddress.IPv6Address("fec0::1")))
+async def test_what_the_standard_library_calls_special_is_not_public(number: int) -> None:
+    """The list of ours is the longer one: this shows that nothing is missing in it."""
+    address = ipaddress.ip_address(number)
+    host = f"[{address}]" if address.version == 6 else str(address)
+    special = address.is_private or address.is_reserved or address.is_multicast or address.is_link_local
+    try:
+        await Reach.of("https://jasoseol.com", others=True).address(f"http://{host}/")
+    except DocumentUnreadableError:
+        return
+    assert not special or address in ipaddress.ip_network("64:ff9b::/96")
+
+
+async def test_an_address_of_a_link_is_no_address(web: Web) -> None:
+    for host in ("[fe80::1%25eth0]", "[fe80::1%eth0]"):
+        with pytest.raises(DocumentUnreadableError, match="no address"):
+            await web.get(f"http://{host}/", want="image", reach=Reach.of("https://a.org", others=True))
 
 
 async def test_an_image_that_is_none_is_told(web: Web) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.tagging.tagger import Tagger
+from tests.offline import SECRET
 from tools.chat import ChatModel
 from tools.offline import rules
 from tools.offline.server import create_app, running
@@ -71,7 +72,7 @@ class Server:
 @pytest.fixture(scope="session")
 async def server() -> AsyncIterator[Server]:
     script = Script()
-    async with running(create_app(script)) as url:
+    async with running(create_app(script, secret=SECRET)) as url:
         yield Server(url, script)
 
 

@@ -249,6 +249,38 @@ def test_a_normal_user_from_any_folder(machine: Machine) -> None:
     assert gone(*pids)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has PostgreSQL run as another user")
+def test_the_folders_above_the_home_keep_their_modes(machine: Machine) -> None:
+    home = machine.home("private", "deeper", "home")
+    home.mkdir(parents=True)
+    for folder in (home, home.parent, home.parent.parent):
+        folder.chmod(0o700)
+    above = [*home.parents, *Path(psycopg.__file__).resolve().parents]
+    before = [folder.stat().st_mode for folder in (home, *above)]
+    user = machine.user(home, "postgres")
+    with psycopg.connect(user.urls["postgres"]) as connection:
+        connection.execute("CREATE EXTENSION vector")
+    assert Path(f"/proc/{machine.server(home, 'postgres')}").stat().st_uid != 0
+    assert [folder.stat().st_mode for folder in (home, *above)] == before
+    user.leave()
+    again = machine.user(home, "postgres")
+    assert again.urls == user.urls
+    assert [folder.stat().st_mode for folder in (home, *above)] == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has PostgreSQL run as another user")
+def test_where_root_may_not_give_the_right_it_says_what_to_do(machine: Machine) -> None:
+    home = machine.home("private", "home")
+    home.mkdir(parents=True)
+    home.parent.chmod(0o700)
+    error = machine.user(home, "postgres", prefix=("setpriv", "--bounding-set=-dac_read_search")).said[
+        "error"
+    ]
+    assert f"chmod o+x {home.parent}" in error
+    assert "DATABASE_URL" in error
+    assert home.parent.stat().st_mode & 0o777 == 0o700
+
+
 def test_a_normal_user_with_a_home_that_is_read_only(machine: Machine) -> None:
     home = machine.home("home")
     home.mkdir()

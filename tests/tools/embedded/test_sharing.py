@@ -7,11 +7,14 @@ import signal
 from pathlib import Path
 from urllib.request import urlopen
 
+import httpx
 import psycopg
+import pytest
 import redis
 
 from tests.pace import patience, scaled
 from tools.embedded import attached
+from tools.embedded.home import part_home
 from tools.settings import Settings
 
 from .machine import PARTS, Machine, eventually, gone
@@ -154,11 +157,27 @@ def test_a_forked_child_does_not_hold_its_parents_servers(machine: Machine) -> N
         eventually(lambda: os.waitpid(child, os.WNOHANG)[0])
 
 
-def test_the_caller_s_keys_do_not_reach_the_servers(machine: Machine) -> None:
+def test_the_secret_of_the_model_s_controls_is_for_its_owner(machine: Machine) -> None:
     home = machine.home()
-    user = machine.user(home, "redis", env={"OPENAI_API_KEY": "sk-secret", "PGPORT": "1"})
+    user = machine.user(home, "model")
+    controls = user.urls["model"].replace("/v1", "/offline/calls")
+    secret = part_home("model", home).secret
+    assert (secret.stat().st_mode & 0o777, secret.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    given = {"Authorization": f"Bearer {secret.read_text()}"}
+    assert httpx.get(controls, timeout=patience()).status_code == 401
+    assert httpx.get(controls, headers=given, timeout=patience()).status_code == 200
+    assert secret.read_text() not in (home / "run" / "model.log").read_text()
+
+
+@pytest.mark.parametrize("part", ["postgres", "redis", "model"])
+def test_the_caller_s_keys_do_not_reach_the_servers(machine: Machine, part: str) -> None:
+    home = machine.home()
+    secrets = ("UPSTAGE_API_KEY", "LANGSMITH_API_KEY", "CHECKERBOARD_CONTACT", "PYTHON_TOKEN", "NOBODY_KNOWS")
+    user = machine.user(home, part, env={**dict.fromkeys(secrets, "sk-secret"), "PGPORT": "1"})
     assert user.urls
-    for pid in machine.pids(home, "redis"):
+    pids = machine.pids(home, part)
+    assert pids
+    for pid in pids:
         environment = Path(f"/proc/{pid}/environ")
         if environment.exists():
             assert b"sk-secret" not in environment.read_bytes()

@@ -12,6 +12,7 @@ import pytest
 from openai import APIStatusError, AsyncOpenAI, NotFoundError
 from openai.types import Batch
 
+from tests.offline import OPENS, SECRET
 from tests.tools.offline.steered import FirstPostingFits
 from tools.fencing import fence
 from tools.offline.server import create_app, running
@@ -22,7 +23,7 @@ FORMAT = {"type": "json_schema", "json_schema": {"name": "JobVerdicts", "schema"
 
 @pytest.fixture(scope="module")
 async def url() -> AsyncIterator[str]:
-    async with running(create_app(FirstPostingFits())) as base_url:
+    async with running(create_app(FirstPostingFits(), secret=SECRET)) as base_url:
         yield base_url
 
 
@@ -115,7 +116,7 @@ async def test_a_file_that_is_no_batch_fails_as_a_whole(
 
 
 async def test_a_batch_can_be_cancelled_and_tells_what_it_did_not_do(client: AsyncOpenAI, url: str) -> None:
-    async with httpx.AsyncClient(base_url=url.removesuffix("/v1"), timeout=20) as http:
+    async with httpx.AsyncClient(base_url=url.removesuffix("/v1"), headers=OPENS, timeout=20) as http:
         await http.put("/offline/behaviour", json={"latency": {"mean_seconds": 1}})
         batch = await begin(client, line("never"))
         assert (await client.batches.cancel(batch.id)).status == "cancelling"

@@ -23,7 +23,7 @@ from openai import (
 from pydantic import ValidationError
 
 from nodes.propose_subjects import SubjectProposals
-from tests.offline import FOR_EVER
+from tests.offline import FOR_EVER, OPENS, SECRET
 from tests.pace import patience, scaled
 from tests.tools.offline.steered import REJECTED, SUBJECT, Server, TwoSubjects, without_dictionary
 from tools.fencing import fence
@@ -34,10 +34,10 @@ from tools.offline.server import create_app, running
 @pytest.fixture(scope="module")
 async def started() -> AsyncIterator[Server]:
     with without_dictionary():
-        app = create_app(TwoSubjects())
+        app = create_app(TwoSubjects(), secret=SECRET)
     async with running(app) as url:
         root = url.removesuffix("/v1")
-        async with httpx.AsyncClient(base_url=root, timeout=patience()) as http:
+        async with httpx.AsyncClient(base_url=root, headers=OPENS, timeout=patience()) as http:
             server = Server(url, http)
             async with server.openai:
                 yield server

@@ -7,7 +7,9 @@ import os
 import sys
 
 import httpx
+import pytest
 
+from tests.offline import OPENS, SECRET
 from tests.pace import patience
 
 MESSAGES = [{"role": "user", "content": "안녕"}]
@@ -21,7 +23,11 @@ async def test_the_program_says_where_it_listens() -> None:
         "tools.offline",
         "--port",
         "0",
-        env={**os.environ, "CHECKERBOARD_OFFLINE_BEHAVIOUR": behaviour},
+        env={
+            **os.environ,
+            "CHECKERBOARD_OFFLINE_BEHAVIOUR": behaviour,
+            "CHECKERBOARD_OFFLINE_SECRET": SECRET,
+        },
         stdout=asyncio.subprocess.PIPE,
     )
     try:
@@ -30,11 +36,51 @@ async def test_the_program_says_where_it_listens() -> None:
         url = line.removeprefix("listening on ").strip()
         assert url.startswith("http://127.0.0.1:")
         async with httpx.AsyncClient(timeout=patience()) as http:
-            set_ = (await http.get(url.replace("/v1", "/offline/behaviour"))).json()
+            set_ = (await http.get(url.replace("/v1", "/offline/behaviour"), headers=OPENS)).json()
             answer = await http.post(f"{url}/chat/completions", json={"model": "any", "messages": MESSAGES})
         assert set_["latency"]["mean_seconds"] == 3
         assert set_["faults"][0]["schema"] == "text"
         assert answer.status_code == 500
+    finally:
+        program.terminate()
+    await asyncio.wait_for(program.wait(), patience())
+
+
+@pytest.mark.parametrize("secret", [SECRET, ""])
+async def test_the_controls_are_for_who_started_it(secret: str) -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tools.offline", "--port", "0"),
+        env={**os.environ, "CHECKERBOARD_OFFLINE_SECRET": secret},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert program.stdout is not None
+        line = (await asyncio.wait_for(program.stdout.readline(), patience())).decode()
+        root = line.removeprefix("listening on ").strip().removesuffix("/v1")
+        slow = {"latency": {"mean_seconds": 600}}
+        async with httpx.AsyncClient(base_url=root, timeout=patience()) as http:
+            for given in (
+                {},
+                {"Authorization": "Bearer"},
+                {"Authorization": "Bearer é".encode()},
+                {"Authorization": SECRET},
+            ):
+                for method, path in (
+                    ("GET", "/offline/behaviour"),
+                    ("PUT", "/offline/behaviour"),
+                    ("DELETE", "/offline/behaviour"),
+                    ("GET", "/offline/calls"),
+                    ("DELETE", "/offline/calls"),
+                ):
+                    refused = await http.request(method, path, json=slow, headers=given)
+                    assert refused.status_code == (401 if secret else 403)
+                    assert "CHECKERBOARD_OFFLINE_SECRET" in refused.json()["error"]["message"]
+                    assert SECRET not in refused.text
+            opened = await http.get("/offline/behaviour", headers=OPENS)
+            assert opened.status_code == (200 if secret else 403)
+            answer = await http.post("/v1/chat/completions", json={"model": "any", "messages": MESSAGES})
+            assert answer.status_code == 200, "what it is for needs no secret"
     finally:
         program.terminate()
     await asyncio.wait_for(program.wait(), patience())

@@ -16,6 +16,7 @@ from openai import AsyncOpenAI, BadRequestError
 from pydantic import BaseModel
 
 from nodes.filter_jobs import JobVerdicts
+from tests.offline import OPENS, SECRET
 from tests.pace import patience, scaled
 from tests.tools.offline.steered import FirstPostingFits, without_dictionary
 from tools.fencing import fence
@@ -46,7 +47,7 @@ def _no_dictionary() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 async def url() -> AsyncIterator[str]:
-    async with running(create_app(FirstPostingFits())) as base_url:
+    async with running(create_app(FirstPostingFits(), secret=SECRET)) as base_url:
         yield base_url
 
 
@@ -279,9 +280,12 @@ async def test_a_crash_of_the_rules_is_an_openai_error() -> None:
             raise LookupError(schema_name)
 
     body = {"model": "any", "messages": MESSAGES, "response_format": AS_VERDICTS}
-    async with running(create_app(Broken())) as url, httpx.AsyncClient(timeout=patience()) as http:
+    async with (
+        running(create_app(Broken(), secret=SECRET)) as url,
+        httpx.AsyncClient(timeout=patience()) as http,
+    ):
         answer = await http.post(f"{url}/chat/completions", json=body)
-        calls = (await http.get(url.replace("/v1", "/offline/calls"))).json()
+        calls = (await http.get(url.replace("/v1", "/offline/calls"), headers=OPENS)).json()
 
     assert answer.status_code == 500
     assert answer.json()["error"]["type"] == "server_error"
