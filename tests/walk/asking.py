@@ -19,8 +19,8 @@ OK, NO_CONTENT = 200, 204
 
 
 def answers(server: Running, address: str, path: str) -> None:
-    """Waits until the server answers well there."""
-    deadline = time.monotonic() + patience()
+    """Waits until the server answers well there; a first start makes a database and loads the samples."""
+    deadline = time.monotonic() + 3 * patience()
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             raise server.wrong("ended")
