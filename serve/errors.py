@@ -58,7 +58,7 @@ class ErrorBody(BaseModel):
 
 _MEANING = {
     401: "no valid API key",
-    403: "not an administrator's key",
+    403: "not an administrator's key; without keys also a foreign host, or a page of another site",
     404: "no such session, posting or prompt",
     409: "the session is at work on another request",
     413: "the body is too large",

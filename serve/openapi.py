@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from serve.callers import ApiKeys
-from serve.errors import ErrorBody
+from serve.errors import ErrorBody, responses
 from serve.events import LangChainEvent, RunEvent, StreamFailure, StreamMetadata
 from tools.contracts import CareerStage, Difficulty, Language
 
@@ -59,8 +59,10 @@ def _description(app: FastAPI) -> dict[str, Any]:
     )
     keys: ApiKeys = app.state.api_keys
     for operation in _operations(spec):
-        if "security" in operation and "403" not in operation["responses"] and not keys.needed:
-            operation["security"].append({})  # a key may come, and none has to
+        if not keys.needed:
+            if "security" in operation and "403" not in operation["responses"]:
+                operation["security"].append({})  # a key may come, and none has to
+            operation["responses"].setdefault("403", responses(403)[403])  # `serve.origins` stands in front
         for parameter in operation.get("parameters", ()):
             parameter["schema"] = _unless_null(parameter["schema"])
     _, more = TypeAdapter.json_schemas(

@@ -16,7 +16,7 @@ from tests.pace import patience
 from tools.errors import SetupError
 
 
-@dataclass(slots=True)
+@dataclass
 class Look:
     """A page, and what its browser has noted: the addresses it asked, and what went wrong."""
 

@@ -221,6 +221,13 @@ async def test_a_body_that_is_not_declared_to_be_json_is_refused(
     assert_described(response, path)
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/postings/search", "/prompts"])
+async def test_a_page_of_another_site_gets_what_is_described(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path, headers={"Origin": "https://elsewhere.example"})
+    assert response.status_code == 403
+    assert_described(response, path)
+
+
 async def test_what_a_run_says_is_as_described(client: httpx.AsyncClient) -> None:
     asked = {"input": {"profile": {"desired_job": "데이터 엔지니어"}}}
     session_id = ""

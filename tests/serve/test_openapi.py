@@ -14,6 +14,7 @@ from serve.app import create_app
 from tools.settings import Settings
 
 SPEC = create_app(Settings()).openapi()
+KEYED = create_app(Settings(api_keys=SecretStr(f"ada:{'0' * 64}"))).openapi()
 SCHEMAS = SPEC["components"]["schemas"]
 OPERATIONS = {
     operation["operationId"]: (path, operation)
@@ -87,15 +88,23 @@ def test_events_are_told_apart_by_their_type() -> None:
 
 
 def test_each_route_has_its_own_statuses() -> None:
-    refused = {"401", "413", "415", "422", "500"}
+    refused = {"401", "403", "413", "415", "422", "500"}
     assert statuses("generate") == {"200", "409", "502", "503"} | refused
     assert statuses("regenerate") == {"200", "404", "409", "502", "503"} | refused
     assert statuses("regenerate_stream") == {"200"} | refused
-    assert statuses("delete_session") == {"204", "401", "404", "409", "422", "500", "503"}
-    assert statuses("healthz") == {"200", "500"}
-    assert statuses("readyz") == {"200", "500", "503"}
-    assert "403" in statuses("reload_prompts")
-    assert "403" not in statuses("list_prompts")
+    assert statuses("delete_session") == {"204", "401", "403", "404", "409", "422", "500", "503"}
+    assert statuses("healthz") == {"200", "403", "500"}
+    assert statuses("readyz") == {"200", "403", "500", "503"}
+
+
+def test_with_keys_only_what_is_for_administrators_is_forbidden() -> None:
+    forbidden = [
+        operation["operationId"]
+        for methods in KEYED["paths"].values()
+        for operation in methods.values()
+        if "403" in operation["responses"]
+    ]
+    assert forbidden == ["reload_prompts", "pin_prompt"]
 
 
 def test_every_error_is_the_envelope() -> None:
@@ -111,8 +120,7 @@ def test_every_error_is_the_envelope() -> None:
 def test_where_a_key_goes_is_said() -> None:
     ((name, scheme),) = SPEC["components"]["securitySchemes"].items()
     assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
-    keyed = create_app(Settings(api_keys=SecretStr(f"ada:{'0' * 64}"))).openapi()
-    for path, methods in keyed["paths"].items():
+    for path, methods in KEYED["paths"].items():
         for operation in methods.values():
             open_to_all = path in ("/healthz", "/readyz")
             assert operation.get("security") == (None if open_to_all else [{name: []}]), path

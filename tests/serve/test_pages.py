@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from serve import cli
 from tests.browser import Look, looking
 from tests.offline import FOR_EVER, Offline
 from tests.serve.conftest import served
@@ -161,6 +163,16 @@ async def test_the_documentation_can_try_a_route(address: str) -> None:
         await look.page.wait_for_selector("#operations-health-healthz .live-responses-table .highlight-code")
         assert '"status": "ok"' in await shown(look, "#operations-health-healthz .live-responses-table")
         assert look.foreign(address) == []
+
+
+async def test_every_address_that_a_start_names_answers(
+    address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli._say_where("127.0.0.1", int(address.rpartition(":")[2]), offline=True)
+    named = re.findall(r"http://\S+", capsys.readouterr().err)
+    assert len(named) == 4
+    async with httpx.AsyncClient() as client:
+        assert [(await client.get(url)).status_code for url in named] == [200] * 4
 
 
 @pytest.mark.parametrize("path", ["/", "/playground/", "/docs"])
