@@ -22,7 +22,7 @@ from serve.parts import open_parts
 from tools import logs
 from tools.embedded import attached
 from tools.proxies import spare_loopback
-from tools.settings import Settings, offline_notice
+from tools.settings import Settings
 from tools.tracing import traced
 
 logger = logging.getLogger(__name__)
@@ -43,8 +43,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         hold = attached(given)
         settings = await asyncio.to_thread(hold.__enter__)
         try:
-            if (notice := offline_notice(settings)) is not None:
-                logger.warning(notice)
+            if settings.offline or settings.embeddings_offline:
+                does = {"answers": settings.offline, "embeds": settings.embeddings_offline}
+                logger.warning("the offline model is at work", extra=does)
             async with traced(), open_parts(settings) as parts:
                 app.state.parts = parts
                 yield
