@@ -26,17 +26,22 @@ def test_a_caller_is_no_administrator_and_a_stranger_is_neither() -> None:
             keys.admin(headers)
 
 
-@pytest.mark.parametrize("configured", [None, "", " , "])
-def test_without_administrators_nobody_is_one(configured: str | None) -> None:
+def test_without_administrators_nobody_is_one() -> None:
     for headers in ({}, bearer("key-b"), bearer("anything")):
         with pytest.raises(ForbiddenError):
-            ApiKeys(None, configured).admin(headers)
+            ApiKeys(None).admin(headers)
     with pytest.raises(ForbiddenError):
-        ApiKeys(BOB, configured).admin(bearer("key-b"))
+        ApiKeys(BOB).admin(bearer("key-b"))
     # Where callers have keys, nothing is said to those without one.
     for headers in ({}, bearer("anything")):
         with pytest.raises(UnauthorizedError):
-            ApiKeys(BOB, configured).admin(headers)
+            ApiKeys(BOB).admin(headers)
+
+
+@pytest.mark.parametrize("configured", ["", " , "])
+def test_a_list_that_names_no_administrator_is_refused(configured: str) -> None:
+    with pytest.raises(ValueError, match="CHECKERBOARD_ADMIN_KEYS is set and names nobody"):
+        ApiKeys(BOB, configured)
 
 
 def test_where_everybody_may_call_an_administrator_still_needs_the_key() -> None:

@@ -34,6 +34,7 @@ VALUES = {
     "parser_processes": "2",
     "ingest_attempts": "5",
     "prompt_tokens": "20000",
+    "cors_origins": "https://app.example.com",
     "api_keys": f"web:{'a' * 64}",
     "admin_keys": f"ada:{'b' * 64}",
 }

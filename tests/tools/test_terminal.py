@@ -81,7 +81,7 @@ def test_json_for_programs_holds_what_it_held(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_line_of_the_log_is_plain() -> None:
-    record = logging.makeLogRecord({"msg": HOSTILE, "source": HOSTILE})
+    record = logging.makeLogRecord({"name": "serve", "msg": HOSTILE, "source": HOSTILE})
     [handler] = _configured()
     assert not steers(handler.format(record))
 
