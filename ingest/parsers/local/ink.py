@@ -30,6 +30,14 @@ _OUTLINE = 0.5
 """Share of its box that an outline covers at most."""
 _SIDE = 0.25
 """Share of each side of its box that a frame covers: a pill's ends are round."""
+_ONE_COLUMN = 2.0
+"""Line heights of a gap inside a line from which there is one column only, and no gutter."""
+_GUTTER, _AROUND, _LINES, _MARK = 0.7, 3.8, 3, 1.5
+"""A gutter: its least width, how far above and below it is looked at, both in heights of letters; in how
+many lines it is seen; and how wide what stands before it is at least, in heights, so that it is no bullet."""
+_TOUCHING, _LOWEST_LINE, _VALLEY = 1.6, 0.6, 0.3
+"""Lines that touch: heights of letters of a box that may hold two, of the lowest line, and how much ink there
+is at most where two meet, by that of a full row."""
 _SPECK = 3
 """Pixels: what is smaller both ways is dust, unless it stands in a line."""
 
@@ -66,12 +74,15 @@ class Ink:
                 Box(part.left + a, part.top, part.left + b, part.bottom)
                 for part, empty in self._between_rules(box, profile)
                 if empty.any()
-                for a, b in _parts(empty, self._widest(box, apart))
+                for a, b in self._pieces(part, empty, apart)
             ]
         if len(boxes) == 1 and stuck:
-            if boxes[0].width > _SPECK or boxes[0].height > _SPECK:
-                yield boxes[0]
-            return
+            # Nothing empty runs through it: one line, or several that touch.
+            boxes = self._touching(boxes[0])
+            if len(boxes) == 1:
+                if boxes[0].width > _SPECK or boxes[0].height > _SPECK:
+                    yield boxes[0]
+                return
         for part in boxes:
             yield from self._cut(part, apart, down=not down, stuck=len(boxes) == 1)
 
@@ -86,13 +97,70 @@ class Ink:
                 yield Box(box.left + at, box.top, box.left + rule, box.bottom), profile[at:rule]
             at = rule
 
-    def _widest(self, box: Box, apart: float) -> int:
-        """Pixels of a gap that is still inside a line, by the height of the letters there."""
+    def _pieces(
+        self, box: Box, profile: npt.NDArray[np.bool_], apart: float
+    ) -> Iterator[tuple[int, int]]:
+        """Cuts a region at gaps that are wider than `apart`, and at those that part columns."""
+        letter = max(self._letter(box, 90), 0.6 * self.usual)
+        start, reach = None, 0
+        for a, b in _parts(profile, 1):
+            if start is not None:
+                gap = Box(box.left + reach, box.top, box.left + a, box.bottom)
+                if gap.width >= round(apart * letter) or (
+                    apart < _ONE_COLUMN and reach - start > _MARK * letter and self._is_gutter(gap, letter)
+                ):
+                    yield start, reach
+                    start = None
+            start, reach = a if start is None else start, b
+        if start is not None:
+            yield start, reach
+
+    def _is_gutter(self, gap: Box, letter: float) -> bool:
+        """Whether a gap in one line goes on through the lines around it, with text to both sides: cells
+        of a table without rules stand that close to each other, words do not."""
+        if gap.width < _GUTTER * letter or gap.height > _TOUCHING * letter:
+            return False
+        around = round(_AROUND * letter)
+        left, right = max(0, gap.left - around), gap.right + around
+        top = max(0, gap.top - around)
+        seen = self.mask[top : gap.bottom + around, left:right] > 0
+        rows = [(a, b) for a, b in _parts(seen.any(axis=1), 1) if b - a > letter / 2] if seen.any() else []
+        beside = 0
+        columns = slice(gap.left - left, gap.right - left)
+        blank = np.ones(gap.width, dtype=np.bool_)
+        for a, b in rows:
+            here = seen[a:b]
+            if here[:, : columns.start].any() and here[:, columns.stop :].any():
+                blank &= ~here[:, columns].any(axis=0)
+                beside += 1
+        return beside >= _LINES and _longest(blank) >= _GUTTER * letter
+
+    def _letter(self, box: Box, percentile: int) -> float:
+        """How tall the letters of a region are."""
         left, top, wide, tall = self.marks.T
         there = (left >= box.left) & (left + wide <= box.right) & (top >= box.top)
         heights = tall[there & (top + tall <= box.bottom)]
-        letter = float(np.percentile(heights, 90)) if heights.size else 0.0
-        return round(apart * max(letter, 0.6 * self.usual))
+        return float(np.percentile(heights, percentile)) if heights.size else 0.0
+
+    def _touching(self, box: Box) -> list[Box]:
+        """The lines of a box in which letters of one touch those of the next."""
+        letter = max(self._letter(box, 75), 0.6 * self.usual)
+        if box.height < _TOUCHING * letter or box.width < _TOUCHING * letter:
+            return [box]
+        # The mask is a pixel larger than the letters all around.
+        thin = cv2.erode(self.mask[box.top : box.bottom, box.left : box.right], np.ones((3, 1), np.uint8))
+        ink = (thin > 0).sum(axis=1)
+        least = round(_LOWEST_LINE * letter)
+        inner = ink[least : box.height - least]
+        if not inner.size:
+            return [box]
+        at = least + int(inner.argmin())
+        if ink[at] > _VALLEY * min(np.percentile(ink[:at], 75), np.percentile(ink[at:], 75)):
+            return [box]
+        return [
+            Box(box.left, box.top, box.right, box.top + at),
+            Box(box.left, box.top + at, box.right, box.bottom),
+        ]
 
     def _rejoined(self, parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Joins what only looks like two lines: the dot above, the comma below, ㅗ without neighbours."""
@@ -149,6 +217,11 @@ def _is_frame(number: int, marks: Marks, wanted: int) -> bool:
     own = marks.labels[top : top + tall, left : left + wide] == number
     sides = (own[:3].any(axis=0), own[-3:].any(axis=0), own[:, :3].any(axis=1), own[:, -3:].any(axis=1))
     return sum(float(np.mean(side)) >= _SIDE for side in sides) >= wanted
+
+
+def _longest(run: npt.NDArray[np.bool_]) -> int:
+    """The length of the longest run of true."""
+    return max((b - a for a, b in _parts(run, 1)), default=0) if run.any() else 0
 
 
 def _parts(profile: npt.NDArray[np.bool_], gap: int) -> Iterator[tuple[int, int]]:

@@ -36,7 +36,7 @@ def random_posters(count: int, seed: int, wardrobe: Wardrobe, fonts: Path) -> It
     Layouts and rules take turns, so that each combination comes up as often as any other.
     """
     random = Random(seed)  # noqa: S311 - no secret is made of it
-    companies = _companies()
+    companies = companies()
     random.shuffle(companies)
     # English posters are one in six: shuffled apart, the two kinds are then woven together.
     korean = [c for c in companies if not c[0]["company"].isascii()]
@@ -53,7 +53,7 @@ def random_posters(count: int, seed: int, wardrobe: Wardrobe, fonts: Path) -> It
         yield draw_poster(postings, style, random, fonts, images=images)
 
 
-def _companies() -> list[list[Posting]]:
+def companies() -> list[list[Posting]]:
     """The sample postings by company, without second copies and without those written to attack."""
     truth = [json.loads(line) for line in (_FOLDER / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
     passed_over = {row["source_id"] for row in truth if row["hostile"] or row["near_duplicate_of"]}
