@@ -97,9 +97,7 @@ class Ink:
                 yield Box(box.left + at, box.top, box.left + rule, box.bottom), profile[at:rule]
             at = rule
 
-    def _pieces(
-        self, box: Box, profile: npt.NDArray[np.bool_], apart: float
-    ) -> Iterator[tuple[int, int]]:
+    def _pieces(self, box: Box, profile: npt.NDArray[np.bool_], apart: float) -> Iterator[tuple[int, int]]:
         """Cuts a region at gaps that are wider than `apart`, and at those that part columns."""
         letter = max(self._letter(box, 90), 0.6 * self.usual)
         start, reach = None, 0

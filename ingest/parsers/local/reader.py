@@ -110,9 +110,9 @@ class LineReader:
             )
         ]
         parts = self._parts(picture, words)
-        text = " ".join(part.text for part in parts if part.text)
-        confidence = _mean(parts) * _agreement(text, seen)
-        text = mended(text, confidence).strip("【】|｜ ")
+        text = " ".join(text for text in map(_mended, parts, words) if text)
+        confidence = _mean(parts) * _agreement("".join(part.text for part in parts), seen)
+        text = text.strip("【】|｜ ")
         match = None if picture.bulleted else _BULLET.match(text)
         if match is not None:
             text = text[match.end() :]
@@ -271,6 +271,11 @@ def _better(korean: Sequence[Symbol], both: Sequence[Symbol]) -> _Part:
     """`kor` unless it is less sure by more than a point."""
     first, second = _part(korean), _part(both)
     return first if first.text and first.confidence >= second.confidence - 1 else second
+
+
+def _mended(part: _Part, word: _Word) -> str:
+    """A word's text, mended where the models do not agree on it: each alone is sure of whatever it says."""
+    return mended(part.text, part.confidence * _agreement(part.text, _text(word.both)))
 
 
 def _agreement(text: str, seen: str) -> float:
