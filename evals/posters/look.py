@@ -96,7 +96,9 @@ class Look:
 def random_look(random: Random, layout: Layout) -> Look:
     """Puts a look together."""
     size = random.randint(13, 20)
-    rules: Rules = random.choice(("none", "zebra")) if layout == "open" else random.choice(("grid", "horizontal"))
+    rules: Rules = (
+        random.choice(("none", "zebra")) if layout == "open" else random.choice(("grid", "horizontal"))
+    )
     return Look(
         layout=layout,
         font=random.choice(FONTS),

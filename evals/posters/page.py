@@ -50,7 +50,9 @@ class Page:
         self._postings = postings
         self._english = postings[0]["company"].isascii()
         self._words = ENGLISH if self._english else look.words
-        self.html = f"<!DOCTYPE html><meta charset='utf-8'><style>{_css(look)}</style><body>{self._body()}</body>"
+        self.html = (
+            f"<!DOCTYPE html><meta charset='utf-8'><style>{_css(look)}</style><body>{self._body()}</body>"
+        )
 
     def _body(self) -> str:
         parts = [self._banner()]
@@ -183,7 +185,9 @@ def _lines(text: str) -> list[str]:
 def _css(look: Look) -> str:
     accent, pale, line = look.accent, look.pale, look.line
     rule = f"{look.rule_width}px solid {line}"
-    head = {"dark": f"background:{accent};color:#fff", "pale": f"background:{pale}", "none": ""}[look.head_fill]
+    head = {"dark": f"background:{accent};color:#fff", "pale": f"background:{pale}", "none": ""}[
+        look.head_fill
+    ]
     borders = {
         "grid": f"th,td{{border:{rule}}}",
         "horizontal": f"tr{{border-bottom:{rule}}} table{{border-top:{rule}}}",
@@ -198,7 +202,11 @@ def _css(look: Look) -> str:
         "band": f"background:{accent};color:#fff;padding:.4em .7em",
         "bracketed": "",
     }[look.heading]
-    pill = f"background:{accent};color:#fff;border-radius:1em;padding:.2em .9em" if look.heading == "pill" else ""
+    pill = (
+        f"background:{accent};color:#fff;border-radius:1em;padding:.2em .9em"
+        if look.heading == "pill"
+        else ""
+    )
     mark = f"li::before{{content:'{look.bullet} '}}" if look.bullet else ""
     return f"""
         body{{margin:0;padding:{2 * look.padding}px;width:{look.width}px;background:{look.page};color:{look.ink};

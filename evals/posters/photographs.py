@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -32,9 +31,7 @@ _SECONDS = 120.0
 _FONT_SUFFIXES = (".ttf", ".ttc", ".otf")
 
 
-def write_photographs(
-    postings: Sequence[Sequence[Posting]], seed: int, folder: Path, home: Path
-) -> None:
+def write_photographs(postings: Sequence[Sequence[Posting]], seed: int, folder: Path, home: Path) -> None:
     """Photographs a poster for each of the companies' `postings`, in looks that `seed` chooses, and writes
     the truth beside them as `ingest.samples.draw_posters` does, with the `layout` of each. Layouts take turns.
 
@@ -77,7 +74,8 @@ def photograph(html: str, width: int, browser: Path, fonts: Path) -> Image.Image
         page.write_text(html, encoding="utf-8")
         config = Path(scratch, "fonts.conf")
         config.write_text(
-            f"<fontconfig><dir>{fonts}</dir><cachedir>{fonts / 'cache'}</cachedir></fontconfig>", encoding="utf-8"
+            f"<fontconfig><dir>{fonts}</dir><cachedir>{fonts / 'cache'}</cachedir></fontconfig>",
+            encoding="utf-8",
         )
         command = [
             *(str(browser), *FLAGS, "--hide-scrollbars", f"--user-data-dir={scratch}/profile"),

@@ -122,7 +122,8 @@ class Ink:
         left, right = max(0, gap.left - around), gap.right + around
         top = max(0, gap.top - around)
         seen = self.mask[top : gap.bottom + around, left:right] > 0
-        rows = [(a, b) for a, b in _parts(seen.any(axis=1), 1) if b - a > letter / 2] if seen.any() else []
+        profile = np.asarray(seen.any(axis=1), dtype=np.bool_)
+        rows = [(a, b) for a, b in _parts(profile, 1) if b - a > letter / 2]
         beside = 0
         columns = slice(gap.left - left, gap.right - left)
         blank = np.ones(gap.width, dtype=np.bool_)

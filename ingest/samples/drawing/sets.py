@@ -36,11 +36,11 @@ def random_posters(count: int, seed: int, wardrobe: Wardrobe, fonts: Path) -> It
     Layouts and rules take turns, so that each combination comes up as often as any other.
     """
     random = Random(seed)  # noqa: S311 - no secret is made of it
-    companies = companies()
-    random.shuffle(companies)
+    every = companies()
+    random.shuffle(every)
     # English posters are one in six: shuffled apart, the two kinds are then woven together.
-    korean = [c for c in companies if not c[0]["company"].isascii()]
-    english = [c for c in companies if c[0]["company"].isascii()]
+    korean = [c for c in every if not c[0]["company"].isascii()]
+    english = [c for c in every if c[0]["company"].isascii()]
     for number in range(count):
         pool, turn = (english, number // 6) if number % 6 == 5 else (korean, number)  # noqa: PLR2004
         company = pool[turn % len(pool)]
