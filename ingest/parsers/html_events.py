@@ -148,8 +148,9 @@ class _Target:
             return
         text = "".join(self._parts)
         self._parts.clear()
-        if not self._raw and "<" in text and _is_page(text) and self._depth < _DEEPEST_PAGE:
-            self._nested(text)
+        page = html.unescape(text) if "&lt;" in text and "<" not in text else text
+        if not self._raw and self._depth < _DEEPEST_PAGE and _is_page(page):
+            self._nested(page)
         else:
             self.events.append(Text(text))
 

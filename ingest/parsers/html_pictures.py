@@ -17,10 +17,8 @@ from tools.errors import DocumentUnreadableError
 
 MOST_HELD = 20
 """Pictures of a page that are read: its first. A page that was saved whole holds all of its icons, too."""
-SMALLEST = (200, 80)
-"""Pixels: what is narrower or lower is a logo or an ornament."""
-_PLACEHOLDER = 400
-"""Characters of an address up to which it holds a dot to stand in for a picture, and no picture."""
+SMALLEST = (100, 40)
+"""Pixels: what is narrower or lower is an icon, or a dot that stands in for a picture until it is loaded."""
 _ADDRESSES = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-url", "data-image", "src")
 _SETS = ("data-srcset", "data-lazy-srcset", "srcset")
 _PIXEL = 2
@@ -36,7 +34,7 @@ def addresses(attributes: Mapping[str, str]) -> list[str]:
 
 def held(found: Iterable[str]) -> str | None:
     """Returns the address among those of a picture that holds it; None where none does."""
-    return max((url for url in found if is_data_url(url) and len(url) > _PLACEHOLDER), key=len, default=None)
+    return max((url for url in found if is_data_url(url)), key=len, default=None)
 
 
 def is_pixel(attributes: Mapping[str, str]) -> bool:
