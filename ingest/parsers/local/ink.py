@@ -28,13 +28,14 @@ _FRAME, _OPEN_FRAME = (20, 12), (40, 22)
 """Pixels: the smallest frame with four sides, and with three."""
 _OUTLINE = 0.5
 """Share of its box that an outline covers at most."""
-_SIDE = 0.25
-"""Share of each side of its box that a frame covers: a pill's ends are round."""
+_SIDE, _ROOM = 0.25, 0.55
+"""Shares of each side of its box that a frame covers, for a pill's ends are round, and of the box within it."""
 _ONE_COLUMN = 2.0
 """Line heights of a gap inside a line from which there is one column only, and no gutter."""
-_GUTTER, _AROUND, _LINES, _MARK = 0.7, 3.8, 3, 1.5
-"""A gutter: its least width, how far above and below it is looked at, both in heights of letters; in how
-many lines it is seen; and how wide what stands before it is at least, in heights, so that it is no bullet."""
+_GUTTER, _AROUND, _INDENT, _LINES, _MARK = 0.7, 3.8, 1.6, 3, 1.5
+"""A gutter, in heights of letters: its least width, how far above and below it is looked at, how far to
+the right, where lines may be indented; how many lines begin there; the least width of what stands before
+it, so that it is no bullet."""
 _TOUCHING, _LOWEST_LINE, _VALLEY = 1.6, 0.6, 0.3
 """Lines that touch: heights of letters of a box that may hold two, of the lowest line, and how much ink there
 is at most where two meet, by that of a full row."""
@@ -114,25 +115,20 @@ class Ink:
             yield start, reach
 
     def _is_gutter(self, gap: Box, letter: float) -> bool:
-        """Whether a gap in one line goes on through the lines around it, with text to both sides: cells
-        of a table without rules stand that close to each other, words do not."""
-        if gap.width < _GUTTER * letter or gap.height > _TOUCHING * letter:
+        """Whether what follows a gap in one line is a column: lines above or below begin there, too, and none
+        runs across. Cells of a table without rules stand that close to each other, words do not."""
+        if gap.width < _GUTTER * letter or gap.height > 2 * _TOUCHING * letter:
             return False
         around = round(_AROUND * letter)
-        left, right = max(0, gap.left - around), gap.right + around
-        top = max(0, gap.top - around)
-        seen = self.mask[top : gap.bottom + around, left:right] > 0
+        top, right = max(0, gap.top - around), gap.right + round(_INDENT * letter)
+        seen = self.mask[top : gap.bottom + around, gap.left : right] > 0
         profile = np.asarray(seen.any(axis=1), dtype=np.bool_)
-        rows = [(a, b) for a, b in _parts(profile, 1) if b - a > letter / 2]
-        beside = 0
-        columns = slice(gap.left - left, gap.right - left)
-        blank = np.ones(gap.width, dtype=np.bool_)
-        for a, b in rows:
-            here = seen[a:b]
-            if here[:, : columns.start].any() and here[:, columns.stop :].any():
-                blank &= ~here[:, columns].any(axis=0)
-                beside += 1
-        return beside >= _LINES and _longest(blank) >= _GUTTER * letter
+        rows = [seen[a:b] for a, b in _parts(profile, 1) if b - a > letter / 2] if profile.any() else []
+        blank = ~seen[:, : gap.width].any(axis=0)
+        return (
+            len(rows) >= _LINES
+            and int(blank[::-1].argmin() if not blank.all() else gap.width) >= _GUTTER * letter
+        )
 
     def _letter(self, box: Box, percentile: int) -> float:
         """How tall the letters of a region are."""
@@ -215,12 +211,11 @@ def _is_frame(number: int, marks: Marks, wanted: int) -> bool:
         return False
     own = marks.labels[top : top + tall, left : left + wide] == number
     sides = (own[:3].any(axis=0), own[-3:].any(axis=0), own[:, :3].any(axis=1), own[:, -3:].any(axis=1))
-    return sum(float(np.mean(side)) >= _SIDE for side in sides) >= wanted
-
-
-def _longest(run: npt.NDArray[np.bool_]) -> int:
-    """The length of the longest run of true."""
-    return max((b - a for a, b in _parts(run, 1)), default=0) if run.any() else 0
+    if sum(float(np.mean(side)) >= _SIDE for side in sides) < wanted:
+        return False
+    # Large letters that touch have sides, too, but no room within.
+    _, _, stats, _ = cv2.connectedComponentsWithStats((~own).astype(np.uint8), connectivity=4)
+    return int(stats[1:, 4].max(initial=0)) >= _ROOM * wide * tall
 
 
 def _parts(profile: npt.NDArray[np.bool_], gap: int) -> Iterator[tuple[int, int]]:
