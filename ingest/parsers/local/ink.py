@@ -29,7 +29,10 @@ _FRAME, _OPEN_FRAME = (20, 12), (40, 22)
 _OUTLINE = 0.5
 """Share of its box that an outline covers at most."""
 _SIDE, _ROOM = 0.25, 0.55
-"""Shares of each side of its box that a frame covers, for a pill's ends are round, and of the box within it."""
+"""Shares of each side of its box that a frame covers, for a pill's ends are round, and of the box inside."""
+_PILL, _FULL, _STRAIGHT, _LINE = 1.5, 0.85, 0.5, 7
+"""A pill: its least width in terms of its height, the share of its box that it fills, that of its top and its
+bottom that is straight, and twice the pixels of its outline with what compression adds."""
 _ONE_COLUMN = 2.0
 """Line heights of a gap inside a line from which there is one column only, and no gutter."""
 _GUTTER, _AROUND, _INDENT, _LINES, _MARK = 0.7, 3.8, 1.6, 3, 1.5
@@ -124,11 +127,9 @@ class Ink:
         seen = self.mask[top : gap.bottom + around, gap.left : right] > 0
         profile = np.asarray(seen.any(axis=1), dtype=np.bool_)
         rows = [seen[a:b] for a, b in _parts(profile, 1) if b - a > letter / 2] if profile.any() else []
-        blank = ~seen[:, : gap.width].any(axis=0)
-        return (
-            len(rows) >= _LINES
-            and int(blank[::-1].argmin() if not blank.all() else gap.width) >= _GUTTER * letter
-        )
+        inked = np.flatnonzero(seen[:, : gap.width].any(axis=0))
+        width = gap.width - 1 - int(inked[-1]) if inked.size else gap.width
+        return len(rows) >= _LINES and width >= _GUTTER * letter
 
     def _letter(self, box: Box, percentile: int) -> float:
         """How tall the letters of a region are."""
@@ -178,8 +179,9 @@ def find_ink(pixels: Pixels, rules: Rules) -> Ink:
     mask = np.asarray((gradient > _CONTRAST) * np.uint8(255), dtype=np.uint8)
     # Frames first, while their corners still hang together with their sides.
     marks = marks_of(mask)
-    drawn = _frames(marks, 4) | grown(rules.both, 5)
-    mask[drawn > 0] = 0
+    pills = _pills(marks)
+    drawn = _frames(marks, 4) | pills | grown(rules.both, 5)
+    mask[(drawn | grown(pills, 3)) > 0] = 0
     # A frame that touched a table has lost a side with the table's rules.
     marks = marks_of(mask)
     drawn |= _frames(marks, 3)
@@ -198,6 +200,24 @@ def _frames(marks: Marks, sides: int) -> Mask:
     return marks.chosen(np.array([_is_frame(number, marks, sides) for number in range(len(marks.stats))]))
 
 
+def _pills(marks: Marks) -> Mask:
+    """The outlines of pills whose letters touch them, without the letters."""
+    outlines = np.zeros(marks.labels.shape, dtype=np.uint8)
+    for number in marks.numbers:
+        left, top, wide, tall, _ = (int(value) for value in marks.stats[number])
+        if tall < _FRAME[1] or tall > _LETTER[1] or wide < max(_FRAME[0], _PILL * tall):
+            continue
+        own = np.pad((marks.labels[top : top + tall, left : left + wide] == number).astype(np.uint8), 1)
+        contours, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        filled = cv2.drawContours(np.zeros_like(own), contours, -1, 1, cv2.FILLED)
+        within = cv2.erode(filled, np.ones((_LINE, _LINE), dtype=np.uint8))
+        written = (own & within).any(axis=0).sum() >= tall / 2
+        if written and _straight(own) >= _STRAIGHT * wide and filled.sum() >= _FULL * wide * tall:
+            outline = own & (1 - within)
+            outlines[top : top + tall, left : left + wide] |= outline[1:-1, 1:-1] * np.uint8(255)
+    return outlines
+
+
 def _is_frame(number: int, marks: Marks, wanted: int) -> bool:
     left, top, wide, tall, area = (int(value) for value in marks.stats[number])
     least = _FRAME if wanted == 4 else _OPEN_FRAME  # noqa: PLR2004 - sides
@@ -210,12 +230,24 @@ def _is_frame(number: int, marks: Marks, wanted: int) -> bool:
     if not (inside & (marks.stats[1:, 3] >= _LETTER[0])).any():
         return False
     own = marks.labels[top : top + tall, left : left + wide] == number
-    sides = (own[:3].any(axis=0), own[-3:].any(axis=0), own[:, :3].any(axis=1), own[:, -3:].any(axis=1))
-    if sum(float(np.mean(side)) >= _SIDE for side in sides) < wanted:
+    if sum(side >= _SIDE for side in _sides(own)) < wanted:
         return False
     # Large letters that touch have sides, too, but no room within.
     _, _, stats, _ = cv2.connectedComponentsWithStats((~own).astype(np.uint8), connectivity=4)
     return int(stats[1:, 4].max(initial=0)) >= _ROOM * wide * tall
+
+
+def _straight(own: npt.NDArray[np.uint8]) -> int:
+    """Pixels of the longest stroke along the top and the bottom of a mark: the shorter of the two."""
+    longest = [max((b - a for a, b in _parts(row > 0, 1)), default=0) for row in own if row.any()]
+    return min(max(longest[:4]), max(longest[-4:]))
+
+
+def _sides(own: npt.NDArray[np.bool_]) -> tuple[float, float, float, float]:
+    """How much of each side of its box a mark covers."""
+    sides = (own[:3].any(axis=0), own[-3:].any(axis=0), own[:, :3].any(axis=1), own[:, -3:].any(axis=1))
+    top, bottom, left, right = (float(np.mean(side)) for side in sides)
+    return top, bottom, left, right
 
 
 def _parts(profile: npt.NDArray[np.bool_], gap: int) -> Iterator[tuple[int, int]]:
