@@ -16,7 +16,7 @@ from rapidfuzz.distance import Levenshtein
 from ingest.parsers.local.decode import Pixels
 from ingest.parsers.local.marks import Mask
 from ingest.parsers.local.ocr import Engines, Symbol, mean_confidence
-from ingest.parsers.local.picture import HEIGHT, PAD, Picture, line_picture
+from ingest.parsers.local.picture import HEIGHT, PAD, Bullet, Picture, line_picture
 from ingest.parsers.local.spaces import word_edges
 from ingest.parsers.local.spelling import is_known, mended
 
@@ -89,12 +89,13 @@ class LineReader:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
 
-    def read(self, crop: Pixels, drawn: Mask) -> Reading | None:
-        """Reads the line in `crop`, without the rules and frames that `drawn` marks there.
+    def read(self, crop: Pixels, drawn: Mask, bullets: Sequence[Bullet] = ()) -> Reading | None:
+        """Reads the line in `crop`, without the rules and frames that `drawn` marks there. `bullets` are
+        marks that lines of its page begin with.
 
         None when it holds no ink. The text is empty when no model makes anything of it.
         """
-        picture = line_picture(crop, drawn)
+        picture = line_picture(crop, drawn, bullets)
         if picture is None:
             return None
         both = self._engines.read(picture.grey, "Hangul")
