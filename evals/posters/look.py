@@ -96,9 +96,7 @@ class Look:
 def random_look(random: Random, layout: Layout) -> Look:
     """Puts a look together."""
     size = random.randint(13, 20)
-    rules: Rules = (
-        random.choice(("none", "zebra")) if layout == "open" else random.choice(("grid", "horizontal"))
-    )
+    kinds: tuple[Rules, ...] = ("none", "zebra") if layout == "open" else ("grid", "horizontal")
     return Look(
         layout=layout,
         font=random.choice(FONTS),
@@ -111,7 +109,7 @@ def random_look(random: Random, layout: Layout) -> Look:
         hue=random.randrange(360),
         ink=random.choice(("#1a1a1a", "#333333", "#2b3440", "#444444")),
         page=random.choice(("#ffffff", "#ffffff", "#fafaf7", "#f4f6f9")),
-        rules=rules,
+        rules=random.choice(kinds),
         rule_width=random.choice((1, 1, 1, 2)),
         head_fill=random.choice(("dark", "pale", "none")),
         heading=random.choice(("bare", "underlined", "bar", "pill", "band", "bracketed")),

@@ -50,9 +50,8 @@ class Page:
         self._postings = postings
         self._english = postings[0]["company"].isascii()
         self._words = ENGLISH if self._english else look.words
-        self.html = (
-            f"<!DOCTYPE html><meta charset='utf-8'><style>{_css(look)}</style><body>{self._body()}</body>"
-        )
+        style = f"<meta charset='utf-8'><style>{_css(look)}</style>"
+        self.html = f"<!DOCTYPE html>{style}<body>{self._body()}</body>"
 
     def _body(self) -> str:
         parts = [self._banner()]
@@ -88,7 +87,7 @@ class Page:
             case "plain":
                 return self._name(posting) + self._sections(posting)
             case "mixed":
-                part = (self._sections, self._label_table, self._columns, self._cards)[number % 4]
+                part = self._random.choice((self._sections, self._label_table, self._columns, self._cards))
                 return self._name(posting) + part(posting)
 
     def _name(self, posting: Posting) -> str:
@@ -183,11 +182,10 @@ def _lines(text: str) -> list[str]:
 
 
 def _css(look: Look) -> str:
-    accent, pale, line = look.accent, look.pale, look.line
-    rule = f"{look.rule_width}px solid {line}"
-    head = {"dark": f"background:{accent};color:#fff", "pale": f"background:{pale}", "none": ""}[
-        look.head_fill
-    ]
+    accent, pale = look.accent, look.pale
+    rule = f"{look.rule_width}px solid {look.line}"
+    dark = f"background:{accent};color:#fff"
+    head = {"dark": dark, "pale": f"background:{pale}", "none": ""}[look.head_fill]
     borders = {
         "grid": f"th,td{{border:{rule}}}",
         "horizontal": f"tr{{border-bottom:{rule}}} table{{border-top:{rule}}}",
@@ -199,26 +197,24 @@ def _css(look: Look) -> str:
         "underlined": f"border-bottom:2px solid {accent};padding-bottom:.3em",
         "bar": f"border-left:5px solid {accent};padding-left:.5em",
         "pill": "",
-        "band": f"background:{accent};color:#fff;padding:.4em .7em",
+        "band": f"{dark};padding:.4em .7em",
         "bracketed": "",
     }[look.heading]
-    pill = (
-        f"background:{accent};color:#fff;border-radius:1em;padding:.2em .9em"
-        if look.heading == "pill"
-        else ""
-    )
+    pill = f"{dark};border-radius:1em;padding:.2em .9em" if look.heading == "pill" else ""
     mark = f"li::before{{content:'{look.bullet} '}}" if look.bullet else ""
     return f"""
-        body{{margin:0;padding:{2 * look.padding}px;width:{look.width}px;background:{look.page};color:{look.ink};
-            font:{look.size}px/{look.leading} '{look.font}';letter-spacing:{look.spacing}px;
-            word-break:{"keep-all" if look.keep_all else "normal"}}}
-        header{{background:{accent};color:#fff;padding:1.2em;text-align:center}}
-        h1{{font-size:1.8em;margin:.2em 0}} h2{{font-size:1.35em;margin:1.2em 0 .4em}}
-        h3{{font-size:1.1em;margin:1.1em 0 .5em;{heading}}} h3 span{{{pill}}} p{{margin:.2em 0}}
+        body{{margin:0;padding:{2 * look.padding}px;width:{look.width}px;background:{look.page};
+            color:{look.ink};font:{look.size}px/{look.leading} '{look.font}';
+            letter-spacing:{look.spacing}px;word-break:{"keep-all" if look.keep_all else "normal"}}}
+        header{{{dark};padding:1.2em;text-align:center}} h1{{font-size:1.8em;margin:.2em 0}}
+        h2{{font-size:1.35em;margin:1.2em 0 .4em}} h3{{font-size:1.1em;margin:1.1em 0 .5em;{heading}}}
+        h3 span{{{pill}}} p{{margin:.2em 0}}
         ul{{list-style:none;margin:0;padding:0}} li{{padding-left:1em;text-indent:-1em}} {mark}
-        table{{border-collapse:collapse;width:100%}} th,td{{padding:{look.padding}px;vertical-align:top}}
-        th{{{head};white-space:nowrap}} .name{{font-weight:bold;vertical-align:middle;text-align:center}} {borders}
-        .card{{background:{pale};border-radius:10px;padding:{look.padding}px 1.2em;margin:0 0 {look.padding}px}}
-        .tag{{border:1px solid {accent};border-radius:1em;padding:0 .7em;margin:.2em .3em;display:inline-block}}
-        .halves{{display:flex;gap:2em}} .half{{flex:1}} .notes{{font-size:.88em}}
-        .step{{background:{pale};border-radius:6px;padding:.5em .8em;display:inline-block}} .steps i{{margin:.5em}}"""
+        table{{border-collapse:collapse;width:100%}} th{{{head};white-space:nowrap}}
+        th,td{{padding:{look.padding}px;vertical-align:top}} {borders}
+        .name{{font-weight:bold;vertical-align:middle;text-align:center}}
+        .card{{background:{pale};border-radius:10px;padding:{look.padding}px 1.2em;margin-bottom:12px}}
+        .tag{{border:1px solid {accent};border-radius:1em;padding:0 .7em;margin:.2em .3em}}
+        .tag,.step{{display:inline-block}} .halves{{display:flex;gap:2em}} .half{{flex:1}}
+        .notes{{font-size:.88em}} .step{{background:{pale};border-radius:6px;padding:.5em .8em}}
+        .steps i{{margin:.5em}}"""

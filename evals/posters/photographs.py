@@ -33,7 +33,8 @@ _FONT_SUFFIXES = (".ttf", ".ttc", ".otf")
 
 def write_photographs(postings: Sequence[Sequence[Posting]], seed: int, folder: Path, home: Path) -> None:
     """Photographs a poster for each of the companies' `postings`, in looks that `seed` chooses, and writes
-    the truth beside them as `ingest.samples.draw_posters` does, with the `layout` of each. Layouts take turns.
+    the truth beside them as `ingest.samples.draw_posters` does, with the `layout` of each. Layouts take
+    turns.
 
     Raises:
         SetupError: there is no Chromium, or there are no fonts; the message says what to do.
@@ -73,10 +74,8 @@ def photograph(html: str, width: int, browser: Path, fonts: Path) -> Image.Image
         page, picture = Path(scratch, "page.html"), Path(scratch, "page.png")
         page.write_text(html, encoding="utf-8")
         config = Path(scratch, "fonts.conf")
-        config.write_text(
-            f"<fontconfig><dir>{fonts}</dir><cachedir>{fonts / 'cache'}</cachedir></fontconfig>",
-            encoding="utf-8",
-        )
+        places = f"<dir>{fonts}</dir><cachedir>{fonts / 'cache'}</cachedir>"
+        config.write_text(f"<fontconfig>{places}</fontconfig>", encoding="utf-8")
         command = [
             *(str(browser), *FLAGS, "--hide-scrollbars", f"--user-data-dir={scratch}/profile"),
             *(f"--window-size={width},{_TALLEST}", f"--screenshot={picture}", page.as_uri()),

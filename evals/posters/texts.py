@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from random import Random
 
 from evals.posters.page import Posting
@@ -28,9 +29,7 @@ def varied_postings(count: int, seed: int) -> Iterator[list[Posting]]:
     for number in range(count):
         pool = english if number % _ENGLISH_EVERY == _ENGLISH_EVERY - 1 else korean
         company = pool[number % len(pool)]
-        lines = {
-            name: [text for own in pool for one in own for text in one[name].split("\n")] for name in _FIELDS
-        }
+        lines = {name: [line for one in chain(*pool) for line in one[name].split("\n")] for name in _FIELDS}
         positions = company[: random.randint(1, _MOST)]
         yield [_varied(position, lines, random) for position in positions]
 

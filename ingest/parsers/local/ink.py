@@ -128,8 +128,8 @@ class Ink:
         profile = np.asarray(seen.any(axis=1), dtype=np.bool_)
         rows = [seen[a:b] for a, b in _parts(profile, 1) if b - a > letter / 2] if profile.any() else []
         inked = np.flatnonzero(seen[:, : gap.width].any(axis=0))
-        width = gap.width - 1 - int(inked[-1]) if inked.size else gap.width
-        return len(rows) >= _LINES and width >= _GUTTER * letter
+        blank = np.diff([-1, *inked.tolist(), gap.width]).max() - 1
+        return len(rows) >= _LINES and int(blank) >= _GUTTER * letter
 
     def _letter(self, box: Box, percentile: int) -> float:
         """How tall the letters of a region are."""
@@ -140,11 +140,14 @@ class Ink:
 
     def _touching(self, box: Box) -> list[Box]:
         """The lines of a box in which letters of one touch those of the next."""
-        letter = max(self._letter(box, 75), 0.6 * self.usual)
-        if box.height < _TOUCHING * letter or box.width < _TOUCHING * letter:
+        if box.width < box.height:
             return [box]
         # The mask is a pixel larger than the letters all around.
         thin = cv2.erode(self.mask[box.top : box.bottom, box.left : box.right], np.ones((3, 1), np.uint8))
+        heights = marks_of(np.asarray(thin, dtype=np.uint8)).stats[1:, 3]
+        letter = float(np.percentile(heights, 75)) if heights.size else 0.0
+        if not letter or box.height < _TOUCHING * letter:
+            return [box]
         ink = (thin > 0).sum(axis=1)
         least = round(_LOWEST_LINE * letter)
         inner = ink[least : box.height - least]
