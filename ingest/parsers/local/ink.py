@@ -30,9 +30,9 @@ _OUTLINE = 0.5
 """Share of its box that an outline covers at most."""
 _SIDE, _ROOM = 0.25, 0.55
 """Shares of each side of its box that a frame covers, for a pill's ends are round, and of the box inside."""
-_PILL, _FULL, _STRAIGHT, _LINE = 1.5, 0.85, 0.5, 7
-"""A pill: its least width in terms of its height, the share of its box that it fills, that of its top and its
-bottom that is straight, and twice the pixels of its outline with what compression adds."""
+_TALLER, _PILL, _FULL, _STRAIGHT, _LINE = 1.25, 1.5, 0.85, 0.5, 7
+"""A pill: its least height by that of usual text, its least width by its height, the share of its box that it
+fills, that of its top and its bottom that is straight, and twice the pixels of its outline."""
 _ONE_COLUMN = 2.0
 """Line heights of a gap inside a line from which there is one column only, and no gutter."""
 _GUTTER, _AROUND, _INDENT, _LINES, _MARK = 0.7, 3.8, 1.6, 3, 1.5
@@ -193,9 +193,13 @@ def find_ink(pixels: Pixels, rules: Rules) -> Ink:
     # Single pixels are dust.
     mask = marks.chosen(marks.stats[:, 2:4].max(axis=1) > 1)
     boxes = marks_of(mask).stats[1:, :4]
+    return Ink(mask, rules, drawn, boxes, _usual(boxes))
+
+
+def _usual(boxes: npt.NDArray[np.int32]) -> int:
+    """Pixels: how tall the usual text is, by boxes of marks."""
     letters = boxes[(boxes[:, 3] >= _LETTER[0]) & (boxes[:, 3] <= _LETTER[1]), 3]
-    usual = round(float(np.percentile(letters, 75))) if len(letters) >= _ENOUGH else _USUAL
-    return Ink(mask, rules, drawn, boxes, usual)
+    return round(float(np.percentile(letters, 75))) if len(letters) >= _ENOUGH else _USUAL
 
 
 def _frames(marks: Marks, sides: int) -> Mask:
@@ -206,16 +210,24 @@ def _frames(marks: Marks, sides: int) -> Mask:
 def _pills(marks: Marks) -> Mask:
     """The outlines of pills whose letters touch them, without the letters."""
     outlines = np.zeros(marks.labels.shape, dtype=np.uint8)
+    least = _TALLER * _usual(marks.stats[1:, :4])
     for number in marks.numbers:
         left, top, wide, tall, _ = (int(value) for value in marks.stats[number])
-        if tall < _FRAME[1] or tall > _LETTER[1] or wide < max(_FRAME[0], _PILL * tall):
+        if tall < least or tall > _LETTER[1] or wide < _PILL * tall:
             continue
         own = np.pad((marks.labels[top : top + tall, left : left + wide] == number).astype(np.uint8), 1)
         contours, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         filled = cv2.drawContours(np.zeros_like(own), contours, -1, 1, cv2.FILLED)
         within = cv2.erode(filled, np.ones((_LINE, _LINE), dtype=np.uint8))
-        written = (own & within).any(axis=0).sum() >= tall / 2
-        if written and _straight(own) >= _STRAIGHT * wide and filled.sum() >= _FULL * wide * tall:
+        inside = (own & within)[_LINE:-_LINE]
+        # Words stand apart from the ends of their pill; letters that only touch have no such room.
+        roomy = not (inside[:, : _LINE + 1].any() or inside[:, -_LINE - 1 :].any())
+        if (
+            roomy
+            and inside.any()
+            and _straight(own) >= _STRAIGHT * wide
+            and filled.sum() >= _FULL * wide * tall
+        ):
             outline = own & (1 - within)
             outlines[top : top + tall, left : left + wide] |= outline[1:-1, 1:-1] * np.uint8(255)
     return outlines

@@ -115,6 +115,8 @@ def test_wide_spaces_and_bullets_do_not_part_a_line(fonts: Path) -> None:
 @pytest.mark.parametrize("padding", [2, 3, 5])
 def test_words_in_pills_are_read_without_them(fonts: Path, padding: int) -> None:
     paper = Paper(fonts)
+    for number, line in enumerate(LINES):
+        paper.write(20, 100 + 26 * number, line)
     x, ends = 20, []
     for word in ("Python", "EtherCAT", "I2C", "Gazebo"):
         end = paper.write(x + 14, 40, word)
@@ -122,7 +124,7 @@ def test_words_in_pills_are_read_without_them(fonts: Path, padding: int) -> None
         paper.draw.rounded_rectangle(box, radius=12, outline="green")
         ends.append((x + 14, end))
         x = end + 24
-    found = [(box.left, box.right) for box in paper.lines()]
+    found = [(box.left, box.right) for box in paper.lines() if box.top < 80]
     assert len(found) == len(ends)
     assert np.abs(np.array(found) - np.array(ends)).max() <= 4
 
@@ -143,3 +145,28 @@ def test_a_mark_before_a_text_is_seen_by_itself(fonts: Path) -> None:
     assert first.is_like(second)
     assert not first.is_like(dash)
     assert words == [None, None]
+
+
+@pytest.mark.parametrize("font", ["NanumSquareRoundR.ttf", "NanumGothic.ttf", "NanumSquareB.ttf"])
+@pytest.mark.parametrize("size", [14, 17, 26])
+def test_words_in_latin_letters_are_no_pills(fonts: Path, font: str, size: int) -> None:
+    paper = Paper(fonts, font, size)
+    words = (
+        "E2E",
+        "PCI DSS",
+        "Responsibilities",
+        "C#",
+        "Nice to have",
+        "CSS",
+        "DB",
+        "SSR",
+        "iOS",
+        "AWS",
+        "DD",
+    )
+    rights = [paper.write(20, 5 + 35 * number, word) for number, word in enumerate(words)]
+    found = paper.lines()
+    assert len(found) == len(words)
+    assert all(
+        box.left <= 22 and abs(box.right - right) <= 3 for box, right in zip(found, rights, strict=True)
+    )
