@@ -50,6 +50,7 @@ eval: $(VENV)/.runtime ## whether the service got better or worse: two suites of
 	@set -e; export OPENAI_API_KEY= OPENAI_BASE_URL=; for suite in quick retrieval; do $(CHECKERBOARD) eval run --suite $$suite; $(CHECKERBOARD) eval gate --suite $$suite; done
 
 eval-ingest: $(VENV)/.dev ocr-data ## what the parsers read of posters with known truth (POSTERS=4 of each set); what each stage costs (DOCUMENTS=50)
+	-@cd "$(ROOT)" && $(BIN)/python -m evals.chromium
 	@cd "$(ROOT)" && $(BIN)/python -m evals.parsers $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.ingest_bench $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
 
 ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where the system has none

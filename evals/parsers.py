@@ -1,10 +1,12 @@
 """`make eval-ingest`: how well each parser of images reads posters whose truth is known.
 
-Two sets: the committed sample posters, and random ones drawn now in fonts, colours and words of their
-own, on which nothing was tuned (their number and seed are arguments). Synthetic posters are kinder than
-real ones: the figures are an upper bound, and good for comparing parsers and versions.
+Three sets: the committed sample posters; random ones that the same program draws now, in fonts, colours and
+words of their own; and pages that a browser lays out and photographs, layout by layout, so that not all
+figures are those of the hand that drew what the parser was made on (`evals.posters`). On the random ones and
+the browser's nothing was tuned; their number and seed are arguments. Synthetic posters are kinder than real
+ones: the figures are an upper bound, and good for comparing parsers and versions.
 
-    python -m evals.parsers --random 40 --seed 4242 --output figures.jsonl
+    python -m evals.parsers --posters 40 --seed 4242 --output figures.jsonl
 
 Measures: see `evals.parsers_text`, `evals.parsers_tables` and `evals.parsers_fields` (the offline model
 sorts what was read into positions). Seconds are per image, with all cores at
@@ -31,6 +33,8 @@ from rich.table import Table as Grid
 from evals.parsers_fields import field_lines_found
 from evals.parsers_tables import score_tables, tree_of_html, trees_of
 from evals.parsers_text import Score, score_text, text_lines
+from evals.posters.photographs import write_photographs
+from evals.posters.texts import varied_postings
 from ingest.documents import Hints, Parsed, Position, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
@@ -63,6 +67,7 @@ class Figures:
     ordered_cer: float
     word_recall: float
     skill_recall: float
+    lines_found: float
     teds: float
     teds_structure: float
     tables: int
@@ -79,63 +84,102 @@ class Poster:
     files: list[Path]
     pages: list[dict[str, list[str]]]
     positions: list[dict[str, str | None]]
+    layout: str = ""
 
 
 def posters_of(folder: Path) -> list[Poster]:
     """Reads the truth beside a folder's posters."""
     rows = [json.loads(line) for line in (folder / TRUTH).read_text(encoding="utf-8").splitlines()]
-    return [Poster([folder / name for name in row["files"]], row["pages"], row["positions"]) for row in rows]
+    return [
+        Poster(
+            [folder / name for name in row["files"]], row["pages"], row["positions"], row.get("layout", "")
+        )
+        for row in rows
+    ]
 
 
 Tag = Callable[[Parsed], Awaitable[Sequence[Position]]]
 """Sorts what was read of a poster's images into positions."""
 
 
-async def measure(parser: Parser, name: str, posters: Sequence[Poster], tag: Tag | None = None) -> Figures:
+@dataclass(frozen=True)
+class _Read:
+    """A poster as a parser read it, image by image, and how well it did."""
+
+    poster: Poster
+    images: list[Parsed]
+    scores: list[Score]
+    tables: list[tuple[list[float], list[float]]]
+
+
+async def measure(
+    parser: Parser, name: str, posters: Sequence[Poster], tag: Tag | None = None
+) -> list[Figures]:
     """Has a parser read posters, all at once as far as it lets them, and scores what it read.
 
-    With `tag`, the recall of the four fields is measured, too.
+    Returns the figures of all of them, and where they have layouts, those of each. With `tag`, the recall
+    of the four fields is measured, too.
     """
-    files = [file for poster in posters for file in poster.files]
-    pages = [page for poster in posters for page in poster.pages]
     async with _watched() as usage:
         # The first image starts the processes, which is no part of reading one.
-        await parser.parse(_raw(files[0]))
+        await parser.parse(_raw(posters[0].files[0]))
         cpu, started = usage.cpu(), time.monotonic()
-        read = await asyncio.gather(*(parser.parse(_raw(file)) for file in files))
+        read = await asyncio.gather(*(_read(parser, poster) for poster in posters))
         seconds, cpu = time.monotonic() - started, usage.cpu() - cpu
-    scores = [score_text(page["lines"], text_lines(parsed)) for page, parsed in zip(pages, read, strict=True)]
-    tables = [
-        score_tables([tree_of_html(table) for table in page["tables"]], trees_of(parsed))
-        for page, parsed in zip(pages, read, strict=True)
-    ]
-    full = [score for one, _ in tables for score in one]
-    structure = [score for _, one in tables for score in one]
+    images = sum(len(one.images) for one in read)
+    costs = (seconds / images, cpu / images, usage.peak)
+    sets = {name: read}
+    for layout in sorted({poster.layout for poster in posters} - {""}):
+        sets[f"{name}: {layout}"] = [one for one in read if one.poster.layout == layout]
+    return [await _figures(parser.name, title, own, tag, costs) for title, own in sets.items()]
+
+
+async def _read(parser: Parser, poster: Poster) -> _Read:
+    images = await asyncio.gather(*(parser.parse(_raw(file)) for file in poster.files))
+    pages = list(zip(poster.pages, images, strict=True))
+    return _Read(
+        poster,
+        images,
+        [score_text(page["lines"], text_lines(parsed)) for page, parsed in pages],
+        [
+            score_tables([tree_of_html(table) for table in page["tables"]], trees_of(parsed))
+            for page, parsed in pages
+        ],
+    )
+
+
+async def _figures(
+    parser: str, name: str, read: Sequence[_Read], tag: Tag | None, costs: tuple[float, float, int]
+) -> Figures:
+    """The figures of a set; `costs` are seconds and CPU seconds of an image, and the peak of memory."""
+    scores = [score for one in read for score in one.scores]
+    full = [score for one in read for scored, _ in one.tables for score in scored]
+    structure = [score for one in read for _, scored in one.tables for score in scored]
     return Figures(
-        parser=parser.name,
+        parser=parser,
         posters=name,
-        images=len(read),
+        images=len(scores),
         line_cer=_share(scores, "errors", "letters"),
         ordered_cer=_share(scores, "ordered_errors", "letters"),
         word_recall=_share(scores, "words_found", "words"),
         skill_recall=_share(scores, "skills_found", "skills"),
+        lines_found=_share(scores, "lines_found", "lines"),
         teds=sum(full) / len(full) if full else 1.0,
         teds_structure=sum(structure) / len(structure) if structure else 1.0,
         tables=len(full),
-        field_recall=None if tag is None else await _field_recall(tag, posters, read),
-        seconds=seconds / len(read),
-        cpu_seconds=cpu / len(read),
-        peak_bytes=usage.peak,
+        field_recall=None if tag is None else await _field_recall(tag, read),
+        seconds=costs[0],
+        cpu_seconds=costs[1],
+        peak_bytes=costs[2],
     )
 
 
-async def _field_recall(tag: Tag, posters: Sequence[Poster], read: Sequence[Parsed]) -> float:
-    rest = iter(read)
+async def _field_recall(tag: Tag, read: Sequence[_Read]) -> float:
     found = total = 0
-    for poster in posters:
-        images = [next(rest) for _ in poster.files]
-        whole = Parsed(blocks=[block for image in images for block in image.blocks], parser=images[0].parser)
-        here, of = field_lines_found(poster.positions, await tag(whole))
+    for one in read:
+        blocks = [block for image in one.images for block in image.blocks]
+        whole = Parsed(blocks=blocks, parser=one.images[0].parser)
+        here, of = field_lines_found(one.poster.positions, await tag(whole))
         found, total = found + here, total + of
     return found / total if total else 0.0
 
@@ -207,18 +251,21 @@ async def _run(sets: dict[str, list[Poster]], settings: Settings) -> list[Figure
                 return []
 
         return [
-            await measure(parser, name, posters, tag) for parser in parsers for name, posters in sets.items()
+            figures
+            for parser in parsers
+            for name, posters in sets.items()
+            for figures in await measure(parser, name, posters, tag)
         ]
 
 
 def shown(figures: Sequence[Figures]) -> Grid:
     """The figures as a table for people."""
     grid = Grid(title="Parsers on posters with known truth")
-    heads = ("parser", "posters", "images", "line CER", "CER in order", "words", "skills", "TEDS")
+    heads = ("parser", "posters", "images", "line CER", "CER in order", "words", "skills", "lines", "TEDS")
     for head in (*heads, "TEDS-S", "tables", "fields", "s/image", "CPU s", "peak MB"):
         grid.add_column(head, justify="left" if head in ("parser", "posters") else "right")
     for row in figures:
-        rates = (row.line_cer, row.ordered_cer, row.word_recall, row.skill_recall)
+        rates = (row.line_cer, row.ordered_cer, row.word_recall, row.skill_recall, row.lines_found)
         grid.add_row(
             row.parser,
             row.posters,
@@ -235,28 +282,40 @@ def shown(figures: Sequence[Figures]) -> Grid:
     return grid
 
 
+def _draw_random(count: int, seed: int, folder: Path, home: Path) -> None:
+    write_posters(random_posters(count, seed, HELD_OUT, find_fonts(home)), folder)
+
+
+def _draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
+    write_photographs(list(varied_postings(count, seed)), seed, folder, home)
+
+
+_DRAWN: dict[str, Callable[[int, int, Path, Path], None]] = {
+    "random": _draw_random,
+    "browser": _draw_in_browser,
+}
+
+
 def main(
-    random: Annotated[int, typer.Option(help="how many random posters")] = 20,
-    posters: Annotated[int | None, typer.Option(min=1, help="at most so many of each set")] = None,
-    seed: Annotated[int, typer.Option(help="which random posters")] = 4242,
+    posters: Annotated[int, typer.Option(min=1, help="how many of each set, at most")] = 30,
+    seed: Annotated[int, typer.Option(help="which posters are drawn")] = 4242,
     output: Annotated[Path | None, typer.Option(help="where the figures go as JSON lines")] = None,
 ) -> None:
     """Measures the local parser, and prints a table and a line of JSON for each set."""
-    # A table of fourteen columns; what is no terminal is as wide as one needs.
+    # A table of fifteen columns; what is no terminal is as wide as one needs.
     console = Terminal(width=None if sys.stdout.isatty() else 150)
     # Whatever the shell has configured: the offline model sorts what was read.
     settings = Settings().model_copy(update={"openai_api_key": None, "openai_base_url": None})
     with tempfile.TemporaryDirectory() as scratch:
         sets = {"samples": posters_of(HERE)[:posters]}
-        if random:
+        for name, draw in _DRAWN.items():
+            folder = Path(scratch, name)
             try:
-                drawn = random_posters(
-                    min(random, posters or random), seed, HELD_OUT, find_fonts(settings.home)
-                )
-                write_posters(drawn, Path(scratch))
-                sets[f"random {seed}"] = posters_of(Path(scratch))
+                draw(posters, seed, folder, settings.home)
             except SetupError as error:
-                console.print(f"no random posters: {error}", style="yellow")
+                console.print(f"no posters of the set {name}: {error}", style="yellow")
+            else:
+                sets[f"{name} {seed}"] = posters_of(folder)
         with attached(settings, parts=("model",)) as running:
             figures = asyncio.run(_run(sets, running))
     console.print(shown(figures))

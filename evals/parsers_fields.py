@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evals.parsers_text import bare, nearest
+from evals.parsers_text import READ, bare, nearest
 from ingest.documents import Position
 
 FIELDS = ("job_title", "responsibilities", "requirements", "preferred")
-_READ = 0.2
-"""Share of a line's letters that may be wrong for the line to count as read."""
 
 
 def field_lines_found(
@@ -27,5 +25,5 @@ def field_lines_found(
             bare(line) for position in truth for line in (position[name] or "").split("\n") if bare(line)
         ]
         total += len(lines)
-        found += sum(nearest(line, texts)[0] <= _READ * len(line) for line in lines)
+        found += sum(nearest(line, texts)[0] <= READ * len(line) for line in lines)
     return found, total

@@ -20,6 +20,8 @@ from tools.lexicon import find_skills
 _IGNORED = re.compile(r"[\s\-–—•·ㆍ▶▷►■□●○◆◇※✓>*]+")
 _WORD = re.compile("[가-힣]+")
 _TAKEN = "\0"
+READ = 0.2
+"""Share of a line's letters that may be wrong for the line to count as read."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Score:
     words: int
     skills_found: int
     skills: int
+    lines_found: int
+    lines: int
 
 
 def text_lines(parsed: Parsed) -> list[str]:
@@ -61,12 +65,20 @@ def score_text(truth: Sequence[str], read: Sequence[str]) -> Score:
         words=sum(words.values()),
         skills_found=len(skills & seen_skills),
         skills=len(skills),
+        lines_found=lines_found(wanted, seen),
+        lines=sum(map(bool, wanted)),
     )
 
 
 def bare(line: str) -> str:
     """A line without white space and bullets."""
     return _IGNORED.sub("", line)
+
+
+def lines_found(truth: Iterable[str], read: Iterable[str]) -> int:
+    """How many lines of the truth stand in what was read, with at most `READ` of their letters wrong."""
+    text = _TAKEN.join(read)
+    return sum(nearest(line, text)[0] <= READ * len(line) for line in truth if line)
 
 
 def line_errors(truth: Iterable[str], read: Iterable[str]) -> int:

@@ -7,26 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ingest.parsers.flow import GAP, Flow, Line, folded
+from ingest.parsers.html_events import VOID, Begin, End, Event
+from ingest.parsers.html_pictures import addresses, held, is_pixel
 from ingest.parsers.html_tables import TableFrame
-from tools.errors import DocumentUnreadableError
 
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-_UNSEEN = _names(
-    "script style template noscript iframe object canvas svg math audio video map select datalist button "
-    "textarea nav"
-)
-"""Elements of which nothing is part of the text."""
-_UNSEEN_ROLES = _names("navigation banner search menu menubar toolbar dialog alertdialog")
-_UNSEEN_NAMES = _names(
-    "gnb lnb snb fnb nav navbar navigation breadcrumb breadcrumbs skip skipnav skip-nav skip_nav sr-only "
-    "visually-hidden screen_out screen-out blind footer site-footer cookie-banner"
-)
-"""Classes and ids of navigation and of texts for screen readers, as Korean and other sites name them."""
-_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _BOLD = re.compile(r"font-weight\s*:\s*(?:bold|bolder|[6-9]00)", re.IGNORECASE)
 _LARGE = re.compile(
     r"font-size\s*:\s*(?:(?:1[89]|[2-9]\d)(?:\.\d+)?px|(?:1[4-9]|[2-9]\d)(?:\.\d+)?pt"
@@ -42,10 +31,7 @@ _PARAGRAPHS = _names(
 _LINES = _names("div li dt dd legend summary figcaption center body html caption option tr td th")
 _STRONG = _names("b strong dt legend summary")
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_VOID = _names("br hr img input meta link area base col embed source track wbr param")
 
-MAX_TAGS = 150_000
-"""Tags that are read of a page: some hundred times those of a long posting, and seconds of work."""
 _DEEPEST_TABLE = 16
 """Tables within tables that are told apart; what is nested deeper is text of the last."""
 SHORTEST_ALTERNATIVE = 10
@@ -74,61 +60,58 @@ class _Text:
 
 
 class Writer:
-    """Takes tags and text in the order of the page. `flow` is the page, `main` what of it stands in
-    `<main>`, `title` its title, `pictures` how many there are."""
+    """Takes what is seen of a page, in its order. `flow` is the page, `main` what of it stands in `<main>`,
+    `title` its title; `pictures` are its pictures: what the page holds of each, or None."""
 
     def __init__(self, shortest_alternative: int = SHORTEST_ALTERNATIVE) -> None:
         self._shortest_alternative = shortest_alternative
         self.flow: list[Flow] = []
         self.main: list[Flow] = []
         self.title = ""
-        self.pictures = 0
+        self.pictures: list[str | None] = []
         self._open: list[_Open] = []
         self._tables: list[TableFrame] = []
         self._line = _Text()
         self._heading = 0
         self._strong = 0
         self._preformatted = 0
-        self._unseen = 0
         self._lists: list[int | None] = []
-        self._tags = 0
+        self._sources: list[str] = []
         self._title: list[str] | None = None
         self._main_begins: int | None = None
 
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        """An element begins.
+    def write(self, event: Event) -> None:
+        """Takes the next tag or text."""
+        if isinstance(event, Begin):
+            self._start(event.tag, event.attributes)
+        elif isinstance(event, End):
+            self._end(event.tag)
+        else:
+            self._data(event.text)
 
-        Raises:
-            DocumentUnreadableError: the page has more than `MAX_TAGS` tags.
-        """
-        self._tags += 1
-        if self._tags > MAX_TAGS:
-            raise DocumentUnreadableError(f"The page has more than {MAX_TAGS} tags, so it is not read.")
-        if self._unseen or _is_unseen(tag, attributes):
-            self._unseen += tag not in _VOID
-            return
+    def _start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if tag == "title":
             self._title = []
         elif tag == "br":
             self._break()
         elif tag == "img":
             self._picture(attributes)
+        elif tag == "picture":
+            self._sources.clear()
+        elif tag == "source":
+            self._sources += addresses(attributes)
         elif tag in _PARAGRAPHS:
             self._gap()
         elif tag in _LINES:
             self._end_line()
-        if tag not in _VOID:
+        if tag not in VOID:
             self._enter(tag, attributes)
 
-    def end(self, tag: str) -> None:
-        """An element ends."""
-        if tag in _VOID:
-            return
-        if self._unseen:
-            self._unseen -= 1
-            return
+    def _end(self, tag: str) -> None:
+        if tag == "picture":
+            self._sources.clear()
         if tag == "title" and self._title is not None:
-            self.title, self._title = folded("".join(self._title)), None
+            self.title, self._title = self.title or folded("".join(self._title)), None
         if tag in _PARAGRAPHS:
             self._gap()
         elif tag in _LINES:
@@ -136,10 +119,7 @@ class Writer:
         if self._open and self._open[-1].tag == tag:
             self._leave(self._open.pop())
 
-    def data(self, text: str) -> None:
-        """Text stands on the page."""
-        if self._unseen:
-            return
+    def _data(self, text: str) -> None:
         if self._title is not None:
             self._title.append(text)
         elif self._preformatted:
@@ -215,7 +195,8 @@ class Writer:
             self._line.parts.append(f"{number}. ")
 
     def _picture(self, attributes: Mapping[str, str]) -> None:
-        self.pictures += 1
+        if not is_pixel(attributes):
+            self.pictures.append(held([*addresses(attributes), *self._sources]))
         alternative = attributes.get("alt", "")
         if len(folded(alternative)) >= self._shortest_alternative:
             for line in alternative.split("\n"):
@@ -257,16 +238,3 @@ class Writer:
         strong = not line.plain and not self._heading
         self._out.append(Line(text, level=self._heading, item=line.item, strong=strong))
         return True
-
-
-def _is_unseen(tag: str, attributes: Mapping[str, str]) -> bool:
-    if tag in _UNSEEN:
-        return True
-    if not attributes:
-        return False
-    if "hidden" in attributes or attributes.get("role") in _UNSEEN_ROLES:
-        return True
-    if _HIDDEN.search(attributes.get("style", "")):
-        return True
-    names = f"{attributes.get('class', '')} {attributes.get('id', '')}".lower().split()
-    return tag not in ("body", "html", "main") and not _UNSEEN_NAMES.isdisjoint(names)

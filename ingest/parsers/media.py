@@ -109,6 +109,7 @@ _BEGINS_AS_HTML = re.compile(
 )
 _BEGINS_AS_XML = re.compile(r"\s*+<(?:\?xml|rss|feed|svg)\b", re.IGNORECASE)
 _CLOSING_TAG = re.compile(rf"</{_TAG}>", re.IGNORECASE)
+_PICTURES_HELD = re.compile(rb"data:image/[\w.+-]{1,40}[^,<>\"]{0,100},[A-Za-z0-9+/=%\r\n]+")
 _FEW_TAGS = 3
 """Closing tags from which a text that does not begin as HTML still is: Markdown has one now and then."""
 
@@ -181,7 +182,8 @@ def _inflated(file: RawFile) -> bytes:
 
 
 def _text(file: RawFile, content: bytes) -> Known:
-    if len(content) > MAX_TEXT_BYTES:
+    # The pictures that a page holds are no text of it.
+    if len(content) > MAX_TEXT_BYTES and len(_PICTURES_HELD.sub(b"", content)) > MAX_TEXT_BYTES:
         raise _unreadable(file, f"has more than {MAX_TEXT_BYTES:,} bytes of text, so it is no posting")
     text = decoded(content)
     if text is None:

@@ -9,8 +9,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from ingest.documents import Cost, Parsed, RawFile
 from ingest.parsers.available import ParserState, open_parser
-from ingest.parsers.html import parse_html
-from ingest.parsers.media import Kind, Known, recognised
+from ingest.parsers.html import parse_page, with_unread
+from ingest.parsers.media import Kind, recognised
 from ingest.parsers.merging import LOW_CONFIDENCE, confidence_of, joined, with_cost
 from ingest.parsers.parser import Parser
 from ingest.parsers.pdf import PdfReader
@@ -73,7 +73,27 @@ class Parsers:
             return await self._pdf.read(_named(file, known.kind), self._looked_at)
         if known.kind is Kind.JSON:
             raise DocumentUnreadableError(f"{file.name} is JSON and no page.", file=file.name)
-        return await asyncio.to_thread(_text, known)
+        if known.kind is Kind.HTML:
+            return await self._page(file, known.text)
+        return await asyncio.to_thread(parse_text, known.text)
+
+    async def _page(self, file: RawFile, text: str) -> Parsed:
+        """Reads a page and the pictures that it holds; what these say comes after what is written."""
+        page = await asyncio.to_thread(parse_page, text, file.name)
+        read, failed = [page.parsed], list[DocumentUnreadableError]()
+        for picture in page.pictures if self._parsers else ():
+            try:
+                read.append(await self._looked_at(picture))
+            except DocumentUnreadableError as error:
+                failed.append(error)
+        if not any(parsed.blocks for parsed in read) and page.pictures:
+            if not self._parsers:
+                raise self._no_parser(file)
+            raise _unreadable(failed, sum(map(_cost, failed), sum((p.cost for p in read), Cost())))
+        read[0] = with_unread(page.parsed, page.others + len(page.pictures) - len(read) + 1)
+        whole = with_cost(joined(read), sum(map(_cost, failed), Cost()))
+        warnings = [*whole.warnings, *(f"not read: {error.message}" for error in failed)]
+        return whole.model_copy(update={"warnings": warnings})
 
     async def _looked_at(self, file: RawFile) -> Parsed:
         """Asks the parsers one after another until one is sure; keeps the best answer."""
@@ -159,10 +179,6 @@ async def open_parsers(settings: Settings, limits: Limits = LIMITS) -> AsyncIter
 def _named(file: RawFile, kind: Kind) -> RawFile:
     """The file under its true type: its name and what its source said may be wrong."""
     return RawFile(file.name, kind.value, file.content)
-
-
-def _text(known: Known) -> Parsed:
-    return parse_html(known.text) if known.kind is Kind.HTML else parse_text(known.text)
 
 
 def _cost(error: DocumentUnreadableError | ParserUnavailableError) -> Cost:

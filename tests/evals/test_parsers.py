@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from evals.parsers import Poster, measure, posters_of, shown
 from evals.parsers_fields import field_lines_found
 from evals.parsers_tables import score_tables, similarity, tree_of_html, trees_of
-from evals.parsers_text import line_errors, nearest, score_text
+from evals.parsers_text import line_errors, lines_found, nearest, score_text
 from ingest.documents import Cell, Paragraph, Parsed, Position, RawFile, Table
 from ingest.samples.draw_posters import HERE
 
@@ -96,10 +98,22 @@ async def test_any_parser_can_be_measured() -> None:
     async def tag(parsed: Parsed) -> list[Position]:
         return [Position(job_title="없음")]
 
-    figures = await measure(Reader(posters), "two samples", posters, tag)
+    posters = [
+        replace(poster, layout=layout) for poster, layout in zip(posters, ("cards", "plain"), strict=True)
+    ]
+    figures, cards, plain = await measure(Reader(posters), "two samples", posters, tag)
 
     assert (figures.line_cer, figures.ordered_cer) == (0.0, 0.0)
     assert (figures.word_recall, figures.skill_recall) == (1.0, 1.0)
     assert figures.teds == 0.0  # it gives text only
     assert figures.field_recall == 0.0
-    assert shown([figures]).row_count == 1
+    assert figures.lines_found == 1.0
+    assert [cards.posters, plain.posters] == ["two samples: cards", "two samples: plain"]
+    assert cards.images + plain.images == figures.images
+    assert shown([figures, cards, plain]).row_count == 3
+
+
+def test_a_line_is_found_with_one_letter_in_five_wrong() -> None:
+    read = ["담당엄무", "서버를개발하고운영하는일입니다", "웹"]
+    assert lines_found(["담당업무"], read) == 0
+    assert lines_found(["서버를개발하고운영하는힐힘니다", "웹", ""], read) == 2

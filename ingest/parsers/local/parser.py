@@ -15,7 +15,7 @@ from ingest.parsers.tessdata import find_tessdata
 from tools.errors import DocumentUnreadableError
 from tools.settings import Settings
 
-VERSION = "1"
+VERSION = "2"
 """Raised when what is read of the same image changes."""
 LIMIT_SECONDS = 120.0
 """For one image; a poster of usual size takes one to three."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -35,6 +36,28 @@ _SQUARE = (0.7, 1.5)
 """Widths of a bullet in terms of its height."""
 _TRIANGLE = 0.5
 """Share of its box that a filled triangle covers."""
+_WIDEST_BULLET, _SPACE = 1.1, 0.2
+"""Heights of a line: the widest mark that may be a bullet, and the least space behind one."""
+_SHAPE, _SAME = 12, 0.12
+"""Sides of the picture that marks are compared by, and how much two of one shape differ at most."""
+
+
+@dataclass(frozen=True)
+class Bullet:
+    """A mark that a line begins with: its shape, its size in pixels, and where the text behind it begins."""
+
+    shape: npt.NDArray[np.float32]
+    width: int
+    height: int
+    text: int
+
+    def is_like(self, other: Bullet) -> bool:
+        """Whether it is the same mark, but for what compression does to it."""
+        return (
+            abs(self.width - other.width) <= 1
+            and abs(self.height - other.height) <= 1
+            and float(np.abs(self.shape - other.shape).mean()) <= _SAME
+        )
 
 
 @dataclass(frozen=True)
@@ -52,25 +75,19 @@ class Picture:
         return np.ascontiguousarray(np.hstack((pad, self.grey[:, max(0, left) : right], pad)))
 
 
-def line_picture(crop: Pixels, drawn: Mask) -> Picture | None:
-    """Makes the picture of the line in `crop`, without the rules and frames that `drawn` marks there.
+def line_picture(crop: Pixels, drawn: Mask, bullets: Sequence[Bullet] = ()) -> Picture | None:
+    """Makes the picture of the line in `crop`, without the rules and frames that `drawn` marks there, and
+    without what it begins with: a bar, a mark of the shape of bullets, or one of the page's `bullets`.
 
     None when there is no ink to speak of.
     """
-    ground = np.median(crop.reshape(-1, 3), axis=0).astype(np.uint8)
-    difference = cv2.absdiff(crop, np.broadcast_to(ground, crop.shape).copy()).max(axis=2)
-    difference[drawn > 0] = 0
+    found = _inked(crop, drawn)
+    if found is None:
+        return None
+    difference, ink, (left, top, right, bottom) = found
     strongest = float(np.percentile(difference, 99.5))
-    if strongest < _FAINTEST:
-        return None
-    ink = difference > _INK * strongest
-    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    if not rows.size:
-        return None
-    top, bottom, left, right = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-    ink = ink[top:bottom, left:right]
     bar = _bar(ink)
-    bullet = bar or _bullet(ink)
+    bullet = bar or _bullet(ink) or _one_of(bullets, ink)
     if bullet:
         left += bullet
         ink = ink[:, bullet:]
@@ -84,6 +101,29 @@ def line_picture(crop: Pixels, drawn: Mask) -> Picture | None:
     dark = 255 - np.clip(grown * (255.0 / strongest), 0, 255).astype(np.uint8)
     grey = np.pad(dark, PAD, constant_values=255)
     return Picture(np.asarray(grey, dtype=np.uint8), _gaps(grey), bool(bullet and not bar))
+
+
+def first_mark(crop: Pixels, drawn: Mask) -> Bullet | None:
+    """What the line in `crop` begins with, where that may be a bullet: one mark, apart from what follows."""
+    found = _inked(crop, drawn)
+    return None if found is None else _first(found[1])
+
+
+def _inked(crop: Pixels, drawn: Mask) -> tuple[Grey, npt.NDArray[np.bool_], tuple[int, int, int, int]] | None:
+    """How much each pixel differs from the ground, which of them are ink, cut to what is, and where that
+    lies: left, top, right, bottom."""
+    ground = np.median(crop.reshape(-1, 3), axis=0).astype(np.uint8)
+    difference = cv2.absdiff(crop, np.broadcast_to(ground, crop.shape).copy()).max(axis=2)
+    difference[drawn > 0] = 0
+    strongest = float(np.percentile(difference, 99.5))
+    if strongest < _FAINTEST:
+        return None
+    ink = difference > _INK * strongest
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    if not rows.size:
+        return None
+    left, top, right, bottom = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return difference, ink[top:bottom, left:right], (left, top, right, bottom)
 
 
 def _gaps(grey: Grey) -> list[tuple[int, int]]:
@@ -137,6 +177,30 @@ def _bullet(ink: npt.NDArray[np.bool_]) -> int:
     far = start - end >= _ROOM * height
     even = far and 0.3 * height <= end and tall <= 0.95 * height and _is_symmetric(mark[top:bottom])
     return start if low_mark or filled or even else 0
+
+
+def _first(ink: npt.NDArray[np.bool_]) -> Bullet | None:
+    height = ink.shape[0]
+    columns = np.asarray(ink.any(axis=0), dtype=np.bool_)
+    empty = np.flatnonzero(~columns)
+    if not empty.size or empty[0] > _WIDEST_BULLET * height:
+        return None
+    end = int(empty[0])
+    rest = np.flatnonzero(columns[end:])
+    if not rest.size or rest[0] < _SPACE * height:
+        return None
+    rows = np.flatnonzero(ink[:, :end].any(axis=1))
+    mark = ink[rows[0] : rows[-1] + 1, :end].astype(np.uint8)
+    if cv2.connectedComponents(mark, connectivity=8)[0] != 2:  # noqa: PLR2004 - the ground and one mark
+        return None
+    shape = cv2.resize(mark.astype(np.float32), (_SHAPE, _SHAPE), interpolation=cv2.INTER_AREA)
+    return Bullet(np.asarray(shape, dtype=np.float32), mark.shape[1], mark.shape[0], end + int(rest[0]))
+
+
+def _one_of(bullets: Sequence[Bullet], ink: npt.NDArray[np.bool_]) -> int:
+    """Where the text behind one of the bullets begins; 0 when the line begins with none of them."""
+    mark = _first(ink) if bullets else None
+    return mark.text if mark is not None and any(mark.is_like(bullet) for bullet in bullets) else 0
 
 
 def _is_symmetric(mark: npt.NDArray[np.bool_]) -> bool:

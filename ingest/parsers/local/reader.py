@@ -16,7 +16,7 @@ from rapidfuzz.distance import Levenshtein
 from ingest.parsers.local.decode import Pixels
 from ingest.parsers.local.marks import Mask
 from ingest.parsers.local.ocr import Engines, Symbol, mean_confidence
-from ingest.parsers.local.picture import HEIGHT, PAD, Picture, line_picture
+from ingest.parsers.local.picture import HEIGHT, PAD, Bullet, Picture, line_picture
 from ingest.parsers.local.spaces import word_edges
 from ingest.parsers.local.spelling import is_known, mended
 
@@ -89,12 +89,13 @@ class LineReader:
     def __init__(self, engines: Engines) -> None:
         self._engines = engines
 
-    def read(self, crop: Pixels, drawn: Mask) -> Reading | None:
-        """Reads the line in `crop`, without the rules and frames that `drawn` marks there.
+    def read(self, crop: Pixels, drawn: Mask, bullets: Sequence[Bullet] = ()) -> Reading | None:
+        """Reads the line in `crop`, without the rules and frames that `drawn` marks there. `bullets` are
+        marks that lines of its page begin with.
 
         None when it holds no ink. The text is empty when no model makes anything of it.
         """
-        picture = line_picture(crop, drawn)
+        picture = line_picture(crop, drawn, bullets)
         if picture is None:
             return None
         both = self._engines.read(picture.grey, "Hangul")
@@ -110,9 +111,9 @@ class LineReader:
             )
         ]
         parts = self._parts(picture, words)
-        text = " ".join(part.text for part in parts if part.text)
-        confidence = _mean(parts) * _agreement(text, seen)
-        text = mended(text, confidence).strip("【】|｜ ")
+        text = " ".join(text for text in map(_mended, parts, words) if text)
+        confidence = _mean(parts) * _agreement("".join(part.text for part in parts), seen)
+        text = text.strip("【】|｜ ")
         match = None if picture.bulleted else _BULLET.match(text)
         if match is not None:
             text = text[match.end() :]
@@ -271,6 +272,11 @@ def _better(korean: Sequence[Symbol], both: Sequence[Symbol]) -> _Part:
     """`kor` unless it is less sure by more than a point."""
     first, second = _part(korean), _part(both)
     return first if first.text and first.confidence >= second.confidence - 1 else second
+
+
+def _mended(part: _Part, word: _Word) -> str:
+    """A word's text, mended where the models do not agree on it: each alone is sure of whatever it says."""
+    return mended(part.text, part.confidence * _agreement(part.text, _text(word.both)))
 
 
 def _agreement(text: str, seen: str) -> float:

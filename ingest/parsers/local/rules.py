@@ -36,6 +36,8 @@ _REACH = 4
 """Pixels from the end of a vertical rule to the horizontal one it meets."""
 _FREE, _FREE_THIN = 110, 44
 """Pixels: an edge, and a thin stroke, so long is no part of a letter even where it meets no other."""
+_NEAR, _BESIDE_STEM = 0.17, 0.2
+"""Beside a stem, so near in terms of its height, stands the rest of its letter on so many of its rows."""
 _MOSTLY = 0.8
 
 
@@ -65,7 +67,7 @@ def find_rules(pixels: Pixels) -> Rules:
     # Turned by a quarter, verticals are horizontals.
     turned = np.ascontiguousarray(down.T), np.ascontiguousarray(strokes.T)
     vertical |= _dashed(*turned, _DASHED_DOWN).T
-    vertical = _without_stems(horizontal, vertical, down)
+    vertical = _without_stems(horizontal, vertical, down, _letters(pixels))
     return Rules(_without_bars(horizontal, vertical), vertical)
 
 
@@ -93,10 +95,14 @@ def _pale_steps(pixels: Pixels, axis: int) -> Mask:
     size = (_SMOOTH, 1) if axis == 0 else (1, _SMOOTH)
     smooth = np.asarray(cv2.blur(pixels, size), dtype=np.uint8)
     edge = _steps(smooth, axis, _BLURRED, _PALE)
-    kernel = np.ones((3, 3), dtype=np.uint8)
-    letters = _over(strongest(cv2.morphologyEx(pixels, cv2.MORPH_GRADIENT, kernel)), _STRONG)
-    edge[grown(letters, _SMOOTH) > 0] = 0
+    edge[grown(_letters(pixels), _SMOOTH) > 0] = 0
     return edge
+
+
+def _letters(pixels: Pixels) -> Mask:
+    """Where something stands out that may be a letter."""
+    kernel = np.ones((3, 3), dtype=np.uint8)
+    return _over(strongest(cv2.morphologyEx(pixels, cv2.MORPH_GRADIENT, kernel)), _STRONG)
 
 
 def _over(values: npt.NDArray[np.integer], limit: int) -> Mask:
@@ -126,8 +132,9 @@ def _dashed(along: Mask, strokes: Mask, length: int) -> Mask:
     return marks.chosen(keep)
 
 
-def _without_stems(horizontal: Mask, vertical: Mask, strokes: Mask) -> Mask:
-    """Drops verticals that meet no horizontal at one of their ends: stems of large letters."""
+def _without_stems(horizontal: Mask, vertical: Mask, strokes: Mask, letters: Mask) -> Mask:
+    """Drops verticals that meet no horizontal at one of their ends, and have the rest of a letter beside
+    them: stems of large letters."""
     marks = marks_of(vertical)
     keep = np.zeros(len(marks.stats), dtype=np.bool_)
     for number in marks.numbers:
@@ -138,11 +145,16 @@ def _without_stems(horizontal: Mask, vertical: Mask, strokes: Mask) -> Mask:
             horizontal[max(0, top + tall - _REACH - 1) : top + tall + _REACH, sides],
         )
         own = marks.labels[top : top + tall, left : left + wide] == number
-        own = marks.labels[top : top + tall, left : left + wide] == number
         drawn = float(((strokes[top : top + tall, left : left + wide] > 0) & own).any(axis=1).mean())
-        # A stem as tall and as thin as that belongs to no letter; the edge of one may.
+        # A stem as tall and as thin as that belongs to a large letter or to none; the edge of one may.
         thin = tall >= _FREE_THIN and drawn > _MOSTLY
-        keep[number] = tall >= _FREE or thin or all(end.any() for end in ends)
+        near = round(_NEAR * tall)
+        beside = (
+            letters[top : top + tall, max(0, left - near) : max(0, left - _REACH + 1)],
+            letters[top : top + tall, left + wide + _REACH - 1 : left + wide + near],
+        )
+        alone = all(not side.size or float((side > 0).any(axis=1).mean()) < _BESIDE_STEM for side in beside)
+        keep[number] = tall >= _FREE or (thin and alone) or all(end.any() for end in ends)
     return marks.chosen(keep)
 
 

@@ -36,11 +36,11 @@ def random_posters(count: int, seed: int, wardrobe: Wardrobe, fonts: Path) -> It
     Layouts and rules take turns, so that each combination comes up as often as any other.
     """
     random = Random(seed)  # noqa: S311 - no secret is made of it
-    companies = _companies()
-    random.shuffle(companies)
+    every = companies()
+    random.shuffle(every)
     # English posters are one in six: shuffled apart, the two kinds are then woven together.
-    korean = [c for c in companies if not c[0]["company"].isascii()]
-    english = [c for c in companies if c[0]["company"].isascii()]
+    korean = [c for c in every if not c[0]["company"].isascii()]
+    english = [c for c in every if c[0]["company"].isascii()]
     for number in range(count):
         pool, turn = (english, number // 6) if number % 6 == 5 else (korean, number)  # noqa: PLR2004
         company = pool[turn % len(pool)]
@@ -53,7 +53,7 @@ def random_posters(count: int, seed: int, wardrobe: Wardrobe, fonts: Path) -> It
         yield draw_poster(postings, style, random, fonts, images=images)
 
 
-def _companies() -> list[list[Posting]]:
+def companies() -> list[list[Posting]]:
     """The sample postings by company, without second copies and without those written to attack."""
     truth = [json.loads(line) for line in (_FOLDER / "truth.jsonl").read_text(encoding="utf-8").splitlines()]
     passed_over = {row["source_id"] for row in truth if row["hostile"] or row["near_duplicate_of"]}

@@ -95,7 +95,7 @@ async def test_posters_are_read(
     assert score.ordered_errors <= 0.06 * score.letters
     assert min(structure, default=1.0) >= 0.95
     assert any(isinstance(block, Heading) and block.level == 1 for block in parsed.blocks)
-    assert parsed.parser == "local/1"
+    assert parsed.parser == "local/2"
     assert parsed.cost.pages == 1
     assert parsed.confidence is not None
     assert 0.8 < parsed.confidence <= 1

@@ -107,7 +107,7 @@ async def test_text_is_read_without_any_parser_of_images() -> None:
         (1, "하나"),
         (2, "둘입니다."),
     ]
-    assert parsed.parser == "html/1+text/1"
+    assert parsed.parser == "html/2+text/1"
     assert parsed.confidence is None
 
 

@@ -1,0 +1,220 @@
+"""A poster as a page of HTML, with the truth about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from random import Random
+from typing import Any
+
+from evals.posters.look import ENGLISH, Look
+
+Posting = dict[str, Any]
+
+_STEPS = (
+    ("서류전형", "실무면접", "임원면접", "최종합격"),
+    ("지원서 접수", "코딩테스트", "1차 면접", "2차 면접", "입사"),
+)
+_STEPS_EN = ("Application", "Coding test", "Interview", "Offer")
+_NOTES = (
+    "입사지원서에 사실과 다른 내용이 있으면 채용이 취소될 수 있습니다.",
+    "상시 채용이며, 적합한 분을 찾으면 일찍 마감합니다.",
+    "장애인과 국가유공자는 관련 법에 따라 우대합니다.",
+    "면접 일정은 서류전형 합격자에게 따로 알려 드립니다.",
+)
+_NOTES_EN = ("We read every application, and answer each within two weeks.", "Please send a resume as a PDF.")
+_MOTTOES = ("같이 일할 동료를 기다립니다", "문제를 함께 풀어 갈 분을 찾아요", "우리와 다음 걸음을 내디뎌요")
+_MOTTOES_EN = ("Come and build it with us", "Do the best work of your life")
+_FIELDS = ("responsibilities", "requirements", "preferred")
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A cell: what it is in HTML, its text, and whether that is a `list`, a `name` or nothing special."""
+
+    tag: str
+    text: str
+    kind: str = ""
+
+
+class Page:
+    """A page that is being written. `lines` are what is written on it in reading order, a wrapped line
+    as one and without bullets; `tables` are its tables as HTML."""
+
+    def __init__(self, postings: Sequence[Posting], look: Look, random: Random) -> None:
+        self.lines: list[str] = []
+        self.tables: list[str] = []
+        self._look = look
+        self._random = random
+        self._postings = postings
+        self._english = postings[0]["company"].isascii()
+        self._words = ENGLISH if self._english else look.words
+        style = f"<meta charset='utf-8'><style>{_css(look)}</style>"
+        self.html = f"<!DOCTYPE html>{style}<body>{self._body()}</body>"
+
+    def _body(self) -> str:
+        parts = [self._banner()]
+        for number, posting in enumerate(self._postings):
+            parts.append(self._posting(posting, number))
+        match self._look.layout:
+            case "plain" | "cards":
+                tail = [self._pairs, self._process, self._notes]
+            case "columns":
+                tail = [self._process, self._notes]
+            case _:
+                tail = [self._process, self._notes, self._pairs]
+        self._random.shuffle(tail)
+        return "".join([*parts, *(part() for part in tail[: self._random.randint(1, 3)])])
+
+    def _banner(self) -> str:
+        motto = self._random.choice(_MOTTOES_EN if self._english else _MOTTOES)
+        first = self._postings[0]
+        title = first["job_title"] if len(self._postings) == 1 else f"{first['company']} {self._hiring()}"
+        return f"<header><p>{self._said(motto)}</p><h1>{self._said(title)}</h1></header>"
+
+    def _hiring(self) -> str:
+        return "is hiring" if self._english else self._random.choice(("채용", "인재 모집", "개발자 공개채용"))
+
+    def _posting(self, posting: Posting, number: int) -> str:
+        match self._look.layout:
+            case "ruled" | "open":
+                return self._position_table() if number == 0 else ""
+            case "cards":
+                return self._name(posting) + self._cards(posting)
+            case "columns":
+                return self._name(posting) + self._columns(posting)
+            case "plain":
+                return self._name(posting) + self._sections(posting)
+            case "mixed":
+                part = self._random.choice((self._sections, self._label_table, self._columns, self._cards))
+                return self._name(posting) + part(posting)
+
+    def _name(self, posting: Posting) -> str:
+        return f"<h2>{self._said(posting['job_title'])}</h2>" if len(self._postings) > 1 else ""
+
+    def _labels(self) -> tuple[str, str, str]:
+        return self._words.work, self._words.must, self._words.welcome
+
+    def _sections(self, posting: Posting) -> str:
+        return "".join(
+            self._heading(label) + self._list(_lines(posting[name]))
+            for label, name in zip(self._labels(), _FIELDS, strict=True)
+        )
+
+    def _cards(self, posting: Posting) -> str:
+        cards = "".join(
+            f"<div class='card'>{self._heading(label)}{self._list(_lines(posting[name]))}</div>"
+            for label, name in zip(self._labels(), _FIELDS, strict=True)
+        )
+        return cards + self._pills(posting)
+
+    def _pills(self, posting: Posting) -> str:
+        pills = "".join(f"<span class='tag'>{self._said(skill)}</span>" for skill in posting["skills"])
+        return f"<div>{pills}</div>"
+
+    def _columns(self, posting: Posting) -> str:
+        """Two columns side by side, and the third part below them."""
+        halves = [
+            f"<div class='half'>{self._heading(label)}{self._list(_lines(posting[name]))}</div>"
+            for label, name in zip(self._labels(), _FIELDS, strict=True)
+        ]
+        return f"<div class='halves'>{''.join(halves[:2])}</div>{halves[2]}"
+
+    def _position_table(self) -> str:
+        heads = [self._words.position, *self._labels()]
+        rows = [[_Cell("th", head) for head in heads]]
+        for posting in self._postings:
+            name = _Cell("td", posting["job_title"], "name")
+            rows.append([name, *(_Cell("td", posting[field], "list") for field in _FIELDS)])
+        over = "Open positions" if self._english else self._random.choice(("모집요강", "모집개요"))
+        return self._heading(over) + self._table(rows)
+
+    def _label_table(self, posting: Posting) -> str:
+        """Labels at the left, lists at the right."""
+        fields = zip(self._labels(), _FIELDS, strict=True)
+        return self._table(
+            [[_Cell("th", label), _Cell("td", posting[field], "list")] for label, field in fields]
+        )
+
+    def _pairs(self) -> str:
+        first = self._postings[0]
+        labels = ("Employment", "Experience", "Location") if self._english else ("고용형태", "경력", "근무지")
+        values = (first["employment_type"], first["experience"], first["location"])
+        pairs = zip(labels, values, strict=True)
+        rows = [[_Cell("th", label), _Cell("td", value)] for label, value in pairs if value]
+        return self._heading(self._words.terms) + self._table(rows)
+
+    def _process(self) -> str:
+        steps = _STEPS_EN if self._english else self._random.choice(_STEPS)
+        head = self._heading(self._words.steps)
+        said = [f"<span class='step'>{self._said(step)}</span>" for step in steps]
+        return f"{head}<div class='steps'>{'<i>›</i>'.join(said)}</div>"
+
+    def _notes(self) -> str:
+        notes = _NOTES_EN if self._english else self._random.sample(_NOTES, 3)
+        return self._heading(self._words.notes) + f"<div class='notes'>{self._list(notes)}</div>"
+
+    def _heading(self, text: str) -> str:
+        shown = f"[{text}]" if self._look.heading == "bracketed" else text
+        return f"<h3><span>{self._said(shown)}</span></h3>"
+
+    def _list(self, texts: Sequence[str]) -> str:
+        return f"<ul>{''.join(f'<li>{self._said(text)}</li>' for text in texts)}</ul>"
+
+    def _table(self, rows: Sequence[Sequence[_Cell]]) -> str:
+        shown = "".join(f"<tr>{''.join(map(self._cell, row))}</tr>" for row in rows)
+        table = f"<table>{shown}</table>"
+        self.tables.append(table)
+        return table
+
+    def _cell(self, cell: _Cell) -> str:
+        said = self._list(_lines(cell.text)) if cell.kind == "list" else self._said(cell.text)
+        return f"<{cell.tag} class='{cell.kind}'>{said}</{cell.tag}>"
+
+    def _said(self, text: str) -> str:
+        self.lines.append(text)
+        return escape(text)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def _css(look: Look) -> str:
+    accent, pale = look.accent, look.pale
+    rule = f"{look.rule_width}px solid {look.line}"
+    dark = f"background:{accent};color:#fff"
+    head = {"dark": dark, "pale": f"background:{pale}", "none": ""}[look.head_fill]
+    borders = {
+        "grid": f"th,td{{border:{rule}}}",
+        "horizontal": f"tr{{border-bottom:{rule}}} table{{border-top:{rule}}}",
+        "none": "",
+        "zebra": f"tr:nth-child(odd) td{{background:{pale}}}",
+    }[look.rules]
+    heading = {
+        "bare": f"color:{accent}",
+        "underlined": f"border-bottom:2px solid {accent};padding-bottom:.3em",
+        "bar": f"border-left:5px solid {accent};padding-left:.5em",
+        "pill": "",
+        "band": f"{dark};padding:.4em .7em",
+        "bracketed": "",
+    }[look.heading]
+    pill = f"{dark};border-radius:1em;padding:.2em .9em" if look.heading == "pill" else ""
+    mark = f"li::before{{content:'{look.bullet} '}}" if look.bullet else ""
+    return f"""
+        body{{margin:0;padding:{2 * look.padding}px;width:{look.width}px;background:{look.page};
+            color:{look.ink};font:{look.size}px/{look.leading} '{look.font}';
+            letter-spacing:{look.spacing}px;word-break:{"keep-all" if look.keep_all else "normal"}}}
+        header{{{dark};padding:1.2em;text-align:center}} h1{{font-size:1.8em;margin:.2em 0}}
+        h2{{font-size:1.35em;margin:1.2em 0 .4em}} h3{{font-size:1.1em;margin:1.1em 0 .5em;{heading}}}
+        h3 span{{{pill}}} p{{margin:.2em 0}}
+        ul{{list-style:none;margin:0;padding:0}} li{{padding-left:1em;text-indent:-1em}} {mark}
+        table{{border-collapse:collapse;width:100%}} th{{{head};white-space:nowrap}}
+        th,td{{padding:{look.padding}px;vertical-align:top}} {borders}
+        .name{{font-weight:bold;vertical-align:middle;text-align:center}}
+        .card{{background:{pale};border-radius:10px;padding:{look.padding}px 1.2em;margin-bottom:12px}}
+        .tag{{border:1px solid {accent};border-radius:1em;padding:0 .7em;margin:.2em .3em}}
+        .tag,.step{{display:inline-block}} .halves{{display:flex;gap:2em}} .half{{flex:1}}
+        .notes{{font-size:.88em}} .step{{background:{pale};border-radius:6px;padding:.5em .8em}}
+        .steps i{{margin:.5em}}"""
