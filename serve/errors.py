@@ -60,13 +60,14 @@ _MEANING = {
     401: "no valid API key",
     403: "not an administrator's key; without keys also a foreign host, or a page of another site",
     404: "no such session, posting or prompt",
+    408: "the request did not arrive in time",
     409: "the session is at work on another request",
     413: "the body is too large",
     415: "the body is not declared to be JSON",
     422: "the request is not valid; `details.fields` names each field, `details.prompts` each prompt",
     500: "nobody foresaw it; the log has its traceback",
     502: "the model's answer stayed invalid",
-    503: "a dependency does not answer, or no postings are loaded",
+    503: "a dependency does not answer, no postings are loaded, or the worker is stopping",
 }
 
 

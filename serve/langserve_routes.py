@@ -41,9 +41,9 @@ IdempotencyKey = Annotated[
         description="asked again with the same key, a request gets the same answer and is paid for once",
     ),
 ]
-REFUSED = (401, 413, 415, 422, 500)
+REFUSED = (401, 408, 413, 415, 422, 500, 503)
 """What any run's request may be refused with; a stream says all else in its events."""
-FAILED = (*REFUSED, 409, 502, 503)
+FAILED = (*REFUSED, 409, 502)
 
 
 class EventStream(Response):

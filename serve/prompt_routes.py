@@ -19,7 +19,7 @@ from tools.prompts.trail import Change
 from tools.services import Services
 
 router = APIRouter(prefix="/prompts", tags=["prompts"], dependencies=KEYED)
-CHANGED = (401, 403, 413, 422, 500, 503)
+CHANGED = (401, 403, 408, 413, 422, 500, 503)
 
 Admin = Annotated[str, Depends(admin_of)]
 Name = Annotated[str, Path(max_length=100, description="as `GET /prompts` names it: `filter_jobs.ko`")]

@@ -88,9 +88,9 @@ def test_events_are_told_apart_by_their_type() -> None:
 
 
 def test_each_route_has_its_own_statuses() -> None:
-    refused = {"401", "403", "413", "415", "422", "500"}
-    assert statuses("generate") == {"200", "409", "502", "503"} | refused
-    assert statuses("regenerate") == {"200", "404", "409", "502", "503"} | refused
+    refused = {"401", "403", "408", "413", "415", "422", "500", "503"}
+    assert statuses("generate") == {"200", "409", "502"} | refused
+    assert statuses("regenerate") == {"200", "404", "409", "502"} | refused
     assert statuses("regenerate_stream") == {"200"} | refused
     assert statuses("delete_session") == {"204", "401", "403", "404", "409", "422", "500", "503"}
     assert statuses("healthz") == {"200", "403", "500"}
