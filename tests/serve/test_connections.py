@@ -19,7 +19,7 @@ from tests.pace import patience, scaled
 from tests.serve.processes import GENERATE, hold, nothing_in_flight
 
 LIMIT = 0.3
-POST = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+POST = b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 INVOKE = POST % b"/generate/invoke"
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: what is left is thrown away, and the other side is told by a reset."""
@@ -65,12 +65,12 @@ def error_in(answer: bytes) -> tuple[int, dict[str, Any]]:
     "sent",
     [
         b"G",
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\nx-half",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-half",
         INVOKE + b"content-length: 100\r\n\r\n",
         INVOKE + b'content-length: 100\r\n\r\n{"input"',
         INVOKE + b"transfer-encoding: chunked\r\n\r\n5\r\n{",
         INVOKE + b"content-length: 100\r\nexpect: 100-continue\r\n\r\n",
-        b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HT",
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HT",
     ],
     ids=["a byte", "head", "no body", "body", "chunk", "expecting", "second head"],
 )
@@ -90,8 +90,8 @@ async def test_a_request_that_does_not_arrive_is_given_up(address: str, sent: by
         (b"GET /healthz HTTP/1.1\r\nx-half: ", b"x"),
         (INVOKE + b"content-length: 5000\r\n\r\n", b"x"),
         (INVOKE + b"transfer-encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
-        (b"GET /healthz HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\n", b"x"),
-        (b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n", b"\r\n"),
+        (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5000\r\n\r\n", b"x"),
+        (b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n", b"\r\n"),
         (b"", b"\r\n"),
     ],
     ids=["head", "body", "chunks", "a body that is not read", "empty lines after", "empty lines before"],
@@ -182,7 +182,7 @@ async def test_who_reads_nothing_holds_no_connection(address: str, client: httpx
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect((url.host, url.port))
         deaf.setblocking(False)
-        ask = b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n"
+        ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
         loop = asyncio.get_running_loop()
         with pytest.raises(OSError):  # reset, once it was given up
             async with asyncio.timeout(patience()):

@@ -129,7 +129,7 @@ async def test_with_nothing_at_work_the_end_is_quick(settings: Settings) -> None
             socket.create_connection(address),
         ):
             head.sendall(b"GET /healthz HT")
-            body.sendall(b"POST /generate/invoke HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{")
+            body.sendall(b"POST /generate/invoke HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50\r\n\r\n{")
             assert (await worker.client.get("/healthz")).status_code == 200
             worker.process.send_signal(signal.SIGINT)
             await ended(worker, within=NOTHING_RUNS)
