@@ -51,8 +51,6 @@ _TOO_LONG = {
     "({status}). The operator has to lower CHECKERBOARD_PROMPT_TOKENS, or take a {model} with a longer "
     "context.",
 }
-_NAMES_THE_KEY = ("key", "quota", "region")
-"""Faults whose words may hold a part of the key, or name the account."""
 
 
 @contextmanager
@@ -90,10 +88,10 @@ def unreadable(purpose: str, endpoint: Endpoint) -> ModelUnavailableError:
 
 
 def _told(found: Fault, purpose: str, endpoint: Endpoint) -> CheckerboardError:
-    words = "" if found.cause in _NAMES_THE_KEY else found.said
+    # Not what the API says: gateways repeat the prompt there, and the key.
     logger.warning(
         "the model's API failed",
-        extra={"purpose": purpose, "cause": found.cause, "status": found.status, "said": words},
+        extra={"purpose": purpose, "cause": found.cause, "status": found.status},
     )
     if found.cause == "unreadable":
         return unreadable(purpose, endpoint)

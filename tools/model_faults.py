@@ -41,8 +41,6 @@ _OK, _BAD_REQUEST, _BAD_GATEWAY = 200, 400, 502
 _LONGEST = 65_536
 """Bytes of a body that are looked at."""
 _DEEPEST = 8
-_WORDS = 300
-"""Characters of an API's own words that are passed on."""
 
 
 def _names(listed: str) -> frozenset[str]:
@@ -55,8 +53,6 @@ class Fault:
 
     cause: Cause
     status: int
-    said: str
-    """Its own words, shortened; they may hold a part of the key or of the prompt."""
     again: bool
     """Asking again can help, without anybody changing anything."""
     retry_after: float | None = None
@@ -240,9 +236,8 @@ def fault(status: int, body: bytes | str, headers: Mapping[str, str]) -> Fault:
         status = named or (_BAD_GATEWAY if cause == "status" else _BAD_REQUEST)
     retry_after = _retry_after(headers, waits, words)
     lasting = cause == "rate_limit" and _FOR_THE_DAY.search("\n".join([words, *codes])) is not None
-    said = " ".join(next(iter(sentences), "").split())[:_WORDS]
     passing = cause in _PASSING and (cause == "rate_limit" or status in (408, 409) or status >= 500)  # noqa: PLR2004
-    return Fault(cause, status, said, passing and not lasting, retry_after)
+    return Fault(cause, status, passing and not lasting, retry_after)
 
 
 def is_error(body: Any) -> bool:
