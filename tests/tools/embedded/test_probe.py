@@ -41,8 +41,9 @@ async def test_the_embedded_servers_have_everything(machine: Machine, used_home:
     assert found.version.startswith("18.")
     assert found.extensions["vector"] >= "0.8"
 
-    # PostgreSQL 18 finds extensions by this setting: without a path it has none.
-    blind = user.urls["postgres"] + "&options=-c%20extension_control_path%3D/nowhere"
+    # PostgreSQL 18 finds extensions by this setting: without a path it has none. Another test may have made
+    # the extension in the service's own database.
+    blind = user.urls["postgres"].replace("/postgres?", "/template1?") + "&options=-c%20extension_control_path%3D/nowhere"
     with pytest.raises(SetupError, match="lacks the extension pgvector") as caught:
         await probe_postgres(blind)
     assert caught.value.details == {"lacking": ["vector"]}
