@@ -19,7 +19,7 @@ MOST_HELD = 20
 """Pictures of a page that are read: its first. A page that was saved whole holds all of its icons, too."""
 SMALLEST = (100, 40)
 """Pixels: what is narrower or lower is an icon, or a dot that stands in for a picture until it is loaded."""
-_ADDRESSES = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-url", "data-image", "src")
+_ADDRESSES = ("data-src", "data-original", "data-lazy-src", "data-lazy", "src")
 _SETS = ("data-srcset", "data-lazy-srcset", "srcset")
 _PIXEL = 2
 
@@ -35,6 +35,12 @@ def addresses(attributes: Mapping[str, str]) -> list[str]:
 def held(found: Iterable[str]) -> str | None:
     """Returns the address among those of a picture that holds it; None where none does."""
     return max((url for url in found if is_data_url(url)), key=len, default=None)
+
+
+def shown(found: Sequence[str]) -> str:
+    """Returns the address among those of a picture that a reader of the page comes to see: what the page
+    holds itself only stands in for one that is loaded. Empty where there is none."""
+    return next((url for url in found if not is_data_url(url)), held(found) or "")
 
 
 def is_pixel(attributes: Mapping[str, str]) -> bool:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import logging
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ingest.documents import Collected, Listed, RawFile
+from ingest.parsers.data_urls import is_data_url, read_data_url
 from ingest.sources import jasoseol_rows as rows
 from ingest.sources.web import Answer, Fetch, Reach, Web, origin
 from tools.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
@@ -182,7 +181,7 @@ class JasoseolSource:
         images, missing, for_good = [], [], True
         for url in urls:
             try:
-                images.append(_inline(url) if url.startswith("data:") else await self._image(url))
+                images.append(_inline(url) if is_data_url(url) else await self._image(url))
             except (DocumentUnreadableError, SourceUnavailableError) as error:
                 if isinstance(error, SourceUnavailableError):
                     if origin(url) in self._anywhere.own:
@@ -212,18 +211,14 @@ def _is_posting(value: Any, number: int) -> bool:
 
 def _inline(url: str) -> RawFile:
     """Reads an image that stands in the page itself."""
-    head, _, data = url.removeprefix("data:").partition(",")
-    kind, *options = head.split(";")
-    try:
-        raw = unquote_to_bytes(data)
-        content = base64.b64decode(raw) if "base64" in options else raw
-    except (binascii.Error, ValueError) as error:
-        raise DocumentUnreadableError(f"an image within the page is broken: {error}") from error
-    if not kind.startswith("image/") or not content:
-        raise DocumentUnreadableError(f"{kind or 'nothing'} within the page is no image.")
-    return RawFile("inline", kind, content)
+    found = read_data_url(url)
+    if found is None:
+        raise DocumentUnreadableError("an image within the page is broken.")
+    if not found.media_type.startswith("image/") or not found.content:
+        raise DocumentUnreadableError(f"{found.media_type} within the page is no image.")
+    return RawFile("inline", found.media_type, found.content)
 
 
 def _shown(url: str) -> str:
     """An address for the provenance; an image within the page has none."""
-    return "data:" if url.startswith("data:") else url
+    return "data:" if is_data_url(url) else url

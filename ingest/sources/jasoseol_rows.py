@@ -16,6 +16,7 @@ import orjson
 from lxml import etree
 
 from ingest.documents import Hints
+from ingest.parsers.html_pictures import addresses, is_pixel, shown
 from tools.errors import InvalidRequestError
 
 KST = timezone(timedelta(hours=9), "KST")
@@ -204,8 +205,9 @@ def images_and_text(content: Any, base: str) -> tuple[list[str], bool]:
     except (etree.ParserError, etree.XMLSyntaxError):
         return [], False
     etree.strip_elements(tree, "script", "style", "template", "title", with_tail=False)
-    named = (image.get("src") or image.get("data-src") or "" for image in tree.iter("img"))
-    urls = dict.fromkeys(urljoin(base, url.strip()) for url in named if url.strip())
+    pictures = [{str(k): str(v) for k, v in image.attrib.items()} for image in tree.iter("img")]
+    named = [shown(addresses(picture)) for picture in pictures if not is_pixel(picture)]
+    urls = dict.fromkeys(urljoin(base, url) for url in named if url)
     return list(urls)[:MOST_IMAGES], any(c.isalnum() for c in "".join(map(str, tree.itertext())))
 
 

@@ -221,3 +221,15 @@ async def test_an_image_may_stand_in_the_page_itself(web: Web) -> None:
     async with Jasoseol(posting(1, content=content)).serving() as site:
         [file] = (await jasoseol(site, web, "2024-03")).documents["1"].files
     assert (file.media_type, file.content) == ("image/webp", WEBP)
+
+
+async def test_a_picture_that_is_loaded_later_is_the_one_that_is_meant(web: Web) -> None:
+    dot = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+    inline = base64.b64encode(WEBP).decode().rstrip("=")
+    content = (
+        f'<img src="{dot}" data-src="data:image/webp;Base64, {inline}">'
+        '<img src="https://example.com/t.gif" width="1" height="1">'
+    )
+    async with Jasoseol(posting(1, content=content)).serving() as site:
+        [file] = (await jasoseol(site, web, "2024-03")).documents["1"].files
+    assert (file.media_type, file.content) == ("image/webp", WEBP)
