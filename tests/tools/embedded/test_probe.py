@@ -43,7 +43,8 @@ async def test_the_embedded_servers_have_everything(machine: Machine, used_home:
 
     # PostgreSQL 18 finds extensions by this setting: without a path it has none. Another test may have made
     # the extension in the service's own database.
-    blind = user.urls["postgres"].replace("/postgres?", "/template1?") + "&options=-c%20extension_control_path%3D/nowhere"
+    untouched = user.urls["postgres"].replace("/postgres?", "/template1?")
+    blind = untouched + "&options=-c%20extension_control_path%3D/nowhere"
     with pytest.raises(SetupError, match="lacks the extension pgvector") as caught:
         await probe_postgres(blind)
     assert caught.value.details == {"lacking": ["vector"]}
