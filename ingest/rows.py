@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import json
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -179,6 +180,15 @@ def _json_lines(*files: TextIO) -> Iterator[Row]:
                 yield Row(line, None, text[:1000], f"longer than {LONGEST_LINE} characters")
             elif text.strip():
                 try:
-                    yield Row(line, orjson.loads(text), text)
-                except orjson.JSONDecodeError as error:
+                    yield Row(line, _value(text), text)
+                except (ValueError, RecursionError) as error:
                     yield Row(line, None, text, f"not JSON: {error}")
+
+
+def _value(text: str) -> Any:
+    """The value of a line of JSON; of what Python's own `json` writes and JSON has no word for (`NaN`, half a
+    surrogate pair), nothing."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text, parse_constant=lambda _: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unicodedata
 from datetime import UTC, date, datetime
@@ -295,3 +296,11 @@ def test_an_empty_file_has_no_postings(tmp_path: Path) -> None:
     for name in ("a.jsonl", "a.csv"):
         (tmp_path / name).write_text("", encoding="utf-8")
         assert list(read(tmp_path / name)) == []
+
+
+def test_what_pythons_json_writes_and_json_does_not_know_loses_no_posting(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    cells = {"id": "1", "job_title": "QA \ud83d 엔지니어", "deadline": float("nan"), "company": float("inf")}
+    path.write_text(json.dumps(cells) + "\n", encoding="utf-8")
+    [posting] = postings(path)
+    assert (posting.job_title, posting.deadline, posting.company) == ("QA 엔지니어", None, "")
