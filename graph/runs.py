@@ -116,10 +116,12 @@ class Runs:
 
 def _failure(run: Run, error: Exception) -> dict[str, Any]:
     ours = as_ours(error)
-    # An expected refusal is no news to the operator; what nobody foresaw comes with its traceback.
+    # An expected refusal is no news to the operator, nor is a stop of his; what nobody foresaw comes with its
+    # traceback.
     unforeseen = type(ours) is CheckerboardError
+    news = ours.status >= 500 and not isinstance(ours, WorkerStoppingError)  # noqa: PLR2004 - an HTTP status
     logger.log(
-        logging.ERROR if ours.status >= 500 else logging.INFO,  # noqa: PLR2004 - an HTTP status
+        logging.ERROR if news else logging.INFO,
         "run failed",
         exc_info=error if unforeseen else None,
         extra={"session_id": run.session_id, "code": ours.code, "cause": cause(error)},

@@ -6,9 +6,20 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from langsmith import AsyncClient, Client
+from langsmith.utils import get_env_var
 
 from tests.langsmith import LangSmith, langsmith_standin
 from tests.pace import patience
+
+
+@pytest.fixture(autouse=True)
+def shown(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The SDK as it comes: the service, once imported, has it hide inputs and outputs."""
+    for name in ("LANGSMITH_HIDE_INPUTS", "LANGSMITH_HIDE_OUTPUTS"):
+        monkeypatch.delenv(name, raising=False)
+    get_env_var.cache_clear()  # type: ignore[attr-defined]
+    yield
+    get_env_var.cache_clear()  # type: ignore[attr-defined]
 
 
 @pytest.fixture

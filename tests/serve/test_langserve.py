@@ -18,7 +18,7 @@ from langserve import RemoteRunnable
 from graph.runs import Event
 from graph.sessions import Caller
 from serve.callers import admin_of, caller_of
-from serve.langserve_routes import _Progressing
+from serve.runnables import Progressing
 from tests.offline import FOR_EVER, Offline
 from tests.pace import patience, scaled
 from tools.contracts import Answer
@@ -173,7 +173,7 @@ async def test_who_calls_is_passed_to_the_run_not_left_in_a_context() -> None:
         asked.append((given, caller))
         yield {"type": "result", "data": {}}
 
-    runnable = _Progressing("generate", start)
+    runnable = Progressing("generate", start)
     config: RunnableConfig = {"configurable": {"caller": Caller("ada", "key")}}
     assert await runnable.ainvoke("invoked", config) == {}
     assert [event["type"] async for event in runnable.astream("streamed", config)] == ["result"]

@@ -253,7 +253,19 @@ async def test_half_a_surrogate_that_an_error_echoes_is_escaped(service: httpx.A
 
 
 async def test_what_nobody_foresaw_is_in_the_log(
-    service: httpx.AsyncClient, with_hub: Settings, caplog: pytest.LogCaptureFixture
+    service: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("serve.prompt_routes._shown", broken)
+    response = await service.get("/prompts")
+    assert (response.status_code, code_of(response)) == (500, "internal")
+    assert "KeyError" in caplog.text
+
+
+async def test_a_table_that_is_gone_is_a_store_that_fails(
+    service: httpx.AsyncClient, with_hub: Settings
 ) -> None:
     async with await AsyncConnection.connect(str(with_hub.database_url), autocommit=True) as connection:
         await connection.execute("alter table prompt_changes rename to elsewhere")
@@ -261,8 +273,7 @@ async def test_what_nobody_foresaw_is_in_the_log(
             response = await service.get("/prompts")
         finally:
             await connection.execute("alter table elsewhere rename to prompt_changes")
-    assert (response.status_code, code_of(response)) == (500, "internal")
-    assert "prompt_changes" in caplog.text
+    assert (response.status_code, code_of(response)) == (503, "store_unavailable")
 
 
 async def test_only_an_administrator_changes_prompts(service: httpx.AsyncClient) -> None:
