@@ -263,7 +263,8 @@ def shown(figures: Sequence[Figures]) -> Grid:
     grid = Grid(title="Parsers on posters with known truth")
     heads = ("parser", "posters", "images", "line CER", "CER in order", "words", "skills", "lines", "TEDS")
     for head in (*heads, "TEDS-S", "tables", "fields", "s/image", "CPU s", "peak MB"):
-        grid.add_column(head, justify="left" if head in ("parser", "posters") else "right")
+        named = head in ("parser", "posters")
+        grid.add_column(head, justify="left" if named else "right", no_wrap=head == "posters")
     for row in figures:
         rates = (row.line_cer, row.ordered_cer, row.word_recall, row.skill_recall, row.lines_found)
         grid.add_row(

@@ -11,7 +11,8 @@ from evals.posters.page import Posting
 from ingest.samples.drawing.sets import companies
 
 _FIELDS = ("responsibilities", "requirements", "preferred")
-_ENGLISH_EVERY = 6
+_ENGLISH_EVERY = 7
+"""Not as many as there are layouts, so that English comes up in each of them."""
 _MOST = 3
 """Positions on one poster."""
 _FEWEST_LINES, _MOST_LINES = 2, 5
