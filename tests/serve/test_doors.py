@@ -16,11 +16,12 @@ import httpx
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from serve.app import create_app
 from serve.bodies import MAX_BODY_BYTES
 from serve.cli import _opened
 from serve.origins import host_name, is_loopback
 from tests.pace import patience
-from tests.serve.conftest import client_of, served
+from tests.serve.conftest import client_of
 from tests.serve.processes import COMMAND, free_port
 from tools.errors import SetupError
 from tools.settings import Settings
@@ -345,9 +346,6 @@ def test_every_page_may_call_where_keys_decide() -> None:
 async def test_without_names_a_connection_from_elsewhere_is_refused(settings: Settings) -> None:
     """Also where the app is served by another server than ours, at every address, and the caller says that
     it is asking for `localhost`."""
-    from serve.app import create_app  # noqa: PLC0415
-
     transport = httpx.ASGITransport(create_app(settings))
     async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.5:8000") as client:
         refused(await client.get("/healthz", headers={"host": "localhost"}))
-    assert served
