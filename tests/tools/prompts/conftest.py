@@ -15,7 +15,9 @@ from redis.asyncio import Redis
 
 from tests.databases import cloned
 from tests.langsmith import LangSmith, langsmith_standin
+from tests.places import passing_folder
 from tools.database import open_pool
+from tools.embedded import attached
 from tools.prompts.changes import PromptChanges
 from tools.prompts.following import open_prompts
 from tools.prompts.prompt import Texts
@@ -26,8 +28,6 @@ from tools.settings import Settings
 FILES = PromptRegistry.bundled(*PACKAGES).files
 NAMED = {"filter_jobs.ko": "filter-ko", "summarize.ko": "summarize-ko", "tag_posting.en": "tag-en"}
 """The prompts that come from the hub in these tests, and their names there."""
-OWN_DATABASE = 7
-"""Of Redis: other tests of the process look at all keys of the first."""
 
 Messages = list[tuple[str, str]]
 Opened = Callable[..., AbstractAsyncContextManager[PromptChanges]]
@@ -80,10 +80,13 @@ def standin(langsmith: LangSmith) -> LangSmith:
 
 @pytest.fixture(scope="module")
 async def stores(embedded: Settings) -> AsyncIterator[Settings]:
-    """Settings of a Redis database and a PostgreSQL database of these tests' own."""
-    redis_url = str(embedded.redis_url).replace("db=0", f"db={OWN_DATABASE}")
+    """Settings of a Redis and a PostgreSQL database of these tests' own: they empty it, and other tests of
+    the process look at all its keys."""
     async with cloned(embedded, "template1") as own:
-        yield own.model_copy(update={"redis_url": redis_url})
+        with passing_folder() as folder:
+            alone = own.model_copy(update={"home": folder, "redis_url": None})
+            with attached(alone, parts=("redis",)) as ready:
+                yield own.model_copy(update={"redis_url": ready.redis_url})
 
 
 @pytest.fixture
