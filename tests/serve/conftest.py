@@ -34,17 +34,19 @@ async def served(settings: Settings) -> AsyncIterator[str]:
     happens when it is killed or stopped, is tested with `tests.serve.processes`.
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tools.logs.configure", lambda *_: None)  # the log is pytest's
         # The test and others are at work on the same processor; the limit is tested with a process.
         patch.setattr("serve.readiness.ANSWER_SECONDS", patience())
         patch.setattr("serve.readiness.STORE_SECONDS", patience())
         server = _Guest(create_app(settings), drain_seconds=0)
         serving = asyncio.create_task(server.serve([listener]))
         try:
-            async with asyncio.timeout(patience()):
-                while not server.started:
-                    assert not serving.done(), "the server ended"
-                    await asyncio.sleep(0.01)
+            # Only while it starts: a server may live as long as the whole run, and others test the log.
+            with pytest.MonkeyPatch.context() as starting:
+                starting.setattr("tools.logs.configure", lambda *_: None)  # the log is pytest's
+                async with asyncio.timeout(patience()):
+                    while not server.started:
+                        assert not serving.done(), "the server ended"
+                        await asyncio.sleep(0.01)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True

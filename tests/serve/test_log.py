@@ -23,7 +23,6 @@ from tests import databases
 from tests.pace import patience
 from tests.serve.processes import COMMAND, free_port
 from tools import logs
-from tools.logs import configure  # a server of another test may have replaced it
 from tools.offline.server import running
 from tools.settings import CHECKOUT, Settings
 
@@ -185,7 +184,7 @@ def test_an_error_is_shown_by_its_class_its_place_and_those_behind_it(
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
-        configure()
+        logs.configure()
         try:
             fail()
         except LookupError as error:
