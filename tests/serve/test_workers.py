@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +27,12 @@ AT_ONCE = scaled(10)
 
 def workers_of(supervisor: int) -> set[int]:
     """The worker processes that live."""
-    return {
-        child.pid
-        for child in psutil.Process(supervisor).children()
-        if child.status() != psutil.STATUS_ZOMBIE and "serve.worker" in child.cmdline()
-    }
+    found = set()
+    for child in psutil.Process(supervisor).children():
+        with suppress(psutil.NoSuchProcess):  # it ended between being listed and being looked at
+            if child.status() != psutil.STATUS_ZOMBIE and "serve.worker" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 @dataclass(frozen=True)
