@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from evals.anonymous import anonymous
 from evals.cases import Case, Expect, Family, Inputs, Turn
-from graph.sessions import Sessions
-from tools.contracts import Language, Profile
-from tools.errors import InvalidRequestError, SessionNotFoundError, SetupError
-from tools.settings import Settings
-from tools.tracing import settle_proxy
+from graph.sessions.sessions import Sessions
+from tools.core.errors import InvalidRequestError, SessionNotFoundError, SetupError
+from tools.core.settings import Settings
+from tools.core.tracing import settle_proxy
+from tools.postings.contracts import Language, Profile
 
 _TIMEOUT_MS = (5_000, 30_000)
 """Limits of one request to LangSmith: to connect, to answer."""

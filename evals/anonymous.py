@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from evals.evaluators.likeness import kiwi
-from tools.contracts import Language, Profile
 from tools.lexicon import find_skills
+from tools.postings.contracts import Language, Profile
 
 SCHOOL = {"ko": "한 학교", "en": "a school"}
 COMPANY = {"ko": "한 회사", "en": "a company"}

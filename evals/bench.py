@@ -27,13 +27,13 @@ from rich.table import Table
 
 from graph.build import NODES
 from ingest.load import load_samples_where_empty
+from local.servers import attached
 from serve.parts import Parts, open_parts
-from tools.contracts import Profile
-from tools.embedded import attached
-from tools.refusals import refusals
+from tools.core.refusals import refusals
+from tools.core.settings import Settings
+from tools.core.terminal import Terminal
+from tools.postings.contracts import Profile
 from tools.services import open_services
-from tools.settings import Settings
-from tools.terminal import Terminal
 
 GENERATIONS = 200
 CONCURRENCY = 16

@@ -15,8 +15,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ingest.rows import rows
-from tools.contracts import Difficulty, Language, Profile, Wishes, Word
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
+from tools.postings.contracts import Difficulty, Language, Profile, Wishes, Word
 
 DATASETS = Path(__file__).parent / "datasets"
 """The data sets written for the project."""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tools.errors import SetupError
+from tools.core.errors import SetupError
 
 FLAGS = (
     "--headless",

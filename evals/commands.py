@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from tools import logs
-from tools.settings import Settings
+from tools.core import logs
+from tools.core.settings import Settings
 
 # What a command does is imported when it runs: numpy, LangSmith and the graph would slow down every start
 # of `checkerboard`.

@@ -23,7 +23,7 @@ from evals.changed import ChangedCase, most_changed, sign
 from evals.evaluators.score import Metric
 from evals.results import CaseResult, Header, Result, read
 from evals.stats import ALPHA, Difference, Paired, benjamini_hochberg, difference, holm, pair, values_of
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 Verdict = Literal[
     "better", "worse", "changed", "may be chance", "no difference shown", "identical", "too few", "one side"

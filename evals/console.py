@@ -26,12 +26,12 @@ from evals.results import CaseResult, Header
 from evals.retrieval import given, suite
 from evals.running import Wanted, run_suite
 from evals.suites import ADDED, GIVEN, RETRIEVAL, SUITES
+from local.servers import attached
 from serve.parts import open_parts
-from tools.embedded import attached
-from tools.errors import InvalidRequestError
-from tools.program import program, typed
-from tools.settings import Settings
-from tools.terminal import Terminal, echo
+from tools.core.errors import InvalidRequestError
+from tools.core.program import program, typed
+from tools.core.settings import Settings
+from tools.core.terminal import Terminal, echo
 
 METRICS: Mapping[str, Metric] = {
     **OF_ANSWERS,

@@ -26,13 +26,13 @@ from psycopg import conninfo, sql
 from evals.cases import HOSTILE_POSTINGS
 from ingest.load import SAMPLES, load
 from ingest.rows import rows
-from tools import near_duplicates
-from tools.errors import InvalidRequestError, SetupError
-from tools.logs import cause
-from tools.openai_client import embedding_model_name
-from tools.postgres import Connection, connected
+from tools.core.errors import InvalidRequestError, SetupError
+from tools.core.logs import cause
+from tools.core.postgres import Connection, connected
+from tools.core.settings import Settings
+from tools.llm.openai_client import embedding_model_name
+from tools.postings import near_duplicates
 from tools.services import open_services
-from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def truth() -> Mapping[tuple[str, str], dict[str, Any]]:
     """Returns what is known of the postings of `CORPUS`, by source and source id: the job `family`, and the
     `canary` of a hostile one."""
     known: dict[tuple[str, str], dict[str, Any]] = {}
-    text = (files("ingest") / "samples" / "truth.jsonl").read_text(encoding="utf-8")
+    text = (files("samples") / "truth.jsonl").read_text(encoding="utf-8")
     for row in map(orjson.loads, text.splitlines()):
         known["samples", row["source_id"]] = {"family": row["family"], "hostile": row["hostile"]}
     for hostile in rows(HOSTILE_POSTINGS):

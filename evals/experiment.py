@@ -33,7 +33,7 @@ from evals.stats import estimates
 from evals.suites import Suite
 from evals.target import Target
 from evals.uploading import Uploaded
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 
 class Watcher:

@@ -33,12 +33,12 @@ from rich.table import Table
 from ingest.documents import Collected, Listed, RawFile
 from ingest.progress import Counts
 from ingest.run import Ingest, open_ingest
-from tools.embedded import attached
-from tools.embedded.home import passing_home
-from tools.fencing import unfence
-from tools.refusals import refusals
-from tools.settings import Settings
-from tools.terminal import Terminal
+from local.servers import attached
+from local.servers.home import passing_home
+from tools.core.fencing import unfence
+from tools.core.refusals import refusals
+from tools.core.settings import Settings
+from tools.core.terminal import Terminal
 
 SAY_EVERY = 5_000
 _WORDS = [f"낱말{n}" for n in range(3_000)]

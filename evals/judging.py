@@ -13,9 +13,9 @@ from evals.judge.evaluator import open_chat, skipped
 from evals.judge.judge import Judge
 from evals.judge.pairs import read_pairs
 from evals.judge.preferring import Preferences, prefer
-from tools.errors import SetupError
-from tools.settings import Settings
-from tools.terminal import Terminal
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
+from tools.core.terminal import Terminal
 
 _REASON = 100
 """Characters of a reason that are shown."""

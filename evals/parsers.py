@@ -38,19 +38,19 @@ from evals.posters.texts import varied_postings
 from ingest.documents import Hints, Parsed, Position, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
-from ingest.samples.draw_posters import HERE, TRUTH, write_posters
-from ingest.samples.drawing.fonts import find_fonts
-from ingest.samples.drawing.sets import random_posters
-from ingest.samples.drawing.style import HELD_OUT
 from ingest.tagging import Tagger
-from tools.chat import ChatModel
-from tools.embedded import attached
-from tools.errors import NotAPostingError, SetupError
-from tools.openai_client import open_http_client
+from local.servers import attached
+from samples.programs.draw_posters import HERE, TRUTH, write_posters
+from samples.programs.drawing.fonts import find_fonts
+from samples.programs.drawing.sets import random_posters
+from samples.programs.drawing.style import HELD_OUT
+from tools.core.errors import NotAPostingError, SetupError
+from tools.core.refusals import refusals
+from tools.core.settings import Settings
+from tools.core.terminal import Terminal
+from tools.llm.chat import ChatModel
+from tools.llm.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry
-from tools.refusals import refusals
-from tools.settings import Settings
-from tools.terminal import Terminal
 
 _SAMPLE_EVERY = 0.2
 """Seconds between two looks at the memory in use."""

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tools.settings import CHECKOUT
+from tools.core.settings import CHECKOUT
 
 _PACKAGES = (
     "checkerboard",

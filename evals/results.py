@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Literal, TypeVar
 import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 logger = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from evals.results import RESULTS, writing
 from evals.suites import GIVEN, RETRIEVAL, SUITES, Suite
 from evals.target import PromptChoice, Variant, open_target
 from evals.uploading import require_key, uploading
-from tools.errors import InvalidRequestError
-from tools.settings import Settings
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from evals.results import Corpus as CorpusLine
 from evals.retrieval import given, suite
 from evals.stats import estimates
 from evals.suites import GIVEN, RETRIEVAL
+from tools.core.settings import Settings
 from tools.services import Services, open_services
-from tools.settings import Settings
 
 
 async def run_queries(settings: Settings, names: Sequence[str], path: Path, watcher: Watcher) -> None:

@@ -13,18 +13,18 @@ from evals.baseline.variant import Baseline
 from evals.cases import Inputs, Turn
 from evals.corpus import truth
 from graph.build import build_graph
-from graph.failures import as_ours
-from graph.runs import outcome
-from graph.sessions import Sessions
-from tools import metering
-from tools.contracts import Language, Profile, Wishes
-from tools.errors import CheckerboardError
-from tools.metering import Call
-from tools.prices import usd
+from graph.errors import to_service_error
+from graph.sessions.checkpointer import open_checkpointer
+from graph.sessions.runs import outcome
+from graph.sessions.sessions import Sessions
+from tools.core.errors import CheckerboardError
+from tools.core.settings import Settings
+from tools.llm import metering
+from tools.llm.metering import Call
+from tools.llm.prices import usd
+from tools.postings.contracts import Language, Profile, Wishes
 from tools.prompts.registry import PromptRegistry, PromptSet
-from tools.redis_client import open_checkpointer
 from tools.services import Services, open_services
-from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
 
 def _ours(error: Exception) -> CheckerboardError:
     """Returns what failed as an error of ours. One that nobody foresaw is logged with its traceback."""
-    ours = as_ours(error)
+    ours = to_service_error(error)
     if type(ours) is CheckerboardError and ours is not error:
         logger.error("a case failed in a way that nobody foresaw", exc_info=error)
     return ours

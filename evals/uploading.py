@@ -19,10 +19,10 @@ from langsmith.utils import LangSmithError
 
 from evals.cases import Case
 from evals.results import Header, Score
-from tools.errors import SetupError
-from tools.logs import cause
-from tools.settings import Settings
-from tools.tracing import settle_proxy
+from tools.core.errors import SetupError
+from tools.core.logs import cause
+from tools.core.settings import Settings
+from tools.core.tracing import settle_proxy
 
 logger = logging.getLogger(__name__)
 

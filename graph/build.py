@@ -11,10 +11,10 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from graph.progress import announced
+from graph.progress import with_progress
 from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
-from tools.postgres import NoAnswerError
+from tools.core.postgres import NoAnswerError
 from tools.services import Services
 
 NODES: dict[str, ModuleType] = {
@@ -46,7 +46,7 @@ def build_graph(services: Services, checkpointer: BaseCheckpointSaver[str] | Non
         function = getattr(node, name)
         graph.add_node(
             name,
-            announced(name, function, node.found, services),
+            with_progress(name, function, node.found, services),
             input_schema=get_type_hints(function)["state"],
             retry_policy=STORE_RETRY,
         )

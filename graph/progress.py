@@ -14,7 +14,7 @@ Node = Callable[[Any, Runtime[Services]], Awaitable[dict[str, Any]]]
 Found = Callable[[dict[str, Any], str], str]
 
 
-def announced(name: str, node: Node, found: Found, services: Services) -> Any:
+def with_progress(name: str, node: Node, found: Found, services: Services) -> Any:
     """Returns `node` with `services` as its context, writing its progress to the custom stream.
 
     The events are `{"type", "node", "data"}`: `node_started`, what the node itself writes

@@ -6,7 +6,7 @@ from typing import Annotated, Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from tools.contracts import Language
+from tools.postings.contracts import Language
 
 
 def append_new(kept: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from graph.build import Graph, build_graph
-from tools import proxies, tracing
-from tools.embedded import attached
+from local.servers import attached
+from tools.core import proxies, tracing
+from tools.core.settings import Settings
 from tools.services import open_services
-from tools.settings import Settings
 
 # Before the server that imports this has made a client of its own.
 proxies.spare_loopback()

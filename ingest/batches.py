@@ -15,7 +15,7 @@ from ingest.progress import Counts
 from ingest.run import Ingest
 from ingest.store import Document, Wanted
 from ingest.tagging.batch import BatchRequest, Collected, within_limits
-from tools.errors import ModelUnavailableError
+from tools.core.errors import ModelUnavailableError
 from tools.prompts.registry import begun
 
 DOCUMENTS = 2_000

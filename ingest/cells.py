@@ -16,8 +16,8 @@ from ingest.documents import Table
 from ingest.parsers.flow import Line
 from ingest.parsers.html import read_html
 from ingest.parsers.text import unescaped, unmarked
+from tools.core.text import clean, one_line
 from tools.lexicon import KIND_OF, canonical
-from tools.text import clean, one_line
 
 _WORDS_FOR_NOTHING = (
     "nan none null nil nat n/a na #n/a #na #ref! #value! #name? #null! #div/0! <na> (null) \\n undefined "

@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from tools import logs
-from tools.embedded import attached
-from tools.program import typed
-from tools.settings import Settings
-from tools.terminal import Terminal, echo_json
-from tools.text import clean
+from local.servers import attached
+from tools.core import logs
+from tools.core.program import typed
+from tools.core.settings import Settings
+from tools.core.terminal import Terminal, echo_json
+from tools.core.text import clean
 
 # What a command does is imported when it runs: the libraries behind it (images, PDF, HTML) would slow
 # down every start of `checkerboard`.

@@ -18,10 +18,10 @@ from ingest.rows import read
 from ingest.run import open_ingest
 from ingest.sources.registry import describe
 from ingest.watching import WatchedFolder
-from tools.program import typed
+from tools.core.program import typed
+from tools.core.settings import Settings
+from tools.core.terminal import Terminal
 from tools.services import open_services
-from tools.settings import Settings
-from tools.terminal import Terminal
 
 
 async def load_files(settings: Settings, paths: list[Path], console: Terminal) -> Loaded:

@@ -16,7 +16,7 @@ from typing import TextIO
 from ingest.cells import is_blank
 from ingest.columns import is_known
 from ingest.row import Row
-from tools.text import one_line
+from tools.core.text import one_line
 
 LONGEST_RECORD = 8 * 1024 * 1024
 """Characters of a record that are read: all texts of a posting at their limits have a tenth of it."""

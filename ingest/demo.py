@@ -16,14 +16,14 @@ from rich.table import Table
 from ingest.parsers.tessdata import find_tessdata
 from ingest.progress import Counts, shown
 from ingest.run import open_ingest
-from tools.database import Pool
-from tools.embedded.home import passing_home
+from local.servers.home import passing_home
+from tools.core.database import Pool
+from tools.core.settings import Settings
+from tools.core.sql import queries
+from tools.core.terminal import Terminal
 from tools.services import Services
-from tools.settings import Settings
-from tools.sql import queries
-from tools.terminal import Terminal
 
-POSTERS = Path(str(files("ingest") / "samples" / "posters"))
+POSTERS = Path(str(files("samples") / "posters"))
 """Thirty posters drawn from the sample postings."""
 QUERY = "Java와 Spring으로 서버를 만드는 백엔드 개발자"
 HITS = 5

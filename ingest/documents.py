@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from tools.contracts import Deadline, Known, Name, Skills, Text, WebAddress
-from tools.text import clean
+from tools.core.text import clean
+from tools.postings.contracts import Deadline, Known, Name, Skills, Text, WebAddress
 
 
 @dataclass(frozen=True, slots=True)

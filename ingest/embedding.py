@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tools.contracts import Posting
+from tools.postings.contracts import Posting
 from tools.services import Services
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from ingest.documents import Cost
-from tools.errors import (
+from tools.core.errors import (
     CheckerboardError,
     DocumentUnreadableError,
     EmbeddingMismatchError,
@@ -20,7 +20,7 @@ from tools.errors import (
     SetupError,
     StoreUnavailableError,
 )
-from tools.store_failures import store_failure
+from tools.core.store_failures import store_failure
 
 logger = logging.getLogger(__name__)
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from ingest.embedding import embed_lacking
 from ingest.rows import Refused, Unread, read
-from tools.contracts import Posting
-from tools.embeddings import BATCH
+from tools.llm.embeddings import BATCH
+from tools.postings.contracts import Posting
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
 
-SAMPLES = Path(str(files("ingest") / "samples" / "postings.jsonl"))
+SAMPLES = Path(str(files("samples") / "postings.jsonl"))
 """The sample postings, written for this project: fictional companies, twelve job families."""
 
 

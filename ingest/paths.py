@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.text import clean
+from tools.core.text import clean
 
 
 def as_on_disk(path: Path) -> Path:

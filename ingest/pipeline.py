@@ -18,9 +18,9 @@ from ingest.failures import Failure, failure
 from ingest.progress import Counts
 from ingest.sources.source import Source
 from ingest.store import STAGES, Document, DocumentStore, Stage, Wanted
-from tools import ledger
-from tools.errors import CheckerboardError, ModelOutputError
-from tools.logs import cause
+from tools.core.errors import CheckerboardError, ModelOutputError
+from tools.core.logs import cause
+from tools.llm import journal
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class Pipeline:
 
     async def _process(self, step: Step, batch: list[Document]) -> None:
         asked: list[str] = []
-        ledger.asked.set(asked)
+        journal.asked.set(asked)
         try:
             outcomes = await step.work(batch)
         except Exception as error:  # noqa: BLE001 - what a document brings about ends that document only

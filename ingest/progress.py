@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ingest.documents import Cost
 from ingest.store import STAGES
-from tools.terminal import Terminal
+from tools.core.terminal import Terminal
 
 LINE_EVERY_SECONDS = 10.0
 _REFRESH_SECONDS = 0.25

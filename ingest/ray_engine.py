@@ -22,9 +22,9 @@ from ingest.pipeline import Step
 from ingest.progress import Counts
 from ingest.run import Ingest, open_ingest
 from ingest.store import Stage
-from tools.environment import ALLOWED
-from tools.errors import SetupError
-from tools.settings import Settings
+from tools.core.environment import ALLOWED
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 
 BATCH = 64
 """Documents that one actor has at a time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tools.embeddings import BATCH
+from tools.llm.embeddings import BATCH
 from tools.services import Services
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tools import posting_writes
-from tools.database import Pool
-from tools.errors import InvalidRequestError
-from tools.sql import queries
+from tools.core.database import Pool
+from tools.core.errors import InvalidRequestError
+from tools.core.sql import queries
+from tools.postings import writer
 
 _SQL = queries("documents.sql")
 _CORPUS = queries("postings.sql")
@@ -19,7 +19,7 @@ async def remove(pool: Pool, source: str) -> tuple[int, int]:
         InvalidRequestError: nothing came from a source of that name; the message has those there are.
     """
     async with pool.connection() as connection, connection.transaction():
-        postings = await posting_writes.remove(connection, source)
+        postings = await writer.remove(connection, source)
         documents = (await connection.execute(_SQL["remove"], {"source": source})).rowcount
         if not postings and not documents:
             rows = await (await connection.execute(_CORPUS["sources"])).fetchall()

@@ -19,9 +19,9 @@ from ingest.csv_rows import LONGEST_RECORD, csv_rows
 from ingest.paths import as_on_disk
 from ingest.row import Row
 from ingest.structured import Left, as_posting
-from tools.contracts import Posting
-from tools.days import KOREA
-from tools.errors import DocumentUnreadableError, InvalidRequestError
+from tools.core.errors import DocumentUnreadableError, InvalidRequestError
+from tools.postings.contracts import Posting
+from tools.postings.deadlines import KOREA
 
 LONGEST_LINE = LONGEST_RECORD
 """Characters of a JSONL line that are read."""

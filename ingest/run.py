@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from ingest.ledgers import AnswerLedger, FetchLog
+from ingest.journals import FetchLog, PostgresJournal
 from ingest.parsers.reading import open_parsers
 from ingest.pipeline import Pipeline, Step
 from ingest.progress import Counts
@@ -22,15 +22,15 @@ from ingest.stages import Stages
 from ingest.store import DocumentStore, open_store
 from ingest.tagging.batch import BatchTagger
 from ingest.tagging.tagger import Tagger
-from tools import ledger
-from tools.chat import ChatModel
-from tools.errors import InvalidRequestError, StoreUnavailableError
-from tools.openai_client import open_http_client
-from tools.pacing import Pacer
+from tools.core.errors import InvalidRequestError, StoreUnavailableError
+from tools.core.settings import Settings
+from tools.core.store_failures import one_line, store_failure
+from tools.core.tracing import traced
+from tools.llm import journal
+from tools.llm.chat import ChatModel
+from tools.llm.openai_client import open_http_client
+from tools.llm.pacing import Pacer
 from tools.services import Services, open_services
-from tools.settings import Settings
-from tools.store_failures import one_line, store_failure
-from tools.tracing import traced
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Ingest:
     store: DocumentStore
     stages: Stages
     batches: BatchTagger
-    answers: AnswerLedger
+    answers: PostgresJournal
     sources: list[Source]
 
     def steps(self) -> list[Step]:
@@ -63,7 +63,7 @@ class Ingest:
             CheckerboardError: as `Pipeline.run`.
         """
         # What is asked and answered from here on is paid once, over all runs.
-        token = ledger.current.set(self.answers)
+        token = journal.current.set(self.answers)
         pipeline = Pipeline(
             self.store,
             steps,
@@ -79,7 +79,7 @@ class Ingest:
             why = told.message if told else f"PostgreSQL refuses: {one_line(error)}."
             raise StoreUnavailableError(f"{why} What was made is kept; run it again.") from error
         finally:
-            ledger.current.reset(token)
+            journal.current.reset(token)
 
     async def tidy(self) -> None:
         """What a run begins with: what was set aside for a reason that passes, such as a provider's
@@ -114,7 +114,7 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         sources = [open_source(spec, settings, web) for spec in specs]
         _refuse_namesakes(sources)
         batches = BatchTagger(tagger, settings, model)
-        yield Ingest(services, store, stages, batches, AnswerLedger(services.pool), sources)
+        yield Ingest(services, store, stages, batches, PostgresJournal(services.pool), sources)
 
 
 def _refuse_namesakes(sources: Sequence[Source]) -> None:

@@ -16,10 +16,10 @@ from ingest.raw import ROW, RawFiles
 from ingest.store import Document
 from ingest.structured import Left, as_posting
 from ingest.tagging.tagger import Tagger
-from tools.contracts import Posting
-from tools.days import KOREA
-from tools.errors import DocumentUnreadableError
-from tools.prices import usd
+from tools.core.errors import DocumentUnreadableError
+from tools.llm.prices import usd
+from tools.postings.contracts import Posting
+from tools.postings.deadlines import KOREA
 from tools.services import Services
 
 logger = logging.getLogger(__name__)

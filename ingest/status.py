@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from ingest.store import STAGES
-from tools.database import Pool, open_pool, unhurried
-from tools.program import typed
-from tools.settings import Settings
-from tools.sql import queries
+from tools.core.database import Pool, open_pool, unhurried
+from tools.core.program import typed
+from tools.core.settings import Settings
+from tools.core.sql import queries
 
 _SQL = queries("documents.sql")
 T = TypeVar("T")

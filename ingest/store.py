@@ -16,13 +16,13 @@ from psycopg.types.json import Jsonb
 
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
 from ingest.raw import RawFiles
-from tools.database import Pool, unhurried
-from tools.errors import StoreUnavailableError
-from tools.logs import cause
-from tools.postgres import Connection, connected
-from tools.posting_writes import withdraw
-from tools.sql import queries
-from tools.text import cleaned
+from tools.core.database import Pool, unhurried
+from tools.core.errors import StoreUnavailableError
+from tools.core.logs import cause
+from tools.core.postgres import Connection, connected
+from tools.core.sql import queries
+from tools.core.text import cleaned
+from tools.postings.writer import withdraw
 
 _SQL = queries("documents.sql")
 logger = logging.getLogger(__name__)

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from ingest import cells
 from ingest.columns import POSTED, stated
-from tools.contracts import Posting
-from tools.days import last_day, stated_day
-from tools.errors import DocumentUnreadableError
-from tools.urls import web_address
+from tools.core.errors import DocumentUnreadableError
+from tools.core.urls import web_address
+from tools.postings.contracts import Posting
+from tools.postings.deadlines import last_day, stated_day
 
 
 class Left(NamedTuple):

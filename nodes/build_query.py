@@ -7,9 +7,9 @@ from typing import Any, NotRequired
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from tools.contracts import Language, Profile
+from tools.core.text import cut
+from tools.postings.contracts import Language, Profile
 from tools.services import Services
-from tools.text import cut
 
 _LONG = 500
 """Characters taken of a long text: enough for its subject, too few to drown the desired job."""

@@ -9,10 +9,10 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.texts import fitted, posting_rows, profile_row, room_left
-from tools.contracts import Language
-from tools.errors import NoPostingsError
-from tools.fencing import fence
+from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens
+from tools.core.errors import NoPostingsError
+from tools.core.fencing import fence
+from tools.postings.contracts import Language
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
@@ -68,8 +68,8 @@ async def filter_jobs(state: Reads, runtime: Runtime[Services]) -> dict[str, Any
         "request": fence("request", {"desired_job": desired_job, "language": language}),
         "profile": fence("profile", profile_row(state["profile"])),
     }
-    room = room_left(services.settings.prompt_tokens, prompt, blocks, JobVerdicts)
-    rows, left_out = fitted(posting_rows(postings.values(), _EXCERPT), room)
+    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, JobVerdicts)
+    rows, left_out = fit_to_budget(posting_rows(postings.values(), _EXCERPT), room)
     blocks["postings"] = fence("postings", rows)
     read = [row["posting_id"] for row in rows]
     reply = await services.chat.ask(prompt, blocks, JobVerdicts, lambda answer: _problems(answer, read))

@@ -9,12 +9,12 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.texts import fitted, posting_rows, profile_row, room_left, turn_row
-from tools.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
-from tools.errors import ModelOutputError, NoPostingsError
-from tools.fencing import fence
+from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens, turn_row
+from tools.core.errors import ModelOutputError, NoPostingsError
+from tools.core.fencing import fence
+from tools.core.text import folded, standing
+from tools.postings.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
 from tools.services import Services
-from tools.text import folded, standing
 
 logger = logging.getLogger(__name__)
 
@@ -80,8 +80,8 @@ async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, 
         "subject": fence("subject", subject),
         "summary": fence("summary", state["summary"]),
     }
-    room = room_left(services.settings.prompt_tokens, prompt, blocks, ProjectPlan)
-    rows, left_out = fitted(posting_rows(postings.values(), _EXCERPT), room)
+    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, ProjectPlan)
+    rows, left_out = fit_to_budget(posting_rows(postings.values(), _EXCERPT), room)
     blocks["postings"] = fence("postings", rows)
     reply = await services.chat.ask(
         prompt, blocks, ProjectPlan, lambda plan: _problems(plan, postings, turn.get("difficulty"))

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
-from tools.embeddings import similarity
+from tools.llm.embeddings import similarity
 
 _NOT_TEXT = re.compile(r"[^\w+#]+|_+")
 """`+` and `#` stay: C, C++ and C# are three languages."""

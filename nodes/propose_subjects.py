@@ -12,12 +12,12 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from nodes.novelty import essence, normalised, repeated, reworded
-from nodes.texts import profile_row, room_left, subject_rows, turn_row
-from tools.contracts import Language, SkillGap
-from tools.errors import ModelOutputError
-from tools.fencing import fence
+from nodes.texts import profile_row, remaining_tokens, subject_rows, turn_row
+from tools.core.errors import ModelOutputError
+from tools.core.fencing import fence
+from tools.llm.tokens import estimated_tokens
+from tools.postings.contracts import Language, SkillGap
 from tools.services import Services
-from tools.tokens import estimated_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str
     }
     # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
     # proposed again, but come no further: each proposal is checked against all of them below.
-    room = room_left(services.settings.prompt_tokens, prompt, blocks, SubjectProposals)
+    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, SubjectProposals)
     blocks["rejected"] = fence("rejected", subject_rows(taken, room))
     reply = await services.chat.ask(prompt, blocks, SubjectProposals, lambda _: [])
 

@@ -7,8 +7,8 @@ from typing import Any
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from tools.contracts import Language
-from tools.errors import NoPostingsError
+from tools.core.errors import NoPostingsError
+from tools.postings.contracts import Language
 from tools.services import Services
 
 RETRIEVED = 20

@@ -8,10 +8,10 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.texts import fitted, posting_rows, room_left
-from tools.contracts import Language, Summary, SummaryLine
-from tools.errors import ModelOutputError, NoPostingsError
-from tools.fencing import fence
+from nodes.texts import fit_to_budget, posting_rows, remaining_tokens
+from tools.core.errors import ModelOutputError, NoPostingsError
+from tools.core.fencing import fence
+from tools.postings.contracts import Language, Summary, SummaryLine
 from tools.services import Services
 
 _EXCERPT = 1_500
@@ -67,8 +67,8 @@ async def summarize(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     blocks = {
         "request": fence("request", {"desired_job": state["profile"]["desired_job"], "language": language}),
     }
-    room = room_left(services.settings.prompt_tokens, prompt, blocks, MarketSummary)
-    rows, left_out = fitted(posting_rows(postings.values(), _EXCERPT), room)
+    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, MarketSummary)
+    rows, left_out = fit_to_budget(posting_rows(postings.values(), _EXCERPT), room)
     blocks["postings"] = fence("postings", rows)
     read = [row["posting_id"] for row in rows]
     reply = await services.chat.ask(

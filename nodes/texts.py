@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from tools.contracts import StoredPosting
-from tools.fencing import fence
+from tools.core.fencing import fence
+from tools.core.text import cut
+from tools.llm.tokens import estimated_tokens
+from tools.postings.contracts import StoredPosting
 from tools.prompts.prompt import Prompt
-from tools.text import cut
-from tools.tokens import estimated_tokens
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def _first(words: Sequence[str], limit: int) -> list[str]:
     return list(words)
 
 
-def room_left(limit: int, prompt: Prompt, blocks: Mapping[str, str], schema: type[BaseModel]) -> int:
+def remaining_tokens(limit: int, prompt: Prompt, blocks: Mapping[str, str], schema: type[BaseModel]) -> int:
     """Returns the tokens that are left of `limit` for the block that is not yet in `blocks`.
 
     The schema counts: the API, or the prompt itself, shows it to the model.
@@ -88,7 +88,7 @@ def _schema_tokens(schema: type[BaseModel]) -> int:
     return estimated_tokens(orjson.dumps(schema.model_json_schema()).decode())
 
 
-def fitted(rows: Sequence[Row], room: int) -> tuple[list[Row], list[str]]:
+def fit_to_budget(rows: Sequence[Row], room: int) -> tuple[list[Row], list[str]]:
     """Returns the postings of `rows` (most relevant first) that fit into `room` tokens, and the ids of
     the others, which are the last ones. The first posting is always taken: without any there is
     nothing to ask."""

@@ -11,19 +11,19 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
 
-from graph.answers import SERVICE_VERSION
-from graph.sessions import Sessions
+from graph.sessions.sessions import Sessions
+from graph.sessions.views import SERVICE_VERSION
+from local.servers import attached
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
 from serve.bodies import BodyLimit, ReadOn
 from serve.callers import ApiKeys, Keyed
 from serve.drain import Drain, Draining
 from serve.origins import Origins
 from serve.parts import open_parts
-from tools import logs
-from tools.embedded import attached
-from tools.proxies import spare_loopback
-from tools.settings import Settings
-from tools.tracing import traced
+from tools.core import logs
+from tools.core.proxies import spare_loopback
+from tools.core.settings import Settings
+from tools.core.tracing import traced
 
 logger = logging.getLogger(__name__)
 

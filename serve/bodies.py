@@ -8,7 +8,7 @@ from http import HTTPStatus
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import error_response
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 MAX_BODY_BYTES = 1_000_000
 """A batch of ten of the longest profiles (20,000 characters, three bytes each) and room."""

@@ -17,22 +17,22 @@ import typer
 from rich.text import Text
 
 from ingest.load import load_samples_where_empty
+from local.servers import attached
+from serve import doctor as checks
 from serve.app import create_app
 from serve.demo import run_demo
 from serve.origins import ANY, is_loopback
 from serve.parts import probe_stores
 from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
-from tools import doctor as checks
-from tools import logs
-from tools.embedded import attached
-from tools.errors import SetupError
-from tools.proxies import spare_loopback
-from tools.refusals import refusals
+from tools.core import logs
+from tools.core.errors import SetupError
+from tools.core.proxies import spare_loopback
+from tools.core.refusals import refusals
+from tools.core.settings import CHECKOUT, Settings, offline_notice
+from tools.core.signals import not_inherited
+from tools.core.terminal import Terminal
 from tools.services import open_services
-from tools.settings import CHECKOUT, Settings, offline_notice
-from tools.signals import not_inherited
-from tools.terminal import Terminal
 
 app = typer.Typer(
     help="Recommends the portfolio project that employers ask for now.",

@@ -14,7 +14,7 @@ from http import HTTPStatus
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tools.errors import CheckerboardError, InvalidRequestError, RequestTimeoutError
+from tools.core.errors import CheckerboardError, InvalidRequestError, RequestTimeoutError
 
 logger = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from rich.panel import Panel
 from rich.text import Text
 from rich.tree import Tree
 
-from graph.runs import Event
+from graph.sessions.runs import Event
 from serve.parts import open_parts
-from tools import errors
-from tools.contracts import Answer, Profile, Wishes
-from tools.errors import InvalidRequestError
-from tools.settings import Settings, offline_notice
-from tools.terminal import Terminal
-from tools.tracing import traced
+from tools.core import errors
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings, offline_notice
+from tools.core.terminal import Terminal
+from tools.core.tracing import traced
+from tools.postings.contracts import Answer, Profile, Wishes
 
 
 async def run_demo(settings: Settings, profile_id: str | None, console: Terminal) -> None:
@@ -43,7 +43,7 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Terminal
 
 
 def _sample(profile_id: str | None) -> dict[str, Any]:
-    text = (files("ingest") / "samples" / "profiles.jsonl").read_text(encoding="utf-8")
+    text = (files("samples") / "profiles.jsonl").read_text(encoding="utf-8")
     samples: dict[str, dict[str, Any]] = {row["id"]: row for row in map(orjson.loads, text.splitlines())}
     if profile_id is None:
         return next(iter(samples.values()))

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tools.errors import WorkerStoppingError
+from tools.core.errors import WorkerStoppingError
 
 HEALTH = ("/healthz", "/readyz")
 """What is answered to the end: whoever sends requests here asks it where to send them."""

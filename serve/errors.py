@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from tools.errors import CheckerboardError, InvalidProfileError, InvalidRequestError
+from tools.core.errors import CheckerboardError, InvalidProfileError, InvalidRequestError
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeAliasType
 
 from serve.errors import Problem
-from tools.contracts import Answer, Subject, Task
+from tools.postings.contracts import Answer, Subject, Task
 
 Node = Annotated[str, Field(description="the node that says it, as the graph names it")]
 

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from langserve import APIHandler
 from pydantic import BaseModel
 
-from graph.sessions import Sessions
+from graph.sessions.sessions import Sessions
 from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
 from serve.errors import CLIENT_CLOSED_REQUEST, responses
 from serve.events import event_stream
@@ -29,8 +29,8 @@ from serve.run_models import (
     RunResponse,
 )
 from serve.runnables import PlainJson, Progressing
-from tools.contracts import Answer
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
+from tools.postings.contracts import Answer
 
 IdempotencyKey = Annotated[
     str | None,

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serve.errors import error_response
-from tools.errors import ForbiddenError
+from tools.core.errors import ForbiddenError
 
 ANY = "*"
 _PORTS = {"http": 80, "https": 443}

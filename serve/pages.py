@@ -11,10 +11,10 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
-from graph.answers import SERVICE_VERSION
+from graph.sessions.views import SERVICE_VERSION
 from serve.callers import ApiKeys, caller_of
-from tools.contracts import Language
-from tools.settings import Settings
+from tools.core.settings import Settings
+from tools.postings.contracts import Language
 
 WEB = Path(__file__).parent / "web"
 POLICY = (

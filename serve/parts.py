@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from graph.build import build_graph
-from graph.failures import as_ours
-from graph.sessions import Sessions
+from graph.errors import to_service_error
+from graph.sessions.checkpointer import open_checkpointer
+from graph.sessions.sessions import Sessions
 from serve.readiness import Readiness
-from tools.embedded.probe import probe_postgres, probe_redis
-from tools.redis_client import open_checkpointer, open_redis
+from tools.core.redis_client import open_redis
+from tools.core.settings import Settings
+from tools.core.store_probe import probe_postgres, probe_redis
 from tools.services import Services, open_services
-from tools.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         try:
             saver = await open_checkpointer(settings, services.redis)
         except RedisError as error:
-            raise as_ours(error) from error
+            raise to_service_error(error) from error
         sessions = Sessions(build_graph(services, saver), saver, services.redis, settings, services.prompts)
         async with aclosing(sessions), aclosing(Readiness(services, probing)) as readiness:
             yield Parts(services, sessions, readiness)

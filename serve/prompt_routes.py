@@ -9,13 +9,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.failures import as_ours
+from graph.errors import to_service_error
 from serve.callers import admin_of
 from serve.errors import responses
 from serve.routes import KEYED, Calling, parts
-from tools.contracts import Language
-from tools.model_choice import ModelChoice
-from tools.prompts.trail import Change
+from tools.llm.model_choice import ModelChoice
+from tools.postings.contracts import Language
+from tools.prompts.audit_log import Change
 from tools.services import Services
 
 router = APIRouter(prefix="/prompts", tags=["prompts"], dependencies=KEYED)
@@ -113,7 +113,7 @@ async def _ours() -> AsyncIterator[None]:
     try:
         yield
     except Exception as error:
-        raise as_ours(error) from error
+        raise to_service_error(error) from error
 
 
 async def _shown(services: Services, changes: int) -> PromptsInForce:

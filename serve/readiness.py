@@ -16,11 +16,11 @@ from typing import Any
 from psycopg_pool import PoolTimeout
 from redis.asyncio import Redis
 
-from graph.answers import SERVICE_VERSION
-from graph.failures import as_ours
-from tools.errors import CheckerboardError, StoreUnavailableError
-from tools.postgres import CONNECTING, Connection
-from tools.redis_client import write_and_read
+from graph.errors import to_service_error
+from graph.sessions.views import SERVICE_VERSION
+from tools.core.errors import CheckerboardError, StoreUnavailableError
+from tools.core.postgres import CONNECTING, Connection
+from tools.core.redis_client import write_and_read
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class _Question:
         except TimeoutError:
             self.known = {"ok": False, "message": f"no answer within {self._limit_seconds:g} seconds"}
         except Exception as error:
-            ours = as_ours(error)
+            ours = to_service_error(error)
             if type(ours) is CheckerboardError:
                 logger.exception("a readiness check failed")
             self.known = {"ok": False, "message": ours.message}

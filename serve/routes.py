@@ -8,15 +8,15 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Security
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.answers import SessionView
-from graph.failures import as_ours
-from graph.sessions import Caller
+from graph.errors import to_service_error
+from graph.sessions.sessions import Caller
+from graph.sessions.views import SessionView
 from serve.callers import BEARER, caller_of
 from serve.drain import drain_of
 from serve.errors import responses
 from serve.parts import Parts
-from tools.contracts import Clean, FoundPosting, StoredPosting
-from tools.errors import PostingNotFoundError
+from tools.core.errors import PostingNotFoundError
+from tools.postings.contracts import Clean, FoundPosting, StoredPosting
 
 router = APIRouter()
 
@@ -74,7 +74,7 @@ async def search_postings(
         vector = await services.embedder.query(q)
         return await services.postings.nearest(vector, k=k)
     except Exception as error:
-        raise as_ours(error) from error
+        raise to_service_error(error) from error
 
 
 @router.get(
@@ -90,7 +90,7 @@ async def get_posting(
     try:
         found = await parts(request).services.postings.by_ids([posting_id])
     except Exception as error:
-        raise as_ours(error) from error
+        raise to_service_error(error) from error
     if posting_id not in found:
         raise PostingNotFoundError(posting_id=posting_id)
     return found[posting_id]

@@ -9,7 +9,7 @@ from langserve.schema import BatchResponseMetadata, InvokeResponseMetadata
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tools.contracts import Answer, Language, Profile, Wishes
+from tools.postings.contracts import Answer, Language, Profile, Wishes
 
 MAX_BATCH = 10
 """Inputs of one batch: as many of the longest profiles as a body may hold."""

@@ -11,8 +11,8 @@ from langchain_core.runnables.schema import StreamEvent
 from langserve.serialization import Serializer
 
 from graph.build import NODES
-from graph.runs import Event, outcome
-from graph.sessions import ANYONE, Caller
+from graph.sessions.runs import Event, outcome
+from graph.sessions.sessions import ANYONE, Caller
 
 
 class Progressing(Runnable[Any, dict[str, Any]]):

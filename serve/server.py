@@ -18,7 +18,7 @@ from sse_starlette.sse import AppStatus
 
 from serve.connections import Connection
 from serve.drain import Drain
-from tools.errors import SetupError, WorkerStoppingError
+from tools.core.errors import SetupError, WorkerStoppingError
 
 BACKLOG = 2048
 CLOSE_SECONDS = 5.0

@@ -19,7 +19,7 @@ from asyncio.subprocess import Process
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tools.errors import SetupError
+from tools.core.errors import SetupError
 
 logger = logging.getLogger(__name__)
 
@@ -223,10 +223,10 @@ class Supervisor:
         for worker in self._kept | (self._leaving if self._told > 1 else set()):
             # Before it serves, SIGTERM ends it without a word.
             worker.send(signal.SIGINT if worker.serves.is_set() else signal.SIGTERM)
-        patience = END_SECONDS + (self._drain_seconds if self._told == 1 else 0)
+        time_limit = END_SECONDS + (self._drain_seconds if self._told == 1 else 0)
         if self._told > 2:  # noqa: PLR2004 - drain, stop, leave
-            patience = 0
-        asyncio.get_running_loop().call_later(patience, self._kill)
+            time_limit = 0
+        asyncio.get_running_loop().call_later(time_limit, self._kill)
 
     def _kill(self) -> None:
         for worker in self._kept | self._leaving:

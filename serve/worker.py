@@ -43,8 +43,8 @@ def main(line_fd: int, socket_fds: list[int]) -> None:
     # They take seconds to import: whoever waits for this process to end should not.
     from serve.app import create_app  # noqa: PLC0415
     from serve.server import Server  # noqa: PLC0415
-    from tools import logs  # noqa: PLC0415
-    from tools.settings import Settings  # noqa: PLC0415
+    from tools.core import logs  # noqa: PLC0415
+    from tools.core.settings import Settings  # noqa: PLC0415
 
     def beat() -> None:
         # A supervisor that stands still reads nothing, and one that has ended is told of elsewhere.

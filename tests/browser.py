@@ -12,8 +12,8 @@ import pytest
 from playwright.async_api import Page, Request, async_playwright
 
 from evals.chromium import FLAGS, find_chromium
-from tests.pace import patience
-from tools.errors import SetupError
+from tests.pace import time_limit
+from tools.core.errors import SetupError
 
 
 @dataclass
@@ -53,7 +53,7 @@ async def looking(language: str = "ko-KR", *, width: int = 1280, dark: bool = Fa
                 viewport={"width": width, "height": 900},
                 color_scheme="dark" if dark else "light",
             )
-            context.set_default_timeout(patience() * 1000)
+            context.set_default_timeout(time_limit() * 1000)
             look = Look(await context.new_page())
             look.page.on("request", lambda request: look.asked.append(request.url))
             look.page.on("pageerror", lambda error: look.wrong.append(str(error)))

@@ -16,7 +16,7 @@ import pytest
 
 from tests import pace
 from tests.places import new_folder, remove_abandoned_folders
-from tools.signals import not_inherited
+from tools.core.signals import not_inherited
 
 _OUTSIDE = (
     "OPENAI_API_KEY",
@@ -35,8 +35,8 @@ FIRST = (
     "serve/test_kills.py",
     "serve/test_cli.py",
     "serve/test_redis_faults.py",
-    "tools/embedded/test_accidents.py",
-    "tools/embedded/test_sharing.py",
+    "local/servers/test_accidents.py",
+    "local/servers/test_sharing.py",
     "graph/test_studio.py",
 )
 """What takes longest comes first, so that no process works on at the end while the others are done."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import psycopg
 
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 
 @asynccontextmanager

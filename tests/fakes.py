@@ -10,15 +10,15 @@ from typing import Any, TypeVar
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
-from tools.chat import Reply
-from tools.contracts import FoundPosting, StoredPosting
-from tools.errors import NoPostingsError
-from tools.fencing import unfence
-from tools.postings import Corpus
+from tools.core.errors import NoPostingsError
+from tools.core.fencing import unfence
+from tools.core.settings import Settings
+from tools.llm.chat import Reply
+from tools.postings.contracts import FoundPosting, StoredPosting
+from tools.postings.repository import Corpus
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry
 from tools.services import Services
-from tools.settings import Settings
 
 T = TypeVar("T", bound=BaseModel)
 

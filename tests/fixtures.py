@@ -22,14 +22,14 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.load import SAMPLES, load
+from local.servers import attached
 from serve.parts import Parts, open_parts
 from tests.conftest import HOME
 from tests.databases import cloned, create, with_database
 from tests.offline import Offline
-from tests.pace import patience
-from tools.embedded import attached
+from tests.pace import time_limit
+from tools.core.settings import Settings
 from tools.services import open_services
-from tools.settings import Settings
 
 TEMPLATE = "samples_template"
 
@@ -72,9 +72,9 @@ def embedded(home: Path) -> Iterator[Settings]:
         given = Settings(
             home=home / os.environ.get("PYTEST_XDIST_WORKER", "alone"),
             database_url=joined.database_url,
-            model_timeout_seconds=patience(),
+            model_timeout_seconds=time_limit(),
             model_retries=1,
-            run_timeout_seconds=2 * patience(),
+            run_timeout_seconds=2 * time_limit(),
         )
         with attached(given) as settings:
             yield settings

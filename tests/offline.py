@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.pace import patience, scaled
-from tools.embedded.home import part_home
-from tools.settings import Settings
+from local.servers.home import part_home
+from tests.pace import scaled, time_limit
+from tools.core.settings import Settings
 
 FOR_EVER = 600.0
 """A latency, in seconds, that no test waits out: the longest that the offline model takes."""
@@ -56,7 +56,7 @@ class Offline:
 
     async def working_on(self, schema: str) -> None:
         """Waits until a call for `schema` has begun."""
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             while schema not in (await self.calls())["by_schema"]:
                 await asyncio.sleep(0.02)
 

@@ -1,6 +1,6 @@
 """How slow this machine is, so that no test depends on its being quick.
 
-A bound that only a hang reaches is `patience()`. A short time that is part of what is tested, such as
+A bound that only a hang reaches is `time_limit()`. A short time that is part of what is tested, such as
 the life of a lock, is `scaled(…)`: so long on the machine the tests were written on, and longer on a
 slower one by as much as that is slower.
 """
@@ -29,7 +29,7 @@ def scaled(seconds: float) -> float:
     return seconds * slowness
 
 
-def patience() -> float:
+def time_limit() -> float:
     """Seconds after which something hangs, whatever it is."""
     return scaled(PATIENCE_SECONDS)
 

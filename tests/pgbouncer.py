@@ -15,12 +15,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ingest.parsers.tessdata import unpack_debian
+from local.servers.initdb import SYSTEM_USER
+from tests.local.servers.machine import eventually
 from tests.places import new_folder
 from tests.serve.processes import free_port
-from tests.tools.embedded.machine import eventually
-from tools.embedded.initdb import SYSTEM_USER
-from tools.errors import SetupError
-from tools.settings import Settings
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 
 _LIBRARIES = ("libevent-2.1-7", "libevent-2.1-7t64", "libc-ares2", "libcares2")
 """What it may lack where it is unpacked and not installed; each Debian and Ubuntu has two of them."""

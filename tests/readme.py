@@ -6,7 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
-from tools.settings import CHECKOUT
+from tools.core.settings import CHECKOUT
 
 READMES = ("README.md", "README.ko.md")
 PROGRAM = ".venv/bin/checkerboard"

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 
 class Stalling:

@@ -17,16 +17,18 @@ import typer.main
 
 from graph.build import build_graph
 from tests import readme
-from tests.pace import patience
-from tools.settings import CHECKOUT, Settings, variable
+from tests.pace import time_limit
+from tools.core.settings import CHECKOUT, Settings, variable
 
 MAY_IMPORT = {
     "tools": set(),
     "nodes": {"tools"},
-    "graph": {"nodes", "tools"},
-    "ingest": {"tools"},
-    "serve": {"graph", "ingest", "tools"},
-    "evals": {"graph", "nodes", "ingest", "serve", "tools"},
+    "graph": {"nodes", "tools", "local"},
+    "ingest": {"tools", "local"},
+    "local": {"tools"},
+    "serve": {"graph", "ingest", "local", "tools"},
+    "evals": {"graph", "nodes", "ingest", "serve", "local", "tools", "samples"},
+    "samples": {"tools"},
 }
 LONGEST_MODULE = 500
 
@@ -71,7 +73,7 @@ def test_importing_opens_nothing() -> None:
         "import serve.app, graph.studio, ingest.commands, serve.cli, evals.bench\n"
         "assert threading.active_count() == 1, threading.enumerate()\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=patience())
+    subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=time_limit())
 
 
 @pytest.mark.parametrize("name", readme.READMES)
@@ -187,7 +189,7 @@ def test_a_log_line_is_a_constant_message_and_quotes_nobody(room: str) -> None:
     told: list[str] = []
     for path in modules(room):
         name = path.relative_to(CHECKOUT).as_posix()
-        if name.startswith("tools/embedded/"):  # what servers say at their start: nobody has asked them yet
+        if name.startswith("local/servers/"):  # what servers say at their start: nobody has asked them yet
             continue
         for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not (isinstance(call, ast.Call) and ast.unparse(call.func).startswith("logger.")):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.pace import patience
-from tools.settings import CHECKOUT
+from tests.pace import time_limit
+from tools.core.settings import CHECKOUT
 
 PYTHON = """#!/bin/sh
 if [ "$1 $2" = "-m venv" ]; then
@@ -72,11 +72,11 @@ def making(clone: Path, *words: str) -> Iterator[tuple[subprocess.Popen[bytes], 
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(patience())
+            process.wait(time_limit())
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + patience()
+    deadline = time.monotonic() + time_limit()
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -93,7 +93,7 @@ def test_two_in_a_bare_clone_set_it_up_once(clone: Path) -> None:
         with making(clone, "doctor") as (second, said):
             until(lambda: "waiting for it" in said() or len(logged(clone)) > 1)
             (clone.parent / "gate").write_text("go\n")
-            assert (first.wait(patience()), second.wait(patience())) == (0, 0)
+            assert (first.wait(time_limit()), second.wait(time_limit())) == (0, 0)
     ran = [line.partition(" certs")[0] for line in logged(clone)]
     assert ran[:3] == ["venv", "uv pip", "uv pip"]
     assert sorted(ran[3:]) == ["checkerboard demo", "checkerboard doctor"]
@@ -104,7 +104,7 @@ def test_uv_trusts_what_the_system_trusts(clone: Path) -> None:
     with making(clone, "demo") as (process, _):
         until(lambda: logged(clone) == ["venv"])
         (clone.parent / "gate").write_text("go\n")
-        assert process.wait(patience()) == 0
+        assert process.wait(time_limit()) == 0
     known = any(Path(name).exists() for name in ("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem"))
     certs = {line.rpartition("=")[2] for line in logged(clone) if line.startswith("uv ")}
     assert certs == ({"true"} if known else {""})
@@ -123,6 +123,6 @@ def test_uv_trusts_what_the_system_trusts(clone: Path) -> None:
 def test_a_port_and_the_size_of_a_set_can_be_given(words: tuple[str, ...], typed: str) -> None:
     asked = ["make", "--dry-run", *words]
     shown = subprocess.run(
-        asked, cwd=CHECKOUT, capture_output=True, text=True, timeout=patience(), check=True
+        asked, cwd=CHECKOUT, capture_output=True, text=True, timeout=time_limit(), check=True
     )
     assert typed in shown.stdout

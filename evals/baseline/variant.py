@@ -19,7 +19,9 @@ from nodes.generate_tasks import ProjectPlan
 from nodes.propose_subjects import CANDIDATES, Proposal
 from nodes.retrieve import retrieve
 from nodes.texts import posting_rows, profile_row
-from tools.contracts import (
+from tools.core.errors import ModelOutputError
+from tools.core.fencing import fence
+from tools.postings.contracts import (
     Answer,
     Evidence,
     Language,
@@ -31,8 +33,6 @@ from tools.contracts import (
     Summary,
     Wishes,
 )
-from tools.errors import ModelOutputError
-from tools.fencing import fence
 from tools.prompts.registry import PromptRegistry
 from tools.services import Services
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from evals.evaluators.reading import Json, answers, sentences
 from evals.evaluators.score import Metric, Score, number, tally
-from tools.contracts import Answer
+from tools.postings.contracts import Answer
 
 METRICS = {
     "answered": Metric("higher", "turns that ended in an answer", guarded=True, tolerance=0.0),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from evals.judge.judge import Judge, Preference, Side
 from evals.judge.pairs import LabelledPair
-from tools.errors import ModelOutputError
+from tools.core.errors import ModelOutputError
 
 FEWEST_PAIRS = 24
 AGREEMENT = 0.6

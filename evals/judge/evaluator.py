@@ -9,14 +9,14 @@ from typing import Any
 from evals.evaluators.score import Metric, Score, absent, number
 from evals.judge.calibration import Calibration
 from evals.judge.judge import Judge, Setting
-from tools import metering
-from tools.chat import ChatModel
-from tools.errors import ModelOutputError, ModelUnavailableError
-from tools.metering import Call
-from tools.openai_client import open_http_client
-from tools.prices import usd
-from tools.settings import Settings
-from tools.tracing import traced
+from tools.core.errors import ModelOutputError, ModelUnavailableError
+from tools.core.settings import Settings
+from tools.core.tracing import traced
+from tools.llm import metering
+from tools.llm.chat import ChatModel
+from tools.llm.metering import Call
+from tools.llm.openai_client import open_http_client
+from tools.llm.prices import usd
 
 Json = dict[str, Any]
 JudgeEvaluator = Callable[[Json, Json, Json], Awaitable[list[Score]]]

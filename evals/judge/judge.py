@@ -14,9 +14,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from nodes.texts import excerpt, profile_row
-from tools.chat import ChatModel
-from tools.contracts import Language
-from tools.fencing import fence
+from tools.core.fencing import fence
+from tools.llm.chat import ChatModel
+from tools.postings.contracts import Language
 from tools.prompts.registry import PromptRegistry
 
 Json = dict[str, Any]

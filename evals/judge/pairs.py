@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from evals.cases import DATASETS, Record, read_records
 from evals.judge.judge import Setting, Side
-from tools.contracts import Language, Profile, Project
+from tools.postings.contracts import Language, Profile, Project
 
 PAIRS = DATASETS / "judge_pairs.jsonl"
 

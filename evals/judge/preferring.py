@@ -13,7 +13,7 @@ from evals.judge.evaluator import setting
 from evals.judge.judge import Judge, Preference
 from evals.results import CaseResult, Estimate, Result
 from evals.stats import Values, estimate
-from tools.errors import InvalidRequestError, ModelOutputError
+from tools.core.errors import InvalidRequestError, ModelOutputError
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from evals.chromium import FLAGS, find_chromium
 from evals.posters.look import LAYOUTS, random_look
 from evals.posters.page import Page, Posting
 from ingest.parsers.tessdata import unpack_debian
-from ingest.samples.draw_posters import TRUTH
-from tools.errors import SetupError
+from samples.programs.draw_posters import TRUTH
+from tools.core.errors import SetupError
 
 FONT_PACKAGES = ("fonts-nanum", "fonts-noto-cjk", "fonts-unfonts-core", "fonts-baekmuk")
 """Of Debian: hands that Korean pages are written in."""
@@ -33,7 +33,7 @@ _FONT_SUFFIXES = (".ttf", ".ttc", ".otf")
 
 def write_photographs(postings: Sequence[Sequence[Posting]], seed: int, folder: Path, home: Path) -> None:
     """Photographs a poster for each of the companies' `postings`, in looks that `seed` chooses, and writes
-    the truth beside them as `ingest.samples.draw_posters` does, with the `layout` of each. Layouts take
+    the truth beside them as `samples.programs.draw_posters` does, with the `layout` of each. Layouts take
     turns.
 
     Raises:

@@ -8,7 +8,7 @@ from itertools import chain
 from random import Random
 
 from evals.posters.page import Posting
-from ingest.samples.drawing.sets import companies
+from samples.programs.drawing.sets import companies
 
 _FIELDS = ("responsibilities", "requirements", "preferred")
 _ENGLISH_EVERY = 7

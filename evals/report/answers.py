@@ -13,7 +13,7 @@ from evals.changed import ChangedCase
 from evals.report.elements import Child, element, folded, markup, table
 from evals.report.figures import NO_FIGURE, figure, mark, way
 from evals.results import CaseResult
-from tools.contracts import Answer, RetrievedPosting, Subject
+from tools.postings.contracts import Answer, RetrievedPosting, Subject
 
 _LONGEST = 20_000
 """Characters of an output that is shown as JSON."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from lxml import etree
 from lxml.etree import _Element as Element
 
-from tools.terminal import plain
+from tools.core.terminal import plain
 
 Child = Element | str | None
 """What an element holds. None is left out."""

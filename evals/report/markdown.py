@@ -25,7 +25,7 @@ from evals.report.figures import (
     unit_of,
 )
 from evals.results import CaseResult
-from tools.terminal import plain
+from tools.core.terminal import plain
 
 LIMIT = 60_000
 """Bytes. Code hosts cut or refuse comments of more than 64 KiB."""

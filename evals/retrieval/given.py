@@ -32,8 +32,8 @@ from evals.retrieval.metrics import DEEPEST
 from evals.retrieval.ranking import Nearest, Ranker
 from evals.retrieval.suite import AT_ONCE
 from ingest.structured import as_posting
-from tools.contracts import FoundPosting
-from tools.errors import DocumentUnreadableError, InvalidRequestError
+from tools.core.errors import DocumentUnreadableError, InvalidRequestError
+from tools.postings.contracts import FoundPosting
 from tools.services import Services
 
 NO_IT_JOB = "비개발"

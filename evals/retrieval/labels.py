@@ -1,8 +1,8 @@
 """Which sample postings answer a query, and how well: labels by rule, from the structured truth.
 
 What is known of a sample posting was written down when it was made, before anything searched for it:
-its job family (`ingest/samples/truth.jsonl`), its skills and the years it asks for (structured fields,
-which are not part of the text that is embedded), the industry of its company (`ingest/samples/bank/`).
+its job family (`samples/truth.jsonl`), its skills and the years it asks for (structured fields,
+which are not part of the text that is embedded), the industry of its company (`samples/programs/bank/`).
 A query says what it wants in the same terms (`Wants`). The rule:
 
 | grade | when |
@@ -18,8 +18,8 @@ lost where five are); an industry, which must be that of the posting. A query th
 is content with the family, and then all its postings have grade 3.
 
 A posting that was published again counts once, with the first: the search shows one of near-duplicates
-(`tools/near_duplicates.py`), and finding both would be no better. Postings that carry instructions to a
-model have the grade of what they advertise: resisting them is not the search's task.
+(`tools/postings/near_duplicates.py`), and finding both would be no better. Postings that carry
+instructions to a model have the grade of what they advertise: resisting them is not the search's task.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pydantic import Field
 
 from evals.cases import HOSTILE_POSTINGS, Family, Strict
 from ingest.load import SAMPLES
-from tools.contracts import Word
+from tools.postings.contracts import Word
 
 Level = Literal["entry", "junior", "mid", "senior"]
 Industry = Literal[
@@ -56,7 +56,7 @@ Industry = Literal[
     "security",
     "travel",
 ]
-"""Named as the files of `ingest/samples/bank/industries/`."""
+"""Named as the files of `samples/programs/bank/industries/`."""
 
 SHARED = 2
 """Wanted skills that a posting must list for the skills to hold."""
@@ -125,7 +125,7 @@ class Label:
 def read_samples(samples: Path = SAMPLES) -> dict[Key, Label]:
     """Returns what is known of the sample postings. It reads files: for a thread."""
     truth = {row["source_id"]: row for row in _rows(samples.with_name("truth.jsonl"))}
-    industries = _industries(samples.parent / "bank" / "companies")
+    industries = _industries(samples.parent / "programs" / "bank" / "companies")
     found: dict[Key, Label] = {}
     for posting in _rows(samples):
         known = truth[posting["source_id"]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tools.contracts import FoundPosting
+from tools.postings.contracts import FoundPosting
 from tools.services import Services
 
 

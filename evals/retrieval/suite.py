@@ -27,10 +27,10 @@ from evals.retrieval.labels import SHARED, Key, Label, Wants, grades, read_hosti
 from evals.retrieval.metrics import DEEPEST, measured
 from evals.retrieval.ranking import Nearest, Ranker
 from evals.stats import estimates
-from ingest.samples.write_postings import SOURCE
 from nodes.build_query import Reads, build_query
-from tools.contracts import FoundPosting, Language, Profile
-from tools.errors import InvalidRequestError
+from samples.programs.write_postings import SOURCE
+from tools.core.errors import InvalidRequestError
+from tools.postings.contracts import FoundPosting, Language, Profile
 from tools.services import Services
 
 METRICS: dict[str, Metric] = {

@@ -17,10 +17,10 @@ from ingest.parsers.pdf import PdfReader
 from ingest.parsers.upstage.api import Limits, UpstageApi
 from ingest.parsers.upstage.parser import UpstageParser
 from ingest.parsers.vision import VisionParser
-from tools.errors import InvalidRequestError, SetupError
-from tools.openai_client import open_http_client
-from tools.proxies import proxy_for
-from tools.settings import Settings
+from tools.core.errors import InvalidRequestError, SetupError
+from tools.core.proxies import proxy_for
+from tools.core.settings import Settings
+from tools.llm.openai_client import open_http_client
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ingest.documents import Table
-from tools.text import one_line
+from tools.core.text import one_line
 
 
 @dataclass(frozen=True, slots=True)

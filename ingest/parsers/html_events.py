@@ -15,7 +15,7 @@ from typing import Any
 from lxml import etree
 
 from ingest.parsers.data_urls import read_data_url
-from tools.errors import DocumentUnreadableError
+from tools.core.errors import DocumentUnreadableError
 
 MAX_TAGS = 150_000
 """Tags that are read of a page: some hundred times those of a long posting, and seconds of work."""

@@ -16,7 +16,7 @@ import orjson
 from ingest.documents import RawFile
 from ingest.parsers.charsets import decoded
 from ingest.parsers.image_size import image_size
-from tools.errors import DocumentUnreadableError
+from tools.core.errors import DocumentUnreadableError
 
 MAX_TEXT_BYTES = 5_000_000
 """Longest page or text that is read: a posting has some 100 kB, most of it looks."""

@@ -19,8 +19,8 @@ from ingest.parsers.assemble import assemble
 from ingest.parsers.flow import GAP, Flow, Line, folded
 from ingest.parsers.merging import joined
 from ingest.parsers.parser import Parser
-from tools.environment import bare
-from tools.errors import DocumentUnreadableError
+from tools.core.environment import bare
+from tools.core.errors import DocumentUnreadableError
 
 logger = logging.getLogger(__name__)
 

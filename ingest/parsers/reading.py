@@ -16,9 +16,9 @@ from ingest.parsers.parser import Parser
 from ingest.parsers.pdf import PdfReader
 from ingest.parsers.text import parse_text
 from ingest.parsers.upstage.api import LIMITS, Limits
-from tools.errors import DocumentUnreadableError, ParserUnavailableError
-from tools.logs import cause
-from tools.settings import Settings
+from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
+from tools.core.logs import cause
+from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.errors import SetupError
-from tools.settings import Settings
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 

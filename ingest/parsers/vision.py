@@ -16,17 +16,17 @@ from ingest.parsers.flow import folded
 from ingest.parsers.pictures import Piece, pieces
 from ingest.parsers.seams import sewn
 from ingest.parsers.tables import MAX_COLSPAN, tidy
-from tools.chat import ChatModel, Usage
-from tools.errors import (
+from tools.core.errors import (
     DocumentUnreadableError,
     ModelOutputError,
     ModelUnavailableError,
     ParserUnavailableError,
 )
-from tools.fencing import fence
-from tools.prices import usd
+from tools.core.fencing import fence
+from tools.core.settings import Settings
+from tools.llm.chat import ChatModel, Usage
+from tools.llm.prices import usd
 from tools.prompts.registry import PromptRegistry
-from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class _Reading:
 
 
 class VisionParser:
-    """Reads images with a chat model that sees. Every answer is paid for once (`tools.ledger`)."""
+    """Reads images with a chat model that sees. Every answer is paid for once (`tools.llm.journal`)."""
 
     name = "vision"
 

@@ -12,9 +12,9 @@ from urllib.parse import quote
 
 from ingest.documents import Collected, Hints, Listed, RawFile
 from ingest.sources.web import Answer, Fetch, Reach, Web
-from tools.errors import InvalidRequestError, SourceUnavailableError
-from tools.logs import cause
-from tools.urls import web_address
+from tools.core.errors import InvalidRequestError, SourceUnavailableError
+from tools.core.logs import cause
+from tools.core.urls import web_address
 
 logger = logging.getLogger(__name__)
 

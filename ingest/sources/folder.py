@@ -24,9 +24,9 @@ from ingest.row import Row
 from ingest.rows import rows
 from ingest.sources.pages import postings
 from ingest.sources.within import open_within, read_within
-from tools.contracts import Text
-from tools.errors import InvalidRequestError
-from tools.text import clean
+from tools.core.errors import InvalidRequestError
+from tools.core.text import clean
+from tools.postings.contracts import Text
 
 logger = logging.getLogger(__name__)
 

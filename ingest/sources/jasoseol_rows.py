@@ -17,7 +17,7 @@ from lxml import etree
 
 from ingest.documents import Hints
 from ingest.parsers.html_pictures import addresses, is_pixel, shown
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 KST = timezone(timedelta(hours=9), "KST")
 IT_ROOT = "IT인터넷"

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from tools.text import clean
+from tools.core.text import clean
 
 MOST_PAGES = 20
 """Longer runs of numbered images are a numbered collection of postings: the most images that a posting

@@ -14,8 +14,8 @@ from ingest.sources.jasoseol import NOT_PERMITTED, JasoseolSource
 from ingest.sources.lever import LeverSource
 from ingest.sources.source import Source
 from ingest.sources.web import Web
-from tools.errors import InvalidRequestError
-from tools.settings import Settings
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
 
 Opener = Callable[[str, str | None, Settings, Web], Source]
 """Makes a source of its argument and its base URL."""

@@ -23,13 +23,13 @@ from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.tagging.reading import Reading
 from ingest.tagging.schema import PostingPositions
 from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
-from tools.contracts import Language
-from tools.errors import ModelUnavailableError
-from tools.model_answers import ModelAnswer, NoAnswerError, answer_of
-from tools.model_errors import model_errors, unreadable
-from tools.openai_client import chat_endpoint, open_client
-from tools.settings import Settings
-from tools.structured_output import declined, validated
+from tools.core.errors import ModelUnavailableError
+from tools.core.settings import Settings
+from tools.llm.model_answers import ModelAnswer, NoAnswerError, answer_of
+from tools.llm.model_errors import model_errors, unreadable
+from tools.llm.openai_client import chat_endpoint, open_client
+from tools.llm.structured_output import declined, validated
+from tools.postings.contracts import Language
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T", bound=BaseModel)

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from itertools import groupby, islice
 
 from ingest.documents import Block, Paragraph, Table
-from tools.text import clean
+from tools.core.text import clean
 
 _WORD = re.compile(r"\d+(?:[.,:/\-]\d+)*|[가-힣]+|(?:[^\W\d_가-힣])+[+#]*")
 """A number with its punctuation, Hangul, or letters of another script with the signs of C++ and C#."""

@@ -10,9 +10,9 @@ from ingest.documents import Hints, Parsed, Position, Table
 from ingest.tagging.grounding import Ground, folded, ground_of
 from ingest.tagging.rows import Part, document_parts, is_korean
 from ingest.tagging.schema import LINE_FIELDS, VALUE_FIELDS, PostingPositions, Stated, StatedPosition
-from tools.contracts import Language
-from tools.days import last_day, season_year
 from tools.lexicon import canonical, find_skills
+from tools.postings.contracts import Language
+from tools.postings.deadlines import last_day, season_year
 
 _PROBLEMS_SHOWN = 10
 _LINE_SHOWN = 120

@@ -20,7 +20,7 @@ from typing import Any
 
 from ingest.blocks import grid
 from ingest.documents import Block, Heading, Paragraph, Table
-from tools.text import cut
+from tools.core.text import cut
 
 PART_CHARACTERS = 12_000
 """Characters of document text in one call. Copied in full they are about 10,000 tokens of Korean,

@@ -11,10 +11,10 @@ from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.tagging.reading import Reading
 from ingest.tagging.rows import Part
 from ingest.tagging.schema import PostingPositions
-from tools.chat import ChatModel, Reply, Usage
-from tools.errors import ModelOutputError, NotAPostingError
-from tools.fencing import fence
-from tools.prices import usd
+from tools.core.errors import ModelOutputError, NotAPostingError
+from tools.core.fencing import fence
+from tools.llm.chat import ChatModel, Reply, Usage
+from tools.llm.prices import usd
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry
 

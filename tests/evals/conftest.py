@@ -8,17 +8,17 @@ import pytest
 from langsmith import utils
 from pydantic import SecretStr
 
+from graph.sessions import record
 from tests.langsmith import LangSmith, langsmith_standin
-from tests.pace import patience
-from tools import session_record
-from tools.settings import Settings
+from tests.pace import time_limit
+from tools.core.settings import Settings
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _locks_last() -> Iterator[None]:
     """A machine on which evaluators and runs share one slow core lets no run lose its session."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session_record, "LOCK_SECONDS", patience())
+        patch.setattr(record, "LOCK_SECONDS", time_limit())
         yield
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from evals.experiment import Watcher
 from evals.results import CaseResult, Header, Result, read
 from evals.running import Wanted, run_suite
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 THIN = "backend-ko-thin-1"
 """A case without regenerations."""

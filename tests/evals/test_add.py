@@ -14,9 +14,9 @@ from evals.cases import Case, read_cases, write_case
 from evals.target import open_target
 from serve.parts import Parts
 from tests.langsmith import Fault, LangSmith
-from tools.contracts import Profile, Wishes
-from tools.errors import InvalidRequestError, SetupError
-from tools.settings import Settings
+from tools.core.errors import InvalidRequestError, SetupError
+from tools.core.settings import Settings
+from tools.postings.contracts import Profile, Wishes
 
 PROFILE = {
     "desired_job": "백엔드 개발자",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evals.anonymous import anonymous
-from tools.contracts import Language, Profile
+from tools.postings.contracts import Language, Profile
 
 
 def cleaned(text: str, language: Language = "ko", **profile: Any) -> str:

@@ -23,7 +23,7 @@ from evals.cases import (
 )
 from ingest.rows import rows
 from ingest.structured import as_posting
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 FAMILIES = get_args(Family)
 CASES = read_cases(PROFILES)

@@ -13,8 +13,8 @@ from evals.results import RESULTS, read
 from tests.databases import environment
 from tests.evals.made_results import case, write
 from tests.evals.runs import THIN
-from tools.errors import CheckerboardError, InvalidRequestError
-from tools.settings import Settings
+from tools.core.errors import CheckerboardError, InvalidRequestError
+from tools.core.settings import Settings
 
 WORSE = [0.5, 0.4, 0.6, 0.5, 0.3, 0.5, 0.4, 0.6]
 
@@ -31,7 +31,7 @@ def invoke(*words: str) -> Result:
 @pytest.fixture(autouse=True)
 def _log(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would take pytest's own handlers off."""
-    monkeypatch.setattr("tools.logs.configure", lambda *_: None)
+    monkeypatch.setattr("tools.core.logs.configure", lambda *_: None)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from evals.compare import NO_FAMILY, Comparison, Row, compare
 from evals.results import Corpus, Dataset, writing
 from tests.evals.made_results import METRICS, Values, answer, case, cases, header, outputs, write
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 COUNT = 24
 FLAT = [0.5] * COUNT

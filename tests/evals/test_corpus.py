@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from evals.corpus import KEPT_DAYS, open_corpus, truth
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
 from tools.services import open_services
-from tools.settings import Settings
 
 
 def posting(folder: Path, title: str) -> Path:

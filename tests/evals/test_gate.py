@@ -12,7 +12,7 @@ from evals.evaluators.score import Metric
 from evals.gate import FAILED, PASSED, REFUSED, Verdict, gate
 from evals.results import Corpus, Dataset, writing
 from tests.evals.made_results import METRICS, Values, case, cases, header, outputs, write
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 COUNT = 24
 FLAT = [0.8] * COUNT

@@ -14,19 +14,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.model.server import running
 from tests.completions import completion
 from tests.evals.judge.bench import marks
 from tests.evals.runs import THIN, ran, scores
-from tests.pace import patience
-from tools.offline.server import running
-from tools.settings import Settings
+from tests.pace import time_limit
+from tools.core.settings import Settings
 
 
 @asynccontextmanager
 async def provider(settings: Settings, asked: list[str]) -> AsyncIterator[Settings]:
     """Yields settings of an API with a key: its judge is scripted, all else the offline model answers."""
     base = str(settings.openai_base_url).removesuffix("/v1")
-    async with httpx.AsyncClient(timeout=patience()) as client:
+    async with httpx.AsyncClient(timeout=time_limit()) as client:
 
         async def answer(request: Request) -> Response:
             body = await request.body()

@@ -19,7 +19,7 @@ from evals.results import RESULTS, Result, Score, Summary, read, writing
 from evals.stats import estimates
 from tests.evals.runs import ran
 from tests.langsmith import langsmith_standin
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 BASELINE = RESULTS / "baseline-quick.jsonl"
 

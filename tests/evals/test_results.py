@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from evals.results import Score, find, keep_as_baseline, latest, read, writing
 from tests.evals.made_results import case, cases, header, outputs, write
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 THREE = cases({"evidence_valid": [1.0, 0.5, None]})
 

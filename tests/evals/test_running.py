@@ -20,10 +20,10 @@ from evals.suites import SUITES, quick
 from evals.target import Variant
 from tests.evals.runs import ENGLISH, THIN, TWO_TURNS, Told, ran, scores
 from tests.offline import FOR_EVER, Offline
-from tests.pace import patience, scaled
-from tools.contracts import Answer
-from tools.errors import InvalidRequestError, SetupError
-from tools.settings import Settings
+from tests.pace import scaled, time_limit
+from tools.core.errors import InvalidRequestError, SetupError
+from tools.core.settings import Settings
+from tools.postings.contracts import Answer
 
 
 async def test_a_result_has_everything_to_repeat_it_and_to_judge_it(
@@ -89,7 +89,7 @@ async def test_a_run_that_is_broken_off_keeps_what_it_had(
     told = Told()
     wanted = Wanted(cases=(THIN, TWO_TURNS, ENGLISH), folder=tmp_path, name="broken", concurrency=2)
     working = asyncio.create_task(run_suite(settings, wanted, told))
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         await told.first.wait()
     working.cancel()
     with pytest.raises(asyncio.CancelledError):

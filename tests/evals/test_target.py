@@ -9,9 +9,9 @@ import pytest
 from evals.evaluators.cost import cost
 from evals.target import Answering, Target
 from serve.parts import Parts
-from tools import metering
-from tools.contracts import Language, Profile, Wishes
-from tools.errors import ModelUnavailableError
+from tools.core.errors import ModelUnavailableError
+from tools.llm import metering
+from tools.postings.contracts import Language, Profile, Wishes
 
 INPUTS = {
     "profile": {"desired_job": "백엔드 개발자"},

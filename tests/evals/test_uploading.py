@@ -21,8 +21,8 @@ from evals.uploading import uploading
 from tests.evals.made_results import header
 from tests.evals.runs import ENGLISH, THIN, Told
 from tests.langsmith import Fault, LangSmith
-from tools.errors import SetupError
-from tools.settings import Settings
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 
 DATASET = "checkerboard-few"
 

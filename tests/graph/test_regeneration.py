@@ -7,10 +7,10 @@ import itertools
 import orjson
 
 from serve.parts import Parts, open_parts
-from tests.graph.test_sessions import BACKEND, error, finished, generated, result
+from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
-from tools.contracts import Answer, Wishes
-from tools.settings import Settings
+from tools.core.settings import Settings
+from tools.postings.contracts import Answer, Wishes
 
 
 def subjects_of(answer: Answer) -> set[str]:
@@ -34,14 +34,14 @@ async def regenerate_a_hundred_times(parts: Parts, offline: Offline) -> None:
         again = number % 10 == 9
         wishes = Wishes(subject_id=first.project.subject_id) if again else Wishes()
         events = await finished(parts.sessions.regenerate(session_id, wishes))
-        announced = {event["data"]["title"] for event in events if event["type"] == "subject"}
+        with_progress = {event["data"]["title"] for event in events if event["type"] == "subject"}
         if again:
             answer = result(events)
             assert (answer.candidates, answer.missing) == ([], 3)
-            assert announced == {first.project.title}
+            assert with_progress == {first.project.title}
         else:
             assert error(events)["code"] == "model_output_invalid"
-            assert announced == set()
+            assert with_progress == set()
     await offline.reset()
     answer = result(await finished(parts.sessions.regenerate(session_id, Wishes())))
     assert not shown & subjects_of(answer)

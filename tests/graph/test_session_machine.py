@@ -26,13 +26,13 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from graph.runs import Event
+from graph.sessions.runs import Event
 from serve.parts import Parts, open_parts
-from tests.graph.test_sessions import BACKEND, error, finished, generated, result
+from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
-from tools.contracts import Answer, Wishes
-from tools.errors import SessionNotFoundError
-from tools.settings import Settings
+from tools.core.errors import SessionNotFoundError
+from tools.core.settings import Settings
+from tools.postings.contracts import Answer, Wishes
 
 T = TypeVar("T")
 Fault = tuple[str, str]

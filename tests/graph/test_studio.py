@@ -15,9 +15,9 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 from tests.databases import environment
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.processes import free_port
-from tools.settings import CHECKOUT, Settings
+from tools.core.settings import CHECKOUT, Settings
 
 COMMAND = str(Path(sys.executable).with_name("langgraph"))
 REQUEST = {"profile": {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot"]}, "language": "ko"}
@@ -50,16 +50,16 @@ async def studio(
         )
     try:
         await _alive(f"http://127.0.0.1:{port}/ok", process, log)
-        async with get_client(url=f"http://127.0.0.1:{port}", timeout=patience()) as client:
+        async with get_client(url=f"http://127.0.0.1:{port}", timeout=time_limit()) as client:
             yield client
     finally:
         process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             await process.wait()
 
 
 async def _alive(address: str, process: asyncio.subprocess.Process, log: Path) -> None:
-    async with asyncio.timeout(patience()), httpx.AsyncClient(timeout=patience()) as client:
+    async with asyncio.timeout(time_limit()), httpx.AsyncClient(timeout=time_limit()) as client:
         while True:
             assert process.returncode is None, log.read_text()
             try:

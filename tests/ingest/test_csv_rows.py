@@ -11,8 +11,8 @@ import pytest
 
 from ingest.csv_rows import LONGEST_RECORD
 from ingest.rows import rows
-from tests.pace import patience
-from tools.errors import InvalidRequestError
+from tests.pace import time_limit
+from tools.core.errors import InvalidRequestError
 
 TOO_LONG = f"longer than {LONGEST_RECORD} characters"
 CHILD = """
@@ -39,7 +39,7 @@ def test_a_cell_of_600_megabytes_takes_no_memory_and_the_next_row_is_read(tmp_pa
         capture_output=True,
         text=True,
         check=False,
-        timeout=patience(),
+        timeout=time_limit(),
     )
     assert read.stdout.splitlines() == [
         f"2 {TOO_LONG} None",

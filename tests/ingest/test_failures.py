@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ingest.failures import failure
-from tools.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
+from tools.core.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from ingest.load import SAMPLES, load
 from ingest.removing import remove
 from tests.ingest.files import jsonl, row, table
 from tests.offline import Offline
-from tools.embeddings import BATCH
-from tools.errors import InvalidRequestError, ModelUnavailableError
+from tools.core.errors import InvalidRequestError, ModelUnavailableError
+from tools.core.settings import Settings
+from tools.llm.embeddings import BATCH
 from tools.services import Services, open_services
-from tools.settings import Settings
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 
 from ingest.rows import Refused, Unread, read
 from tests.ingest.files import jsonl, row, table
-from tools.contracts import Posting
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
+from tools.postings.contracts import Posting
 
 
 def postings(path: Path) -> list[Posting]:

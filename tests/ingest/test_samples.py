@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ingest.samples import write_postings
-from tools.contracts import Posting, Profile
+from samples.programs import write_postings
+from tools.postings.contracts import Posting, Profile
 
 HANGUL = re.compile(r"[가-힣]")
 FAMILIES = {

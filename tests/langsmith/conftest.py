@@ -9,7 +9,7 @@ from langsmith import AsyncClient, Client
 from langsmith.utils import get_env_var
 
 from tests.langsmith import LangSmith, langsmith_standin
-from tests.pace import patience
+from tests.pace import time_limit
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,10 @@ def standin() -> Iterator[LangSmith]:
 def client(standin: LangSmith) -> Iterator[Client]:
     """Without batches, so without threads."""
     made = Client(
-        api_url=standin.url, api_key=standin.key, auto_batch_tracing=False, timeout_ms=int(1000 * patience())
+        api_url=standin.url,
+        api_key=standin.key,
+        auto_batch_tracing=False,
+        timeout_ms=int(1000 * time_limit()),
     )
     yield made
     made.close()
@@ -41,6 +44,6 @@ def client(standin: LangSmith) -> Iterator[Client]:
 @pytest.fixture
 async def async_client(standin: LangSmith) -> AsyncIterator[AsyncClient]:
     async with AsyncClient(
-        api_url=standin.url, api_key=standin.key, timeout_ms=int(1000 * patience())
+        api_url=standin.url, api_key=standin.key, timeout_ms=int(1000 * time_limit())
     ) as made:
         yield made

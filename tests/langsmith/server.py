@@ -16,7 +16,7 @@ import zstandard
 from aiohttp import web
 from multidict import MultiMapping
 
-from tests.pace import patience
+from tests.pace import time_limit
 
 T = TypeVar("T")
 KEY = "lsv2_pt_standin"
@@ -98,7 +98,7 @@ class Gate:
 
         def wait() -> bool:
             with self._changed:
-                return self._changed.wait_for(lambda: self._came >= number, patience())
+                return self._changed.wait_for(lambda: self._came >= number, time_limit())
 
         assert await asyncio.to_thread(wait), f"{self._came} of {number} requests came"
 
@@ -181,7 +181,7 @@ class Server:
 
         def wait() -> T:
             with self._changed:
-                return self._changed.wait_for(condition, patience())
+                return self._changed.wait_for(condition, time_limit())
 
         found = await asyncio.to_thread(wait)
         assert found, "it did not happen"
@@ -193,13 +193,13 @@ class Server:
         ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="langsmith")
         self._thread.start()
-        assert ready.wait(patience())
+        assert ready.wait(time_limit())
 
     def down(self) -> None:
         """Refuses connections until `up`. The port stays this server's, so that nobody else takes it."""
         assert self._thread is not None
         self._stop()
-        self._thread.join(patience())
+        self._thread.join(time_limit())
         assert not self._thread.is_alive()
         self._thread = None
         # Bound, but not listening: a connection is refused.

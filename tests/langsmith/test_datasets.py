@@ -14,7 +14,7 @@ from langsmith.schemas import Dataset, Example, Run
 from langsmith.utils import LangSmithConflictError, LangSmithError, LangSmithNotFoundError
 
 from tests.langsmith import LangSmith
-from tests.pace import patience
+from tests.pace import time_limit
 
 NAME = "profiles"
 JOBS = ["백엔드 개발자", "데이터 엔지니어", "프론트엔드 개발자"]
@@ -25,7 +25,7 @@ def tracing(standin: LangSmith) -> Iterator[Client]:
     """A client that sends runs in the background, as experiments do by default."""
     made = Client(api_url=standin.url, api_key=standin.key)
     yield made
-    made.close(timeout=patience())
+    made.close(timeout=time_limit())
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from langsmith.types.run_select_field import RunSelectField
 from langsmith.utils import LangSmithNotFoundError
 
 from tests.langsmith import Fault, Gate, LangSmith
-from tests.pace import patience
+from tests.pace import time_limit
 
 deprecated = pytest.mark.filterwarnings("ignore:.*deprecated:Warning")
 """For what the SDK still offers, and people still use."""
@@ -27,7 +27,7 @@ def background(standin: LangSmith) -> Iterator[Client]:
     try:
         yield made
     finally:
-        made.close(timeout=patience())
+        made.close(timeout=time_limit())
 
 
 def traced(client: Client, project: str = "portfolio") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nodes.build_query import build_query, found
 from tests.fakes import Stage
-from tools.contracts import Profile
+from tools.postings.contracts import Profile
 
 FULL = {
     "desired_job": "백엔드 개발자",

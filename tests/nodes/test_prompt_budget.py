@@ -24,8 +24,11 @@ from nodes.propose_subjects import Proposal, SubjectProposals, propose_subjects
 from nodes.summarize import AskedFor, MarketSummary, summarize
 from serve.parts import open_parts
 from tests.fakes import Stage, posting
-from tools.chat import Reply
-from tools.contracts import (
+from tools.core.fencing import unfence
+from tools.core.settings import Settings
+from tools.llm.chat import Reply
+from tools.llm.tokens import estimated_tokens
+from tools.postings.contracts import (
     MAX_PROFILE_CHARS,
     Answer,
     Language,
@@ -36,11 +39,8 @@ from tools.contracts import (
     Task,
     Wishes,
 )
-from tools.fencing import unfence
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PACKAGES, PromptRegistry
-from tools.settings import Settings
-from tools.tokens import estimated_tokens
 
 T = TypeVar("T", bound=BaseModel)
 LIMIT = Settings().prompt_tokens

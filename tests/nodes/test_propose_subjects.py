@@ -15,8 +15,8 @@ from nodes.propose_subjects import (
     wants_another_try,
 )
 from tests.fakes import Stage
-from tools.contracts import Profile, SkillGap
-from tools.errors import ModelOutputError, ModelUnavailableError
+from tools.core.errors import ModelOutputError, ModelUnavailableError
+from tools.postings.contracts import Profile, SkillGap
 
 SUMMARY = {"skills": [{"text": "Kafka", "count": 2, "posting_ids": ["p-1", "p-2"]}]}
 

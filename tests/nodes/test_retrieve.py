@@ -9,7 +9,7 @@ import pytest
 
 from nodes.retrieve import RETRIEVED, found, retrieve
 from tests.fakes import Stage, posting
-from tools.errors import NoPostingsError
+from tools.core.errors import NoPostingsError
 
 STATE: Any = {"query": "백엔드 개발자", "language": "ko"}
 

@@ -8,8 +8,8 @@ import pytest
 
 from nodes.summarize import AskedFor, MarketSummary, found, summarize
 from tests.fakes import Stage, posting
-from tools.contracts import Profile
-from tools.errors import ModelOutputError
+from tools.core.errors import ModelOutputError
+from tools.postings.contracts import Profile
 
 POSTINGS = [posting(n) for n in range(1, 5)]
 STATE: Any = {

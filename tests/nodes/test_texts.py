@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.texts import excerpt, fitted, posting_rows, profile_row, subject_rows
+from nodes.texts import excerpt, fit_to_budget, posting_rows, profile_row, subject_rows
 from tests.fakes import posting
-from tools.contracts import Profile
-from tools.fencing import fence
-from tools.text import standing
-from tools.tokens import estimated_tokens
+from tools.core.fencing import fence
+from tools.core.text import standing
+from tools.llm.tokens import estimated_tokens
+from tools.postings.contracts import Profile
 
 
 @given(st.text(), st.integers(1, 50))
@@ -85,7 +85,7 @@ ONE = estimated_tokens(fence("row", ROWS[0]))
 
 @pytest.mark.parametrize("room", [ONE, 2 * ONE, 3 * ONE + 1, 6 * ONE, 1000 * ONE])
 def test_the_most_relevant_postings_are_taken_as_many_as_fit_and_the_others_named(room: int) -> None:
-    rows, left_out = fitted(ROWS, room)
+    rows, left_out = fit_to_budget(ROWS, room)
     assert rows == ROWS[: room // ONE]
     assert left_out == [row["posting_id"] for row in ROWS[room // ONE :]]
     assert estimated_tokens(fence("postings", rows)) <= room + 10
@@ -93,7 +93,7 @@ def test_the_most_relevant_postings_are_taken_as_many_as_fit_and_the_others_name
 
 @pytest.mark.parametrize("room", [ONE - 1, 0, -5])
 def test_the_most_relevant_posting_is_taken_even_where_there_is_no_room(room: int) -> None:
-    rows, left_out = fitted(ROWS, room)
+    rows, left_out = fit_to_budget(ROWS, room)
     assert rows == ROWS[:1]
     assert left_out == ["p-1", "p-2", "p-3", "p-4", "p-5"]
 

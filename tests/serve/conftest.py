@@ -12,9 +12,9 @@ import pytest
 
 from serve.app import create_app
 from serve.server import Server
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.processes import Worker, working_together
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 
 class _Guest(Server):
@@ -35,22 +35,22 @@ async def served(settings: Settings) -> AsyncIterator[str]:
     """
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.MonkeyPatch.context() as patch:
         # The test and others are at work on the same processor; the limit is tested with a process.
-        patch.setattr("serve.readiness.ANSWER_SECONDS", patience())
-        patch.setattr("serve.readiness.STORE_SECONDS", patience())
+        patch.setattr("serve.readiness.ANSWER_SECONDS", time_limit())
+        patch.setattr("serve.readiness.STORE_SECONDS", time_limit())
         server = _Guest(create_app(settings), drain_seconds=0)
         serving = asyncio.create_task(server.serve([listener]))
         try:
             # Only while it starts: a server may live as long as the whole run, and others test the log.
             with pytest.MonkeyPatch.context() as starting:
-                starting.setattr("tools.logs.configure", lambda *_: None)  # the log is pytest's
-                async with asyncio.timeout(patience()):
+                starting.setattr("tools.core.logs.configure", lambda *_: None)  # the log is pytest's
+                async with asyncio.timeout(time_limit()):
                     while not server.started:
                         assert not serving.done(), "the server ended"
                         await asyncio.sleep(0.01)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            await asyncio.wait_for(serving, patience())
+            await asyncio.wait_for(serving, time_limit())
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Serves with `settings` in this event loop; yields a client."""
     async with (
         served(settings) as running,
-        httpx.AsyncClient(base_url=running, timeout=patience()) as opened,
+        httpx.AsyncClient(base_url=running, timeout=time_limit()) as opened,
     ):
         yield opened
 
@@ -73,7 +73,7 @@ async def address(settings: Settings) -> AsyncIterator[str]:
 @pytest.fixture
 async def client(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of that server."""
-    async with httpx.AsyncClient(base_url=address, timeout=patience()) as opened:
+    async with httpx.AsyncClient(base_url=address, timeout=time_limit()) as opened:
         yield opened
 
 

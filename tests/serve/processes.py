@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
+from graph.sessions.record import LOCK_SECONDS
 from tests import databases
 from tests.offline import Offline
-from tests.pace import patience, scaled
-from tools.contracts import Answer
-from tools.session_record import LOCK_SECONDS
-from tools.settings import CHECKOUT, Settings
+from tests.pace import scaled, time_limit
+from tools.core.settings import CHECKOUT, Settings
+from tools.postings.contracts import Answer
 
 COMMAND = str(Path(sys.executable).with_name("checkerboard"))
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
@@ -69,7 +69,7 @@ class Worker:
         """Ends the worker as a power cut would."""
         assert self.process
         self.process.kill()
-        await asyncio.wait_for(self.process.wait(), patience())
+        await asyncio.wait_for(self.process.wait(), time_limit())
 
 
 def free_port() -> int:
@@ -98,32 +98,32 @@ async def working(
         | databases.environment(settings)
         | {
             "CHECKERBOARD_MODEL_RETRIES": "1",
-            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": str(patience()),
-            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": str(2 * patience()),
+            "CHECKERBOARD_MODEL_TIMEOUT_SECONDS": str(time_limit()),
+            "CHECKERBOARD_RUN_TIMEOUT_SECONDS": str(2 * time_limit()),
         }
         | environment,
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience()) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=time_limit()) as client:
             await _alive(client, process)
             yield Worker(process, client)
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGCONT)
             process.send_signal(signal.SIGINT)
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             await process.wait()
 
 
 async def eventually(seen: Callable[[], bool], *, within: float | None = None) -> None:
     """Waits until something is seen, at most `within` seconds."""
-    async with asyncio.timeout(within or patience()):
+    async with asyncio.timeout(within or time_limit()):
         while not seen():
             await asyncio.sleep(0.02)
 
 
 async def _alive(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while True:
             assert process.returncode is None, "the server ended"
             try:
@@ -178,7 +178,7 @@ async def answered_calls(offline: Offline) -> list[str]:
 async def all_held(offline: Offline, number: int) -> None:
     """Waits until `number` calls are in flight and no other follows."""
     seen: list[Any] = []
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while True:
             calls = (await offline.calls())["calls"]
             if calls == seen and sum(call["finished"] is None for call in calls) == number:
@@ -201,7 +201,7 @@ async def session_ids(redis: Redis) -> set[str]:
 
 async def new_session_id(redis: Redis, before: set[str]) -> str:
     """Waits for a session that is not among those `before`."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while not (new := await session_ids(redis) - before):
             await asyncio.sleep(0.02)
     (session_id,) = new

@@ -6,7 +6,7 @@ import pytest
 
 from serve.callers import ApiKeys
 from tests.serve.test_callers import bearer, digest
-from tools.errors import ForbiddenError, UnauthorizedError
+from tools.core.errors import ForbiddenError, UnauthorizedError
 
 ADA, BOB = f"ada:{digest('key-a')}", f"bob:{digest('key-b')}"
 

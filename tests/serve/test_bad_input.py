@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from tests.offline import Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.serve.conftest import client_of
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 BAD_PROFILES = {
@@ -314,7 +314,7 @@ async def test_a_model_that_does_not_answer_is_a_typed_error_within_the_limit_an
 async def assert_fails_and_goes_on(client: httpx.AsyncClient, offline: Offline) -> tuple[int, str]:
     """Generates in vain, and then with a model that is well; the first response's status and code."""
     response = await client.post("/generate/invoke", json={"input": {"profile": PROFILE}})
-    assert response.elapsed.total_seconds() < patience() / 2
+    assert response.elapsed.total_seconds() < time_limit() / 2
     await offline.reset()
     error = response.json()["error"]
     again = await client.post(

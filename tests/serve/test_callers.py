@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from serve import callers
 from serve.callers import MAX_IDEMPOTENCY_KEY, ApiKeys
-from tools.errors import UnauthorizedError
-from tools.settings import Settings
+from tools.core.errors import UnauthorizedError
+from tools.core.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 

@@ -16,11 +16,11 @@ import pytest
 
 from serve import cli
 from tests.databases import environment
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.places import passing_folder
 from tests.serve.processes import COMMAND, free_port
-from tools.database import open_pool
-from tools.settings import Settings
+from tools.core.database import open_pool
+from tools.core.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def running(home: Path) -> list[psutil.Process]:
 
 async def gone(home: Path) -> None:
     """Waits until nothing works for `home` any more."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while running(home):
             await asyncio.sleep(0.1)
 
@@ -70,7 +70,7 @@ async def served(
     port = free_port()
     process = await command(home, "serve", "--port", str(port), *words, cwd=cwd, **environment)
     address = f"http://127.0.0.1:{port}"
-    async with asyncio.timeout(patience()), httpx.AsyncClient(timeout=patience()) as client:
+    async with asyncio.timeout(time_limit()), httpx.AsyncClient(timeout=time_limit()) as client:
         while True:
             assert process.returncode is None, await process.communicate()
             try:
@@ -86,7 +86,7 @@ async def test_the_demo_prints_a_project_and_another_and_leaves_nothing(
 ) -> None:
     """In a new home: it starts every part and loads the sample postings first."""
     process = await command(used_home, "demo", cwd=tmp_path)
-    async with asyncio.timeout(2 * patience()):
+    async with asyncio.timeout(2 * time_limit()):
         output = (await process.communicate())[0].decode()
     assert process.returncode == 0, output
     for node in ("build_query", "retrieve", "filter_jobs", "summarize"):
@@ -108,24 +108,24 @@ async def test_serving_twice_in_a_row_and_after_a_kill_and_nothing_is_left_after
     }
     process, address = await served(used_home, tmp_path, **gateway)
     body = {"input": {"profile": {"desired_job": "백엔드 개발자"}}}
-    async with httpx.AsyncClient(timeout=patience()) as client:
+    async with httpx.AsyncClient(timeout=time_limit()) as client:
         ready = await client.get(f"{address}/readyz")
         answer = (await client.post(f"{address}/generate/invoke", json=body)).json()["output"]
     assert ready.json()["parts"]["postgres"]["postings"] >= 300
     process.kill()
-    await asyncio.wait_for(process.wait(), patience())
+    await asyncio.wait_for(process.wait(), time_limit())
 
     # Without any setting now. The sessions of the killed one are still there, and two workers serve
     # what one did.
     process, address = await served(used_home, tmp_path, "--workers", "2")
-    async with httpx.AsyncClient(timeout=patience()) as client:
+    async with httpx.AsyncClient(timeout=time_limit()) as client:
         session = await client.get(f"{address}/sessions/{answer['session_id']}")
     assert session.json()["project"] == answer["project"]
     assert {"postgres", "redis", "model"} <= {
         word for found in running(used_home) for word in found.info["cmdline"] or []
     }
     os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does: the whole foreground group
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         await process.communicate()
     assert running(used_home) == []
 
@@ -148,7 +148,7 @@ async def test_studio_leaves_a_database_of_yours_as_it_is(
     started: list[list[str]] = []
     monkeypatch.setattr(sys, "argv", ["checkerboard", "studio", "--port", str(free_port())])
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr("tools.logs.configure", lambda *_: None)
+    monkeypatch.setattr("tools.core.logs.configure", lambda *_: None)
     monkeypatch.setattr(os, "execv", lambda _, words: started.append(words))
     monkeypatch.chdir(Path.cwd())
     with pytest.raises(SystemExit) as ended:
@@ -185,7 +185,7 @@ def refused(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setattr(sys, "argv", ["checkerboard", *words])
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    monkeypatch.setattr("tools.logs.configure", lambda *_: None)
+    monkeypatch.setattr("tools.core.logs.configure", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         cli.main()
     said = capsys.readouterr()

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.pace import patience
+from tests.pace import time_limit
 
 TYPESCRIPT = Path(__file__).parent / "typescript"
 BIN = Path(sys.executable).parent
@@ -34,7 +34,7 @@ async def succeeded(*command: str | Path, cwd: Path) -> str:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), patience() * 3)
+        said, _ = await asyncio.wait_for(process.communicate(), time_limit() * 3)
     finally:
         if process.returncode is None:
             process.kill()
@@ -46,7 +46,7 @@ async def succeeded(*command: str | Path, cwd: Path) -> str:
 async def description(address: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The service's description, as a file."""
     file = tmp_path_factory.mktemp("clients") / "openapi.json"
-    async with httpx.AsyncClient(base_url=address, timeout=patience()) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=time_limit()) as client:
         file.write_text((await client.get("/openapi.json")).text)
     return file
 
@@ -71,7 +71,7 @@ async def made(description: Path) -> AsyncIterator[ModuleType]:
 @pytest.fixture
 async def call(made: ModuleType, address: str) -> AsyncIterator[Any]:
     """Calls an operation of the made client by its name."""
-    async with made.Client(base_url=address, timeout=httpx.Timeout(patience())) as client:
+    async with made.Client(base_url=address, timeout=httpx.Timeout(time_limit())) as client:
 
         async def call(operation: str, *path: str, **arguments: Any) -> Any:
             module = importlib.import_module(f"made_client.api.{operation}")

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.offline import Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.serve.processes import GENERATE, hold, nothing_in_flight
 
 LIMIT = 0.3
@@ -50,7 +50,7 @@ async def connected(address: str) -> AsyncIterator[tuple[asyncio.StreamReader, a
 
 async def rest(reader: asyncio.StreamReader) -> bytes:
     """What comes until the server closes."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         return await reader.read()
 
 
@@ -185,7 +185,7 @@ async def test_who_reads_nothing_holds_no_connection(address: str, client: httpx
         ask = b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
         loop = asyncio.get_running_loop()
         with pytest.raises(OSError):  # reset, once it was given up
-            async with asyncio.timeout(patience()):
+            async with asyncio.timeout(time_limit()):
                 while True:
                     await loop.sock_sendall(deaf, ask * 50)
     assert (await client.get("/healthz")).status_code == 200

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from serve.app import create_app
 from tests.serve.conftest import client_of
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 PROFILE: dict[str, Any] = {
     "desired_job": "백엔드 개발자",

@@ -6,11 +6,11 @@ import io
 from collections.abc import AsyncIterator
 from typing import Any
 
-from graph.runs import Event
+from graph.sessions.runs import Event
 from serve import demo
 from serve.parts import Parts
-from tools.contracts import Answer, Profile
-from tools.terminal import Terminal
+from tools.core.terminal import Terminal
+from tools.postings.contracts import Answer, Profile
 
 HOSTILE = "[/nope] \x1b[2J\x1b]52;c;aGk=\x07 \x9b2J"
 SEEN = "[/nope] ⟨U+001B⟩[2J⟨U+001B⟩]52;c;aGk=⟨U+0007⟩ ⟨U+009B⟩2J"

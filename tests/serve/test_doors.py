@@ -20,11 +20,11 @@ from serve.app import create_app
 from serve.bodies import MAX_BODY_BYTES
 from serve.cli import _opened
 from serve.origins import host_name, is_loopback
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.conftest import client_of
 from tests.serve.processes import COMMAND, free_port
-from tools.errors import SetupError
-from tools.settings import Settings
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 
 KEY = "a key of the front end"
 KEYS = SecretStr(f"web:{hashlib.sha256(KEY.encode()).hexdigest()}")
@@ -56,7 +56,7 @@ async def keyed(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="module")
 async def keyless(address: str) -> AsyncIterator[httpx.AsyncClient]:
     """A service as `make run` starts it."""
-    async with httpx.AsyncClient(base_url=address, timeout=patience()) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=time_limit()) as client:
         yield client
 
 
@@ -100,7 +100,7 @@ async def test_a_second_host_is_looked_at_too(address: str) -> None:
     writer.write(
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n"
     )
-    answer = await asyncio.wait_for(reader.read(), patience())
+    answer = await asyncio.wait_for(reader.read(), time_limit())
     writer.close()
     assert answer.split()[1] in (b"400", b"403")
 
@@ -234,7 +234,7 @@ async def test_a_client_that_sends_to_the_end_reads_why(
 
     def send() -> tuple[int, Any]:
         try:
-            urllib.request.urlopen(request, timeout=patience())  # noqa: S310
+            urllib.request.urlopen(request, timeout=time_limit())  # noqa: S310
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
         raise AssertionError("it was taken")
@@ -252,7 +252,7 @@ async def test_whoever_asks_first_sends_nothing(address: str) -> None:
         b"POST /generate/invoke HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         b"Content-Length: 50000000\r\nExpect: 100-continue\r\n\r\n"
     )
-    assert b" 413 " in await asyncio.wait_for(reader.readline(), patience())
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), time_limit())
     writer.close()
 
 
@@ -318,7 +318,7 @@ async def test_the_command_says_so(tmp_path: Path) -> None:
         COMMAND, "serve", "--host", "0.0.0.0", "--port", str(free_port()),  # noqa: S104
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    said, _ = await asyncio.wait_for(process.communicate(), patience())
+    said, _ = await asyncio.wait_for(process.communicate(), time_limit())
     assert process.returncode == 1
     assert b"--without-keys" in said
     assert b"Traceback" not in said

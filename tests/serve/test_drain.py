@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.offline import Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.serve.processes import (
     GENERATE,
     Worker,
@@ -24,7 +24,7 @@ from tests.serve.processes import (
     slow,
     working,
 )
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 NOTHING_RUNS = scaled(15)
 """A worker with nothing to do ends within this: half of its drain, and far more than it takes."""
@@ -63,7 +63,7 @@ def session_of(error: dict[str, Any]) -> str:
 
 async def test_what_runs_may_end_and_nothing_new_is_taken(settings: Settings, offline: Offline) -> None:
     await slow(offline, scaled(1))
-    async with working(settings, CHECKERBOARD_DRAIN_SECONDS=str(patience())) as worker:
+    async with working(settings, CHECKERBOARD_DRAIN_SECONDS=str(time_limit())) as worker:
         assert worker.process
         heard = asyncio.Event()
         stream = asyncio.create_task(streamed(worker, "/generate/stream", heard))
@@ -79,7 +79,7 @@ async def test_what_runs_may_end_and_nothing_new_is_taken(settings: Settings, of
         assert code_of(refusal) == "worker_stopping"
         assert refusal.headers["connection"] == "close"
         assert refusal.headers["retry-after"]
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             assert (await stream)[-1]["type"] == "result"
             assert (await events)[-1]["event"] == "on_chain_end"
             answer_of(await invoked)

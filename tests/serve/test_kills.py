@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.offline import Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.serve.processes import (
     GENERATE,
     Worker,
@@ -29,7 +29,7 @@ from tests.serve.processes import (
     slow,
     working,
 )
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 SCHEMA_OF = {
     "retrieve": "embeddings",
@@ -179,7 +179,7 @@ async def test_a_worker_that_stood_still_does_not_undo_what_another_did(
         assert shown["project"] == taken["project"]
     finally:
         stopped.process.send_signal(signal.SIGCONT)
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         response = await late
     assert response.status_code == 503, response.text
     assert code_of(response) == "store_unavailable"

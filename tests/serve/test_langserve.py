@@ -15,13 +15,13 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langserve import RemoteRunnable
 
-from graph.runs import Event
-from graph.sessions import Caller
+from graph.sessions.runs import Event
+from graph.sessions.sessions import Caller
 from serve.callers import admin_of, caller_of
 from serve.runnables import Progressing
 from tests.offline import FOR_EVER, Offline
-from tests.pace import patience, scaled
-from tools.contracts import Answer
+from tests.pace import scaled, time_limit
+from tools.postings.contracts import Answer
 
 PROFILE = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
 NODES = ["build_query", "retrieve", "filter_jobs", "summarize", "propose_subjects", "generate_tasks"]
@@ -42,7 +42,7 @@ async def regenerate(address: str) -> AsyncIterator[Any]:
 @asynccontextmanager
 async def remote(url: str) -> AsyncIterator[Any]:
     """LangServe's own client, its connections closed at the end (it leaves that to the garbage collector)."""
-    runnable = RemoteRunnable(url, timeout=patience())
+    runnable = RemoteRunnable(url, timeout=time_limit())
     yield runnable
     runnable.sync_client.close()
     await runnable.async_client.aclose()

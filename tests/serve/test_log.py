@@ -19,12 +19,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.model.server import running
 from tests import databases
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.processes import COMMAND, free_port
-from tools import logs
-from tools.offline.server import running
-from tools.settings import CHECKOUT, Settings
+from tools.core import logs
+from tools.core.settings import CHECKOUT, Settings
 
 PERSON, DOCUMENT, MODEL, GATEWAY = "토성의고리", "목성의위성", "해왕성의바람", "sk-천왕성의자전축"
 MARKS = (PERSON, DOCUMENT, MODEL, GATEWAY)
@@ -46,7 +46,7 @@ class Gateway:
         if self.failing and chat:
             said = f"Incorrect API key {GATEWAY} for: {orjson.loads(body)['messages'][-1]['content']}"
             return Response(orjson.dumps({"error": {"message": said}}), 401, media_type="application/json")
-        async with httpx.AsyncClient(timeout=patience()) as http:
+        async with httpx.AsyncClient(timeout=time_limit()) as http:
             answer = await http.post(
                 self._behind + request.url.path, content=body, headers={"content-type": "application/json"}
             )
@@ -105,7 +105,7 @@ async def logged(*command: str, **environment: str) -> AsyncIterator[tuple[async
     finally:
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             await process.wait()
             await said
 
@@ -121,9 +121,9 @@ async def test_the_service_says_nothing_that_anybody_said(
     port = free_port()
     async with (
         logged("serve", "--port", str(port), **environment(settings, url)) as (process, said),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=patience()) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=time_limit()) as client,
     ):
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             while True:
                 assert process.returncode is None
                 try:
@@ -156,7 +156,7 @@ async def test_ingest_says_nothing_of_its_documents(
     (tmp_path / "b.jsonl").write_text(f'{{"id": 1, "job_title": ["{DOCUMENT}"]}}\n{{{DOCUMENT}\n')
     run = ("ingest", "run", f"folder:{tmp_path}")
     async with logged(*run, **environment(empty_settings, url)) as (process, said):
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             await process.wait()
     log = said.result().decode()
     require_silent(log)

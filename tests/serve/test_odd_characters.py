@@ -16,11 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.model.server import running
 from serve.runnables import PlainJson
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.conftest import served
-from tools.offline.server import running
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 ODD = "\u2028\u2029\x85\x00\x0b\x0c\x1b\x7f\x9f\ud800\u200b\u202e"
 UNCLEAN = re.compile("[\u2028\u2029\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\u200b\u202e]")
@@ -40,7 +40,7 @@ def bent(value: Any, key: str = "") -> Any:
 @pytest.fixture(scope="module")
 async def address(settings: Settings) -> AsyncIterator[str]:
     """The address of a service whose model's answers are bent."""
-    upstream = httpx.AsyncClient(base_url=str(settings.openai_base_url), timeout=patience())
+    upstream = httpx.AsyncClient(base_url=str(settings.openai_base_url), timeout=time_limit())
 
     async def chat(request: Request) -> Response:
         answer = (await upstream.post("/chat/completions", content=await request.body())).json()
@@ -66,7 +66,7 @@ async def address(settings: Settings) -> AsyncIterator[str]:
 
 
 async def test_a_stream_ends_with_its_result_for_langserves_own_client(address: str) -> None:
-    runnable = RemoteRunnable(f"{address}/generate/", timeout=patience())
+    runnable = RemoteRunnable(f"{address}/generate/", timeout=time_limit())
     events = [event async for event in runnable.astream({"profile": PROFILE})]
     runnable.sync_client.close()
     await runnable.async_client.aclose()
@@ -75,7 +75,7 @@ async def test_a_stream_ends_with_its_result_for_langserves_own_client(address: 
 
 
 async def test_no_way_out_has_what_no_way_in_takes(address: str) -> None:
-    async with httpx.AsyncClient(base_url=address, timeout=patience()) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=time_limit()) as client:
         told = await client.post("/generate/invoke", json={"input": {"profile": PROFILE}})
         session = told.json()["output"]["session_id"]
         again = await client.post("/regenerate/invoke", json={"input": {"session_id": session}})

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from serve.app import create_app
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 SPEC = create_app(Settings()).openapi()
 KEYED = create_app(Settings(api_keys=SecretStr(f"ada:{'0' * 64}"))).openapi()

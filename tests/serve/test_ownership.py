@@ -17,14 +17,14 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from graph.runs import Runs
+from graph.sessions.runs import Runs
 from serve.app import create_app
 from serve.parts import Parts
 from tests.offline import FOR_EVER, Offline
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.conftest import client_of
-from tools.contracts import Profile
-from tools.settings import Settings
+from tools.core.settings import Settings
+from tools.postings.contracts import Profile
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 KEYS = {"ada": "key-of-ada", "bob": "key-of-bob", "eve": "key-of-eve"}
@@ -180,7 +180,7 @@ async def test_a_session_at_work_is_not_found_by_another_key_either(
             assert (await ask(service, bearer("ada"), route, {}, {})).status_code == 409
     finally:
         owners.cancel()
-        await asyncio.wait({owners}, timeout=patience())
+        await asyncio.wait({owners}, timeout=time_limit())
         await offline.in_flight(0)
 
 

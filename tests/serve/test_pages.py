@@ -14,7 +14,7 @@ from serve import cli
 from tests.browser import Look, looking
 from tests.offline import FOR_EVER, Offline
 from tests.serve.conftest import served
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 JOB = "input[name=desired_job]"
 RUN = "button.first"

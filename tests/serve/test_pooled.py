@@ -18,12 +18,12 @@ from tests.offline import Offline
 from tests.pgbouncer import pooled
 from tests.serve.conftest import client_of
 from tests.serve.processes import GENERATE
-from tools import migrations
-from tools.embedded.probe import probe_postgres
-from tools.errors import SetupError
-from tools.migrations import migrate
+from tools.core import migrations
+from tools.core.errors import SetupError
+from tools.core.migrations import migrate
+from tools.core.settings import Settings
+from tools.core.store_probe import probe_postgres
 from tools.services import open_services
-from tools.settings import Settings
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ from tests.databases import cloned
 from tests.langsmith import LangSmith, langsmith_standin
 from tests.pace import scaled
 from tests.serve.processes import Worker
-from tools.database import open_pool
+from tools.core.database import open_pool
+from tools.core.redis_client import open_redis
+from tools.core.settings import Settings
+from tools.prompts.active_set import ActiveSet
 from tools.prompts.changes import PromptChanges
-from tools.prompts.following import open_prompts
-from tools.prompts.in_force import InForce
 from tools.prompts.registry import PACKAGES, PromptRegistry
-from tools.redis_client import open_redis
-from tools.settings import Settings
+from tools.prompts.watcher import open_prompts
 
 FOLLOWED_SECONDS = scaled(2)
 TEXTS = PromptRegistry.bundled(*PACKAGES).files["summarize.ko"].texts
@@ -89,7 +89,7 @@ async def test_workers_that_missed_the_announcement_follow_within_two_seconds(
     workers: tuple[Worker, Worker], changes: PromptChanges, standin: LangSmith, redis: Redis
 ) -> None:
     first = commit(standin, "하나")
-    before: InForce = await changes.reload("ada")
+    before: ActiveSet = await changes.reload("ada")
     await followed(workers, first, time.monotonic())
     second = commit(standin, "둘")
     await changes.reload("ada")

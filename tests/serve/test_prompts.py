@@ -12,18 +12,18 @@ import pytest
 from psycopg import AsyncConnection
 from pydantic import SecretStr
 
+from local.servers import attached
 from serve.parts import Parts, open_parts
 from tests.databases import cloned
 from tests.langsmith import Fault, LangSmith, langsmith_standin
 from tests.offline import Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.places import passing_folder
 from tests.serve.conftest import client_of
 from tests.serve.processes import GENERATE, PROFILE, answer_of, code_of
-from tools.contracts import Profile
-from tools.embedded import attached
+from tools.core.settings import Settings
+from tools.postings.contracts import Profile
 from tools.prompts.registry import PACKAGES, PromptRegistry
-from tools.settings import Settings
 
 FILES = PromptRegistry.bundled(*PACKAGES).files
 NODES = ("filter_jobs", "summarize", "propose_subjects", "generate_tasks")
@@ -320,14 +320,14 @@ async def test_a_reload_in_the_middle_of_a_hundred_generations_mixes_nothing(
         # Slow enough that none is done, and uneven, so that they are at different nodes.
         await offline.behave(latency={"mean_seconds": scaled(1.5), "deviation_seconds": scaled(0.5)})
         running = [asyncio.create_task(generated(parts)) for _ in range(RUNNING)]
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             while (await offline.calls())["by_schema"].get("MarketSummary", 0) < RUNNING / 4:
                 await asyncio.sleep(0.1)
         assert not any(task.done() for task in running)
         new = commit_all(hub, "새것")
         # Another worker is asked: this one follows.
         await reloaded(service)
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             while parts.services.prompts.current.get("summarize", "ko").version != new["summarize"]:
                 await asyncio.sleep(0.01)
         assert not any(task.done() for task in running)

@@ -18,8 +18,11 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from local.servers import attached
+from local.servers.home import part_home
+from local.servers.state import read_state
 from tests.offline import Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.places import passing_folder
 from tests.serve.conftest import client_of
 from tests.serve.processes import (
@@ -33,16 +36,13 @@ from tests.serve.processes import (
     slow,
     working,
 )
-from tools.embedded import attached
-from tools.embedded.home import part_home
-from tools.embedded.state import read_state
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 TTL_SECONDS = round(scaled(2))
 """Whole seconds: Redis counts a session's life in them."""
 FROZEN_SECONDS = scaled(20)
 """Within this every request to a worker whose Redis stands still is answered: a little more than one
-command's limit (`tools.redis_client.SOCKET_SECONDS`), not many of them one after the other."""
+command's limit (`tools.core.redis_client.SOCKET_SECONDS`), not many of them one after the other."""
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def own_redis(embedded: Settings) -> Iterator[Settings]:
 @pytest.fixture(scope="module")
 async def redis(own_redis: Settings) -> AsyncIterator[Redis]:
     assert own_redis.redis_url is not None
-    async with Redis.from_url(own_redis.redis_url, socket_timeout=patience()) as client:
+    async with Redis.from_url(own_redis.redis_url, socket_timeout=time_limit()) as client:
         yield client
 
 
@@ -101,7 +101,7 @@ async def killed(own_redis: Settings, redis: Redis) -> None:
     """Kills the Redis and waits until its keeper has started it again."""
     pid = server_pid(own_redis)
     os.kill(pid, signal.SIGKILL)
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while True:
             try:
                 if server_pid(own_redis) != pid and await redis.ping():
@@ -113,14 +113,14 @@ async def killed(own_redis: Settings, redis: Redis) -> None:
 
 async def ready_again(worker: Worker) -> None:
     """Waits until the worker is ready: what was asked meanwhile may have to come to its end."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while (await worker.client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.1)
 
 
 async def not_ready(worker: Worker, said: str) -> None:
     """Waits until `/readyz` says this of Redis: on a loaded machine it may not know within its second."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while said not in (ready := await worker.client.get("/readyz")).text:
             await asyncio.sleep(0.1)
     assert ready.status_code == 503
@@ -147,7 +147,7 @@ async def test_a_short_stop_of_redis_is_waited_for(
     async with frozen(own_redis):
         await asyncio.wait([request], timeout=2)
         assert not request.done()
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         answer = answer_of(await request)
     assert (await worker.session(session_id))["project"] == answer["project"]
     assert (await offline.calls())["by_schema"]["SubjectProposals"] == 1
@@ -205,7 +205,7 @@ async def test_a_redis_that_is_killed_under_a_run_leaves_no_half_a_session(
     request = asyncio.create_task(worker.ask("/generate/invoke", GENERATE))
     await offline.working_on("MarketSummary")
     await killed(own_redis, redis)
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         response = await request
     await slow(offline, 0)
     if response.status_code == 200:
@@ -237,7 +237,7 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
         if moment:
             await offline.working_on(moment)
             await redis.config_set("maxmemory", used)
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             response = await request
         assert response.status_code == 503, response.text
         assert code_of(response) == "store_unavailable"

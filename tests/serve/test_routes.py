@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.conftest import client_of
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 
@@ -56,7 +56,7 @@ async def test_health_and_readiness(client: httpx.AsyncClient) -> None:
     assert report["offline"] is True
     assert report["parts"]["postgres"]["postings"] >= 300
     assert report["parts"]["redis"]["version"]
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while (model := (await client.get("/readyz")).json()["parts"]["model"])["ok"] is None:
             await asyncio.sleep(0.05)
     assert (model["ok"], model["dimensions"]) == (True, 1536)

@@ -17,18 +17,18 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from local.servers import attached
+from local.servers.initdb import SYSTEM_USER
 from serve.readiness import ANSWER_SECONDS
 from tests.databases import cloned, environment, with_database
 from tests.disks import full, small_disk
 from tests.offline import FOR_EVER, Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.serve.conftest import client_of
 from tests.serve.processes import COMMAND, GENERATE, Worker, answer_of, code_of, working
 from tests.stalling import Stalling, stalling
-from tools.embedded import attached
-from tools.embedded.initdb import SYSTEM_USER
-from tools.migrations import migrate
-from tools.settings import Settings
+from tools.core.migrations import migrate
+from tools.core.settings import Settings
 
 STATEMENT_SECONDS = scaled(1)
 HUNG_SECONDS = STATEMENT_SECONDS + scaled(25)
@@ -69,7 +69,7 @@ async def test_a_postgresql_that_hangs_is_a_503_and_then_serves_again(
     assert part["ok"] is False
     assert "no answer" in part["message"]
     way.resume()
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while (await worker.client.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.1)
     assert {(await worker.client.get(path)).status_code for path in asked} == {200}
@@ -93,7 +93,7 @@ async def test_a_model_that_fails_is_told_and_remembered_and_leaves_the_worker_r
 ) -> None:
     await offline.behave(faults=[{"kind": "server_error", "schema": "embeddings"}])
     async with client_of(settings.model_copy(update={"model_retries": 0})) as client:
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             while (ready := await client.get("/readyz")).json()["parts"]["model"]["ok"] is None:
                 await asyncio.sleep(0.02)
         for _ in range(5):
@@ -128,7 +128,7 @@ async def test_a_redis_whose_disk_is_full_is_named_and_serves_again_when_there_i
                 refused = await worker.ask("/generate/invoke", GENERATE)
                 assert (refused.status_code, code_of(refused)) == (503, "store_unavailable"), refused.text
                 assert "disk" in refused.json()["error"]["message"]
-            async with asyncio.timeout(patience()):
+            async with asyncio.timeout(time_limit()):
                 while (await client.get("/readyz")).status_code != 200:
                     await asyncio.sleep(0.05)
             answer_of(await worker.ask("/regenerate/invoke", {"session_id": session_id}))
@@ -136,7 +136,7 @@ async def test_a_redis_whose_disk_is_full_is_named_and_serves_again_when_there_i
 
 async def _unready(client: httpx.AsyncClient) -> dict[str, Any]:
     """Asks until a store is found wanting: a server notices a full disk by its next write."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while (ready := await client.get("/readyz")).status_code == 200:
             await asyncio.sleep(0.02)
     report: dict[str, Any] = ready.json()

@@ -13,11 +13,11 @@ import pytest
 from langsmith.utils import get_env_var, get_tracer_project
 
 from tests.langsmith import Fault, Gate, LangSmith, langsmith_standin
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.serve.conftest import client_of
 from tests.serve.processes import GENERATE, answer_of
-from tools import tracing
-from tools.settings import Settings
+from tools.core import tracing
+from tools.core.settings import Settings
 
 WORD = "토성의고리"
 """Stands in the profile, and nowhere else."""
@@ -117,7 +117,7 @@ async def test_the_end_does_not_wait_for_a_langsmith_that_hangs(
     await standin.until(lambda: len(runs := standin.runs) > before and all(run["end_time"] for run in runs))
     for thread in threading.enumerate():
         if thread.name == "langsmith-close":
-            await asyncio.to_thread(thread.join, patience())
+            await asyncio.to_thread(thread.join, time_limit())
 
 
 async def test_without_tracing_nothing_is_sent(

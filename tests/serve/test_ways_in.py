@@ -20,9 +20,9 @@ from langgraph_sdk import get_client
 from serve.demo import _sample
 from tests import databases
 from tests.langsmith import LangSmith, langsmith_standin
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.processes import COMMAND, free_port
-from tools.settings import CHECKOUT, Settings
+from tools.core.settings import CHECKOUT, Settings
 
 WORD = "토성의고리"
 """Stands in what people send, and nowhere else."""
@@ -70,7 +70,7 @@ async def process(
     finally:
         if started.returncode is None:
             started.send_signal(signal.SIGINT)
-        async with asyncio.timeout(patience()):
+        async with asyncio.timeout(time_limit()):
             await started.wait()
 
 
@@ -83,7 +83,7 @@ def require_hidden(langsmith: LangSmith, *said: str) -> None:
 
 
 async def test_the_demo_hides(settings: Settings, langsmith: LangSmith) -> None:
-    async with process(settings, langsmith, COMMAND, "demo") as demo, asyncio.timeout(patience()):
+    async with process(settings, langsmith, COMMAND, "demo") as demo, asyncio.timeout(time_limit()):
         assert await demo.wait() == 0
     sample = _sample(None)["profile"]
     require_hidden(langsmith, *(text for text in texts(sample) if len(text) > 10))
@@ -93,7 +93,7 @@ async def test_the_demo_hides(settings: Settings, langsmith: LangSmith) -> None:
 async def test_tagging_hides(empty_settings: Settings, langsmith: LangSmith, tmp_path: Path) -> None:
     (tmp_path / "posting.md").write_text(POSTING)
     ingest = (COMMAND, "ingest", "run", f"folder:{tmp_path}")
-    async with process(empty_settings, langsmith, *ingest) as run, asyncio.timeout(patience()):
+    async with process(empty_settings, langsmith, *ingest) as run, asyncio.timeout(time_limit()):
         assert await run.wait() == 0
     require_hidden(langsmith, WORD)
 
@@ -108,7 +108,7 @@ async def test_langgraph_s_server_hides(settings: Settings, langsmith: LangSmith
     async with process(settings, langsmith, command, *serving, **broken) as server:
         address = f"http://127.0.0.1:{port}"
         await alive(f"{address}/ok", server)
-        async with get_client(url=address, timeout=patience()) as client:
+        async with get_client(url=address, timeout=time_limit()) as client:
             thread = (await client.threads.create())["thread_id"]
             given: dict[str, Any] = {"profile": PROFILE, "language": "ko"}
             answered = await client.runs.wait(thread, "checkerboard", input=given, raise_error=False)
@@ -133,7 +133,7 @@ def texts(value: Any) -> list[str]:
 
 
 async def alive(address: str, server: asyncio.subprocess.Process) -> None:
-    async with asyncio.timeout(patience()), httpx.AsyncClient(timeout=patience()) as client:
+    async with asyncio.timeout(time_limit()), httpx.AsyncClient(timeout=time_limit()) as client:
         while True:
             assert server.returncode is None
             try:

@@ -17,9 +17,9 @@ import pytest
 
 from tests import databases
 from tests.offline import Offline
-from tests.pace import patience, scaled
+from tests.pace import scaled, time_limit
 from tests.serve.processes import COMMAND, GENERATE, answer_of, eventually, free_port, slow, working
-from tools.settings import CHECKOUT, Settings
+from tools.core.settings import CHECKOUT, Settings
 
 AT_ONCE = scaled(10)
 """A dead worker is noticed at once; what a loaded machine adds."""
@@ -64,7 +64,7 @@ async def service(settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
     log = tmp_path_factory.mktemp("service") / "log"
     with log.open("wb") as said:
         async with working(
-            settings, "--workers", "2", log=said.fileno(), CHECKERBOARD_DRAIN_SECONDS=str(patience())
+            settings, "--workers", "2", log=said.fileno(), CHECKERBOARD_DRAIN_SECONDS=str(time_limit())
         ) as started:
             assert started.process
             yield Service(started.process, started.client, log)
@@ -128,7 +128,7 @@ async def starting(settings: Settings, **environment: str) -> AsyncIterator[asyn
 
 async def refusal(process: asyncio.subprocess.Process) -> str:
     """What a service says that cannot start."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         said = (await process.communicate())[1].decode()
     assert process.returncode == 1, said
     assert "Traceback" not in said

@@ -15,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import pace, readme
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.serve.processes import free_port
 from tests.walk.asking import Caller, answers, studio_runs
 from tests.walk.clone import Clone, WalkError, cloned, uncommitted
-from tools.signals import not_inherited
+from tools.core.signals import not_inherited
 
 KEY = "the walk's key"
 AT_ONCE = ("demo", "doctor")
@@ -55,15 +55,15 @@ def _walk() -> None:
         if unknown := named - {*AT_ONCE, *ENDING, *SERVING, *APART}:
             raise WalkError(f"the README names {unknown}, which the walk does not know yet")
         with _step("make help"):
-            listed = clone.make("help", seconds=patience())
+            listed = clone.make("help", seconds=time_limit())
             if missing := [target for target in named if f"make {target} " not in listed]:
                 raise WalkError(f"`make help` does not list {missing}")
         with _step(f"make {' and make '.join(AT_ONCE)} at once, in the bare clone"):
             for running in [clone.start(target) for target in AT_ONCE]:
-                running.ended_well(10 * patience())
+                running.ended_well(10 * time_limit())
         for target, words in ENDING.items():
             with _step(" ".join(("make", target, *words))):
-                clone.make(target, *words, seconds=10 * patience())
+                clone.make(target, *words, seconds=10 * time_limit())
         _run(clone, text)
         _studio(clone)
 
@@ -78,7 +78,7 @@ def _run(clone: Clone, text: str) -> None:
             env={**clone.environment, "KEY": KEY},
             capture_output=True,
             text=True,
-            timeout=patience(),
+            timeout=time_limit(),
             check=True,
         )
     with _step(f"make run PORT={port}"):
@@ -86,7 +86,7 @@ def _run(clone: Clone, text: str) -> None:
         answers(server, address, "/readyz")
     with _step("make run on a port that is taken"):
         second = clone.start("run", f"PORT={port}")
-        if not second.ended(patience()) or "PORT=" not in second.said() or "Traceback" in second.said():
+        if not second.ended(time_limit()) or "PORT=" not in second.said() or "Traceback" in second.said():
             raise second.wrong("did not say what to do")
     with tempfile.TemporaryDirectory() as scratch:
         caller = Caller(port, KEY, Path(scratch))

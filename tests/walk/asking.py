@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.walk.clone import Running, WalkError
 
 OK, NO_CONTENT = 200, 204
@@ -20,12 +20,12 @@ OK, NO_CONTENT = 200, 204
 
 def answers(server: Running, address: str, path: str) -> None:
     """Waits until the server answers well there; a first start makes a database and loads the samples."""
-    deadline = time.monotonic() + 3 * patience()
+    deadline = time.monotonic() + 3 * time_limit()
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             raise server.wrong("ended")
         try:
-            if httpx.get(address + path, timeout=patience()).status_code == OK:
+            if httpx.get(address + path, timeout=time_limit()).status_code == OK:
                 return
         except httpx.TransportError:
             pass
@@ -51,13 +51,13 @@ class Caller:
         for word, value in {"localhost:8000": f"localhost:{self._port}", **self._known}.items():
             line = line.replace(word, value)
         self._body.unlink(missing_ok=True)
-        options = f"--max-time {patience():.0f} -o '{self._body}' -w '%{{http_code}}'"
+        options = f"--max-time {time_limit():.0f} -o '{self._body}' -w '%{{http_code}}'"
         sent = subprocess.run(
             ["sh", "-c", re.sub(r"^curl", f"curl {options}", line)],
             env={**os.environ, "KEY": self._key},
             capture_output=True,
             text=True,
-            timeout=2 * patience(),
+            timeout=2 * time_limit(),
             check=False,
         )
         body = self._body.read_text(encoding="utf-8") if self._body.exists() else ""
@@ -91,6 +91,6 @@ def studio_runs(address: str) -> None:
     """
     profile = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot"]}
     given = {"assistant_id": "checkerboard", "input": {"profile": profile, "language": "ko"}}
-    response = httpx.post(f"{address}/runs/wait", json=given, timeout=2 * patience())
+    response = httpx.post(f"{address}/runs/wait", json=given, timeout=2 * time_limit())
     if response.status_code != OK or not response.json().get("project"):
         raise WalkError(f"Studio's server answered {response.status_code}: {response.text[-2000:]}")

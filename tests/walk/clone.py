@@ -14,8 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from tests.pace import patience
-from tools.settings import CHECKOUT
+from tests.pace import time_limit
+from tools.core.settings import CHECKOUT
 
 _KEPT = ("PATH", "TZ", "TMPDIR", "CI", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _KEPT_PREFIXES = ("PIP_", "UV_")
@@ -53,7 +53,7 @@ class Clone:
 
     def nothing_left(self) -> None:
         """Waits until no process of this clone runs."""
-        _, alive = psutil.wait_procs(self.processes(), patience())
+        _, alive = psutil.wait_procs(self.processes(), time_limit())
         if alive:
             raise WalkError(f"left behind: {[process.cmdline() for process in alive]}")
 
@@ -100,7 +100,7 @@ class Running:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
         try:
-            self.process.wait(patience())
+            self.process.wait(time_limit())
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             raise self.wrong("did not end by Ctrl-C") from None
@@ -155,7 +155,7 @@ def uncommitted() -> bool:
 
 
 def _output(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=patience(), check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=time_limit(), check=False)
     if done.returncode:
         raise WalkError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
     return done.stdout.strip()

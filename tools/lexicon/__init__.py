@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from tools.text import clean, folded
+from tools.core.text import clean, folded
 
 __all__ = ["KIND_OF", "canonical", "find_skills", "skills_of_kind"]
 

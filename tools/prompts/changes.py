@@ -10,7 +10,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 
-from tools.errors import (
+from tools.core.errors import (
     CheckerboardError,
     HubUnavailableError,
     InvalidRequestError,
@@ -18,17 +18,17 @@ from tools.errors import (
     PromptNotFoundError,
     StoreUnavailableError,
 )
-from tools.logs import cause
-from tools.model_choice import ModelChoice
+from tools.core.logs import cause
+from tools.llm.model_choice import ModelChoice
+from tools.prompts.active_set import ActiveSet, ActiveSetStore, Bundled, Entry, FromHub, Origin
+from tools.prompts.audit_log import Action, AuditLog, differences
 from tools.prompts.hub import Hub
-from tools.prompts.in_force import Bundled, Entry, FromHub, InForce, InForceStore, Origin
 from tools.prompts.pulling import pulled
 from tools.prompts.registry import PromptRegistry, PromptSet
-from tools.prompts.trail import Action, Trail, differences
 
 logger = logging.getLogger(__name__)
 
-Change = Callable[[InForce | None], Awaitable[InForce]]
+Change = Callable[[ActiveSet | None], Awaitable[ActiveSet]]
 """From the set in force, the one that is to be."""
 AT_START = "start"
 """Who changed a prompt when nobody asked for it but the service itself, as it started."""
@@ -44,8 +44,8 @@ class PromptChanges:
     def __init__(
         self,
         registry: PromptRegistry,
-        store: InForceStore,
-        trail: Trail,
+        store: ActiveSetStore,
+        trail: AuditLog,
         hub: Hub | None,
         names: Mapping[str, tuple[str, str]],
     ) -> None:
@@ -68,7 +68,7 @@ class PromptChanges:
         except (StoreUnavailableError, RedisError) as error:
             self.registry.shared_warning = _not_renewed(error)
 
-    async def _started(self, before: InForce | None) -> None:
+    async def _started(self, before: ActiveSet | None) -> None:
         try:
             await self._recorded("start", AT_START, before, self._newest(before, AT_START))
         except (CheckerboardError, psycopg.Error, PoolTimeout) as error:
@@ -78,7 +78,7 @@ class PromptChanges:
             await self._store.write(self._whole(before, AT_START, datetime.now(UTC)), warning=warning)
             self.registry.shared_warning = warning
 
-    async def reload(self, by: str, models: Mapping[str, ModelChoice] | None = None) -> InForce:
+    async def reload(self, by: str, models: Mapping[str, ModelChoice] | None = None) -> ActiveSet:
         """Takes the newest commit of every prompt that is not pinned; with `models`, these choices
         instead of those of the last reload that named some. Returns what is in force now.
 
@@ -100,7 +100,7 @@ class PromptChanges:
         """
         return self.registry.checked(await self._newest(await self._store.read(), ""))
 
-    async def pin(self, key: str, ref: str | None, by: str) -> InForce:
+    async def pin(self, key: str, ref: str | None, by: str) -> ActiveSet:
         """Holds the prompt `key` at a commit or a tag of the hub, at what was in force before
         (`previous`) or at the bundled file (`bundled`); None lets it follow reloads again, from the next
         one on. Returns what is in force now.
@@ -113,15 +113,15 @@ class PromptChanges:
             raise PromptNotFoundError(prompt=key)
         return await self._changed("pin", by, lambda before: self._pinned(before, key, ref, by))
 
-    async def _changed(self, action: Action, by: str, change: Change) -> InForce:
+    async def _changed(self, action: Action, by: str, change: Change) -> ActiveSet:
         async with self._store.locked():
             # A Redis that lost everything is filled again from what this worker answers from.
             before = await self._store.read() or self.registry.in_force
             return await self._recorded(action, by, before, change(before))
 
     async def _recorded(
-        self, action: Action, by: str, before: InForce | None, change: Awaitable[InForce]
-    ) -> InForce:
+        self, action: Action, by: str, before: ActiveSet | None, change: Awaitable[ActiveSet]
+    ) -> ActiveSet:
         """Puts what `change` comes to in force, when it can be recorded, and records a refusal."""
         version = self.registry.current.version
         try:
@@ -146,8 +146,8 @@ class PromptChanges:
         return after
 
     async def _newest(
-        self, before: InForce | None, by: str, models: Mapping[str, ModelChoice] | None = None
-    ) -> InForce:
+        self, before: ActiveSet | None, by: str, models: Mapping[str, ModelChoice] | None = None
+    ) -> ActiveSet:
         known = before.prompts if before else {}
         pins = {key: self._pin(key, known.get(key)) for key in self.registry.files}
         refs = {
@@ -163,9 +163,9 @@ class PromptChanges:
         }
         kept = before.models if before else {}
         # What these files do not know belongs to workers whose code is newer, or older.
-        return InForce(prompts={**known, **prompts}, models=dict(kept if models is None else models))
+        return ActiveSet(prompts={**known, **prompts}, models=dict(kept if models is None else models))
 
-    async def _pinned(self, before: InForce | None, key: str, ref: str | None, by: str) -> InForce:
+    async def _pinned(self, before: ActiveSet | None, key: str, ref: str | None, by: str) -> ActiveSet:
         now = datetime.now(UTC)
         known = self._whole(before, by, now).prompts
         held = known[key]
@@ -188,12 +188,12 @@ class PromptChanges:
             entry = _entry(held, origin, ref, by, now)
         else:
             raise self._not_of_the_hub(key, "a prompt of the hub")
-        return InForce(prompts={**known, key: entry}, models=before.models if before else {})
+        return ActiveSet(prompts={**known, key: entry}, models=before.models if before else {})
 
-    def _whole(self, before: InForce | None, by: str, now: datetime) -> InForce:
+    def _whole(self, before: ActiveSet | None, by: str, now: datetime) -> ActiveSet:
         """Returns a set with an entry for each of these files; those it lacks are bundled."""
         own = {key: Entry(origin=self._file(key), since=now, by=by) for key in self.registry.files}
-        return InForce(
+        return ActiveSet(
             prompts={**own, **(before.prompts if before else {})}, models=before.models if before else {}
         )
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from string import Formatter
 
-from tools.fencing import fence, unfence
+from tools.core.fencing import fence, unfence
 
 MAX_SYSTEM_CHARS = 20_000
 """Four times the longest bundled instructions; more would crowd out the postings."""

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from tools import logs
-from tools.settings import Settings
-from tools.terminal import echo
+from tools.core import logs
+from tools.core.settings import Settings
+from tools.core.terminal import echo
 
 # What a command does is imported when it runs: LangSmith's client would slow down every start of
 # `checkerboard`.

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from tools.errors import SetupError
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 from tools.prompts.hub import Hub, open_hub
 from tools.prompts.names import hub_names
 from tools.prompts.prompt import PromptFile, Texts, read, rewritten
 from tools.prompts.pulling import pulled
 from tools.prompts.registry import PACKAGES
-from tools.settings import Settings
 
 Report = tuple[list[str], bool]
 

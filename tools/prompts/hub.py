@@ -23,11 +23,11 @@ from langsmith.utils import (
 )
 from pydantic import ValidationError
 
-from tools.errors import HubUnavailableError, PromptNotFoundError
+from tools.core.errors import HubUnavailableError, PromptNotFoundError
+from tools.core.proxies import only_for
+from tools.core.settings import Settings
 from tools.prompts.manifest import manifest_of
 from tools.prompts.prompt import Texts
-from tools.proxies import only_for
-from tools.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@
     {profile}
     {postings}
 
-The front matter is the contract with the node, whose fences (`tools/fencing.py`) and whose answer's
+The front matter is the contract with the node, whose fences (`tools/core/fencing.py`) and whose answer's
 schema it names; it stands in the bundled file alone. The two texts are what LangSmith's hub can replace.
 """
 
@@ -36,9 +36,9 @@ from langchain_core.prompts import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tools.contracts import Language
-from tools.errors import SetupError
-from tools.model_choice import ModelChoice
+from tools.core.errors import SetupError
+from tools.llm.model_choice import ModelChoice
+from tools.postings.contracts import Language
 from tools.prompts.checks import problems
 
 _Yaml = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

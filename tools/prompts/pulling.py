@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tools.errors import HubUnavailableError, PromptInvalidError, PromptNotFoundError
+from tools.core.errors import HubUnavailableError, PromptInvalidError, PromptNotFoundError
+from tools.prompts.active_set import FromHub
 from tools.prompts.hub import Hub
-from tools.prompts.in_force import FromHub
 from tools.prompts.manifest import ManifestError, texts_of
 from tools.prompts.prompt import PromptFile
 

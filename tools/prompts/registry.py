@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from tools.contracts import Language
-from tools.errors import PromptInvalidError
-from tools.model_choice import ModelChoice
+from tools.core.errors import PromptInvalidError
+from tools.llm.model_choice import ModelChoice
+from tools.postings.contracts import Language
 from tools.prompts import prompt as prompts
-from tools.prompts.in_force import FromHub, InForce
+from tools.prompts.active_set import ActiveSet, FromHub
 from tools.prompts.prompt import Prompt, PromptFile, Texts
 
 PACKAGES = ("nodes", "ingest.tagging")
@@ -58,7 +58,7 @@ class PromptRegistry:
         """Why this worker answers from other prompts than those in force; None when it does not."""
         self.shared_warning: str | None = None
         """Why those in force are not what the settings ask for; None when they are."""
-        self.in_force: InForce | None = None
+        self.in_force: ActiveSet | None = None
         """The shared set it follows; None while it answers from its own files alone."""
         self.current = self.of_files()
 
@@ -78,7 +78,7 @@ class PromptRegistry:
         the newest."""
         return (begun.get() or self.current).get(purpose, language)
 
-    def checked(self, in_force: InForce) -> PromptSet:
+    def checked(self, in_force: ActiveSet) -> PromptSet:
         """Returns a shared set as prompts. A prompt of these files that the set does not know is taken
         from its file; one that the files do not know is passed over: the code is newer, or older.
 
@@ -110,7 +110,7 @@ class PromptRegistry:
         unknown = ", ".join(sorted(set(models) - purposes))
         return f"no such purpose: {unknown}; there are {', '.join(sorted(purposes))}" if unknown else None
 
-    def take(self, in_force: InForce) -> None:
+    def take(self, in_force: ActiveSet) -> None:
         """Puts a shared set in force in this worker; runs that have begun keep theirs.
 
         Raises:

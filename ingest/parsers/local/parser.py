@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from ingest.documents import Block, Cost, Parsed, RawFile, Table
 from ingest.parsers.local.pool import Pool
 from ingest.parsers.tessdata import find_tessdata
-from tools.errors import DocumentUnreadableError
-from tools.settings import Settings
+from tools.core.errors import DocumentUnreadableError
+from tools.core.settings import Settings
 
 VERSION = "2"
 """Raised when what is read of the same image changes."""

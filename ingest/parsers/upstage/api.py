@@ -20,10 +20,10 @@ import orjson
 
 from ingest import unpacking
 from ingest.documents import RawFile
-from tools.errors import ParserUnavailableError
-from tools.logs import cause
-from tools.model_faults import fault, is_error
-from tools.pacing import Pacer
+from tools.core.errors import ParserUnavailableError
+from tools.core.logs import cause
+from tools.llm.model_faults import fault, is_error
+from tools.llm.pacing import Pacer
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from ingest.parsers.media import Kind
 from ingest.parsers.pictures import as_png
 from ingest.parsers.upstage.api import MODEL, GoneError, Limits, RefusedError, TooLargeError, UpstageApi
 from ingest.parsers.upstage.elements import Answer, blocks_of
-from tools.errors import DocumentUnreadableError, ParserUnavailableError
-from tools.ledger import paid_once
-from tools.logs import cause
+from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
+from tools.core.logs import cause
+from tools.llm.journal import recorded_call
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ _DOWNLOADS = 5
 
 
 class UpstageParser:
-    """Reads images and PDFs with Upstage. Every answer is paid for once (`tools.ledger`)."""
+    """Reads images and PDFs with Upstage. Every answer is paid for once (`tools.llm.journal`)."""
 
     name = "upstage"
 
@@ -49,7 +49,7 @@ class UpstageParser:
         """
         try:
             # The file's own hash, whatever form of it is sent.
-            answer = await paid_once(self._question(file, "sync"), lambda: self._sync(file))
+            answer = await recorded_call(self._question(file, "sync"), lambda: self._sync(file))
             return _parsed([(_answer(answer), 1)])
         except TooLargeError:
             logger.info("upstage takes it asynchronously", extra={"file": file.name})
@@ -81,7 +81,7 @@ class UpstageParser:
             file = await asyncio.to_thread(as_png, file)
         for submission in range(_SUBMISSIONS):
             question = self._question(file, "async", submission)
-            told = orjson.loads(await paid_once(question, lambda: self._api.submit(file)))
+            told = orjson.loads(await recorded_call(question, lambda: self._api.submit(file)))
             request_id = told.get("request_id")
             if not isinstance(request_id, str) or not request_id.replace("-", "").isalnum():
                 raise ParserUnavailableError("Upstage gave no request_id.", parser=self.name, cause="answer")
@@ -107,7 +107,7 @@ class UpstageParser:
         answers = []
         for number, batch in enumerate(_in_order(status)):
             question = self._question(file, "batch", submission, request_id, number)
-            content = await paid_once(question, partial(self._batch, request_id, number))
+            content = await recorded_call(question, partial(self._batch, request_id, number))
             answers.append((_answer(content), _whole(batch.get("start_page"), 1)))
         return answers
 

@@ -34,10 +34,10 @@ from ingest.sources.web.answers import (
 )
 from ingest.sources.web.hosts import AGENT, Host
 from ingest.sources.web.reach import Reach, origin
-from tools.errors import DocumentUnreadableError, SetupError, SourceUnavailableError
-from tools.logs import cause
-from tools.proxies import proxy_for
-from tools.settings import Settings
+from tools.core.errors import DocumentUnreadableError, SetupError, SourceUnavailableError
+from tools.core.logs import cause
+from tools.core.proxies import proxy_for
+from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 

@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from local.model.server import running
 from tests.completions import completion
-from tools.chat import ChatModel
-from tools.fencing import unfence
-from tools.offline.server import running
-from tools.openai_client import open_http_client
-from tools.settings import Settings
+from tools.core.fencing import unfence
+from tools.core.settings import Settings
+from tools.llm.chat import ChatModel
+from tools.llm.openai_client import open_http_client
 
 Json = dict[str, Any]
 Blocks = dict[str, list[Json]]

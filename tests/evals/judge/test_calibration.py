@@ -15,7 +15,7 @@ from evals.judge.calibration import Calibration, cohens_kappa, report
 from evals.judge.evaluator import CRITERIA, metrics
 from evals.judge.judge import Preference, Side
 from evals.judge.pairs import LabelledPair, read_pairs
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 PAIRS = read_pairs()
 

@@ -14,9 +14,9 @@ from evals.judge.pairs import LabelledPair, read_pairs
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.person import INPUTS
 from tests.evals.judge.bench import Bench, Blocks, bench, choosing, marks
-from tools.fencing import unfence
+from tools.core.fencing import unfence
+from tools.core.settings import Settings
 from tools.prompts.registry import PromptRegistry
-from tools.settings import Settings
 
 Json = dict[str, Any]
 PAIRS = {pair.id: pair for pair in read_pairs()}

@@ -14,8 +14,8 @@ from evals.results import CaseResult, Dataset, Header, Result
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.person import INPUTS
 from tests.evals.judge.bench import Blocks, bench, choosing
-from tools.errors import InvalidRequestError
-from tools.settings import Settings
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
 
 BETTER, WORSE = "더 나은 프로젝트", "못한 프로젝트"
 

@@ -21,9 +21,9 @@ from evals.posters.texts import varied_postings
 from ingest.documents import RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.tessdata import find_tessdata
-from ingest.samples.drawing.fonts import find_fonts
-from tools.errors import SetupError
-from tools.settings import Settings
+from samples.programs.drawing.fonts import find_fonts
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 
 
 def pages(seed: int) -> list[Page]:

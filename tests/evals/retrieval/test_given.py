@@ -14,9 +14,9 @@ from evals.retrieval.given import METRICS, NO_IT_JOB, run
 from evals.stats import estimates
 from ingest.load import load
 from serve.parts import Parts
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
 from tools.services import Services, open_services
-from tools.settings import Settings
 
 SERVERS = ("결제 서버", "주문 서버", "회원 서버", "정산 서버", "알림 서버", "검색 서버")
 SHOPS = ("제과 매장", "꽃 매장", "신발 매장", "안경 매장")

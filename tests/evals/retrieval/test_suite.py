@@ -18,10 +18,10 @@ from ingest.load import SAMPLES, load
 from ingest.rows import read
 from serve.parts import Parts
 from tests.databases import cloned
-from tools.contracts import FoundPosting, Posting
-from tools.errors import InvalidRequestError
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
+from tools.postings.contracts import FoundPosting, Posting
 from tools.services import open_services
-from tools.settings import Settings
 
 EVERY = 10
 

@@ -21,8 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tools.offline.server import running
-from tools.settings import Settings
+from local.model.server import running
+from tools.core.settings import Settings
 
 KEY = "up_standin"
 SYNC_PAGES, ASYNC_PAGES, BATCH_PAGES = 100, 2000, 10
@@ -38,11 +38,11 @@ class Memory:
         self.lives = lives
 
     async def find(self, question: str) -> bytes | None:
-        """As `Ledger.find`."""
+        """As `ResponseJournal.find`."""
         return self.kept.get(question)
 
     async def keep(self, question: str, answer: bytes) -> None:
-        """As `Ledger.keep`."""
+        """As `ResponseJournal.keep`."""
         if not self.lives:
             raise InterruptedError
         self.lives -= 1

@@ -14,9 +14,9 @@ from ingest.parsers.local.geometry import Box
 from ingest.parsers.local.ink import find_ink
 from ingest.parsers.local.picture import first_mark
 from ingest.parsers.local.rules import find_rules
-from ingest.samples.drawing.fonts import find_fonts
-from tools.errors import SetupError
-from tools.settings import Settings
+from samples.programs.drawing.fonts import find_fonts
+from tools.core.errors import SetupError
+from tools.core.settings import Settings
 
 SIZE = 16
 WIDE, TALL = 700, 400

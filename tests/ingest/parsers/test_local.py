@@ -21,11 +21,11 @@ from evals.parsers_text import score_text, text_lines
 from ingest.documents import Heading, Parsed, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.tessdata import FILES, HASHES, fetch_tessdata, find_tessdata
-from ingest.samples.draw_posters import HERE
+from samples.programs.draw_posters import HERE
 from tests.ingest.parsers.files import huge_png
-from tests.pace import patience, scaled
-from tools.errors import DocumentUnreadableError, SetupError
-from tools.settings import Settings
+from tests.pace import scaled, time_limit
+from tools.core.errors import DocumentUnreadableError, SetupError
+from tools.core.settings import Settings
 
 TITLE = "2026년 수시 채용"
 
@@ -209,7 +209,7 @@ async def test_a_killed_process_is_replaced_and_its_image_read(
     await parser.parse(raw(saved(banner)))
     (before,) = parser.pids
     os.kill(before, signal.SIGKILL)
-    parsed = await asyncio.wait_for(parser.parse(raw(saved(banner))), patience())
+    parsed = await asyncio.wait_for(parser.parse(raw(saved(banner))), time_limit())
     assert TITLE in text_of(parsed)
     assert parser.pids != [before]
 
@@ -236,7 +236,7 @@ async def test_a_reading_that_is_cancelled_leaves_the_parser_usable(
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert TITLE in text_of(await asyncio.wait_for(parser.parse(raw(saved(banner))), patience()))
+    assert TITLE in text_of(await asyncio.wait_for(parser.parse(raw(saved(banner))), time_limit()))
 
 
 # Tesseract's data ---------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ingest.parsers.media import Kind, recognised
 from tests.ingest.parsers.files import chunk, huge_png, image, pdf, png_with, raw
-from tools.errors import DocumentUnreadableError
+from tools.core.errors import DocumentUnreadableError
 
 KOREAN = "<p>자격요건: 자바 개발 경력 3년 이상인 분</p>"
 

@@ -12,7 +12,7 @@ from ingest.blocks import lines
 from ingest.documents import Block, Heading, Paragraph, Table
 from ingest.parsers.html import parse_html
 from ingest.parsers.text import parse_text
-from tools.errors import DocumentUnreadableError
+from tools.core.errors import DocumentUnreadableError
 
 SOUP = (
     *("<p>", "</p>", "<div>", "</div>", "<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>", "<th>"),

@@ -13,7 +13,7 @@ from ingest.parsers.html import parse_html
 from ingest.parsers.html_pictures import MOST_HELD
 from tests.ingest.parsers.files import huge_png, image, raw
 from tests.ingest.parsers.test_reading import UNREADABLE, Told, reading
-from tools.errors import DocumentUnreadableError
+from tools.core.errors import DocumentUnreadableError
 
 POSTER = image(size=(600, 800))
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
@@ -73,7 +73,7 @@ async def test_a_picture_within_the_page_is_read_like_a_file(picture: str) -> No
         (f'<img src="{DOT}" width="1px" height="0">', 0, None),
         (f'<img src="data:image/svg+xml;utf8,{quote(SVG)}">', 1, None),
         (f'<img src="{url(SVG.encode(), "image/svg+xml")}">', 1, None),
-        ('<img src="data:image/png;base64,@@@@">', 1, "job.html, picture 1 is broken."),
+        ('<img src="data:image/png;base64,..">', 1, "job.html, picture 1 is broken."),
         ('<img src="data:image/png;base64">', 1, "job.html, picture 1 is broken."),
         (f'<img src="data:image/png,{quote("글입니다")}">', 1, "job.html, picture 1 is no picture."),
         (f'<img src="{url(huge_png())}">', 1, "job.html, picture 1 has 20,000 × 10,001 pixels"),

@@ -14,8 +14,8 @@ from ingest.parsers.parser import Parser
 from ingest.parsers.pdf import PdfReader
 from ingest.parsers.reading import Parsers, open_parsers
 from tests.ingest.parsers.files import chunk, encrypted_pdf, huge_png, image, png_with, raw, scanned_pdf
-from tools.errors import DocumentUnreadableError, InvalidRequestError, ParserUnavailableError
-from tools.settings import Settings
+from tools.core.errors import DocumentUnreadableError, InvalidRequestError, ParserUnavailableError
+from tools.core.settings import Settings
 
 PNG = image()
 UNREADABLE = DocumentUnreadableError("too blurred", cost=Cost(usd=0.5).model_dump())

@@ -21,9 +21,9 @@ from ingest.parsers.upstage.parser import UpstageParser
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import KEY, Fault, Memory, Sent, Upstage, element, upstage
 from tests.pace import scaled
-from tools import ledger
-from tools.errors import DocumentUnreadableError, ParserUnavailableError
-from tools.settings import Settings
+from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
+from tools.core.settings import Settings
+from tools.llm import journal
 
 QUICK = Limits(answer_seconds=60, first_wait_seconds=0.001, longest_wait_seconds=2, poll_seconds=0.001)
 PNG = image("PNG")
@@ -32,9 +32,9 @@ PNG = image("PNG")
 @pytest.fixture
 def memory() -> Iterator[Memory]:
     kept = Memory()
-    token = ledger.current.set(kept)
+    token = journal.current.set(kept)
     yield kept
-    ledger.current.reset(token)
+    journal.current.reset(token)
 
 
 @dataclass(slots=True)
@@ -185,7 +185,7 @@ async def test_a_request_that_is_not_completed_in_time_may_be_later(standin: Ups
 
 
 async def test_an_answer_is_paid_for_once(standin: Upstage, parser: Maker, memory: Memory) -> None:
-    ledger.current.set(memory)
+    journal.current.set(memory)
     reading = parser()
     first, again = [await reading.parse(file(PNG)) for _ in range(2)]
     assert first == again
@@ -197,7 +197,7 @@ async def test_a_long_document_is_paid_for_once_wherever_its_reading_was_cut(
     standin: Upstage, parser: Maker, lives: int
 ) -> None:
     kept = Memory(lives)
-    ledger.current.set(kept)
+    journal.current.set(kept)
     reading = parser()
     if lives < 12:
         with pytest.raises(InterruptedError):
@@ -206,7 +206,7 @@ async def test_a_long_document_is_paid_for_once_wherever_its_reading_was_cut(
     reading = parser()
     assert len({block.page for block in (await reading.parse(file(scanned_pdf(105)))).blocks}) == 105
     assert standin.paid_pages == 105
-    ledger.current.set(None)
+    journal.current.set(None)
 
 
 async def test_a_rate_limit_is_waited_out_as_long_as_upstage_asks(standin: Upstage, parser: Maker) -> None:

@@ -23,15 +23,15 @@ from ingest.parsers.pictures import LONG_SIDE, OVERLAP, SHORT_SIDE, pieces
 from ingest.parsers.reading import open_parsers
 from ingest.parsers.seams import sewn
 from ingest.parsers.vision import VisionParser
+from local.model.server import running
 from tests.completions import completion
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import Memory
-from tools import ledger
-from tools.errors import DocumentUnreadableError, ParserUnavailableError
-from tools.fencing import unfence
-from tools.offline.server import running
-from tools.openai_client import open_http_client
-from tools.settings import Settings
+from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
+from tools.core.fencing import unfence
+from tools.core.settings import Settings
+from tools.llm import journal
+from tools.llm.openai_client import open_http_client
 
 
 def block(kind: str, text: str = "", confidence: float = 0.9, **fields: Any) -> dict[str, Any]:
@@ -256,13 +256,13 @@ async def test_blocks_in_a_fence_are_read(gateway: Gateway, reading: VisionParse
 
 async def test_an_answer_is_paid_for_once(gateway: Gateway, reading: VisionParser) -> None:
     gateway.answers = [said(READ)]
-    ledger.current.set(Memory())
+    journal.current.set(Memory())
     for _ in range(2):
         await reading.parse(png(poster(300)))
     assert len(gateway.asked) == 1
     await reading.parse(png(poster(340)))
     assert len(gateway.asked) == 2
-    ledger.current.set(None)
+    journal.current.set(None)
 
 
 async def test_a_tall_poster_is_cut_at_blank_rows(gateway: Gateway) -> None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.databases import cloned
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 
 @pytest.fixture

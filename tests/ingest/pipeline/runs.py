@@ -16,9 +16,9 @@ from typing import Any
 from ingest.progress import Counts
 from ingest.run import open_ingest
 from ingest.status import status
-from tests.pace import patience
-from tools.database import open_pool
-from tools.settings import Settings
+from tests.pace import time_limit
+from tools.core.database import open_pool
+from tools.core.settings import Settings
 
 _LONG_AGO_SECONDS = 3600
 
@@ -113,12 +113,12 @@ async def killed(process: BaseProcess) -> None:
     """Ends a process as a power cut would."""
     if process.is_alive() and process.pid is not None:
         os.kill(process.pid, signal.SIGKILL)
-    await asyncio.to_thread(process.join, patience())
+    await asyncio.to_thread(process.join, time_limit())
     assert process.exitcode is not None, "it lives on"
 
 
 async def until(condition: Any) -> None:
     """Waits until the coroutine function returns something true."""
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         while not await condition():
             await asyncio.sleep(0.05)

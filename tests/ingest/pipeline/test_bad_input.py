@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.ingest.parsers.files import huge_png, image
 from tests.ingest.parsers.standins import upstage
 from tests.ingest.pipeline.runs import MENU, POSTING, aside, ingested, rows, write
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 SCRIPTED = """<html><head><script>while (true) { alert("담당업무") }</script></head>
 <body onload="steal()"><h1>서버 개발자 채용</h1><h2>담당업무</h2><ul><li>결제 API 개발</li></ul>

@@ -11,8 +11,8 @@ from ingest.progress import Counts
 from ingest.run import open_ingest
 from tests.ingest.pipeline.runs import MENU, aside, ingested, rows, stages, write, write_postings
 from tests.offline import Offline
-from tools.errors import ModelUnavailableError
-from tools.settings import Settings
+from tools.core.errors import ModelUnavailableError
+from tools.core.settings import Settings
 
 TAGGING = "PostingPositions"
 

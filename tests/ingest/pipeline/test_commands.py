@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from ingest.commands import app
 from tests.ingest.pipeline.runs import MENU, write, write_postings
 from tests.offline import Offline
-from tools.database import open_pool
-from tools.errors import CheckerboardError
-from tools.settings import Settings
-from tools.terminal import plain
+from tools.core.database import open_pool
+from tools.core.errors import CheckerboardError
+from tools.core.settings import Settings
+from tools.core.terminal import plain
 
 Type = Callable[..., Result]
 
@@ -29,7 +29,7 @@ def typed(empty_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Type:
     monkeypatch.setenv("DATABASE_URL", str(empty_settings.database_url))
     monkeypatch.setenv("COLUMNS", "200")
     # It would take pytest's own handlers off.
-    monkeypatch.setattr("tools.logs.configure", lambda *_: None)
+    monkeypatch.setattr("tools.core.logs.configure", lambda *_: None)
 
     def typed(*arguments: str | Path) -> Result:
         return CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -9,8 +9,8 @@ import pytest
 
 from tests.ingest.pipeline.runs import MENU, POSTING, aside, ingested, rows, stages, write, write_postings
 from tests.offline import Offline
-from tools.errors import EmbeddingMismatchError, InvalidRequestError, ModelUnavailableError
-from tools.settings import Settings
+from tools.core.errors import EmbeddingMismatchError, InvalidRequestError, ModelUnavailableError
+from tools.core.settings import Settings
 
 TAGGING = "PostingPositions"
 

@@ -12,7 +12,7 @@ from tests.ingest.parsers.files import image
 from tests.ingest.parsers.standins import Fault, upstage
 from tests.ingest.pipeline.runs import ingested, killed, rows, running, stages, until, write, write_postings
 from tests.offline import Offline
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 NUMBER = 4
 ROWS = 300

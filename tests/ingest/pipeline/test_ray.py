@@ -14,7 +14,7 @@ from ingest.ray_engine import _pools, run_on_ray
 from ingest.run import open_ingest
 from tests.ingest.pipeline.runs import MENU, aside, rows, stages, write, write_postings
 from tests.offline import Offline
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 NUMBER = 5
 

@@ -12,12 +12,12 @@ from ingest.load import SAMPLES, load
 from ingest.reembed import reembed
 from tests.ingest.pipeline.runs import POSTING, ingested, until, write
 from tests.offline import Offline
-from tests.pace import patience
-from tools.contracts import Posting
-from tools.embeddings import Embedded
-from tools.errors import EmbeddingMismatchError, NoPostingsError
+from tests.pace import time_limit
+from tools.core.errors import EmbeddingMismatchError, NoPostingsError
+from tools.core.settings import Settings
+from tools.llm.embeddings import Embedded
+from tools.postings.contracts import Posting
 from tools.services import Services, open_services
-from tools.settings import Settings
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ async def test_the_former_embedding_serves_until_the_new_one_is_whole(
 
         new.embedder.postings = held  # type: ignore[assignment]
         work = asyncio.create_task(reembed(new))
-        await asyncio.wait_for(begun.wait(), patience())
+        await asyncio.wait_for(begun.wait(), time_limit())
         assert await found(old) == before
         with pytest.raises(EmbeddingMismatchError):
             await new.postings.corpus()
@@ -91,7 +91,7 @@ async def test_broken_off_it_goes_on_where_it_stopped(
         work = asyncio.create_task(reembed(new, lambda texts, _: batches.append(texts)))
         await until(lambda: _begun(batches))
         work.cancel()
-        await asyncio.wait([work], timeout=patience())
+        await asyncio.wait([work], timeout=time_limit())
         await offline.reset()
         rest = await reembed(new)
         assert 0 < rest < 368

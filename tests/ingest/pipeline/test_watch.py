@@ -13,9 +13,9 @@ from ingest.run import open_ingest
 from ingest.watching import WatchedFolder
 from serve.parts import Parts, open_parts
 from tests.ingest.pipeline.runs import POSTING, until
-from tests.pace import patience, scaled
-from tools.errors import InvalidRequestError
-from tools.settings import Settings
+from tests.pace import scaled, time_limit
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
 
 WITHIN_SECONDS = 10.0
 
@@ -54,7 +54,7 @@ async def test_a_posting_that_arrives_is_found_within_ten_seconds(
         assert {"before.md", "slow.md", "moved.md"} <= await hits(parts, POSTING.format(n=11))
         assert dict(counts.collected) == {"new": 4}
         watching.cancel()
-        await asyncio.wait([watching], timeout=patience())
+        await asyncio.wait([watching], timeout=time_limit())
 
 
 async def _loaded(counts: Counts, number: int) -> bool:

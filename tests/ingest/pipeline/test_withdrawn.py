@@ -24,9 +24,9 @@ from tests.ingest.pipeline.runs import (
     write_postings,
 )
 from tests.offline import Offline
-from tests.pace import patience
-from tools.errors import InvalidRequestError, StoreUnavailableError
-from tools.settings import Settings
+from tests.pace import time_limit
+from tools.core.errors import InvalidRequestError, StoreUnavailableError
+from tools.core.settings import Settings
 
 TAGGING = "PostingPositions"
 
@@ -93,7 +93,7 @@ async def test_a_job_that_vanishes_while_it_is_worked_on_is_not_opened(
         parts.sources.append(Board(2))
         await parts.collect_and_work([], Counts())
     first.cancel()
-    await asyncio.wait([first], timeout=patience())
+    await asyncio.wait([first], timeout=time_limit())
     await offline.reset()
     await ingested(empty_settings)
     assert await are_open(empty_settings) == ["j2"]

@@ -8,7 +8,7 @@ from ingest.documents import Collected, Listed
 from ingest.sources.registry import open_source
 from ingest.sources.web import Web
 from tests.ingest.sources.standins.jasoseol import Jasoseol
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 PERMISSION = "자소설닷컴 운영팀, 2026-05-01"
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ingest.sources.web import Fetch, Web, open_web
-from tools.settings import Settings
+from tools.core.settings import Settings
 
 INTERVAL = 0.005
 """Seconds between two requests, in tests that are not about the pace."""

@@ -17,8 +17,8 @@ from tests.ingest.sources.standins.ashby import Ashby
 from tests.ingest.sources.standins.greenhouse import Greenhouse
 from tests.ingest.sources.standins.lever import Lever
 from tests.ingest.sources.standins.server import CHALLENGE, Fault, Site
-from tools.errors import InvalidRequestError, SourceRefusedError, SourceUnavailableError
-from tools.settings import Settings
+from tools.core.errors import InvalidRequestError, SourceRefusedError, SourceUnavailableError
+from tools.core.settings import Settings
 
 Make = Callable[..., dict[str, Any]]
 KINDS: list[Any] = [

@@ -18,7 +18,7 @@ from ingest.documents import Collected, Listed
 from ingest.rows import as_posting
 from ingest.sources.folder import LARGEST_FILE, FolderSource
 from tests.ingest.files import jsonl, row, table
-from tools.errors import DocumentUnreadableError, InvalidRequestError
+from tools.core.errors import DocumentUnreadableError, InvalidRequestError
 
 
 @pytest.fixture

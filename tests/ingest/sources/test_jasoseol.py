@@ -14,7 +14,7 @@ from ingest.sources.web import Web
 from tests.ingest.sources.collecting import PERMISSION, harvest, jasoseol
 from tests.ingest.sources.standins.jasoseol import WEBP, Jasoseol, employment, image, poster, posting
 from tests.ingest.sources.standins.server import Fault
-from tools.errors import SourceRefusedError
+from tools.core.errors import SourceRefusedError
 
 
 @pytest.mark.parametrize("permission", ["", "  "])

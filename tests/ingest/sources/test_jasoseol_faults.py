@@ -9,7 +9,7 @@ from ingest.sources.web import Web
 from tests.ingest.sources.collecting import Harvest, jasoseol
 from tests.ingest.sources.standins.jasoseol import Jasoseol, image, poster, posting
 from tests.ingest.sources.standins.server import CHALLENGE, STORE_DENIED, Fault
-from tools.errors import SourceRefusedError, SourceUnavailableError
+from tools.core.errors import SourceRefusedError, SourceUnavailableError
 
 JSON = {"Content-Type": "application/json"}
 MITIGATED = {"Content-Type": "text/html", "cf-mitigated": "challenge"}

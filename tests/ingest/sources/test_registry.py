@@ -8,8 +8,8 @@ import pytest
 
 from ingest.sources.registry import describe, open_source
 from ingest.sources.web import Web
-from tools.errors import InvalidRequestError
-from tools.settings import Settings
+from tools.core.errors import InvalidRequestError
+from tools.core.settings import Settings
 
 
 @pytest.mark.parametrize(

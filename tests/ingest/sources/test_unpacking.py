@@ -18,8 +18,8 @@ from ingest import unpacking
 from ingest.sources.web import Reach, Web
 from ingest.sources.web.client import LARGEST
 from tests.ingest.sources.standins.server import Site
-from tests.pace import patience
-from tools.errors import SourceUnavailableError
+from tests.pace import time_limit
+from tools.core.errors import SourceUnavailableError
 
 JSON = b'{"said": "\xea\xb0\x80"}' * 20
 
@@ -56,7 +56,7 @@ class Packed(Site):
 async def body_of(site: Packed, largest: int = 100_000) -> bytes:
     async with (
         site.serving(),
-        httpx.AsyncClient(timeout=patience()) as client,
+        httpx.AsyncClient(timeout=time_limit()) as client,
         client.stream("GET", f"{site.url}/a") as response,
     ):
         return await unpacking.body(response, largest)
@@ -143,8 +143,8 @@ async def test_it_comes_out_as_it_went_in_however_it_is_cut(
 CHILD = """
 import asyncio, resource, sys
 from ingest.sources.web import Reach, open_web
-from tools.errors import CheckerboardError
-from tools.settings import Settings
+from tools.core.errors import CheckerboardError
+from tools.core.settings import Settings
 class Log:
     async def last(self, url): return None
     async def keep(self, fetch): pass
@@ -172,7 +172,7 @@ async def test_a_board_that_sends_a_bomb_takes_no_memory(packed: bytes, encoding
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", CHILD, site.url, stdout=asyncio.subprocess.PIPE
         )
-        said, _ = await asyncio.wait_for(child.communicate(), patience())
+        said, _ = await asyncio.wait_for(child.communicate(), time_limit())
     if encodings == ("gzip",):
         assert said.decode() == "value 1\n"
     else:

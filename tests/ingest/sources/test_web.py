@@ -20,9 +20,9 @@ from ingest.sources.web.hosts import Host
 from tests.ingest.sources.conftest import INTERVAL, Fetches
 from tests.ingest.sources.plain import Plain, ask
 from tests.ingest.sources.standins.server import Fault
-from tests.pace import patience, scaled
-from tools.errors import SourceRefusedError, SourceUnavailableError
-from tools.settings import Settings
+from tests.pace import scaled, time_limit
+from tools.core.errors import SourceRefusedError, SourceUnavailableError
+from tools.core.settings import Settings
 
 HTML = {"Content-Type": "text/html"}
 JSON = {"Content-Type": "application/json"}
@@ -207,7 +207,7 @@ async def test_all_who_ask_a_site_wait_when_it_says_so(web: Web, caplog: pytest.
     caplog.set_level(logging.INFO)
     async with Plain().serving() as site:
         site.fail(Fault(path="/json/a", status=429, headers={"Retry-After": "1"}))
-        async with asyncio.timeout(patience()), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(time_limit()), asyncio.TaskGroup() as tasks:
             tasks.create_task(ask(web, site, "/json/a"))
             while "no good answer" not in caplog.text:
                 await asyncio.sleep(0.005)

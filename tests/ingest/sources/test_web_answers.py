@@ -13,7 +13,7 @@ from ingest.sources.web import Reach, Web
 from ingest.sources.web import client as client_module
 from tests.ingest.sources.plain import Plain, ask
 from tests.ingest.sources.standins.server import CHALLENGE, STORE_DENIED, Fault
-from tools.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
+from tools.core.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
 
 HTML = {"Content-Type": "text/html"}
 JSON = {"Content-Type": "application/json"}

@@ -15,7 +15,7 @@ import pytest
 from ingest.documents import Collected
 from ingest.sources.folder import LARGEST_FILE, FolderSource
 from ingest.sources.within import open_within
-from tests.pace import patience
+from tests.pace import time_limit
 
 SECRET = "root:x:0:0"  # noqa: S105 - what is outside
 
@@ -84,7 +84,7 @@ def swapped(name: str, swap: Swap, elsewhere: Path) -> Iterator[None]:
 
 
 async def contents(folder: Path) -> str:
-    async with asyncio.timeout(patience()):
+    async with asyncio.timeout(time_limit()):
         found = [item async for item in FolderSource(str(folder)).documents()]
     files = [file for document in found if isinstance(document, Collected) for file in document.files]
     return b" ".join(file.content for file in files).decode()

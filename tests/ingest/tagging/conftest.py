@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ingest.tagging.tagger import Tagger
+from local.model import rules
+from local.model.server import create_app, running
 from tests.offline import SECRET
-from tools.chat import ChatModel
-from tools.offline import rules
-from tools.offline.server import create_app, running
-from tools.openai_client import open_http_client
+from tools.core.settings import Settings
+from tools.llm.chat import ChatModel
+from tools.llm.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry
-from tools.settings import Settings
 
 NOTHING: dict[str, Any] = {
     "responsibilities": [],

@@ -9,9 +9,9 @@ import pytest
 
 from ingest.tagging.batch import Collected, _sort
 from nodes.filter_jobs import JobVerdicts
-from tests.tools.test_chat import GOOD as TEXT
-from tools.model_answers import Usage
-from tools.structured_output import declined, validated
+from tests.tools.llm.test_chat import GOOD as TEXT
+from tools.llm.model_answers import Usage
+from tools.llm.structured_output import declined, validated
 
 
 def line(body: Any, status: Any = 200, **more: Any) -> str:

@@ -12,12 +12,12 @@ from ingest.tagging.tagger import PURPOSE, Tagger
 from tests.ingest.tagging.conftest import Script, Server, settings_for
 from tests.ingest.tagging.documents import FORM
 from tests.offline import Offline
-from tools.chat import ChatModel
-from tools.model_choice import ModelChoice
-from tools.openai_client import open_http_client
-from tools.prompts.in_force import Entry, FromHub, InForce
+from tools.core.settings import Settings
+from tools.llm.chat import ChatModel
+from tools.llm.model_choice import ModelChoice
+from tools.llm.openai_client import open_http_client
+from tools.prompts.active_set import ActiveSet, Entry, FromHub
 from tools.prompts.registry import PromptRegistry, begun
-from tools.settings import Settings
 
 OTHER = "gpt-4.1"
 
@@ -48,7 +48,7 @@ def reload(registry: PromptRegistry, commit: str) -> str:
     origin = FromHub(name="own-tag", commit=commit, system=f"{texts.system}\n{commit}", human=texts.human)
     entry = Entry(origin=origin, since=datetime.now(UTC), by="ada")
     models = {PURPOSE: ModelChoice(model=OTHER, temperature=0.1)}
-    registry.take(InForce(prompts={f"{PURPOSE}.ko": entry}, models=models))
+    registry.take(ActiveSet(prompts={f"{PURPOSE}.ko": entry}, models=models))
     return f"own-tag:{commit}"
 
 

@@ -11,9 +11,9 @@ from ingest.tagging.tagger import Tagger
 from tests.ingest.tagging.building import Document, Truth, heading, table, text
 from tests.ingest.tagging.conftest import Opened, Script, stated
 from tests.ingest.tagging.documents import BOARD, ENGLISH, FORM, HOSTILE, OTHERS, POSTINGS
-from tests.tools.test_ledger import Memory
-from tools import ledger
-from tools.errors import ModelOutputError, NotAPostingError
+from tests.tools.llm.test_journal import Memory
+from tools.core.errors import ModelOutputError, NotAPostingError
+from tools.llm import journal
 
 TITLED = [heading("서버 개발자", 1), text("담당업무", "- 예약 API 개발", "자격요건", "- Kotlin 개발 경험")]
 PARSED = Parsed(blocks=TITLED, parser="test/1")
@@ -171,14 +171,14 @@ async def test_a_document_that_is_tagged_again_is_not_paid_for_again_and_tells_t
     duties = [f"- {n}번째 서비스의 API를 설계하고 운영" for n in range(900)]
     blocks = [heading("서버 개발자", 1), heading("담당업무"), text(*duties)]
     memory = Memory()
-    token = ledger.current.set(memory)
+    token = journal.current.set(memory)
     try:
         async with opened() as tagger:
             first = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
             asked = len(script.asked)
             again = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
     finally:
-        ledger.current.reset(token)
+        journal.current.reset(token)
     assert asked > 1
     assert len(script.asked) == asked
     assert again == first

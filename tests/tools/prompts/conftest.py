@@ -13,17 +13,17 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
+from local.servers import attached
 from tests.databases import cloned
 from tests.langsmith import LangSmith, langsmith_standin
 from tests.places import passing_folder
-from tools.database import open_pool
-from tools.embedded import attached
+from tools.core.database import open_pool
+from tools.core.redis_client import open_redis
+from tools.core.settings import Settings
 from tools.prompts.changes import PromptChanges
-from tools.prompts.following import open_prompts
 from tools.prompts.prompt import Texts
 from tools.prompts.registry import PACKAGES, PromptRegistry
-from tools.redis_client import open_redis
-from tools.settings import Settings
+from tools.prompts.watcher import open_prompts
 
 FILES = PromptRegistry.bundled(*PACKAGES).files
 NAMED = {"filter_jobs.ko": "filter-ko", "summarize.ko": "summarize-ko", "tag_posting.en": "tag-en"}

@@ -11,7 +11,7 @@ import pytest
 from tests.langsmith import LangSmith
 from tests.langsmith.manifests import chat, constructor, in_jinja, structured
 from tests.tools.prompts.conftest import FILES, Messages, Opened, commit_all, messages, texts
-from tools.errors import PromptInvalidError
+from tools.core.errors import PromptInvalidError
 from tools.prompts.changes import PromptChanges
 from tools.prompts.checks import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS
 from tools.prompts.manifest import manifest_of

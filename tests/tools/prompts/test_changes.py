@@ -10,15 +10,15 @@ from redis.asyncio import Redis
 
 from tests.langsmith import Fault, Gate, LangSmith
 from tests.tools.prompts.conftest import FILES, NAMED, Opened, commit_all, messages, texts
-from tools.errors import (
+from tools.core.errors import (
     HubUnavailableError,
     InvalidRequestError,
     PromptInvalidError,
     PromptNotFoundError,
 )
-from tools.model_choice import ModelChoice
+from tools.llm.model_choice import ModelChoice
+from tools.prompts.audit_log import Change
 from tools.prompts.changes import PromptChanges
-from tools.prompts.trail import Change
 
 FILTER = "filter_jobs.ko"
 SUMMARIZE = "summarize.ko"

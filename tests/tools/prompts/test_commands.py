@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from tests.langsmith import Fault, LangSmith
 from tests.tools.prompts.conftest import FILES, messages
-from tools.errors import HubUnavailableError, SetupError
+from tools.core.errors import HubUnavailableError, SetupError
 from tools.prompts.commands import app
 from tools.prompts.registry import PACKAGES
 
@@ -28,7 +28,7 @@ def checkerboard(*words: str) -> Result:
 
 @pytest.fixture(autouse=True)
 def _settings(standin: LangSmith, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.logs.configure", lambda *_: None)  # the log is pytest's
+    monkeypatch.setattr("tools.core.logs.configure", lambda *_: None)  # the log is pytest's
     for name, value in standin.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CHECKERBOARD_HUB_PROMPTS", PATTERN)

@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from tests.langsmith import Fault, Gate, LangSmith
-from tests.pace import patience
+from tests.pace import time_limit
 from tests.tools.prompts.conftest import FILES, NAMED, Opened, commit_all, messages
 from tests.tools.prompts.test_changes import newest_change, versions
-from tools.errors import HubUnavailableError, PromptInvalidError
+from tools.core.errors import HubUnavailableError, PromptInvalidError
 from tools.prompts import hub, pulling
 
 ALL_AWAY = set(NAMED)
@@ -87,7 +87,7 @@ async def test_a_hub_that_hangs_is_given_up(
         began = time.monotonic()
         with pytest.raises(HubUnavailableError, match="does not answer"):
             await changes.reload("ada")
-        assert time.monotonic() - began < patience() / 3
+        assert time.monotonic() - began < time_limit() / 3
         assert versions(changes) == first
         gate.open()
 

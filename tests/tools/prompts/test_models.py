@@ -13,13 +13,13 @@ from pydantic import SecretStr, ValidationError
 
 from nodes.filter_jobs import JobVerdicts
 from tests.offline import Offline
-from tests.tools.test_chat import BLOCKS
-from tools.chat import _MODELS, ChatModel
-from tools.model_choice import ModelChoice
-from tools.openai_client import open_http_client
-from tools.prompts.in_force import InForce
+from tests.tools.llm.test_chat import BLOCKS
+from tools.core.settings import Settings
+from tools.llm.chat import _MODELS, ChatModel
+from tools.llm.model_choice import ModelChoice
+from tools.llm.openai_client import open_http_client
+from tools.prompts.active_set import ActiveSet
 from tools.prompts.registry import PromptRegistry
-from tools.settings import Settings
 
 CHOICE = ModelChoice(
     model="gpt-4.1", temperature=0.4, top_p=0.9, max_completion_tokens=5_000, reasoning_effort="low"
@@ -69,7 +69,7 @@ async def test_a_choice_is_asked_for_and_named_by_answers(asked: Asked, offline:
 
 async def test_a_reload_chooses_over_the_settings(asked: Asked, offline: Offline) -> None:
     registry = PromptRegistry.bundled("nodes", models={"filter_jobs": CHOICE})
-    registry.take(InForce(prompts={}, models={"filter_jobs": ModelChoice(model="gpt-5-nano")}))
+    registry.take(ActiveSet(prompts={}, models={"filter_jobs": ModelChoice(model="gpt-5-nano")}))
     versions = await asked.versions(registry)
     assert versions["model"] == asked.body["model"] == "gpt-5-nano"
     assert versions["parameters"] == CHOICE.parameters(), "what it leaves open is the settings'"

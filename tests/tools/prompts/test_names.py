@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tools.prompts.conftest import FILES
-from tools.errors import SetupError
+from tools.core.errors import SetupError
 from tools.prompts.names import hub_names
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tools.errors import SetupError
-from tools.fencing import fence, unfence
-from tools.model_choice import ModelChoice
+from tools.core.errors import SetupError
+from tools.core.fencing import fence, unfence
+from tools.llm.model_choice import ModelChoice
 from tools.prompts.prompt import Prompt, Texts, parse, prompt, read, rewritten
 from tools.prompts.registry import PACKAGES, PromptRegistry
 

@@ -1,0 +1,50 @@
+"""Runs the offline model: `python -m local.model --port 0`.
+
+Prints one line, `listening on http://127.0.0.1:PORT/v1`, when it accepts connections. What is in
+CHECKERBOARD_OFFLINE_SECRET opens its controls (`/offline/…`); without it they are closed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from pydantic import ValidationError
+
+from local.model import SECRET_VARIABLE, rules
+from local.model.behaviour import Behaviour
+from local.model.server import Server, create_app
+
+BEHAVIOUR_VARIABLE = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Serves until SIGINT or SIGTERM.
+
+    Exits with status 2 when an argument or the behaviour is not valid.
+    """
+    parser = argparse.ArgumentParser(prog="python -m local.model", description="Runs the offline model.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, required=True, help="port to listen on; 0: a free one")
+    parser.add_argument(
+        "--behaviour",
+        default=os.environ.get(BEHAVIOUR_VARIABLE, "{}"),
+        help=f"JSON as in PUT /offline/behaviour (default: ${BEHAVIOUR_VARIABLE})",
+    )
+    given = parser.parse_args(arguments)
+    try:
+        behaviour = Behaviour.model_validate_json(given.behaviour)
+    except ValidationError as error:
+        parser.error(f"--behaviour: {error}")
+    secret = os.environ.get(SECRET_VARIABLE) or None
+    Server(create_app(rules, behaviour, secret=secret), given.host, given.port, _say).run()
+
+
+def _say(url: str) -> None:
+    sys.stdout.write(f"listening on {url}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

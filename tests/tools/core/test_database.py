@@ -1,0 +1,140 @@
+"""Migrations and the pool, on a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import unicodedata
+
+import psycopg
+import pytest
+
+from tests.pace import time_limit
+from tools.core.database import open_pool, unhurried
+from tools.core.errors import SetupError
+from tools.core.migrations import migrate
+from tools.core.settings import Settings
+from tools.core.sql import migrations
+
+
+async def applied(settings: Settings) -> list[str]:
+    async with await psycopg.AsyncConnection.connect(settings.database_url or "") as connection:
+        cursor = await connection.execute("select name from schema_migrations order by name")
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def test_every_migration_is_applied_once_however_often_one_migrates(empty_settings: Settings) -> None:
+    assert empty_settings.database_url is not None
+    for _ in range(3):
+        await migrate(empty_settings.database_url)
+    assert await applied(empty_settings) == [name for name, _ in migrations()]
+
+
+async def test_processes_that_start_together_do_not_trip_over_each_other(empty_settings: Settings) -> None:
+    assert empty_settings.database_url is not None
+    await asyncio.gather(*(migrate(empty_settings.database_url) for _ in range(4)))
+    assert await applied(empty_settings) == [name for name, _ in migrations()]
+
+
+async def test_a_migration_that_fails_leaves_nothing_of_itself_and_is_tried_again(
+    empty_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert empty_settings.database_url is not None
+    broken = [("0001_half.sql", "create table half (id int); select 1 / 0;")]
+    monkeypatch.setattr("tools.core.fitness.migrations", lambda: broken)
+    with pytest.raises(SetupError, match=r"0001_half\.sql failed.*division by zero"):
+        await migrate(empty_settings.database_url)
+    async with await psycopg.AsyncConnection.connect(empty_settings.database_url) as connection:
+        tables = await connection.execute("select from pg_tables where schemaname = 'public'")
+        assert await tables.fetchall() == []
+    broken[0] = ("0001_half.sql", "create table half (id int);")
+    await migrate(empty_settings.database_url)
+    assert await applied(empty_settings) == ["0001_half.sql"]
+
+
+async def test_sources_and_ids_in_pieces_are_composed_and_no_two_become_one(
+    empty_settings: Settings,
+) -> None:
+    pieces, composed = unicodedata.normalize("NFD", "채용"), "채용"
+    old = "insert into {} (source, source_id{}) values (%s, %s{})"
+    posting = old.format(
+        "postings",
+        ", company, job_title, responsibilities, requirements, preferred, skills, text_hash",
+        ", '', 'QA', '', '', '', '{}', 'x'",
+    )
+    document = old.format(
+        "documents", ", scope, content_hash, files, hints, provenance", ", '', '', '[]', '{}', '{}'"
+    )
+    assert empty_settings.database_url is not None
+    await migrate(empty_settings.database_url)
+    async with await psycopg.AsyncConnection.connect(
+        empty_settings.database_url, autocommit=True
+    ) as connection:
+        for statement in (posting, document):
+            for source_id in ("1", "2"):
+                await connection.execute(statement, [pieces, source_id])
+            await connection.execute(statement, [composed, "2"])
+        await connection.execute("delete from schema_migrations where name like '0004%%'", [])
+        await migrate(empty_settings.database_url)
+        for kept in (
+            "select source, source_id from postings order by id",
+            "select source, source_id from documents order by id",
+        ):
+            cursor = await connection.execute(kept)
+            assert await cursor.fetchall() == [(composed, "1"), (pieces, "2"), (composed, "2")]
+
+
+async def test_a_pool_speaks_of_vectors_and_never_opens_more_than_its_size(empty_settings: Settings) -> None:
+    pool = await open_pool(empty_settings.model_copy(update={"database_pool": 2}))
+    try:
+        async with pool.connection() as one, pool.connection():
+            row = await (await one.execute("select '[1,2]'::vector as v")).fetchone()
+            assert row is not None
+            assert row["v"].to_list() == [1, 2]
+            with pytest.raises(psycopg.OperationalError):
+                async with pool.connection(timeout=0.05):
+                    pass
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:pa55word@127.0.0.1:1/none",
+        "not a url",
+        "postgresql+psycopg://user:pa55word@127.0.0.1/db",
+    ],
+    ids=["nobody listens", "no URL", "SQLAlchemy's kind of URL"],
+)
+async def test_a_database_that_cannot_be_reached_is_named_by_its_setting_and_not_by_its_password(
+    url: str,
+) -> None:
+    with pytest.raises(SetupError, match="DATABASE_URL") as refused:
+        await migrate(url)
+    assert "pa55word" not in refused.value.message
+
+
+async def test_a_database_that_does_not_exist_is_a_setup_error(empty_settings: Settings) -> None:
+    assert empty_settings.database_url is not None
+    with pytest.raises(SetupError, match="does not exist"):
+        await migrate(empty_settings.database_url.replace("/test_", "/gone_"))
+
+
+async def test_a_statement_that_takes_too_long_is_given_up_here_and_there(empty_settings: Settings) -> None:
+    pool = await open_pool(empty_settings.model_copy(update={"database_timeout_seconds": 0.2}))
+    async with pool:
+        with pytest.raises(psycopg.OperationalError, match=r"no answer within 0\.2 seconds"):
+            async with pool.connection() as connection:
+                await connection.execute("select pg_sleep(600)")
+        async with asyncio.timeout(time_limit()), pool.connection() as connection:
+            running = (
+                "select from pg_stat_activity where query like 'select pg_sleep(600)%' and state = 'active'"
+            )
+            while await (await connection.execute(running)).fetchone() is not None:
+                await asyncio.sleep(0.05)
+
+
+async def test_work_for_which_nobody_waits_may_take_long(empty_settings: Settings) -> None:
+    pool = await open_pool(empty_settings.model_copy(update={"database_timeout_seconds": 0.2}))
+    async with pool, unhurried(pool) as connection:
+        assert await (await connection.execute("select pg_sleep(0.6)")).fetchone()

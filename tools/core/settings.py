@@ -1,0 +1,321 @@
+"""Settings: read once from the environment at start, frozen afterwards."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from tools.core.key_lists import read_key_lists
+from tools.llm.model_choice import ModelChoice
+
+
+def _words(value: object) -> object:
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+"""Words separated by commas or spaces."""
+
+
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@*]+")
+_QUOTES = "\"'`“”‘’"
+_AROUND = " \t\r\n\f\v\u00a0\u200b\u2060\ufeff"
+"""What a paste, an .env file or a secret's last line leaves around a value."""
+_PRINTABLE = re.compile(r"[\x20-\x7e]+")
+OFFLINE = "offline"
+"""In place of an endpoint: the offline model."""
+
+
+def _bare(value: object) -> object:
+    """Returns a pasted value without what is around it; None where that was all."""
+    if isinstance(value, SecretStr):
+        bare = _bare(value.get_secret_value())
+        return None if bare is None else SecretStr(str(bare))
+    if not isinstance(value, str):
+        return value
+    bare = value.strip(_AROUND)
+    while len(bare) > 1 and bare[0] in _QUOTES and bare[-1] in _QUOTES:
+        bare = bare[1:-1].strip(_AROUND)
+    return bare or None
+
+
+def _key(value: SecretStr | None) -> SecretStr | None:
+    """Returns a key as it goes into a header."""
+    if value is None:
+        return None
+    key = re.sub(r"^(?:authorization:\s*)?bearer(?:\s+|$)", "", value.get_secret_value(), flags=re.IGNORECASE)
+    key = str(_bare(key) or "")
+    if not _PRINTABLE.fullmatch(key):
+        # The value is not shown: it is a key.
+        raise ValueError(
+            "this is no key: it has line breaks, letters beyond ASCII or nothing in it. Copy it anew, alone."
+        )
+    return SecretStr(key)
+
+
+def _url(value: str | None) -> str | None:
+    """Returns the address of an API, without the route that is asked there."""
+    if value is None or value == OFFLINE:
+        return value
+    if not re.match(r"https?://[^\s/]", value, re.IGNORECASE) or re.search(r"\s", value):
+        raise ValueError("this is no address: it begins with http:// or https://")
+    return re.sub(r"/(?:chat/completions|embeddings)?/*$", "", value)
+
+
+Key = Annotated[SecretStr | None, BeforeValidator(_bare), AfterValidator(_key)]
+"""A key of an API: white space, quotes and `Bearer ` around it are taken off."""
+Url = Annotated[str | None, BeforeValidator(_bare), AfterValidator(_url)]
+"""The address of an OpenAI-compatible API."""
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Every setting of the service. README.md has the same list as a table, and a test compares."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CHECKERBOARD_",
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        # What is refused may be a key.
+        hide_input_in_errors=True,
+    )
+
+    home: Path = Field(CHECKOUT / ".checkerboard", description="where the embedded parts keep their data")
+    database_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("DATABASE_URL", "database_url"),
+        description="your PostgreSQL with pgvector; unset: the embedded one",
+    )
+    redis_url: str | None = Field(
+        None,
+        validation_alias=AliasChoices("REDIS_URL", "redis_url"),
+        description="your Redis with JSON and Search; unset: the embedded one",
+    )
+    openai_api_key: Key = Field(
+        None,
+        validation_alias=AliasChoices("OPENAI_API_KEY", "openai_api_key"),
+        description="key for the model's API; unset: the offline model",
+    )
+    openai_base_url: Url = Field(
+        None,
+        validation_alias=AliasChoices("OPENAI_BASE_URL", "openai_base_url"),
+        description="an OpenAI-compatible gateway",
+    )
+    chat_model: str = Field("gpt-4o-mini", description="chat model of every node")
+    embedding_model: str = Field(
+        "text-embedding-3-small", description="embedding model of postings and queries"
+    )
+    embedding_dimensions: int = Field(1536, ge=64, le=4000, description="dimensions of an embedding")
+    embedding_send_dimensions: bool = Field(
+        True,
+        description="whether the API is asked for these dimensions; false where it takes no such wish: they "
+        "are the model's own then",
+    )
+    embedding_batch: int = Field(128, ge=1, le=2048, description="texts in one request for embeddings")
+    embedding_base_url: Url = Field(
+        None,
+        description="an OpenAI-compatible gateway for embeddings alone, or `offline` for the offline model's;"
+        " unset: the chat model's, or OpenAI's where there is a key for embeddings",
+    )
+    embedding_api_key: Key = Field(None, description="key for it; unset: the chat model's")
+    temperature: float | None = Field(
+        None, ge=0, le=2, description="of the chat model; unset: the model's own, as reasoning models want"
+    )
+    models: dict[str, ModelChoice] = Field(
+        {},
+        description="a model and parameters of their own for a node, as JSON: "
+        '`{"generate_tasks": {"model": "gpt-4.1", "temperature": 0.4}}`',
+    )
+    judge_model: str | None = Field(
+        None, description="chat model that judges in evaluations; unset: the chat model"
+    )
+    structured_output: Literal["json_schema", "json_object"] = Field(
+        "json_schema", description="how the model is held to a schema; some gateways know only `json_object`"
+    )
+    model_timeout_seconds: float = Field(90.0, gt=0, description="limit of one model call, seconds")
+    model_retries: int = Field(2, ge=0, le=10, description="retries of a call on 429, time-out and 5xx")
+    prompt_tokens: int = Field(
+        88_000,
+        ge=16_000,
+        description="longest prompt, tokens by an upper estimate; postings beyond are left out",
+    )
+    output_retries: int = Field(2, ge=0, le=5, description="times an invalid answer goes back to the model")
+    run_timeout_seconds: float = Field(300.0, gt=0, description="limit of one whole run, seconds")
+    drain_seconds: float = Field(
+        30.0, ge=0, description="how long a worker that is told to stop lets its runs go on, seconds"
+    )
+    novelty_similarity: float = Field(
+        0.92, gt=0, le=1, description="cosine from which two subjects count as the same"
+    )
+    concurrency: int = Field(500, ge=1, description="model connections of one worker")
+    database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
+    database_timeout_seconds: float = Field(
+        10.0, gt=0, description="limit of one statement of a request to PostgreSQL, seconds"
+    )
+    redis_pool: int = Field(50, ge=1, description="Redis connections of one worker")
+    api_keys: SecretStr | None = Field(
+        None, description="who may call: name:sha256 of each key, separated by commas; unset: everybody"
+    )
+    admin_keys: SecretStr | None = Field(
+        None,
+        description="who may change prompts and models: name:sha256, as above; unset: nobody",
+    )
+    hosts: Words = Field(
+        (),
+        description="names under which a service without API keys is asked; unset: those of this machine "
+        "alone, at loopback; `*`: any",
+    )
+    cors_origins: Words = Field(
+        (),
+        description="origins (`https://app.example.com`) whose pages may call; `*`, with API keys only: all",
+    )
+    langsmith_api_key: Key = Field(
+        None,
+        validation_alias=AliasChoices("LANGSMITH_API_KEY", "langsmith_api_key"),
+        description="key for LangSmith: its prompt hub and evaluations",
+    )
+    langsmith_endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices("LANGSMITH_ENDPOINT", "langsmith_endpoint"),
+        description="where LangSmith's API is; unset: its cloud",
+    )
+    hub_prompts: Words = Field(
+        (),
+        description="names of the prompts in LangSmith's hub: a pattern such as "
+        "`checkerboard-{purpose}-{language}`, or `filter_jobs.ko=name`, each with a `:tag` if you like; "
+        "what is not named is bundled",
+    )
+    session_ttl_minutes: float = Field(60, gt=0, description="life of an unused session, minutes")
+    parsers: Words = Field(
+        ("upstage", "local"),
+        description="the order in which parsers of images are asked: `upstage`, `local`, `vision`; "
+        "the next is asked when one cannot or is unsure",
+    )
+    parser_confidence: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="confidence below which the next parser is asked and a document is flagged",
+    )
+    parser_processes: int | None = Field(
+        None, ge=1, description="processes of the local parser; unset: one a core"
+    )
+    upstage_api_key: Key = Field(
+        None,
+        validation_alias=AliasChoices("UPSTAGE_API_KEY", "upstage_api_key"),
+        description="key for Upstage Document Parse; unset: it is passed over",
+    )
+    upstage_base_url: str = Field(
+        "https://api.upstage.ai/v1",
+        validation_alias=AliasChoices("UPSTAGE_BASE_URL", "upstage_base_url"),
+        description="where Upstage's API is",
+    )
+    upstage_per_second: float = Field(2.0, gt=0, description="requests to Upstage, per second")
+    vision_model: str | None = Field(
+        None, description="chat model that reads images, at the model's API; unset: it is passed over"
+    )
+    tessdata: Path | None = Field(
+        None, description="folder of Tesseract's data (kor, eng, Hangul); unset: the usual places"
+    )
+    chat_per_second: float = Field(20.0, gt=0, description="chat calls of ingest, per second")
+    ingest_workers: int = Field(8, ge=1, le=256, description="documents that are tagged at the same time")
+    ingest_attempts: int = Field(3, ge=1, description="tries of a stage before a document is set aside")
+    sources: Words = Field((), description="what `ingest run` collects when no source is named")
+    contact: str | None = Field(None, description="your e-mail or page, shown to the sites that sources read")
+    jasoseol_permission: str | None = Field(
+        None, description="who permitted you to collect 자소설닷컴, and when; unset: that source is off"
+    )
+    raw: Path | None = Field(
+        None, description="folder of raw files, by content hash; unset: in CHECKERBOARD_HOME"
+    )
+
+    @model_validator(mode="after")
+    def _key_beside_gateway(self) -> Settings:
+        if self.openai_base_url is not None and self.openai_api_key is None:
+            raise ValueError(
+                "OPENAI_BASE_URL is set without OPENAI_API_KEY, so the offline model would answer. "
+                "Where the gateway needs no key, set OPENAI_API_KEY to any word."
+            )
+        if self.embedding_base_url not in (None, OFFLINE) and self.embedding_api_key is None:
+            raise ValueError(
+                "CHECKERBOARD_EMBEDDING_BASE_URL is set without CHECKERBOARD_EMBEDDING_API_KEY, and "
+                "OPENAI_API_KEY is not sent elsewhere. Where the gateway needs no key, set it to any word."
+            )
+        if self.embedding_base_url == OFFLINE and self.embedding_api_key is not None:
+            raise ValueError(
+                "CHECKERBOARD_EMBEDDING_BASE_URL is `offline` beside a CHECKERBOARD_EMBEDDING_API_KEY: unset "
+                "one of them."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keys_can_be_told_apart(self) -> Settings:
+        callers, admins = (
+            keys.get_secret_value() if keys else None for keys in (self.api_keys, self.admin_keys)
+        )
+        if callers is None:
+            # An empty variable is passed over otherwise. Here it would let everybody in.
+            callers = os.environ.get("CHECKERBOARD_API_KEYS")
+        read_key_lists(callers, admins)
+        return self
+
+    @model_validator(mode="after")
+    def _origins_are_origins(self) -> Settings:
+        if wrong := [origin for origin in self.cors_origins if not _ORIGIN.fullmatch(origin)]:
+            raise ValueError(
+                f"CHECKERBOARD_CORS_ORIGINS: {wrong[0]!r} is no origin. One is a scheme and a host, such as "
+                "https://app.example.com, without a path or a last slash."
+            )
+        if "*" in self.cors_origins and self.api_keys is None:
+            raise ValueError(
+                "CHECKERBOARD_CORS_ORIGINS=* lets every web page call, so it needs CHECKERBOARD_API_KEYS."
+            )
+        return self
+
+    @property
+    def offline(self) -> bool:
+        """Whether the offline model answers, because no key was given. What embeds is another matter."""
+        return self.openai_api_key is None
+
+    @property
+    def embeddings_offline(self) -> bool:
+        """Whether the offline model embeds: beside the offline model, or because that was asked for."""
+        return self.embedding_api_key is None and (self.offline or self.embedding_base_url is not None)
+
+
+def variable(field: str) -> str:
+    """Returns the name of the environment variable that a field of `Settings` is read from."""
+    alias = Settings.model_fields[field].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else f"CHECKERBOARD_{field.upper()}"
+
+
+def offline_notice(settings: Settings) -> str | None:
+    """Returns which of its two offices the offline model holds, in a sentence; None where it has none."""
+    if settings.offline and settings.embeddings_offline:
+        return "offline: no OPENAI_API_KEY, so the rule-based offline model answers and embeds"
+    if settings.offline:
+        return (
+            "offline: no OPENAI_API_KEY, so the rule-based offline model answers; "
+            f"{settings.embedding_model} embeds"
+        )
+    if settings.embeddings_offline:
+        return (
+            "the offline model embeds, as CHECKERBOARD_EMBEDDING_BASE_URL asks; "
+            f"{settings.chat_model} answers"
+        )
+    return None

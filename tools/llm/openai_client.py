@@ -1,0 +1,147 @@
+"""The one HTTP client under every model call of a process: which models answer, where, and by which key."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import openai
+from pydantic import SecretStr
+
+from tools.core.errors import SetupError
+from tools.core.proxies import proxy_for
+from tools.core.settings import Settings
+from tools.llm.model_http import ModelHttpClient
+
+OPENAI_URL = "https://api.openai.com/v1"
+"""Where the client goes that is given no other address."""
+OFFLINE_CHAT_MODEL = "checkerboard-offline"
+OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
+
+
+def open_http_client(settings: Settings) -> Any:
+    """Returns an httpx client over aiohttp: a sixth of the CPU of the default transport.
+
+    Its connection limit is the worker's concurrency; a call that finds none free within ten
+    seconds fails rather than queue for ever.
+
+    Raises:
+        SetupError: the environment names a proxy that cannot be used.
+    """
+    chosen, mounts = _proxies(settings)
+    return ModelHttpClient(
+        proxy=chosen,
+        mounts=mounts,
+        # The proxy is chosen above; without this the client would look for others, and for those to be
+        # trusted it is told here instead.
+        trust_env=False,
+        verify=httpx2.create_ssl_context(),
+        limits=httpx2.Limits(
+            max_connections=settings.concurrency,
+            max_keepalive_connections=settings.concurrency,
+            keepalive_expiry=30,
+        ),
+        timeout=httpx2.Timeout(settings.model_timeout_seconds, connect=5, pool=10),
+    )
+
+
+def _proxies(settings: Settings) -> tuple[str | None, dict[str, None]]:
+    """Returns the proxy of the models' APIs, and which of them are asked without it."""
+    urls = [api(settings).base_url or OPENAI_URL for api in (chat_endpoint, embedding_endpoint)]
+    proxies = {url: proxy_for(url) for url in urls}
+    if len(chosen := set(proxies.values()) - {None}) > 1:
+        raise SetupError(
+            "HTTP_PROXY and HTTPS_PROXY name different proxies for the chat model's API and the embedding "
+            "model's. Name one proxy for both, or put the host of one API into NO_PROXY."
+        )
+    direct = [httpx2.URL(url) for url, proxy in proxies.items() if proxy is None]
+    return next(iter(chosen), None), {f"all://{url.netloc.decode()}": None for url in direct}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model's API, with the names of the settings that lead there: errors tell which to check."""
+
+    base_url: str | None
+    api_key: SecretStr
+    url_setting: str
+    key_setting: str
+    model_setting: str
+
+
+def chat_endpoint(settings: Settings) -> Endpoint:
+    """Returns where the chat model is."""
+    return Endpoint(
+        settings.openai_base_url,
+        settings.openai_api_key or SecretStr("offline"),
+        "OPENAI_BASE_URL",
+        "OPENAI_API_KEY",
+        "CHECKERBOARD_CHAT_MODEL",
+    )
+
+
+def embedding_endpoint(settings: Settings) -> Endpoint:
+    """Returns where the embedding model is: beside the chat model, unless it has a key or an endpoint of
+    its own. A key of its own goes to OpenAI where no endpoint is named, never to the chat model's."""
+    chat = chat_endpoint(settings)
+    base_url, key, model = (
+        settings.embedding_base_url,
+        settings.embedding_api_key,
+        "CHECKERBOARD_EMBEDDING_MODEL",
+    )
+    if base_url is None and key is None:
+        return Endpoint(chat.base_url, chat.api_key, chat.url_setting, chat.key_setting, model)
+    return Endpoint(
+        base_url or OPENAI_URL,
+        key or SecretStr("offline"),
+        "CHECKERBOARD_EMBEDDING_BASE_URL",
+        "CHECKERBOARD_EMBEDDING_API_KEY",
+        model,
+    )
+
+
+def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
+    """Returns the arguments with which ChatOpenAI reaches the chat model.
+
+    Retries of 429, time-outs and 5xx happen in the client alone, which honours `Retry-After`; no
+    layer above it retries them again.
+    """
+    endpoint = chat_endpoint(settings)
+    return {
+        "api_key": endpoint.api_key,
+        "base_url": endpoint.base_url,
+        "http_async_client": http_client,
+        "http_client": _never_asked(),
+        "timeout": settings.model_timeout_seconds,
+        "max_retries": settings.model_retries,
+    }
+
+
+def open_client(settings: Settings, http_client: Any, endpoint: Endpoint) -> openai.AsyncOpenAI:
+    """Returns OpenAI's own client for an endpoint; it retries as `connection` says."""
+    return openai.AsyncOpenAI(
+        api_key=endpoint.api_key.get_secret_value(),
+        base_url=endpoint.base_url,
+        http_client=http_client,
+        timeout=settings.model_timeout_seconds,
+        max_retries=settings.model_retries,
+    )
+
+
+@functools.cache
+def _never_asked() -> httpx2.Client:
+    """The synchronous client that LangChain would make for itself beside ours, and never asks: making it, it
+    fails on proxies that it does not know."""
+    return httpx2.Client(trust_env=False)
+
+
+def chat_model_name(settings: Settings) -> str:
+    """The chat model that answers: the configured one, or the offline model."""
+    return OFFLINE_CHAT_MODEL if settings.offline else settings.chat_model
+
+
+def embedding_model_name(settings: Settings) -> str:
+    """The model that embeds: the configured one, or the offline model."""
+    return OFFLINE_EMBEDDING_MODEL if settings.embeddings_offline else settings.embedding_model

@@ -1,0 +1,354 @@
+"""The shapes that more than one room speaks: what comes in, what goes out, what is stored.
+
+They are the public contract of the REST routes. What a model is asked to write is narrower and
+stands beside the node that asks (`nodes/*.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    model_validator,
+)
+from pydantic.json_schema import WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+from tools.core.text import clean, is_typed
+from tools.core.urls import web_address
+from tools.postings.deadlines import last_day
+
+MAX_PROFILE_CHARS = 20_000
+"""Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which
+leaves room for twenty postings in the smallest context window that is supported (128k)."""
+
+Language = Literal["ko", "en"]
+Difficulty = Literal["beginner", "intermediate", "advanced"]
+CareerStage = Literal["student", "job_seeker", "worker"]
+
+
+def _typed(value: Any) -> Any:
+    """What a person sends has no control characters, and is cleaned: composed, nothing invisible."""
+    if not isinstance(value, str):
+        return value
+    if not is_typed(value):
+        raise ValueError("contains control characters; remove them")
+    return clean(value)
+
+
+class _NullIsEmpty:
+    """Takes `null` for an empty list, and says so in the JSON schema."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: [] if value is None else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"type": "null"}]}
+
+
+Clean = BeforeValidator(_typed)
+"""Stands last in an annotation: what stands before it is then checked on the cleaned, stripped text."""
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), Clean]
+"""One line of a person's text, at most 300 characters."""
+Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Clean]
+Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5_000), Clean]
+Date = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), Clean]
+Words = Annotated[list[Word], Field(max_length=100), _NullIsEmpty()]
+
+
+def _length(value: Any) -> int:
+    """Characters of all texts in `value`, however deep."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_length, value.values()))
+    return sum(map(_length, value)) if isinstance(value, list) else 0
+
+
+class _Given(BaseModel):
+    """What a caller sends: unknown keys are refused, `null` is welcome for all that is optional."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Education(_Given):
+    """A school. `gpa` of `gpa_max`, on whatever scale the school uses."""
+
+    school: Line | None = None
+    major: Line | None = None
+    gpa: float | None = Field(None, ge=0, le=1000)
+    gpa_max: float | None = Field(None, gt=0, le=1000)
+
+
+class Experience(_Given):
+    """A job, an internship or a team role."""
+
+    company: Line | None = None
+    role: Line | None = None
+    start: Date | None = None
+    end: Date | None = None
+    description: Paragraph | None = None
+
+
+class PastProject(_Given):
+    """A project the person has already done."""
+
+    title: Line | None = None
+    description: Paragraph | None = None
+    skills: Words = []
+
+
+class Item(_Given):
+    """An activity, an award or a certificate."""
+
+    title: Line | None = None
+    description: Paragraph | None = None
+    date: Date | None = None
+
+
+Educations = Annotated[list[Education], Field(max_length=20), _NullIsEmpty()]
+Experiences = Annotated[list[Experience], Field(max_length=30), _NullIsEmpty()]
+PastProjects = Annotated[list[PastProject], Field(max_length=50), _NullIsEmpty()]
+Items = Annotated[list[Item], Field(max_length=50), _NullIsEmpty()]
+
+
+class Profile(_Given):
+    """Who looks for a project. Only `desired_job` is required."""
+
+    desired_job: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"[\p{L}\p{N}]"),
+        Clean,
+    ]
+    career_stage: CareerStage | None = None
+    skills: Words = []
+    desired_companies: Words = []
+    educations: Educations = []
+    experiences: Experiences = []
+    projects: PastProjects = []
+    activities: Items = []
+    awards: Items = []
+    certificates: Items = []
+    introduction: Paragraph | None = None
+
+    @model_validator(mode="after")
+    def _short_enough(self) -> Profile:
+        length = _length(self.model_dump())
+        if length > MAX_PROFILE_CHARS:
+            raise ValueError(f"the profile has {length} characters; at most {MAX_PROFILE_CHARS} are read")
+        return self
+
+
+def _storable(value: Any) -> Any:
+    """Postings come from the wild: their texts are cleaned, a missing one is empty, a number its digits."""
+    if value is None:
+        return ""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(int(value)) if value == value // 1 else str(value)
+    return clean(value.replace("\r\n", "\n").replace("\r", "\n")) if isinstance(value, str) else value
+
+
+def _on_one_line(value: Any) -> Any:
+    stored = _storable(value)
+    return " ".join(stored.split()) if isinstance(stored, str) else stored
+
+
+def _known(value: Any) -> Any:
+    return _on_one_line(value) or None
+
+
+def _words(value: Any) -> Any:
+    """Skills in one text are separated by commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _said(names: list[str]) -> list[str]:
+    return [name for name in names if name]
+
+
+Text = Annotated[str, BeforeValidator(_storable), StringConstraints(strip_whitespace=True, max_length=50_000)]
+Name = Annotated[str, BeforeValidator(_on_one_line), StringConstraints(max_length=50_000)]
+"""A text of one line."""
+Known = Annotated[str | None, BeforeValidator(_known)]
+"""A text of one line where it is known, else null."""
+Skills = Annotated[list[Name], BeforeValidator(_words), AfterValidator(_said), _NullIsEmpty()]
+WebAddress = Annotated[str | None, BeforeValidator(web_address)]
+"""The address of a page, http or https; null where there is none, and for all else (`tools.core.urls`)."""
+Deadline = Annotated[date | None, BeforeValidator(last_day)]
+"""The last day of whatever is said of one (`tools.postings.deadlines`); null where that is no day."""
+
+
+class Posting(BaseModel):
+    """One position of one job posting, as it is loaded, stored and searched.
+
+    `responsibilities`, `requirements` and `preferred` are texts with one item a line.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    source: Annotated[Text, Field(min_length=1, max_length=200)]
+    source_id: Annotated[Text, Field(min_length=1, max_length=300)]
+    position: int = Field(0, ge=0, description="which of the document's positions this is, from 0")
+    company: Annotated[Name, Field(max_length=300)] = ""
+    job_title: Annotated[Name, Field(min_length=1, max_length=500)]
+    responsibilities: Text = ""
+    requirements: Text = ""
+    preferred: Text = ""
+    url: WebAddress = None
+    deadline: Deadline = Field(None, description="last day on which one can apply; null: none is known")
+    location: Known = None
+    employment_type: Known = None
+    experience: Known = None
+    skills: Skills = []
+
+    def text(self) -> str:
+        """Everything a quote may stand in, one item a line."""
+        parts = (self.job_title, self.responsibilities, self.requirements, self.preferred)
+        return "\n".join(part for part in parts if part)
+
+
+class StoredPosting(Posting):
+    """A posting with the id that this service gave it (`p-17`)."""
+
+    posting_id: str
+
+
+class FoundPosting(StoredPosting):
+    """A search hit. `score` is the cosine similarity, from -1 to 1; higher is nearer."""
+
+    score: float
+
+
+class RetrievedPosting(BaseModel):
+    """One of the postings an answer rests on, and whether it fits the desired job."""
+
+    posting_id: str
+    source: str
+    source_id: str
+    company: str
+    job_title: str
+    score: float
+    kept: bool
+    reason: str
+
+
+class SummaryLine(BaseModel):
+    """One thing the market asks for: how many of the kept postings, and which."""
+
+    text: str
+    count: int
+    posting_ids: list[str]
+
+
+class Summary(BaseModel):
+    """What the kept postings ask for, most wanted first."""
+
+    responsibilities: list[SummaryLine] = []
+    qualifications: list[SummaryLine] = []
+    preferred: list[SummaryLine] = []
+    skills: list[SummaryLine] = []
+
+
+class SkillGap(BaseModel):
+    """A skill the market asks for that the profile does not show, and why it matters."""
+
+    skill: str
+    reason: str
+
+
+class Subject(BaseModel):
+    """A project one could do: its id, what and why, and the postings that speak for it."""
+
+    id: str
+    title: str
+    description: str
+    goal: str
+    skills: list[str]
+    skill_gaps: list[SkillGap]
+    posting_ids: list[str]
+
+
+class Task(BaseModel):
+    """One piece of work with something to show at its end."""
+
+    title: str
+    description: str
+    skills: list[str]
+    deliverable: str
+
+
+class Step(BaseModel):
+    """A stage of the project: tasks in the order they are done."""
+
+    title: str
+    tasks: list[Task]
+
+
+class Evidence(BaseModel):
+    """A quote in the posting's own letters, as `GET /postings/{posting_id}` shows them; white space is
+    folded. What the model wrote may have differed in width or in kinds of dashes and quotation marks."""
+
+    posting_id: str
+    company: str
+    job_title: str
+    quote: str
+
+
+class Project(BaseModel):
+    """The recommended project, ready to start."""
+
+    subject_id: str
+    title: str
+    description: str
+    difficulty: Difficulty
+    duration_weeks: int
+    skills: list[str]
+    summary: str
+    steps: list[Step]
+    evidence: list[Evidence]
+
+
+class Wishes(_Given):
+    """What a person asks of the next project."""
+
+    subject_id: Annotated[str, StringConstraints(max_length=100), Clean] | None = Field(
+        None, description="a candidate to build; without it a new subject is proposed"
+    )
+    difficulty: Difficulty | None = None
+    skills: Words = []
+    feedback: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), Clean] | None = None
+
+
+Versions = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
+"""What made each part of an answer, by node: prompt, model, corpus; and `offline`."""
+
+
+class Answer(BaseModel):
+    """What generate and regenerate answer with."""
+
+    session_id: str
+    project: Project
+    candidates: list[Subject]
+    missing: int = Field(description="candidates that could not be found new to the session; usually 0")
+    summary: Summary
+    postings: list[RetrievedPosting]
+    closest_only: bool = Field(
+        description="no posting was for the desired job: the answer rests on the nearest ones"
+    )
+    left_out: dict[str, list[str]] = Field(
+        {}, description="by node, the postings that were not read: the input was too long; usually empty"
+    )
+    versions: Versions

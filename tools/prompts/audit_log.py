@@ -1,0 +1,100 @@
+"""The trail of changes of the prompts in force, in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg.types.json import Jsonb
+from pydantic import BaseModel
+
+from tools.core.database import Pool
+from tools.core.sql import queries
+from tools.prompts.active_set import ActiveSet
+
+_SQL = queries("prompt_changes.sql")
+
+Action = Literal["start", "reload", "pin"]
+
+
+class Change(BaseModel):
+    """One change of the prompts in force, or an attempt at one that was refused."""
+
+    at: datetime
+    action: Action
+    by: str
+    version_before: str
+    """As `GET /prompts` and a trace name what was in force."""
+    version_after: str | None
+    """None where it was refused; what was in force stayed."""
+    changes: list[dict[str, Any]]
+    """`{"prompt", "before", "after", "pin"}` of each prompt, `{"models": {…}}` of the choice of models."""
+    problems: dict[str, Any]
+    """Why it was refused, by prompt."""
+
+
+class AuditLog:
+    """Records changes and lists them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def change(
+        self, action: Action, by: str, versions: tuple[str, str], changes: Sequence[Mapping[str, Any]]
+    ) -> AsyncIterator[None]:
+        """Records a change that its block carries out, with the `versions` before and after: the record
+        stays only when that succeeds, and nothing is changed that cannot be recorded."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await connection.execute(_SQL["record"], _row(action, by, versions, changes, {}))
+            yield
+
+    async def refused(self, action: Action, by: str, version: str, problems: Mapping[str, Any]) -> None:
+        """Records an attempt that changed nothing."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["record"], _row(action, by, (version, None), [], problems))
+
+    async def newest(self, count: int) -> Sequence[Change]:
+        """Returns the newest `count` changes and refusals, newest first."""
+        async with self._pool.connection() as connection:
+            rows = await (await connection.execute(_SQL["newest"], {"count": count})).fetchall()
+        return [Change.model_validate(row) for row in rows]
+
+
+def _row(
+    action: Action,
+    by: str,
+    versions: tuple[str, str | None],
+    changes: Sequence[Mapping[str, Any]],
+    problems: Mapping[str, Any],
+) -> dict[str, Any]:
+    return {
+        "action": action,
+        "by": by,
+        "version_before": versions[0],
+        "version_after": versions[1],
+        "changes": Jsonb(changes),
+        "problems": Jsonb(problems),
+    }
+
+
+def differences(before: ActiveSet | None, after: ActiveSet) -> list[dict[str, Any]]:
+    """Returns what differs between two sets, one entry a prompt, and one for the models."""
+    found: list[dict[str, Any]] = []
+    for key, entry in after.prompts.items():
+        old = before.prompts.get(key) if before else None
+        if old is None or (old.origin, old.pin) != (entry.origin, entry.pin):
+            found.append(
+                {
+                    "prompt": key,
+                    "before": old and old.origin.commit,
+                    "after": entry.origin.commit,
+                    "pin": entry.pin,
+                }
+            )
+    if after.models != (before.models if before else {}):
+        chosen = {purpose: choice.model_dump(exclude_none=True) for purpose, choice in after.models.items()}
+        found.append({"models": chosen})
+    return found
