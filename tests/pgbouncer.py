@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ingest.parsers.tessdata import unpack_debian
 from local.servers.initdb import SYSTEM_USER
 from tests.local.servers.machine import eventually
 from tests.places import new_folder
 from tests.serve.processes import free_port
+from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
 

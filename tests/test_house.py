@@ -177,7 +177,7 @@ def test_the_tests_reach_nothing_beyond_this_machine() -> None:
 
 QUOTES = {
     "ingest/sources/folder.py": "names of files, and what the system says of them",
-    "ingest/parsers/tessdata.py": "what apt says",
+    "tools/core/debian.py": "what apt says",
     "evals/results.py": "names of result files",
     "serve/supervisor.py": "what the system says of a process",
 }

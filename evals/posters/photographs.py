@@ -18,8 +18,8 @@ from PIL import Image
 from evals.chromium import FLAGS, find_chromium
 from evals.posters.look import LAYOUTS, random_look
 from evals.posters.page import Page, Posting
-from ingest.parsers.tessdata import unpack_debian
 from samples.programs.draw_posters import TRUTH
+from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
 
 FONT_PACKAGES = ("fonts-nanum", "fonts-noto-cjk", "fonts-unfonts-core", "fonts-baekmuk")

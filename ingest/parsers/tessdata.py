@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import logging
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
+from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 HASHES = {
     "kor.traineddata": "6b85e11d9bbf07863b97b3523b1b112844c43e713df8b66418a081fd1060b3b2",
@@ -43,7 +39,6 @@ _SYSTEM = (
     "/opt/homebrew/share/tessdata",
     "/opt/local/share/tessdata",
 )
-_DOWNLOAD_SECONDS = 300.0
 _WAYS = (
     "`make ocr-data` gets it on Debian and Ubuntu, without root. Elsewhere install it (macOS: `brew install "
     "tesseract-lang`; Fedora: `dnf install tesseract-langpack-kor tesseract-script-hangul`; Arch: `pacman -S "
@@ -89,7 +84,10 @@ def fetch_tessdata(home: Path) -> Path:
     folder = home / "tessdata"
     if _missing(folder) or _foreign({name: folder / name for name in FILES}):
         with tempfile.TemporaryDirectory() as scratch:
-            unpack_debian(PACKAGES, Path(scratch))
+            try:
+                unpack_debian(PACKAGES, Path(scratch))
+            except SetupError as error:
+                raise SetupError(f"{error} {_WAYS}") from error
             found = {path.name: path for path in Path(scratch).rglob("*.traineddata")}
             _require_ours(found)
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,45 +97,6 @@ def fetch_tessdata(home: Path) -> Path:
                 shutil.copyfile(found[name], part)
                 part.replace(folder / name)
     return folder
-
-
-def unpack_debian(packages: Sequence[str], into: Path) -> None:
-    """Downloads Debian packages and unpacks them under `into`, without installing them.
-
-    Where the system has no package lists, or old ones, lists of our own are fetched for the occasion.
-
-    Raises:
-        SetupError: apt is missing or failed.
-    """
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
-        raise SetupError(f"There is no apt here to get {', '.join(packages)} with. {_WAYS}")
-    # apt as root drops to a user of its own, who has to be able to write here.
-    into.chmod(0o755)
-    try:
-        _run(["apt-get", "download", *packages], into)
-    except SetupError as error:
-        logger.info("the system's package lists are of no use, fetching some", extra={"why": str(error)})
-        for folder in ("lists/partial", "cache/archives/partial"):
-            (into / folder).mkdir(parents=True, exist_ok=True)
-        own = ["-o", f"Dir::State::lists={into / 'lists'}", "-o", f"Dir::Cache={into / 'cache'}"]
-        _run(["apt-get", *own, "update"], into)
-        _run(["apt-get", *own, "download", *packages], into)
-    for archive in sorted(into.glob("*.deb")):
-        _run(["dpkg-deb", "-x", archive.name, "."], into)
-
-
-def _run(command: list[str], folder: Path) -> None:
-    try:
-        done = subprocess.run(  # noqa: S603 - the command is ours
-            command, cwd=folder, capture_output=True, text=True, timeout=_DOWNLOAD_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise SetupError(
-            f"`{' '.join(command)}` took longer than {_DOWNLOAD_SECONDS:g} seconds. {_WAYS}"
-        ) from error
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        raise SetupError(f"`{' '.join(command)}` failed: {said[-1] if said else 'it said nothing'}. {_WAYS}")
 
 
 def _require_ours(found: dict[str, Path]) -> None:

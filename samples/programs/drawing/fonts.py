@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ingest.parsers.tessdata import unpack_debian
 from samples.programs.drawing.style import HELD_OUT, TUNING
+from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
 
