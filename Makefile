@@ -33,7 +33,7 @@ demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters (or POSTERS=4), from
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
 	@# Without these some tests are skipped; in CI they fail.
-	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata samples.programs.drawing.fonts evals.chromium; do $(BIN)/python -m $$part; done
+	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata "samples.programs.draw_posters --fonts" evals.chromium; do $(BIN)/python -m $$part; done
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
 
 walk: $(VENV)/.dev ## walk through the README in a fresh clone and home: its commands and its curls

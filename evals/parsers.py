@@ -29,6 +29,7 @@ from typing import Annotated
 import psutil
 import typer
 from rich.table import Table as Grid
+from samples.programs.drawing.sets import random_posters
 
 from evals.parsers_fields import field_lines_found
 from evals.parsers_tables import score_tables, tree_of_html, trees_of
@@ -42,7 +43,6 @@ from ingest.tagging import Tagger
 from local.servers import attached
 from samples.programs.draw_posters import HERE, TRUTH, write_posters
 from samples.programs.drawing.fonts import find_fonts
-from samples.programs.drawing.sets import random_posters
 from samples.programs.drawing.style import HELD_OUT
 from tools.core.errors import NotAPostingError, SetupError
 from tools.core.refusals import refusals
