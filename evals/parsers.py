@@ -40,7 +40,7 @@ from ingest.documents import Hints, Parsed, Position, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
 from ingest.tagging import Tagger
-from local.servers import attached
+from local.servers import embedded_servers
 from samples.programs.draw_posters import HERE, TRUTH, write_posters
 from samples.programs.drawing.fonts import find_fonts
 from samples.programs.drawing.style import HELD_OUT
@@ -317,7 +317,7 @@ def main(
                 console.print(f"no posters of the set {name}: {error}", style="yellow")
             else:
                 sets[f"{name} {seed}"] = posters_of(folder)
-        with attached(settings, parts=("model",)) as running:
+        with embedded_servers(settings, servers=("model",)) as running:
             figures = asyncio.run(_run(sets, running))
     console.print(shown(figures))
     lines = [json.dumps(asdict(row), ensure_ascii=False) for row in figures]
