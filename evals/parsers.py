@@ -36,6 +36,7 @@ from evals.parsers_text import Score, score_text, text_lines
 from evals.posters.photographs import write_photographs
 from evals.posters.texts import varied_postings
 from ingest.documents import Hints, Parsed, Position, RawFile
+from ingest.errors import NotAPostingError
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
 from ingest.tagging import Tagger
@@ -44,7 +45,7 @@ from samples.programs.draw_posters import HERE, TRUTH, write_posters
 from samples.programs.drawing.fonts import find_fonts
 from samples.programs.drawing.sets import random_posters
 from samples.programs.drawing.style import HELD_OUT
-from tools.core.errors import NotAPostingError, SetupError
+from tools.core.errors import SetupError
 from tools.core.refusals import refusals
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal

@@ -9,14 +9,12 @@ from typing import Any
 import psycopg
 
 from ingest.documents import Cost
+from ingest.errors import DocumentUnreadableError, NotAPostingError, ParserUnavailableError
 from tools.core.errors import (
     CheckerboardError,
-    DocumentUnreadableError,
     EmbeddingMismatchError,
     ModelOutputError,
     ModelUnavailableError,
-    NotAPostingError,
-    ParserUnavailableError,
     SetupError,
     StoreUnavailableError,
 )

@@ -31,8 +31,9 @@ from evals.results import CaseResult, Score
 from evals.retrieval.metrics import DEEPEST
 from evals.retrieval.ranking import Nearest, Ranker
 from evals.retrieval.suite import AT_ONCE
+from ingest.errors import DocumentUnreadableError
 from ingest.structured import as_posting
-from tools.core.errors import DocumentUnreadableError, InvalidRequestError
+from tools.core.errors import InvalidRequestError
 from tools.postings.contracts import FoundPosting
 from tools.services import Services
 

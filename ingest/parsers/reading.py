@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ingest.documents import Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.available import ParserState, open_parser
 from ingest.parsers.html import parse_page, with_unread
 from ingest.parsers.media import Kind, recognised
@@ -16,7 +17,6 @@ from ingest.parsers.parser import Parser
 from ingest.parsers.pdf import PdfReader
 from ingest.parsers.text import parse_text
 from ingest.parsers.upstage.api import LIMITS, Limits
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.logs import cause
 from tools.core.settings import Settings
 

@@ -12,16 +12,12 @@ from pydantic import BaseModel, Field
 
 from ingest.blocks import block_lines
 from ingest.documents import Block, Cell, Cost, Heading, Paragraph, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.flow import folded
 from ingest.parsers.pictures import Piece, pieces
 from ingest.parsers.seams import sewn
 from ingest.parsers.tables import MAX_COLSPAN, tidy
-from tools.core.errors import (
-    DocumentUnreadableError,
-    ModelOutputError,
-    ModelUnavailableError,
-    ParserUnavailableError,
-)
+from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel, Usage

@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ingest.documents import Collected, Hints, Listed, RawFile
+from ingest.errors import SourceUnavailableError
 from ingest.sources.web import Answer, Fetch, Reach, Web
-from tools.core.errors import InvalidRequestError, SourceUnavailableError
+from tools.core.errors import InvalidRequestError
 from tools.core.logs import cause
 from tools.core.urls import web_address
 

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
+from ingest.errors import NotAPostingError
 from ingest.tagging.reading import Reading
 from ingest.tagging.rows import Part
 from ingest.tagging.schema import PostingPositions
-from tools.core.errors import ModelOutputError, NotAPostingError
+from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.chat import ChatModel, Reply, Usage
 from tools.llm.prices import usd

@@ -23,11 +23,6 @@ tells the reader what to do next. `serve` has one handler for the whole tree.
     ├── EmbeddingMismatchError    503 embedding_mismatch
     ├── HubUnavailableError       503 hub_unavailable
     ├── WorkerStoppingError       503 worker_stopping
-    ├── SourceRefusedError        403 source_refused
-    ├── SourceUnavailableError    503 source_unavailable
-    ├── DocumentUnreadableError   422 document_unreadable
-    ├── NotAPostingError          422 not_a_posting
-    ├── ParserUnavailableError    503 parser_unavailable
     └── SetupError                500 setup_failed
 """
 
@@ -191,41 +186,6 @@ class WorkerStoppingError(CheckerboardError):
     """This worker is being stopped. Ask again in a moment: another goes on, and what was paid for is kept."""
 
     code = "worker_stopping"
-    status = 503
-
-
-class SourceRefusedError(CheckerboardError):
-    """The source refuses to be read. Ask its owner for permission, or take an export of your own."""
-
-    code = "source_refused"
-    status = 403
-
-
-class SourceUnavailableError(CheckerboardError):
-    """The source did not answer after every retry. Run the ingest again later: it goes on from here."""
-
-    code = "source_unavailable"
-    status = 503
-
-
-class DocumentUnreadableError(CheckerboardError):
-    """This file cannot be read; the message says why. Mend it, then `checkerboard ingest retry`."""
-
-    code = "document_unreadable"
-    status = 422
-
-
-class NotAPostingError(CheckerboardError):
-    """No position was found in this document, so it is set aside."""
-
-    code = "not_a_posting"
-    status = 422
-
-
-class ParserUnavailableError(CheckerboardError):
-    """The document parser did not answer. The document is tried again later."""
-
-    code = "parser_unavailable"
     status = 503
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tools.core.errors import DocumentUnreadableError
+from ingest.errors import DocumentUnreadableError
 
 Pixels = npt.NDArray[np.uint8]
 """Height × width × 3, red, green, blue."""

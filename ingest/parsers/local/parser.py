@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ingest.documents import Block, Cost, Parsed, RawFile, Table
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local.pool import Pool
 from ingest.parsers.tessdata import find_tessdata
-from tools.core.errors import DocumentUnreadableError
 from tools.core.settings import Settings
 
 VERSION = "2"

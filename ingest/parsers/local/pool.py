@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.environment import bare
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ import orjson
 
 from ingest import unpacking
 from ingest.documents import RawFile
-from tools.core.errors import ParserUnavailableError
+from ingest.errors import ParserUnavailableError
 from tools.core.logs import cause
 from tools.llm.model_faults import fault, is_error
 from tools.llm.pacing import Pacer

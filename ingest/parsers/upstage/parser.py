@@ -12,11 +12,11 @@ import orjson
 from pydantic import ValidationError
 
 from ingest.documents import Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.media import Kind
 from ingest.parsers.pictures import as_png
 from ingest.parsers.upstage.api import MODEL, GoneError, Limits, RefusedError, TooLargeError, UpstageApi
 from ingest.parsers.upstage.elements import Answer, blocks_of
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.logs import cause
 from tools.llm.journal import recorded_call
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
-from tools.core.errors import SourceUnavailableError
+from ingest.errors import SourceUnavailableError
 
 Want = Literal["json", "image", "text"]
 """What was asked for: a page of HTML in the place of JSON or an image is a refusal."""

@@ -21,6 +21,7 @@ import httpx
 import orjson
 
 from ingest import unpacking
+from ingest.errors import DocumentUnreadableError, SourceUnavailableError
 from ingest.sources.web.answers import (
     Answer,
     Fetch,
@@ -34,7 +35,7 @@ from ingest.sources.web.answers import (
 )
 from ingest.sources.web.hosts import AGENT, Host
 from ingest.sources.web.reach import Reach, origin
-from tools.core.errors import DocumentUnreadableError, SetupError, SourceUnavailableError
+from tools.core.errors import SetupError
 from tools.core.logs import cause
 from tools.core.proxies import proxy_for
 from tools.core.settings import Settings

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import httpx
 from protego import Protego
 
-from tools.core.errors import SourceRefusedError, SourceUnavailableError
+from ingest.errors import SourceRefusedError, SourceUnavailableError
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Self
 
 import httpx
 
-from tools.core.errors import DocumentUnreadableError, SourceUnavailableError
+from ingest.errors import DocumentUnreadableError, SourceUnavailableError
 
 _DNS_SECONDS = 20.0
 _HOST = re.compile(r"[\w.:-]+")

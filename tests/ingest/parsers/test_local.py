@@ -19,12 +19,13 @@ from evals.parsers import Poster, posters_of
 from evals.parsers_tables import score_tables, tree_of_html, trees_of
 from evals.parsers_text import score_text, text_lines
 from ingest.documents import Heading, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local import LocalParser
 from ingest.parsers.tessdata import FILES, HASHES, fetch_tessdata, find_tessdata
 from samples.programs.draw_posters import HERE
 from tests.ingest.parsers.files import huge_png
 from tests.pace import scaled, time_limit
-from tools.core.errors import DocumentUnreadableError, SetupError
+from tools.core.errors import SetupError
 from tools.core.settings import Settings
 
 TITLE = "2026년 수시 채용"

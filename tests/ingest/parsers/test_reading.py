@@ -9,12 +9,13 @@ from collections.abc import Sequence
 import pytest
 
 from ingest.documents import Cost, Paragraph, Parsed, RawFile, Table
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.merging import LOW_CONFIDENCE
 from ingest.parsers.parser import Parser
 from ingest.parsers.pdf import PdfReader
 from ingest.parsers.reading import Parsers, open_parsers
 from tests.ingest.parsers.files import chunk, encrypted_pdf, huge_png, image, png_with, raw, scanned_pdf
-from tools.core.errors import DocumentUnreadableError, InvalidRequestError, ParserUnavailableError
+from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 
 PNG = image()

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.documents import Heading, Paragraph, Table
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.media import recognised
 from ingest.parsers.reading import open_parsers
 from ingest.parsers.upstage.api import Limits, UpstageApi
@@ -21,7 +22,6 @@ from ingest.parsers.upstage.parser import UpstageParser
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import KEY, Fault, Memory, Sent, Upstage, element, upstage
 from tests.pace import scaled
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.settings import Settings
 from tools.llm import journal
 

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ingest.documents import Cell, Heading, Paragraph, Table
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.media import Kind
 from ingest.parsers.pictures import LONG_SIDE, OVERLAP, SHORT_SIDE, pieces
 from ingest.parsers.reading import open_parsers
@@ -27,7 +28,6 @@ from local.model.server import running
 from tests.completions import completion
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import Memory
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
 from tools.llm import journal

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.documents import Hints, Parsed
+from ingest.errors import NotAPostingError
 from ingest.tagging import batch as batches
 from ingest.tagging.batch import BatchRequest, BatchTagger, within_limits
 from ingest.tagging.tagger import MadeBy, Tagger
@@ -16,7 +17,7 @@ from tests.ingest.tagging.building import heading, table, text
 from tests.ingest.tagging.conftest import Opened, Script, Server, settings_for, stated
 from tests.ingest.tagging.documents import FORM, MERGED
 from tests.offline import Offline
-from tools.core.errors import ModelUnavailableError, NotAPostingError
+from tools.core.errors import ModelUnavailableError
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.postings.contracts import Language

@@ -12,7 +12,9 @@ from tools.core.errors import CheckerboardError, NoPostingsError, SessionNotFoun
 
 
 def tree(kind: type[CheckerboardError] = CheckerboardError) -> list[type[CheckerboardError]]:
-    return [found for child in kind.__subclasses__() for found in (child, *tree(child))]
+    """The errors of the service; a room's own are under the same root, in a module of that room."""
+    children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    return [found for child in children for found in (child, *tree(child))]
 
 
 KINDS = [CheckerboardError, *tree()]
