@@ -59,7 +59,7 @@ def require_known(names: Sequence[str], known: Sequence[str], file: Path) -> Non
         if name not in known:
             near = difflib.get_close_matches(name, known, 3, 0.5)
             like = f" There are {', '.join(near)}." if near else ""
-            raise InvalidRequestError(f"There is no case {name} in {file.name}.{like}", case=name)
+            raise InvalidRequestError(f"There is no case {name} in {file.name}.{like}")
 
 
 def header(name: str, suite: Suite, cases: Sequence[Case], corpus: Corpus, target: Target) -> Header:

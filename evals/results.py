@@ -319,9 +319,7 @@ def _as(kind: type[_Kind], path: Path, number: int, value: dict[str, Any]) -> _K
 
 
 def _wrong(path: Path, number: int, problem: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{path}, line {number}: {problem}", file=str(path), line=number, problem=problem
-    )
+    return InvalidRequestError(f"{path}, line {number}: {problem}", file=str(path), line=number)
 
 
 def _refused(path: Path, problem: str) -> InvalidRequestError:

@@ -17,7 +17,7 @@ from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.runs import outcome
 from graph.sessions.sessions import Sessions
-from tools.core.errors import CheckerboardError
+from tools.core.errors import CheckerboardError, InternalError
 from tools.core.settings import Settings
 from tools.llm import metering
 from tools.llm.metering import Call
@@ -166,7 +166,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
 def _ours(error: Exception) -> CheckerboardError:
     """Returns what failed as an error of ours. One that nobody foresaw is logged with its traceback."""
     ours = to_service_error(error)
-    if type(ours) is CheckerboardError and ours is not error:
+    if isinstance(ours, InternalError) and ours is not error:
         logger.error("a case failed in a way that nobody foresaw", exc_info=error)
     return ours
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local.servers import attached
-from tools.core.errors import CheckerboardError
+from tools.core.errors import CheckerboardError, HubUnavailableError, PromptInvalidError
 from tools.core.program import typed
 from tools.core.settings import Settings, variable
 from tools.core.store_probe import StoreInfo, probe_postgres, probe_redis
@@ -189,7 +189,7 @@ async def _prompts(settings: Settings) -> Finding:
         async with open_hub(settings) as hub:
             (await pulled(hub, names, registry.files)).all_or_none()
     except CheckerboardError as error:
-        wrong = error.details.get("prompts", {})
+        wrong = error.prompts if isinstance(error, HubUnavailableError | PromptInvalidError) else {}
         said = "; ".join(f"{key}: {', '.join(problems)}" for key, problems in wrong.items())
         return Finding(
             "prompts",

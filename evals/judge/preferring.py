@@ -101,7 +101,7 @@ def _counted(verdicts: Mapping[str, Preference], failed: list[str]) -> Preferenc
     }
     share = estimate(worth)
     if share is None:
-        raise InvalidRequestError("The judge gave no valid verdict on any case.", failed=failed)
+        raise InvalidRequestError("The judge gave no valid verdict on any case.")
     return Preferences(
         a=won["a"],
         b=won["b"],

@@ -99,7 +99,7 @@ class Membership:
         try:
             before = read_state(self._files.state)
             if self._started:
-                raise SetupError(self._why(before), part=self._files.part, log=str(self._files.log))
+                raise SetupError(self._why(before))
             # The server's record stays: the new keeper looks whether it still runs.
             write_state(
                 self._files.state,

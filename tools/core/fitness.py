@@ -65,8 +65,10 @@ async def require_fit(connection: Connection, place: str) -> Fitness:
         *(_of_the_role(facts) if pending else []),
     ]
     if problems:
-        lacking = {} if facts["vector_offered"] else {"lacking": ["vector"]}
-        raise SetupError(f"The PostgreSQL {server} at {place} {'; it '.join(problems)}. {_REMEDY}", **lacking)
+        raise SetupError(
+            f"The PostgreSQL {server} at {place} {'; it '.join(problems)}. {_REMEDY}",
+            lacking=() if facts["vector_offered"] else ["vector"],
+        )
     return Fitness(server, facts["vector_version"] or facts["vector_offered"], pending)
 
 

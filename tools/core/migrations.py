@@ -57,7 +57,7 @@ def _why(error: psycopg.Error) -> str:
         )
         return f"{one_line(error)}: {advice}."
     told = store_failure(error)
-    return told.message if told and "reason" in told.details else f"{one_line(error)}."
+    return told.message if told and told.reason else f"{one_line(error)}."
 
 
 async def _apply(connection: Connection, name: str, text: str) -> None:
@@ -91,7 +91,6 @@ async def _locked(connection: Connection) -> None:
                 f"{WAIT_SECONDS:.0f} seconds (it is {holder['state'] or 'not to be seen'}, since "
                 f"{holder['since'] or 'an unknown time'}). Try again when it has migrated; if nothing "
                 f"migrates, a pooler's connection has kept the lock: `select "
-                f"pg_terminate_backend({holder['pid']})` frees it.",
-                pid=holder["pid"],
+                f"pg_terminate_backend({holder['pid']})` frees it."
             )
         await asyncio.sleep(_LOOK_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Literal
 
 import psycopg
 from redis import exceptions as redis_errors
@@ -83,7 +84,7 @@ _SAID = {
 
 def store_failure(error: BaseException) -> StoreUnavailableError | None:
     """Returns what `error` means where it is PostgreSQL's or Redis's and no fault of what was asked;
-    None where it is not. `details` has the `store`, and a `reason` where one is known."""
+    None where it is not."""
     if isinstance(error, StoreUnavailableError):
         return error
     if isinstance(error, redis_errors.RedisError):
@@ -100,7 +101,7 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
-def _told(store: str, known: tuple[str, str] | None) -> StoreUnavailableError:
+def _told(store: Literal["redis", "postgresql"], known: tuple[str, str] | None) -> StoreUnavailableError:
     if known is None:
         name = {"redis": "Redis", "postgresql": "PostgreSQL"}[store]
         return StoreUnavailableError(

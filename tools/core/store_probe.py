@@ -54,8 +54,10 @@ async def probe_redis(url: str, *, seconds: float = PROBE_SECONDS) -> StoreInfo:
         if isinstance(error, _REFUSED) or isinstance(error.__cause__, _REFUSED):
             raise SetupError(f"The Redis at {where(url)} refuses the user of REDIS_URL: {error}.") from error
         told = store_failure(error)
-        if told is not None and "reason" in told.details:
-            raise StoreUnavailableError(f"{where(url)}: {told.message}", **told.details) from error
+        if told is not None and told.reason is not None:
+            raise StoreUnavailableError(
+                f"{where(url)}: {told.message}", store=told.store, reason=told.reason
+            ) from error
         raise StoreUnavailableError(
             f"The Redis at {where(url)} does not answer: {str(error).strip() or 'no answer in time'}. "
             "Start it, or check REDIS_URL."
@@ -87,9 +89,9 @@ async def _writes(client: Redis) -> None:
         await write_and_read(client)
     except redis_errors.RedisError as error:
         told = store_failure(error)
-        if told is None or told.details.get("reason") not in ("memory", "disk"):
+        if told is None or told.reason not in ("memory", "disk"):
             raise
-        logger.warning("Redis takes nothing new", extra={"reason": told.details["reason"]})
+        logger.warning("Redis takes nothing new", extra={"reason": told.reason})
 
 
 async def _knows(client: Redis, command: tuple[str, ...]) -> bool:

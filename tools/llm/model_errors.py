@@ -9,12 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import httpx2
 import openai
 
-from tools.core.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
+from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.llm.model_faults import Fault, fault
 from tools.llm.openai_client import Endpoint
 
@@ -59,7 +58,7 @@ def model_errors(purpose: str, endpoint: Endpoint) -> Iterator[None]:
 
     Raises:
         ModelOutputError: a content filter refused the request.
-        ModelUnavailableError: any other failure; `details.cause` tells which.
+        ModelUnavailableError: any other failure; `cause` tells which.
     """
     try:
         yield
@@ -87,7 +86,7 @@ def unreadable(purpose: str, endpoint: Endpoint) -> ModelUnavailableError:
     return ModelUnavailableError(message, purpose=purpose, cause="unreadable")
 
 
-def _told(found: Fault, purpose: str, endpoint: Endpoint) -> CheckerboardError:
+def _told(found: Fault, purpose: str, endpoint: Endpoint) -> ModelOutputError | ModelUnavailableError:
     # Not what the API says: gateways repeat the prompt there, and the key.
     logger.warning(
         "the model's API failed",
@@ -95,11 +94,15 @@ def _told(found: Fault, purpose: str, endpoint: Endpoint) -> CheckerboardError:
     )
     if found.cause == "unreadable":
         return unreadable(purpose, endpoint)
-    details: dict[str, Any] = {"purpose": purpose, "cause": found.cause, "status": found.status}
-    if found.retry_after is not None and found.retry_after >= 1:
-        details["retry_after_seconds"] = round(found.retry_after)
     kind = ModelOutputError if found.cause == "content_filter" else ModelUnavailableError
-    return kind(_advice(found, endpoint), **details)
+    wait = found.retry_after
+    return kind(
+        _advice(found, endpoint),
+        purpose=purpose,
+        cause=found.cause,
+        status=found.status,
+        retry_after_seconds=None if wait is None or wait < 1 else round(wait),
+    )
 
 
 def _advice(found: Fault, endpoint: Endpoint) -> str:

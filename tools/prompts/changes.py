@@ -244,7 +244,7 @@ def _entry(held: Entry | None, origin: Origin, pin: str | None, by: str, now: da
 def _not_renewed(error: Exception) -> str:
     reason = error.message if isinstance(error, CheckerboardError) else repr(error)
     if isinstance(error, PromptInvalidError):
-        named = ", ".join(error.details["prompts"])
+        named = ", ".join(error.prompts)
         reason = f"{named} cannot be used. `changes` of GET /prompts says why; mend it, then reload."
     logger.warning("prompts not renewed at start", extra={"cause": cause(error)})
     return f"The newest prompts could not be taken when the service started: {reason}"

@@ -62,11 +62,11 @@ class Watcher:
             try:
                 registry.take(in_force)
             except PromptInvalidError as error:
-                named = ", ".join(error.details["prompts"])
+                named = ", ".join(error.prompts)
                 registry.own_warning = (
                     f"The prompts in force do not fit this worker's code ({named}); {self._instead()}"
                 )
-                logger.warning("prompts in force refused", extra={"prompts": list(error.details["prompts"])})
+                logger.warning("prompts in force refused", extra={"prompts": list(error.prompts)})
             else:
                 logger.info("prompts taken", extra={"version": registry.current.version})
         self._seen = version

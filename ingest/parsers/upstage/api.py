@@ -121,7 +121,7 @@ class UpstageApi:
         Raises:
             TooLargeError: the asynchronous API may take it.
             RefusedError: Upstage does not want it.
-            ParserUnavailableError: Upstage does not answer, or refuses the key (`details.fatal`).
+            ParserUnavailableError: Upstage does not answer, or refuses the key (`fatal`).
         """
         try:
             return await self._post(self._root, file, retry_slow=False)

@@ -75,7 +75,7 @@ class Answer:
         """
         if not self.ok:
             said = self.content[:200].decode("utf-8", "replace").strip()
-            raise SourceUnavailableError(f"{self.url} answered {self.status}: {said}", url=self.url)
+            raise SourceUnavailableError(f"{self.url} answered {self.status}: {said}")
 
 
 def challenge(status: int, headers: httpx.Headers, body: bytes, want: Want) -> bool:

@@ -211,7 +211,6 @@ class Web:
         raise SourceUnavailableError(
             f"{host.name} did not answer {question.method} {httpx.URL(question.url).path}: {problem}. "
             "Run the ingest again later: it goes on from here.",
-            url=question.url,
         )
 
     async def _once(self, host: Host, question: _Question) -> _Reply:
@@ -252,7 +251,7 @@ class Web:
             try:
                 proxy = proxy_for(url)
             except SetupError as error:
-                raise SourceUnavailableError(error.message, url=url) from error
+                raise SourceUnavailableError(error.message) from error
             client = httpx.AsyncClient(
                 headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED},
                 timeout=self._timeout,

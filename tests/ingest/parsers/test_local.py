@@ -161,9 +161,8 @@ async def test_an_empty_page_has_no_blocks(parser: LocalParser, size: tuple[int,
 
 
 async def test_an_image_of_200_megapixels_is_refused_by_its_header(parser: LocalParser) -> None:
-    with pytest.raises(DocumentUnreadableError, match=r"20,000 × 10,001 pixels, 200 million") as refused:
+    with pytest.raises(DocumentUnreadableError, match=r"20,000 × 10,001 pixels, 200 million"):
         await parser.parse(raw(huge_png()))
-    assert refused.value.details["width"] == 20_000
 
 
 @pytest.mark.parametrize("kind", ["cut", "text", "empty", "head only"])

@@ -122,8 +122,8 @@ async def test_a_bad_commit_is_refused_with_its_reason(
     langsmith.commit("filter-ko", manifest)
     with pytest.raises(PromptInvalidError) as refused:
         await changes.reload("ada")
-    assert list(refused.value.details["prompts"]) == [KEY]
-    assert reason in " ".join(refused.value.details["prompts"][KEY])
+    assert list(refused.value.prompts) == [KEY]
+    assert reason in " ".join(refused.value.prompts[KEY])
     assert changes.registry.current is before
 
 
@@ -172,7 +172,7 @@ async def test_what_is_told_of_a_hostile_commit_can_be_stored_and_read(
     langsmith.commit("filter-ko", HOSTILE[kind])
     with pytest.raises(PromptInvalidError) as refused:
         await changes.reload("ada")
-    told = refused.value.details["prompts"][KEY]
+    told = refused.value.prompts[KEY]
     assert all(problem.isprintable() and len(problem) <= LONGEST_PROBLEM for problem in told)
     [change] = await changes.trail.newest(1)
     assert change.problems["prompts"] == {KEY: told}
