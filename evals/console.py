@@ -29,7 +29,7 @@ from evals.suites import ADDED, GIVEN, RETRIEVAL, SUITES
 from local.servers import attached
 from serve.parts import open_parts
 from tools.core.errors import InvalidRequestError
-from tools.core.program import program, typed
+from tools.core.processes import program, typed
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, echo
 

@@ -46,9 +46,8 @@ from samples.programs.drawing.fonts import find_fonts
 from samples.programs.drawing.sets import random_posters
 from samples.programs.drawing.style import HELD_OUT
 from tools.core.errors import SetupError
-from tools.core.refusals import refusals
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, refusals
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry

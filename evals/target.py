@@ -21,7 +21,7 @@ from tools.core.errors import CheckerboardError, InternalError
 from tools.core.settings import Settings
 from tools.llm import metering
 from tools.llm.metering import Call
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.postings.contracts import Language, Profile, Wishes
 from tools.prompts.registry import PromptRegistry, PromptSet
 from tools.services import Services, open_services

@@ -17,7 +17,7 @@ from ingest.raw import ROW, RawFiles
 from ingest.store import Document
 from ingest.structured import Left, as_posting
 from ingest.tagging.tagger import Tagger
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.postings.contracts import Posting
 from tools.postings.deadlines import KOREA
 from tools.services import Services

@@ -18,8 +18,8 @@ from redis.asyncio import Redis
 
 from graph.errors import to_service_error
 from graph.sessions.views import SERVICE_VERSION
+from tools.core.database import CONNECTING, Connection
 from tools.core.errors import InternalError, StoreUnavailableError
-from tools.core.postgres import CONNECTING, Connection
 from tools.core.redis_client import write_and_read
 from tools.services import Services
 

@@ -21,7 +21,7 @@ from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel, Usage
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.prompts.registry import PromptRegistry
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from ingest.errors import SourceUnavailableError
 from ingest.sources.web import Answer, Fetch, Reach, Web
 from tools.core.errors import InvalidRequestError
 from tools.core.logs import cause
-from tools.core.urls import web_address
+from tools.core.text import web_address
 
 logger = logging.getLogger(__name__)
 

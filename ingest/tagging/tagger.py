@@ -15,7 +15,7 @@ from ingest.tagging.schema import PostingPositions
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.chat import ChatModel, Reply, Usage
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry
 

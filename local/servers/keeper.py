@@ -29,7 +29,7 @@ from local.servers.postgres import PostgresPart
 from local.servers.process import birth, send
 from local.servers.redis import RedisPart
 from local.servers.state import Phase, Running, State, read_state, write_state
-from tools.core.signals import not_inherited
+from tools.core.processes import not_inherited
 
 POLL_SECONDS = 0.02
 HEARTBEAT_SECONDS = 1.0

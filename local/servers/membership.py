@@ -15,8 +15,8 @@ from local.servers.home import PartHome
 from local.servers.locks import close_lock, open_lock, try_lock, unlock
 from local.servers.parts import connects
 from local.servers.state import Running, State, read_state, write_state
-from tools.core.environment import bare
 from tools.core.errors import SetupError
+from tools.core.processes import bare
 
 LEAVE_SECONDS = 60.0
 """More than any part's `stop_seconds`: whoever leaves last leaves nothing running, on any disk."""

@@ -38,7 +38,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic_core import to_jsonable_python
 
-from tools.core.program import typed
+from tools.core.processes import typed
 
 ModelCause = Literal[
     "batch_failed",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 import psycopg
 from redis import exceptions as redis_errors
@@ -94,6 +96,30 @@ def store_failure(error: BaseException) -> StoreUnavailableError | None:
         if known or isinstance(error, psycopg.OperationalError):
             return _told("postgresql", known)
     return None
+
+
+PROBE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What answered."""
+
+    server: str
+    """`postgresql`, `redis` or `valkey`."""
+    version: str
+    extensions: dict[str, str] = field(default_factory=dict)
+    """Version of each module or extension, by its name; `built in` where it has none of its own."""
+
+
+def where(url: str) -> str:
+    """A URL without its user, password and options: fit for a log or an error. What is no URL, such
+    as a list of `key=value`, is not repeated at all."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc + parts.path:
+        return "configured address"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
 
 
 def one_line(error: BaseException) -> str:

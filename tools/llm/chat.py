@@ -28,11 +28,10 @@ from pydantic import BaseModel
 from tools.core import tracing
 from tools.core.errors import ModelOutputError, Usage
 from tools.core.fencing import escaped, fence, shortened
-from tools.core.settings import Settings
+from tools.core.settings import ModelChoice, Settings
 from tools.llm import metering
 from tools.llm.journal import recorded_call
 from tools.llm.model_answers import ModelAnswer
-from tools.llm.model_choice import ModelChoice
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import chat_endpoint, chat_model_name, connection
 from tools.llm.pacing import Pacer

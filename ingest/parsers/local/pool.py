@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from tools.core.environment import bare
+from tools.core.processes import bare
 
 logger = logging.getLogger(__name__)
 

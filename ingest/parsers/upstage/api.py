@@ -22,7 +22,7 @@ from ingest import unpacking
 from ingest.documents import RawFile
 from ingest.errors import ParserUnavailableError
 from tools.core.logs import cause
-from tools.llm.model_faults import fault, is_error
+from tools.llm.model_errors import fault, is_error
 from tools.llm.pacing import Pacer
 
 logger = logging.getLogger(__name__)

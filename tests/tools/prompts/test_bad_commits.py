@@ -13,10 +13,8 @@ from tests.langsmith.manifests import chat, constructor, in_jinja, structured
 from tests.tools.prompts.conftest import FILES, Messages, Opened, commit_all, messages, texts
 from tools.core.errors import PromptInvalidError
 from tools.prompts.changes import PromptChanges
-from tools.prompts.checks import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS
-from tools.prompts.manifest import manifest_of
-from tools.prompts.prompt import Texts
-from tools.prompts.pulling import LONGEST_PROBLEM
+from tools.prompts.hub import LONGEST_PROBLEM, manifest_of
+from tools.prompts.prompt import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS, Texts
 
 KEY = "filter_jobs.ko"
 SYSTEM, HUMAN = texts(KEY).system, texts(KEY).human

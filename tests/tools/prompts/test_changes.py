@@ -16,7 +16,7 @@ from tools.core.errors import (
     PromptInvalidError,
     PromptNotFoundError,
 )
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.prompts.audit_log import Change
 from tools.prompts.changes import PromptChanges
 

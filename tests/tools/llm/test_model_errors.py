@@ -15,7 +15,7 @@ from starlette.responses import Response
 from tests.tools.llm.test_chat import GOOD, gateway, said
 from tools.core.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
 from tools.core.settings import Settings
-from tools.llm.model_faults import fault
+from tools.llm.model_errors import fault
 
 
 def openai(message: str, kind: str | None = "invalid_request_error", code: Any = None) -> dict[str, Any]:
