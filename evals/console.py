@@ -26,7 +26,7 @@ from evals.results import CaseResult, Header
 from evals.retrieval import given, suite
 from evals.running import Wanted, run_suite
 from evals.suites import ADDED, GIVEN, RETRIEVAL, SUITES
-from local.servers import attached
+from local.servers import embedded_servers
 from serve.parts import open_parts
 from tools.core.errors import InvalidRequestError
 from tools.core.processes import program, typed
@@ -63,7 +63,7 @@ def run(wanted: Wanted) -> None:
         CheckerboardError: as `run_suite`.
         KeyboardInterrupt: it was broken off; what was done by then is in the file.
     """
-    with attached(Settings()) as settings, _Bar() as bar:
+    with embedded_servers(Settings()) as settings, _Bar() as bar:
         try:
             path = asyncio.run(run_suite(settings, wanted, bar))
         except KeyboardInterrupt:
@@ -192,7 +192,7 @@ def add(run_id: str, label: str, families: Sequence[str], owner: str) -> None:
         raise InvalidRequestError(
             f"There is no job family {', '.join(unknown)}; there are {', '.join(known)}."
         )
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         case = asyncio.run(_made(settings, run_id, label, [known[one] for one in families], owner))
     write_case(ADDED, case)
     console = Terminal()

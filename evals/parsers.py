@@ -29,6 +29,7 @@ from typing import Annotated
 import psutil
 import typer
 from rich.table import Table as Grid
+from samples.programs.drawing.sets import random_posters
 
 from evals.parsers_fields import field_lines_found
 from evals.parsers_tables import score_tables, tree_of_html, trees_of
@@ -40,10 +41,9 @@ from ingest.errors import NotAPostingError
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
 from ingest.tagging import Tagger
-from local.servers import attached
+from local.servers import embedded_servers
 from samples.programs.draw_posters import HERE, TRUTH, write_posters
 from samples.programs.drawing.fonts import find_fonts
-from samples.programs.drawing.sets import random_posters
 from samples.programs.drawing.style import HELD_OUT
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
@@ -317,7 +317,7 @@ def main(
                 console.print(f"no posters of the set {name}: {error}", style="yellow")
             else:
                 sets[f"{name} {seed}"] = posters_of(folder)
-        with attached(settings, parts=("model",)) as running:
+        with embedded_servers(settings, servers=("model",)) as running:
             figures = asyncio.run(_run(sets, running))
     console.print(shown(figures))
     lines = [json.dumps(asdict(row), ensure_ascii=False) for row in figures]
