@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from tools.core import logs
+from tools.core.extras import require_extra
 from tools.core.settings import Settings
 
 # What a command does is imported when it runs: numpy, LangSmith and the graph would slow down every start
@@ -41,6 +42,7 @@ class Prompts(StrEnum):
 @app.callback()
 def evaluate() -> None:
     """Measure whether a change made it better."""
+    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
     logs.configure(logging.ERROR)
 
 
