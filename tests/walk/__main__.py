@@ -1,7 +1,8 @@
 """A walk through the docs in a fresh clone and a fresh home: `make walk`.
 
 What the README and the pages of `docs/` tell a reader to type is typed: each target of make that ends by
-itself, the servers that do not, and every curl. The sets are small where a whole one takes long. CI takes the walk after the tests.
+itself, the servers that do not, and every curl. The sets are small where a whole one takes long. CI takes
+the walk after the tests.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ ENDING = {
 }
 """What ends by itself, with the size of its set."""
 SERVING = ("run", "studio")
-APART = {"help", "check", "test-fast", "test", "openapi", "lock", "walk", "ocr-data"}
-"""`help` comes first, CI has run `test`, of which `check` and `test-fast` are parts, and `demo-ingest` needs
-`ocr-data`; the others are for who changes the code."""
+APART = {"help", "check", "test-fast", "test", "clean", "ocr-data"}
+"""`help` comes first, CI has run `test`, of which `check` and `test-fast` are parts, `demo-ingest` needs
+`ocr-data`, and the clone is removed in the end."""
 
 
 def main() -> None:
