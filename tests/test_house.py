@@ -10,16 +10,21 @@ import socket
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import typer.main
+from typing_extensions import is_typeddict
 
 from graph.build import build_graph
+from graph.state import State
 from tests import readme
 from tests.openapi import COMMITTED, description
 from tests.pace import time_limit
+from tools.core.errors import CheckerboardError
 from tools.core.settings import CHECKOUT, Settings, variable
 
 ROOMS = ("evals", "serve", "graph", "ingest", "nodes", "local", "samples", "tools")
@@ -32,6 +37,15 @@ DOCUMENTS = sorted(
 LONGEST_README = 150
 MADE = {"evals/datasets/sessions.jsonl"}
 """Files that a command makes."""
+COMMANDS_ALONE = {
+    "source_refused",
+    "source_unavailable",
+    "document_unreadable",
+    "not_a_posting",
+    "parser_unavailable",
+    "setup_failed",
+}
+"""Codes of errors that no route answers with."""
 
 
 def modules(room: str) -> list[Path]:
@@ -147,6 +161,33 @@ def test_the_committed_description_is_the_service_s() -> None:
     assert json.loads(COMMITTED.read_text(encoding="utf-8")) == description()
 
 
+def test_the_table_of_the_state_has_every_key() -> None:
+    """And what each key holds, as far as its type says."""
+    rows = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \| (.*?) \| .*\|$", readme.text_of("docs/architecture.md"), re.M
+    )
+    told = {key: row for keys, row in rows for key in re.findall(r"`(\w+)`", keys)}
+    hints = get_type_hints(State)
+    assert set(told) == set(hints)
+    for key, kind in hints.items():
+        fields = kind.__annotations__ if is_typeddict(kind) else {}
+        assert set(fields) <= set(re.findall(r"`(\w+)`", told[key])), key
+
+
+@pytest.mark.parametrize("name", [readme.API, "docs/ko/api.md"])
+def test_the_docs_list_every_error_that_a_client_can_get(name: str) -> None:
+    rows = re.findall(r"^\| (`[a-z_`, ]+) \| \d", readme.text_of(name), re.M)
+    codes = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
+    known = {kind.code for kind in errors()} - COMMANDS_ALONE
+    assert codes - {"not_found", "method_not_allowed"} == known
+
+
+def errors(kind: type[CheckerboardError] = CheckerboardError) -> Iterator[type[CheckerboardError]]:
+    yield kind
+    for special in kind.__subclasses__():
+        yield from errors(special)
+
+
 def test_both_readmes_tell_the_reader_to_type_the_same() -> None:
     english, korean = map(readme.text_of, readme.READMES)
     assert readme.table(english) == readme.table(korean)
@@ -197,7 +238,7 @@ def test_ci_calls_the_readmes_test_command_and_takes_the_walk() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    wanted = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     contributing = (CHECKOUT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for requirement in wanted:
         name = re.split(r"[\[<>=]", requirement)[0]
