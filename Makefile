@@ -35,7 +35,7 @@ check: $(VENV)/.dev ## lint, types, imports, unused code and dependencies, docs 
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/vulture && $(BIN)/deptry . && $(BIN)/mypy && $(BIN)/python -m pytest tests/test_house.py
 
 test-fast: $(VENV)/.dev ## the tests that need no server, under a minute (ROOMS=ingest for others)
-	@cd "$(ROOT)" && $(BIN)/python -m pytest -n 2 -m "not servers" $(addprefix tests/,$(or $(ROOMS),nodes graph tools evals))
+	@cd "$(ROOT)" && $(BIN)/python -m pytest -n 2 -m "not servers" $(addprefix tests/,$(or $(ROOMS),nodes graph tools))
 
 test: check ## the checks, and then every test
 	@# Without these some tests are skipped; in CI they fail.
