@@ -24,7 +24,7 @@ from graph.state import State
 from tests import readme
 from tests.openapi import COMMITTED, description
 from tests.pace import time_limit
-from tools.core.errors import CheckerboardError
+from tools.core.errors import ServiceError, SetupError
 from tools.core.settings import CHECKOUT, Settings, variable
 
 ROOMS = ("evals", "serve", "graph", "ingest", "nodes", "local", "samples", "tools")
@@ -37,15 +37,6 @@ DOCUMENTS = sorted(
 LONGEST_README = 150
 MADE = {"evals/datasets/sessions.jsonl"}
 """Files that a command makes."""
-COMMANDS_ALONE = {
-    "source_refused",
-    "source_unavailable",
-    "document_unreadable",
-    "not_a_posting",
-    "parser_unavailable",
-    "setup_failed",
-}
-"""Codes of errors that no route answers with."""
 
 
 def modules(room: str) -> list[Path]:
@@ -58,7 +49,7 @@ def test_importing_opens_nothing() -> None:
         "import socket, threading, sys\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"
         "socket.socket.connect = refuse\n"
-        "import serve.app, graph.studio, ingest.commands, serve.cli, evals.bench\n"
+        "import serve.app, graph.studio, ingest.commands, serve.cli, evals.benchmarks.generation\n"
         "assert threading.active_count() == 1, threading.enumerate()\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=time_limit())
@@ -177,16 +168,18 @@ def test_the_table_of_the_state_has_every_key() -> None:
 
 @pytest.mark.parametrize("name", [readme.API, "docs/ko/api.md"])
 def test_the_docs_list_every_error_that_a_client_can_get(name: str) -> None:
-    rows = re.findall(r"^\| (`[a-z_`, ]+) \| \d", readme.text_of(name), re.M)
-    codes = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
-    known = {kind.code for kind in errors()} - COMMANDS_ALONE
-    assert codes - {"not_found", "method_not_allowed"} == known
+    rows = re.findall(r"^\| (`[a-z_`, ]+) \| (\d+)", readme.text_of(name), re.M)
+    listed = {code: int(status) for codes, status in rows for code in re.findall(r"`(\w+)`", codes)}
+    for code in ("not_found", "method_not_allowed"):  # of no route of ours
+        del listed[code]
+    errors = [*special(ServiceError)]
+    assert listed == {error.code: error.http_status for error in errors if not issubclass(error, SetupError)}
 
 
-def errors(kind: type[CheckerboardError] = CheckerboardError) -> Iterator[type[CheckerboardError]]:
-    yield kind
-    for special in kind.__subclasses__():
-        yield from errors(special)
+def special(kind: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    for one in kind.__subclasses__():
+        yield one
+        yield from special(one)
 
 
 def test_both_readmes_tell_the_reader_to_type_the_same() -> None:
@@ -267,7 +260,7 @@ def test_the_tests_reach_nothing_beyond_this_machine() -> None:
 QUOTES = {
     "ingest/sources/folder.py": "names of files, and what the system says of them",
     "tools/core/debian.py": "what apt says",
-    "evals/results.py": "names of result files",
+    "evals/runs/results.py": "names of result files",
     "serve/supervisor.py": "what the system says of a process",
 }
 """Modules whose log may have the text of an error, and what that is."""
