@@ -31,8 +31,8 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from ingest.documents import Collected, Listed, RawFile
-from ingest.progress import Counts
-from ingest.run import Ingest, open_ingest
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.run import Ingest, open_ingest
 from local.servers import attached
 from local.servers.home import passing_home
 from tools.core.fencing import unfence

@@ -10,8 +10,9 @@ from evals.parsers import Poster, measure, posters_of, shown
 from evals.parsers_fields import field_lines_found
 from evals.parsers_tables import score_tables, similarity, tree_of_html, trees_of
 from evals.parsers_text import line_errors, lines_found, nearest, score_text
-from ingest.documents import Cell, Paragraph, Parsed, Position, RawFile, Table
+from ingest.documents import Cell, Paragraph, Parsed, RawFile, Table
 from samples.programs.draw_posters import HERE
+from tools.postings.contracts import Position
 
 TABLE = '<table><tr><td rowspan="2">모집부문</td><td>담당업무</td></tr><tr><td>서버<br>개발</td></tr></table>'
 
