@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from local.servers import attached
-from local.servers.home import passing_home
+from local.servers import embedded_servers
+from local.servers.files import temporary_home
 from tools.core import logs
-from tools.core.program import typed
+from tools.core.processes import typed
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, echo_json
 from tools.core.text import clean
@@ -70,7 +70,7 @@ def load_command(
     chosen = [*(paths or []), *([SAMPLES] if samples else [])]
     if not chosen:
         raise typer.BadParameter("name files to load, or use --samples")
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         loaded = asyncio.run(work.load_files(settings, chosen, console))
     unread = f", {len(loaded.unread)} fields could not be read" if loaded.unread else ""
     console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused{unread}.")
@@ -110,7 +110,7 @@ def run_command(
 
     if batch and engine is Engine.RAY:
         raise typer.BadParameter("--batch goes with the local engine: one batch serves all machines")
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         chosen = sources or list(settings.sources)
         if engine is Engine.RAY:
             whole = asyncio.run(work.run_on_ray(settings, chosen))
@@ -127,7 +127,7 @@ def watch_command(
     """Take every posting that arrives in a folder into retrieval within seconds, until Ctrl-C."""
     from ingest import console as work
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(work.watch(settings, folder))
 
 
@@ -182,7 +182,7 @@ def _with_pool(work: Callable[[Pool], Awaitable[T]]) -> T:
         async with await open_pool(settings) as pool:
             return await work(pool)
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         return asyncio.run(opened(settings))
 
 
@@ -206,7 +206,7 @@ def reembed_command(
     """Embed every posting by the configured model, while the service goes on with the former one."""
     from ingest import console as work
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(work.embed_again(settings, drop_others=drop_others))
 
 
@@ -222,10 +222,10 @@ def demo_command(
     tessdata = settings.tessdata
     if "local" in settings.parsers and settings.upstage_api_key is None:
         tessdata = find_tessdata(settings)
-    with passing_home() as home:
+    with temporary_home() as home:
         # A home of its own: what the demo loads does not get among your postings.
         own = {"home": home, "database_url": None, "redis_url": None, "raw": None, "tessdata": tessdata}
-        with attached(settings.model_copy(update=own)) as demo_settings:
+        with embedded_servers(settings.model_copy(update=own)) as demo_settings:
             whole = asyncio.run(work.demo(demo_settings, Terminal(), posters))
     if not whole:
         raise typer.Exit(1)

@@ -24,7 +24,7 @@ from ingest.sources.folder import WatchedFolder
 from ingest.sources.registry import describe
 from ingest.structured.files import read_postings
 from tools.core.database import Pool
-from tools.core.program import typed
+from tools.core.processes import typed
 from tools.core.settings import Settings
 from tools.core.sql import queries
 from tools.core.terminal import Terminal

@@ -20,7 +20,7 @@ from ingest.parsers.assemble import assemble
 from ingest.parsers.flow import GAP, Flow, Line, folded
 from ingest.parsers.merging import joined
 from ingest.parsers.parser import Parser
-from tools.core.environment import bare
+from tools.core.processes import bare
 
 logger = logging.getLogger(__name__)
 

@@ -75,7 +75,7 @@ async def _collect(ingest: Ingest, batch_id: str, ids: Sequence[int], counts: Co
     try:
         collected = await ingest.batches.collect(batch_id)
     except ModelUnavailableError as error:
-        if error.details.get("cause") == "batch_failed":
+        if error.cause == "batch_failed":
             # Nothing of it is paid for: the next run sends its documents again.
             await ingest.store.forget_batch(batch_id)
         raise

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ingest.documents import Cost
 from ingest.pipeline.store import STAGES
-from tools.core.program import typed
+from tools.core.processes import typed
 from tools.core.terminal import Terminal
 
 LINE_EVERY_SECONDS = 10.0

@@ -21,8 +21,8 @@ from ingest.pipeline.local_engine import Step
 from ingest.pipeline.progress import Counts
 from ingest.pipeline.run import Ingest, open_ingest
 from ingest.pipeline.store import Stage
-from tools.core.environment import ALLOWED
 from tools.core.errors import SetupError
+from tools.core.processes import ALLOWED
 from tools.core.settings import Settings
 
 BATCH = 64

@@ -23,10 +23,9 @@ from psycopg.types.json import Jsonb
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, RawFile, Tagged
 from ingest.errors import DocumentUnreadableError
 from ingest.sources.web import Fetch
-from tools.core.database import Pool, unhurried
+from tools.core.database import Connection, Pool, connected, unhurried
 from tools.core.errors import InvalidRequestError, StoreUnavailableError
 from tools.core.logs import cause
-from tools.core.postgres import Connection, connected
 from tools.core.sql import queries
 from tools.core.text import cleaned
 from tools.postings.repository import posting_sources, remove_postings, withdraw_postings

@@ -16,7 +16,7 @@ from ingest.errors import SourceUnavailableError
 from ingest.sources.web import AllowedHosts, Answer, Fetch, Web
 from tools.core.errors import InvalidRequestError
 from tools.core.logs import cause
-from tools.core.urls import web_address
+from tools.core.text import web_address
 
 logger = logging.getLogger(__name__)
 
@@ -150,9 +150,7 @@ class Board:
 
     def unknown_shape(self, answer: Answer) -> SourceUnavailableError:
         """Returns the error for an answer that is no listing."""
-        return SourceUnavailableError(
-            f"{answer.url} answered in a shape that is not known.", source=self.name
-        )
+        return SourceUnavailableError(f"{answer.url} answered in a shape that is not known.")
 
     def _document(self, job: Job, answers: list[Answer]) -> Collected:
         provenance = {

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ingest.errors import DocumentUnreadableError
 from ingest.structured import cells
 from ingest.structured.cells import identifier, is_blank
-from tools.core.urls import web_address
+from tools.core.text import web_address
 from tools.postings.contracts import TEXT_FIELDS, Posting
 from tools.postings.deadlines import last_day, stated_day
 

@@ -22,8 +22,7 @@ from psycopg.rows import DictRow
 from tools.core.database import Pool, unhurried
 from tools.core.errors import EmbeddingMismatchError, NoPostingsError
 from tools.core.sql import queries
-from tools.core.text import clean, cleaned
-from tools.core.urls import web_address
+from tools.core.text import clean, cleaned, web_address
 from tools.llm.embeddings import Vector
 from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
 from tools.postings.near_duplicates import Comparable, bands, same_posting

@@ -67,8 +67,7 @@ class LocalParser:
         """
         answer = await self._pool.read(file.content)
         if "error" in answer:
-            error = answer["error"]
-            raise DocumentUnreadableError(error["message"], **error["details"])
+            raise DocumentUnreadableError(answer["error"])
         blocks = _BLOCKS.validate_python(answer["blocks"])
         unread = answer["unread"]
         warnings = [f"{unread} {'boxes' if unread > 1 else 'box'} with ink and no text"] if unread else []

@@ -41,7 +41,7 @@ def _answer(reader: PageReader, image: bytes) -> dict[str, Any]:
     try:
         pixels = decode(image)
     except DocumentUnreadableError as error:
-        return {"error": error.as_json()}
+        return {"error": error.message}
     blocks: list[dict[str, Any]] = []
     unread = 0
     for piece in slices(pixels):

@@ -45,7 +45,7 @@ class UpstageParser:
 
         Raises:
             DocumentUnreadableError: Upstage does not take the file; the message is in its words.
-            ParserUnavailableError: Upstage does not answer, or refuses the key (`details.fatal`).
+            ParserUnavailableError: Upstage does not answer, or refuses the key (`fatal`).
         """
         try:
             # The file's own hash, whatever form of it is sent.
@@ -146,9 +146,7 @@ class UpstageParser:
         return ["upstage", MODEL, file.content_hash, *what]
 
     def _unreadable(self, file: RawFile, error: Exception) -> DocumentUnreadableError:
-        return DocumentUnreadableError(
-            f"Upstage does not take {file.name}: {error}", file=file.name, parser=self.name
-        )
+        return DocumentUnreadableError(f"Upstage does not take {file.name}: {error}", file=file.name)
 
 
 def _parsed(answers: Sequence[tuple[Answer, int]]) -> Parsed:

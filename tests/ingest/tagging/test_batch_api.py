@@ -140,8 +140,8 @@ async def test_a_batch_that_is_refused_is_an_error_with_its_reason(
     batch_id = await batch.submit(requests(batch, "refused"))
     with pytest.raises(ModelUnavailableError, match="Nothing of it is paid for") as failed:
         await batch.collect(batch_id)
-    assert failed.value.details["cause"] == "batch_failed"
-    assert failed.value.details["problems"] == ["Enqueued token limit reached (simulated)."]
+    assert failed.value.cause == "batch_failed"
+    assert failed.value.problems == ["Enqueued token limit reached (simulated)."]
     again = await batch.submit(requests(batch, "refused"))
     assert (await batch.collect(again)).status == "completed"
 
