@@ -31,8 +31,8 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from ingest.documents import Collected, Listed, RawFile
-from ingest.progress import Counts
-from ingest.run import Ingest, open_ingest
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.run import Ingest, open_ingest
 from local.servers import embedded_servers
 from local.servers.files import temporary_home
 from tools.core.fencing import unfence

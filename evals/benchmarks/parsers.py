@@ -36,7 +36,7 @@ from evals.benchmarks.parsers_fields import field_lines_found
 from evals.benchmarks.parsers_tables import score_tables, tree_of_html, trees_of
 from evals.posters.photographs import write_photographs
 from evals.posters.texts import varied_postings
-from ingest.documents import Hints, Parsed, Position, RawFile
+from ingest.documents import Hints, Parsed, RawFile
 from ingest.errors import NotAPostingError
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
@@ -50,6 +50,7 @@ from tools.core.settings import Settings
 from tools.core.terminal import Terminal, refusals
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
+from tools.postings.contracts import Position
 from tools.prompts.registry import PromptRegistry
 
 _SAMPLE_EVERY = 0.2

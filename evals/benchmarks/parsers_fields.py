@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evals.benchmarks.parser_scores import READ, bare, nearest
-from ingest.documents import Position
+from tools.postings.contracts import Position
 
 FIELDS = ("job_title", "responsibilities", "requirements", "preferred")
 

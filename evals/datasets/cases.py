@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from ingest.rows import rows
+from ingest.structured.files import read_rows
 from tools.core.errors import FieldProblem, InvalidRequestError
 from tools.postings.contracts import Difficulty, Language, Profile, Wishes, Word
 
@@ -156,7 +156,7 @@ def records(path: Path, kind: type[_Model]) -> Iterator[tuple[int, _Model]]:
     Raises:
         InvalidRequestError: the file cannot be read, or a line is no such record.
     """
-    for row in rows(path):
+    for row in read_rows(path):
         if row.problem is not None:
             raise refused(path, row.line, [("line", row.problem)])
         try:

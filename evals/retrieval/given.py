@@ -32,7 +32,7 @@ from evals.retrieval.ranking import Nearest, Ranker
 from evals.retrieval.suites import AT_ONCE
 from evals.runs.results import CaseResult, Score
 from ingest.errors import DocumentUnreadableError
-from ingest.structured import as_posting
+from ingest.structured.columns import as_posting
 from tools.core.errors import InvalidRequestError
 from tools.postings.contracts import FoundPosting
 from tools.services import Services

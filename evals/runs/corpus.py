@@ -25,7 +25,7 @@ from psycopg import conninfo, sql
 
 from evals.datasets.cases import HOSTILE_POSTINGS
 from ingest.load import SAMPLES, load
-from ingest.rows import rows
+from ingest.structured.files import read_rows
 from tools.core.database import Connection, connected
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.logs import cause
@@ -108,7 +108,7 @@ def truth() -> Mapping[tuple[str, str], dict[str, Any]]:
     text = (files("samples") / "truth.jsonl").read_text(encoding="utf-8")
     for row in map(orjson.loads, text.splitlines()):
         known["samples", row["source_id"]] = {"family": row["family"], "hostile": row["hostile"]}
-    for hostile in rows(HOSTILE_POSTINGS):
+    for hostile in read_rows(HOSTILE_POSTINGS):
         value = hostile.value
         known[value["source"], value["source_id"]] = {
             "family": value["family"],

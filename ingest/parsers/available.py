@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from ingest import unpacking
+from ingest import http_body
 from ingest.documents import Parsed, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.media import Kind
@@ -76,7 +76,7 @@ async def _upstage(settings: Settings, stack: AsyncExitStack, _: PdfReader, limi
         raise SetupError("UPSTAGE_API_KEY is not set.")
     http = await stack.enter_async_context(
         httpx.AsyncClient(
-            headers={"Accept-Encoding": unpacking.ACCEPTED},
+            headers={"Accept-Encoding": http_body.ACCEPTED},
             proxy=proxy_for(settings.upstage_base_url),
             trust_env=False,
             verify=httpx.create_ssl_context(),

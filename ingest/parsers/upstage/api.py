@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import orjson
 
-from ingest import unpacking
+from ingest import http_body
 from ingest.documents import RawFile
 from ingest.errors import ParserUnavailableError
 from tools.core.logs import cause
@@ -224,8 +224,8 @@ class UpstageApi:
                 asyncio.timeout(limits.answer_seconds),
                 self._http.stream(method, url, timeout=timeout, **request) as response,
             ):
-                content = await unpacking.body(response, _LARGEST_ANSWER)
-        except unpacking.TooLargeError as error:
+                content = await http_body.body(response, _LARGEST_ANSWER)
+        except http_body.TooLargeError as error:
             raise httpx.ReadError("the answer does not end") from error
         except httpx.ReadTimeout as error:
             raise TimeoutError from error

@@ -15,7 +15,7 @@ from evals.retrieval.ranking import Nearest
 from evals.retrieval.suites import METRICS, Query, by_family, read_queries, run
 from evals.runs.results import CaseResult
 from ingest.load import SAMPLES, load
-from ingest.rows import read
+from ingest.structured.files import read_postings
 from serve.parts import Parts
 from tests.databases import cloned
 from tools.core.errors import InvalidRequestError
@@ -26,7 +26,7 @@ from tools.services import open_services
 EVERY = 10
 
 
-POSTINGS = {row.source_id: row for row in read(SAMPLES) if isinstance(row, Posting)}
+POSTINGS = {row.source_id: row for row in read_postings(SAMPLES) if isinstance(row, Posting)}
 
 
 class Shuffled:
