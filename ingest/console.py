@@ -11,7 +11,7 @@ from rich.table import Table
 from ingest import ray_engine, status
 from ingest.batches import run_by_batches
 from ingest.load import Loaded, load
-from ingest.parsers.reading import open_parsers
+from ingest.parsers.document_parser import open_parsers
 from ingest.progress import Counts, shown
 from ingest.reembed import reembed
 from ingest.rows import read

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 
 from ingest.journals import FetchLog, PostgresJournal
-from ingest.parsers.reading import open_parsers
+from ingest.parsers.document_parser import open_parsers
 from ingest.pipeline import Pipeline, Step
 from ingest.progress import Counts
 from ingest.raw import RawFiles

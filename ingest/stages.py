@@ -10,7 +10,7 @@ import orjson
 
 from ingest.documents import Cost, Position, Tagged
 from ingest.embedding import embed_lacking
-from ingest.parsers.reading import Parsers
+from ingest.parsers.document_parser import Parsers
 from ingest.pipeline import Outcome, Step
 from ingest.raw import ROW, RawFiles
 from ingest.store import Document

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ingest.documents import Collected, Listed, RawFile
-from ingest.parsers.data_urls import is_data_url, read_data_url
+from ingest.parsers.html_tokens import is_data_url, read_data_url
 from ingest.sources import jasoseol_rows as rows
 from ingest.sources.web import Answer, Fetch, Reach, Web, origin
 from tools.core.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError

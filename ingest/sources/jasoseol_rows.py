@@ -16,7 +16,7 @@ import orjson
 from lxml import etree
 
 from ingest.documents import Hints
-from ingest.parsers.html_pictures import addresses, is_pixel, shown
+from ingest.parsers.html_embedded import displayed_url, image_urls, is_tracking_pixel
 from tools.core.errors import InvalidRequestError
 
 KST = timezone(timedelta(hours=9), "KST")
@@ -206,7 +206,7 @@ def images_and_text(content: Any, base: str) -> tuple[list[str], bool]:
         return [], False
     etree.strip_elements(tree, "script", "style", "template", "title", with_tail=False)
     pictures = [{str(k): str(v) for k, v in image.attrib.items()} for image in tree.iter("img")]
-    named = [shown(addresses(picture)) for picture in pictures if not is_pixel(picture)]
+    named = [displayed_url(image_urls(picture)) for picture in pictures if not is_tracking_pixel(picture)]
     urls = dict.fromkeys(urljoin(base, url) for url in named if url)
     return list(urls)[:MOST_IMAGES], any(c.isalnum() for c in "".join(map(str, tree.itertext())))
 

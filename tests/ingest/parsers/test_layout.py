@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from ingest.parsers.local.geometry import Box
-from ingest.parsers.local.ink import find_ink
-from ingest.parsers.local.picture import first_mark
-from ingest.parsers.local.rules import find_rules
+from ingest.parsers.local.layout import Box
+from ingest.parsers.local.line_image import leading_mark
+from ingest.parsers.local.segmentation import find_ink, find_rules
 from samples.programs.drawing.fonts import find_fonts
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
@@ -139,7 +138,7 @@ def test_a_mark_before_a_text_is_seen_by_itself(fonts: Path) -> None:
         else:
             paper.write(20, 20, text)
         pixels = np.asarray(paper.image)[18:40, 15:200]
-        marks.append(first_mark(pixels, np.zeros(pixels.shape[:2], dtype=np.uint8)))
+        marks.append(leading_mark(pixels, np.zeros(pixels.shape[:2], dtype=np.uint8)))
     first, second, dash, *words = marks
     assert first is not None and second is not None and dash is not None
     assert first.is_like(second)

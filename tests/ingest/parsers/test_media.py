@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.parsers.media import Kind, recognised
+from ingest.parsers.file_types import Kind, detect_file_type
 from tests.ingest.parsers.files import chunk, huge_png, image, pdf, png_with, raw
 from tools.core.errors import DocumentUnreadableError
 
@@ -23,12 +23,12 @@ KOREAN = "<p>자격요건: 자바 개발 경력 3년 이상인 분</p>"
 
 
 def kind(content: bytes | str, name: str = "posting", media_type: str = "") -> Kind:
-    return recognised(raw(content, name, media_type)).kind
+    return detect_file_type(raw(content, name, media_type)).kind
 
 
 def refusal(content: bytes | str, name: str = "posting") -> str:
     with pytest.raises(DocumentUnreadableError) as refused:
-        recognised(raw(content, name))
+        detect_file_type(raw(content, name))
     return refused.value.message
 
 
@@ -75,24 +75,24 @@ def test_what_the_source_says_counts_where_the_content_is_undecided() -> None:
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp949"]
 )
 def test_text_is_read_in_every_encoding_that_korean_pages_come_in(encoding: str) -> None:
-    assert recognised(raw(KOREAN.encode(encoding))).text == KOREAN
+    assert detect_file_type(raw(KOREAN.encode(encoding))).text == KOREAN
 
 
 @pytest.mark.parametrize("declared", ["euc-kr", "ks_c_5601-1987", "utf-8", "nonsense"])
 def test_a_page_that_declares_the_wrong_encoding_is_read_all_the_same(declared: str) -> None:
     page = f'<meta charset="{declared}"><p>펩시콜라 뷁 쀍 개발자</p>'
-    assert recognised(raw(page.encode("cp949"))).text == page
-    assert recognised(raw(page.encode())).text == page
+    assert detect_file_type(raw(page.encode("cp949"))).text == page
+    assert detect_file_type(raw(page.encode())).text == page
 
 
 def test_a_page_in_another_encoding_is_read_as_it_declares() -> None:
     page = '<meta charset="windows-1252"><p>“Café” – développeur</p>'
-    assert recognised(raw(page.encode("cp1252"))).text == page
+    assert detect_file_type(raw(page.encode("cp1252"))).text == page
 
 
 def test_a_cut_letter_does_not_spoil_a_page() -> None:
     broken = ("<p>" + "자격요건 자바 " * 50).encode()[:-2]
-    assert recognised(raw(broken)).text.startswith("<p>자격요건 자바 ")
+    assert detect_file_type(raw(broken)).text.startswith("<p>자격요건 자바 ")
 
 
 def office(name: str) -> bytes:
@@ -144,7 +144,7 @@ def test_an_image_of_more_than_200_megapixels_is_refused_by_its_header(content: 
 
 
 def test_a_compressed_page_is_read() -> None:
-    assert recognised(raw(gzip.compress(KOREAN.encode()))).text == KOREAN
+    assert detect_file_type(raw(gzip.compress(KOREAN.encode()))).text == KOREAN
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_a_bomb_is_not_inflated(bomb: bytes) -> None:
     tracemalloc.start()
     began = time.process_time()
     with contextlib.suppress(DocumentUnreadableError):
-        recognised(raw(bomb))
+        detect_file_type(raw(bomb))
     assert tracemalloc.get_traced_memory()[1] < 30_000_000
     assert time.process_time() - began < 60
     tracemalloc.stop()
@@ -177,4 +177,4 @@ def test_a_text_of_more_than_5_mb_is_refused() -> None:
 )
 def test_any_bytes_are_known_or_refused(content: bytes, magic: bytes) -> None:
     with contextlib.suppress(DocumentUnreadableError):
-        recognised(raw(magic + content))
+        detect_file_type(raw(magic + content))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ingest.blocks import lines
 from ingest.documents import Block, Heading, Paragraph, Table
 from ingest.parsers.html import parse_html
-from ingest.parsers.text import parse_text
+from ingest.parsers.markdown import parse_text
 from tools.core.errors import DocumentUnreadableError
 
 SOUP = (

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import pytest
 
 from ingest.documents import Parsed
-from ingest.parsers.data_urls import read_data_url
 from ingest.parsers.html import parse_html
-from ingest.parsers.html_pictures import MOST_HELD
+from ingest.parsers.html_embedded import MAX_EMBEDDED_IMAGES
+from ingest.parsers.html_tokens import read_data_url
 from tests.ingest.parsers.files import huge_png, image, raw
 from tests.ingest.parsers.test_reading import UNREADABLE, Told, reading
 from tools.core.errors import DocumentUnreadableError
@@ -89,8 +89,8 @@ async def test_other_pictures_are_told_of(picture: str, count: int, problem: str
 
 
 async def test_a_page_saved_whole_has_its_first_pictures_read() -> None:
-    parsed, parser = await read("<p>안내</p>" + f'<img src="{url()}">' * (MOST_HELD + 5))
-    assert len(parser.asked) == MOST_HELD
+    parsed, parser = await read("<p>안내</p>" + f'<img src="{url()}">' * (MAX_EMBEDDED_IMAGES + 5))
+    assert len(parser.asked) == MAX_EMBEDDED_IMAGES
     assert parsed.warnings == ["pictures in the page that were not read: 5"]
 
 

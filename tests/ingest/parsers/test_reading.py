@@ -9,10 +9,9 @@ from collections.abc import Sequence
 import pytest
 
 from ingest.documents import Cost, Paragraph, Parsed, RawFile, Table
-from ingest.parsers.merging import LOW_CONFIDENCE
-from ingest.parsers.parser import Parser
+from ingest.parsers.document_parser import Parsers, open_parsers
+from ingest.parsers.parser import LOW_CONFIDENCE, Parser
 from ingest.parsers.pdf import PdfReader
-from ingest.parsers.reading import Parsers, open_parsers
 from tests.ingest.parsers.files import chunk, encrypted_pdf, huge_png, image, png_with, raw, scanned_pdf
 from tools.core.errors import DocumentUnreadableError, InvalidRequestError, ParserUnavailableError
 from tools.core.settings import Settings

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.parsers.local.spelling import is_known, mended
+from ingest.parsers.local.recognition import correct_spelling, is_known
 
 SURE, UNSURE = 99.9, 60.0
 
@@ -50,9 +50,9 @@ SURE, UNSURE = 99.9, 60.0
     ],
 )
 def test_true_text_stays_as_it_is(word: str) -> None:
-    assert mended(word, SURE) == word
+    assert correct_spelling(word, SURE) == word
     if re.search("[가-힣]", word):
-        assert mended(word, UNSURE) == word
+        assert correct_spelling(word, UNSURE) == word
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,8 @@ def test_true_text_stays_as_it_is(word: str) -> None:
     ],
 )
 def test_a_word_that_the_models_doubt_is_mended(read: str, meant: str) -> None:
-    assert mended(read, UNSURE) == meant
-    assert mended(read, SURE) == read
+    assert correct_spelling(read, UNSURE) == meant
+    assert correct_spelling(read, SURE) == read
 
 
 @given(
@@ -82,7 +82,7 @@ def test_a_word_that_the_models_doubt_is_mended(read: str, meant: str) -> None:
     st.floats(0, 100),
 )
 def test_nothing_is_written_that_is_no_word(word: str, confidence: float) -> None:
-    after = mended(word, confidence)
+    after = correct_spelling(word, confidence)
     if confidence >= 96:
         assert after == word
     elif after != word:

@@ -1,5 +1,5 @@
 """Plain text and Markdown to blocks. They are one: what people type as plain text has Markdown's signs
-in it, and Markdown of the wild has Korean bullets."""
+in it, and Markdown as it is written has Korean bullets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 from ingest.blocks import BULLET
 from ingest.documents import Cell, Cost, Heading, Paragraph, Parsed, Table
-from ingest.parsers.assemble import assemble
-from ingest.parsers.flow import GAP, Flow, Line, folded
-from ingest.parsers.html_writer import SHORTEST_ALTERNATIVE
-from ingest.parsers.tables import tidy
+from ingest.parsers.html import SHORTEST_ALT_TEXT
+from ingest.parsers.lines import GAP, FlowItem, Line, build_blocks, clean_table
+from tools.core.text import one_line
 
 PARSER = "text/1"
 
@@ -40,8 +39,8 @@ def parse_text(text: str) -> Parsed:
     """Reads plain text or Markdown: `#` and underlined headings, bullets, tables of pipes, bold lines.
     A first line that stands alone is the title."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    # What front matter says may be all that names the company; its frame is no rule and no underline.
-    blocks = assemble(text_flow(_FRONT_MATTER.sub(r"\1\n", text, count=1)))
+    # Front matter may be all that names the company; its dashes are neither rules nor underlines.
+    blocks = build_blocks(markdown_flow(_FRONT_MATTER.sub(r"\1\n", text, count=1)))
     if blocks and not any(isinstance(block, Heading) and block.level == 1 for block in blocks):
         first = blocks[0]
         if len(blocks) > 1 and isinstance(first, Paragraph) and _is_title(first.text):
@@ -49,8 +48,8 @@ def parse_text(text: str) -> Parsed:
     return Parsed(blocks=blocks, parser=PARSER, cost=Cost(pages=1))
 
 
-def text_flow(text: str) -> Iterator[Flow]:
-    """Yields what a text flows with."""
+def markdown_flow(text: str) -> Iterator[FlowItem]:
+    """Yields the lines, gaps and tables of a text."""
     lines = text.split("\n")
     number = 0
     fenced = False
@@ -62,13 +61,13 @@ def text_flow(text: str) -> Iterator[Flow]:
             fenced = not fenced
             yield GAP
         elif fenced:
-            yield from _plain(line)
+            code = one_line(line)
+            yield Line(code) if code else GAP
         elif "|" in line and "|" in after and _DELIMITER.fullmatch(after):
             end = number + 1
             while end < len(lines) and "|" in lines[end] and lines[end].strip():
                 end += 1
-            table = _table([line, *lines[number + 1 : end]])
-            yield from [GAP] if table is None else [table]
+            yield _table([line, *lines[number + 1 : end]]) or GAP
             number = end
         elif (heading := _HEADING.fullmatch(line)) is not None:
             yield from _heading(heading[2], len(heading[1]))
@@ -79,26 +78,26 @@ def text_flow(text: str) -> Iterator[Flow]:
             yield from _line(line)
 
 
-def unmarked(text: str) -> str:
+def strip_markdown(text: str) -> str:
     """Returns text without Markdown's signs: emphasis, code, links, escapes, entities."""
     if "`" in text or "[" in text or "*" in text or "__" in text:
-        text = _EMPHASIS.sub(r"\1", _BOLD.sub(r"\2", _CODE.sub(r"\2", _LINK.sub(_linked, text))))
+        text = _EMPHASIS.sub(r"\1", _BOLD.sub(r"\2", _CODE.sub(r"\2", _LINK.sub(_link_text, text))))
     if "\\" in text:
         text = _ESCAPE.sub(r"\1", text)
-    return folded(unescaped(text))
+    return one_line(unescape_entities(text))
 
 
-def unescaped(text: str) -> str:
-    """Returns text with what entities stand for: `R&amp;D` is R&D, and Q&A stays itself."""
+def unescape_entities(text: str) -> str:
+    """Returns text with the characters that entities stand for: `R&amp;D` is R&D, and Q&A stays itself."""
     return _ENTITY.sub(lambda entity: html.unescape(entity[0]), text)
 
 
-def _linked(match: re.Match[str]) -> str:
-    """The text of a link, and of a picture what says more than that there is one."""
-    return "" if match[1] and len(match[2]) < SHORTEST_ALTERNATIVE else match[2]
+def _link_text(match: re.Match[str]) -> str:
+    is_image = bool(match[1])
+    return "" if is_image and len(match[2]) < SHORTEST_ALT_TEXT else match[2]
 
 
-def _line(line: str) -> Iterator[Flow]:
+def _line(line: str) -> Iterator[FlowItem]:
     if not line.strip() or _RULE.fullmatch(line):
         yield GAP
         return
@@ -106,26 +105,21 @@ def _line(line: str) -> Iterator[Flow]:
     item = _ITEM.match(line)
     rest = line[item.end() :] if item else line.strip()
     for number, part in enumerate(_BREAK.split(rest)):
-        text = unmarked(part)
+        text = strip_markdown(part)
         if text:
             bold = _BOLD_LINE.fullmatch(part.strip()) is not None
             yield Line(text, item=item is not None and number == 0, strong=bold)
 
 
-def _plain(line: str) -> Iterator[Flow]:
-    text = folded(line)
-    yield Line(text) if text else GAP
-
-
-def _heading(text: str, level: int) -> Iterator[Flow]:
-    heading = unmarked(text)
+def _heading(text: str, level: int) -> Iterator[FlowItem]:
+    heading = strip_markdown(text)
     if heading:
         yield Line(heading, level=level)
 
 
 def _is_underlined(line: str, after: str) -> bool:
-    """Whether a line is a heading by what is drawn under it. Three dashes are also how a rule is drawn,
-    so the line has to be short and no item."""
+    """Whether the next line makes this one a heading. Three dashes are also how a rule is drawn, so the line
+    has to be short and no item."""
     if not line.strip() or _UNDERLINE.fullmatch(after) is None or _ITEM.match(line) or _RULE.fullmatch(line):
         return False
     return len(line) <= _LONGEST_TITLE
@@ -136,13 +130,9 @@ def _table(lines: list[str]) -> Table | None:
     for number, line in enumerate(lines):
         cells = _PIPE.split(line.strip())
         first, last = int(not cells[0].strip()), len(cells) - int(not cells[-1].strip())
-        rows.append(
-            [
-                Cell(text="\n".join(map(unmarked, _BREAK.split(cell))).strip(), header=number == 0)
-                for cell in cells[first:last]
-            ]
-        )
-    return tidy(rows)
+        texts = ("\n".join(map(strip_markdown, _BREAK.split(cell))).strip() for cell in cells[first:last])
+        rows.append([Cell(text=text, header=number == 0) for text in texts])
+    return clean_table(rows)
 
 
 def _is_title(text: str) -> bool:
