@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from evals.evaluators.score import Metric, Score, absent, number
+from evals.evaluators.base import Metric, Score, absent, number
 from evals.judge.calibration import Calibration
 from evals.judge.judge import Judge, Setting
 from tools.core.errors import ModelOutputError, ModelUnavailableError
@@ -16,7 +16,7 @@ from tools.llm import metering
 from tools.llm.chat import ChatModel
 from tools.llm.metering import Call
 from tools.llm.openai_client import open_http_client
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 
 Json = dict[str, Any]
 JudgeEvaluator = Callable[[Json, Json, Json], Awaitable[list[Score]]]

@@ -12,6 +12,7 @@ import httpx
 
 from ingest import unpacking
 from ingest.documents import Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind, detect_file_type
 from ingest.parsers.html import parse_page, with_unread_images
 from ingest.parsers.local import LocalParser
@@ -20,12 +21,7 @@ from ingest.parsers.parser import LOW_CONFIDENCE, Parser, combine, confidence_of
 from ingest.parsers.pdf import PdfReader
 from ingest.parsers.upstage import LIMITS, Limits, UpstageApi, UpstageParser
 from ingest.parsers.vision import VisionParser
-from tools.core.errors import (
-    DocumentUnreadableError,
-    InvalidRequestError,
-    ParserUnavailableError,
-    SetupError,
-)
+from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.logs import cause
 from tools.core.proxies import proxy_for
 from tools.core.settings import Settings
@@ -67,8 +63,8 @@ class Parsers:
 
         Raises:
             DocumentUnreadableError: none of the files can be read, nothing is written in them, or no
-                parser of images is set up. `details.cost` is what it cost to find out.
-            ParserUnavailableError: no parser that could read a file answers; with `details.fatal` one
+                parser of images is set up. `cost` is what it cost to find out.
+            ParserUnavailableError: no parser that could read a file answers; with `fatal` one
                 will not before a person has put its key right.
         """
         results: list[Parsed] = []
@@ -128,9 +124,9 @@ class Parsers:
             except DocumentUnreadableError as error:
                 unreadable.append(error)
             except ParserUnavailableError as error:
-                if error.details.get("fatal"):
+                if error.fatal:
                     raise
-                spent += _cost(error)
+                spent += error.cost
                 unavailable.append(error)
                 logger.warning(
                     "parser did not answer",
@@ -150,7 +146,7 @@ class Parsers:
             if unavailable:
                 raise unavailable[0]
             raise _unreadable(unreadable, [])
-        spent = sum(map(_cost, unreadable), spent)
+        spent += _cost(unreadable)
         failures = [*unavailable, *unreadable]
         warnings = [*best.warnings, *(f"read by another parser: {error.message}" for error in failures)]
         flags = list(best.flags)
@@ -165,14 +161,13 @@ class Parsers:
             f"No parser is set up that could read {file.name}. {wanted or 'CHECKERBOARD_PARSERS is empty.'} "
             "Then run `checkerboard ingest retry`.",
             file=file.name,
-            no_parser=True,
         )
 
 
 def _with_failures(parsed: Parsed, failures: Sequence[DocumentUnreadableError]) -> Parsed:
     """Returns a result with a warning for each part that could not be read, and what these have cost."""
     warnings = [*parsed.warnings, *(f"not read: {error.message}" for error in failures)]
-    cost = sum(map(_cost, failures), parsed.cost)
+    cost = parsed.cost + _cost(failures)
     return parsed.model_copy(update={"warnings": warnings, "cost": cost})
 
 
@@ -181,14 +176,12 @@ def _unreadable(
 ) -> DocumentUnreadableError:
     """One error for several parts, with each reason once, and with what they and the empty results cost."""
     reasons = dict.fromkeys(error.message for error in failures)
-    cost = sum(map(_cost, failures), sum((parsed.cost for parsed in empty), Cost()))
-    return DocumentUnreadableError(
-        " ".join(reasons) or "Nothing is written in this document.", cost=cost.model_dump()
-    )
+    cost = sum((parsed.cost for parsed in empty), _cost(failures))
+    return DocumentUnreadableError(" ".join(reasons) or "Nothing is written in this document.", cost=cost)
 
 
-def _cost(error: DocumentUnreadableError | ParserUnavailableError) -> Cost:
-    return Cost.model_validate(error.details.get("cost", {}))
+def _cost(failures: Sequence[DocumentUnreadableError]) -> Cost:
+    return sum((error.cost for error in failures), Cost())
 
 
 @asynccontextmanager
@@ -206,7 +199,7 @@ async def open_parsers(settings: Settings, limits: Limits = LIMITS) -> AsyncIter
             if name not in _OPENERS:
                 raise InvalidRequestError(
                     f"CHECKERBOARD_PARSERS names {name!r}; there are {', '.join(_OPENERS)}.",
-                    fields={"parsers": f"unknown parser {name!r}"},
+                    fields=[{"field": "parsers", "problem": f"unknown parser {name!r}"}],
                 )
             try:
                 parsers.append(await _OPENERS[name](settings, stack, pdf, limits))

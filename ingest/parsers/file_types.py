@@ -17,7 +17,7 @@ import imagesize  # type: ignore[import-untyped]
 import orjson
 
 from ingest.documents import RawFile
-from tools.core.errors import DocumentUnreadableError
+from ingest.errors import DocumentUnreadableError
 
 MAX_TEXT_BYTES = 5_000_000
 """Longest page or text that is read: a posting has some 100 kB, most of it styles."""

@@ -17,9 +17,9 @@ from typing import Any
 import orjson
 
 from ingest.documents import RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.file_types import detect_file_type, image_size
 from ingest.parsers.html_tokens import StartTag, Text, Token, is_data_url, read_data_url
-from tools.core.errors import DocumentUnreadableError
 from tools.core.text import one_line
 
 MAX_EMBEDDED_IMAGES = 20

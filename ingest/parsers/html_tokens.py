@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 
 from lxml import etree
 
-from tools.core.errors import DocumentUnreadableError
+from ingest.errors import DocumentUnreadableError
 
 
 def names(text: str) -> frozenset[str]:

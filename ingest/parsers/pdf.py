@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import orjson
 
 from ingest.documents import Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.lines import GAP, FlowItem, Line, build_blocks
 from ingest.parsers.parser import Parser, combine
 from ingest.parsers.processes import WorkerEndedError, WorkerProcess
-from tools.core.errors import DocumentUnreadableError
 from tools.core.text import one_line
 
 if TYPE_CHECKING:

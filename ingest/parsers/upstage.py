@@ -22,16 +22,16 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from ingest import unpacking
 from ingest.documents import Block, Cost, Heading, Parsed, RawFile, Table
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind
 from ingest.parsers.html import html_flow
 from ingest.parsers.images import as_png
 from ingest.parsers.lines import GAP, FlowItem, Line, build_blocks
 from ingest.parsers.markdown import markdown_flow
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.logs import cause
 from tools.core.text import one_line
 from tools.llm.journal import recorded_call
-from tools.llm.model_faults import fault, is_error
+from tools.llm.model_errors import fault, is_error
 from tools.llm.pacing import Pacer
 
 logger = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class UpstageParser:
 
         Raises:
             DocumentUnreadableError: Upstage does not take the file; the message is in its words.
-            ParserUnavailableError: Upstage does not answer, or refuses the key (`details.fatal`).
+            ParserUnavailableError: Upstage does not answer, or refuses the key (`fatal`).
         """
         try:
             answer = await recorded_call(self._key(file, "sync"), lambda: self._parse_sync(file))
@@ -174,9 +174,7 @@ class UpstageParser:
         return ["upstage", MODEL, file.content_hash, *call]
 
     def _unreadable(self, file: RawFile, error: Exception) -> DocumentUnreadableError:
-        return DocumentUnreadableError(
-            f"Upstage does not take {file.name}: {error}", file=file.name, parser=self.name
-        )
+        return DocumentUnreadableError(f"Upstage does not take {file.name}: {error}", file=file.name)
 
 
 def _parsed(answers: Sequence[tuple[Answer, int]]) -> Parsed:
@@ -377,7 +375,7 @@ class UpstageApi:
         Raises:
             TooLargeError: the asynchronous API may take it.
             RefusedError: Upstage does not take it.
-            ParserUnavailableError: Upstage does not answer, or refuses the key (`details.fatal`).
+            ParserUnavailableError: Upstage does not answer, or refuses the key (`fatal`).
         """
         try:
             return await self._post(self._root, file, retry_slow=False)

@@ -17,10 +17,10 @@ import orjson
 from pydantic import TypeAdapter
 
 from ingest.documents import Block, Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.parser import mean_confidence
 from ingest.parsers.processes import WorkerEndedError, WorkerProcess
 from ingest.parsers.tessdata import find_tessdata
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -86,8 +86,7 @@ class LocalParser:
         """
         answer = await self._read(file.content)
         if "error" in answer:
-            error = answer["error"]
-            raise DocumentUnreadableError(error["message"], **error["details"])
+            raise DocumentUnreadableError(answer["error"])
         blocks = _BLOCKS.validate_python(answer["blocks"])
         unread = answer["unread"]
         warnings = [f"{unread} {'boxes' if unread > 1 else 'box'} with ink and no text"] if unread else []
@@ -115,7 +114,7 @@ class LocalParser:
                 except TimeoutError as error:
                     logger.warning("an image took too long to read", extra={"pid": worker.pid})
                     raise DocumentUnreadableError(
-                        f"Reading the image took longer than {self._limit:g} seconds.", limit=self._limit
+                        f"Reading the image took longer than {self._limit:g} seconds."
                     ) from error
             raise DocumentUnreadableError("The image ended two reading processes, one after the other.")
         finally:

@@ -22,6 +22,7 @@ import orjson
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ingest.documents import Block
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.images import BROKEN_IMAGE, to_rgb
 from ingest.parsers.local.layout import Box, Colour, Line, is_column_name
 from ingest.parsers.local.line_image import Bullet, leading_mark
@@ -30,7 +31,6 @@ from ingest.parsers.local.recognition import Engines, LineReader
 from ingest.parsers.local.ruled_tables import build_ruled_table, find_grids, is_table, split_at_labels
 from ingest.parsers.local.segmentation import Ink, Pixels, find_ink, find_rules
 from ingest.parsers.processes import open_answers, read_message, write_message
-from tools.core.errors import DocumentUnreadableError
 
 FORMATS = ("WEBP", "PNG", "JPEG", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 60_000_000
@@ -61,7 +61,7 @@ def _read_image(reader: LineReader, content: bytes) -> dict[str, Any]:
     try:
         pixels = decode(content)
     except DocumentUnreadableError as error:
-        return {"error": error.as_json()}
+        return {"error": error.message}
     blocks: list[dict[str, Any]] = []
     unread = 0
     for part in slices(pixels):
@@ -85,10 +85,7 @@ def decode(content: bytes) -> Pixels:
             if width * height > MAX_PIXELS:
                 raise DocumentUnreadableError(
                     f"The image has {width:,} × {height:,} pixels, {width * height / 1e6:,.0f} million; "
-                    f"at most {MAX_PIXELS / 1e6:,.0f} million are read. Make it smaller or cut it up.",
-                    width=width,
-                    height=height,
-                    limit=MAX_PIXELS,
+                    f"at most {MAX_PIXELS / 1e6:,.0f} million are read. Make it smaller or cut it up."
                 )
             image.seek(0)
             image.load()
