@@ -14,7 +14,7 @@ from ingest import unpacking
 from ingest.documents import Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind, detect_file_type
-from ingest.parsers.html import parse_page, with_unread_images
+from ingest.parsers.html import parse_page
 from ingest.parsers.local import LocalParser
 from ingest.parsers.markdown import parse_text
 from ingest.parsers.parser import LOW_CONFIDENCE, Parser, combine, confidence_of
@@ -108,7 +108,7 @@ class Parsers:
                 raise self._no_parser(file)
             raise _unreadable(failures, [page.parsed, *results])
         unread = page.other_images + len(page.images) - len(results)
-        return _with_failures(combine([with_unread_images(page.parsed, unread), *results]), failures)
+        return _with_failures(combine([page.with_unread(unread), *results]), failures)
 
     async def _read_image(self, file: RawFile) -> Parsed:
         """Tries the parsers in turn until one is sure; returns the best result."""

@@ -62,21 +62,10 @@ class Page:
     images: list[RawFile]
     other_images: int
 
-
-def parse_html(text: str) -> Parsed:
-    """Reads a page or a piece of one. Images are not read; the warning says how many there are.
-
-    Raises:
-        DocumentUnreadableError: it has too many tags.
-    """
-    page = parse_page(text, "page")
-    return with_unread_images(page.parsed, len(page.images) + page.other_images)
-
-
-def with_unread_images(parsed: Parsed, images: int) -> Parsed:
-    """Returns a page with a warning of so many images that were not read."""
-    warning = [f"pictures in the page that were not read: {images}"] if images else []
-    return parsed.model_copy(update={"warnings": [*warning, *parsed.warnings]})
+    def with_unread(self, images: int) -> Parsed:
+        """Returns what is parsed with a warning of so many images that were not read."""
+        warning = [f"pictures in the page that were not read: {images}"] if images else []
+        return self.parsed.model_copy(update={"warnings": [*warning, *self.parsed.warnings]})
 
 
 def parse_page(text: str, name: str) -> Page:

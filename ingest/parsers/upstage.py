@@ -58,6 +58,27 @@ _SUBMISSIONS = 2  # of a file to the asynchronous API when the request fails the
 _DOWNLOADS = 5  # attempts, each from a new URL: a batch's URL is valid for 15 minutes
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how often Upstage is asked.
+
+    `first_wait_seconds` are waited before the second try, and before each further one twice as long and up to
+    a half more by chance; `poll_seconds` before the second look at an asynchronous request, then twice as
+    long, up to five times this.
+    """
+
+    answer_seconds: float = 330.0  # Upstage gives up a synchronous request after five minutes
+    connect_seconds: float = 10.0
+    attempts: int = 5
+    first_wait_seconds: float = 1.0
+    longest_wait_seconds: float = 60.0  # also of what `Retry-After` may ask for
+    poll_seconds: float = 2.0
+    async_seconds: float = 1800.0  # until a request is completed: 2,000 pages take some seven minutes
+
+
+LIMITS = Limits()
+
+
 class UpstageParser:
     """Reads images and PDFs with Upstage. Every answer is paid for once (`tools.llm.journal`)."""
 
@@ -88,23 +109,24 @@ class UpstageParser:
             raise self._unreadable(file, error) from error
 
     async def _parse_sync(self, file: RawFile) -> bytes:
-        if file.media_type == Kind.GIF:
-            # Upstage does not know it, so it need not be asked.
-            return await self._api.parse(await asyncio.to_thread(as_png, file))
-        if file.media_type != Kind.WEBP:
-            return await self._api.parse(file)
-        if not self._webp_refused:
+        is_webp = file.media_type == Kind.WEBP
+        if not self._needs_png(file):
             try:
                 return await self._api.parse(file)
             except RefusedError as error:
-                # WebP is on one page of Upstage's and missing on another.
+                if not is_webp:
+                    raise
                 logger.info("upstage refused WebP; PNG is sent", extra={"cause": cause(error)})
         answer = await self._api.parse(await asyncio.to_thread(as_png, file))
-        self._webp_refused = True
+        self._webp_refused = self._webp_refused or is_webp
         return answer
 
+    def _needs_png(self, file: RawFile) -> bool:
+        # Upstage does not know GIF. WebP is on one page of Upstage's and missing on another.
+        return file.media_type == Kind.GIF or (file.media_type == Kind.WEBP and self._webp_refused)
+
     async def _parse_async(self, file: RawFile) -> list[tuple[Answer, int]]:
-        if file.media_type == Kind.GIF or (file.media_type == Kind.WEBP and self._webp_refused):
+        if self._needs_png(file):
             file = await asyncio.to_thread(as_png, file)
         for submission in range(_SUBMISSIONS):
             key = self._key(file, "async", submission)
@@ -208,6 +230,9 @@ def _start_page(batch: dict[str, Any]) -> int:
     return page if isinstance(page, int) and page >= 1 else 1
 
 
+# Answers as blocks -----------------------------------------------------------------------------------
+
+
 def _object_or_empty(value: Any) -> Any:
     return value if isinstance(value, Mapping) else {}
 
@@ -305,25 +330,7 @@ def _on_page(item: FlowItem, page: int) -> FlowItem:
     return item.model_copy(update={"page": page}) if isinstance(item, Table) else item
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How long and how often Upstage is asked."""
-
-    answer_seconds: float = 330.0
-    """For one answer. Upstage gives up a synchronous request after five minutes."""
-    connect_seconds: float = 10.0
-    attempts: int = 5
-    first_wait_seconds: float = 1.0
-    """Before the second try; before each further one twice as long, and up to a half more by chance."""
-    longest_wait_seconds: float = 60.0
-    """Also of what `Retry-After` may ask for."""
-    poll_seconds: float = 2.0
-    """Before the second look at an asynchronous request; then twice as long, up to five times this."""
-    async_seconds: float = 1800.0
-    """For an asynchronous request to be completed: 2,000 pages take some seven minutes."""
-
-
-LIMITS = Limits()
+# HTTP ------------------------------------------------------------------------------------------------
 
 
 class TooLargeError(Exception):

@@ -94,9 +94,7 @@ class VisionParser:
             except ModelOutputError as error:
                 words = error.message if _declined(error) else "The vision model gives no valid answer."
                 raise DocumentUnreadableError(
-                    f"{file.name}: {words}",
-                    file=file.name,
-                    cost=self._cost(usage + _usage(error)),
+                    f"{file.name}: {words}", file=file.name, cost=self._cost(usage + _usage(error))
                 ) from error
             except ModelUnavailableError as error:
                 raise self._refused(file, error, usage) from error

@@ -335,13 +335,7 @@ def _row_borders(body: Sequence[Line], box: Box, rules: Rules, xs: Sequence[int]
 
 
 def _is_joined(
-    own: Sequence[Line],
-    border: int,
-    sides: tuple[int, int],
-    ys: Sequence[int],
-    rules: Rules,
-    *,
-    ruled: bool,
+    own: Sequence[Line], border: int, sides: tuple[int, int], ys: Sequence[int], rules: Rules, *, ruled: bool
 ) -> bool:
     """Whether a column's cell goes on across the border between two rows."""
     if any(line.box.top < border < line.box.bottom for line in own):

@@ -9,11 +9,10 @@ import pytest
 
 from ingest.documents import Parsed
 from ingest.errors import DocumentUnreadableError
-from ingest.parsers.html import parse_html
 from ingest.parsers.html_embedded import MAX_EMBEDDED_IMAGES
 from ingest.parsers.html_tokens import read_data_url
-from tests.ingest.parsers.files import huge_png, image, raw
-from tests.ingest.parsers.test_reading import UNREADABLE, Told, reading
+from tests.ingest.parsers.files import huge_png, image, parse_html, raw
+from tests.ingest.parsers.test_document_parser import UNREADABLE, Told, reading
 
 POSTER = image(size=(600, 800))
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.blocks import lines
-from ingest.parsers.html import parse_html
+from tests.ingest.parsers.files import parse_html
 
 BODY = """<h4>담당업무</h4><ul><li>주문과 결제 API 개발</li><li>배포 자동화</li></ul>
 <h4>자격요건</h4><ul><li>Java와 Spring Boot 개발 경력 3년 이상</li><li>MySQL 사용 경험</li></ul>

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ingest.blocks import lines
 from ingest.documents import Block, Heading, Paragraph, Table
 from ingest.errors import DocumentUnreadableError
-from ingest.parsers.html import parse_html
 from ingest.parsers.markdown import parse_text
+from tests.ingest.parsers.files import parse_html
 
 SOUP = (
     *("<p>", "</p>", "<div>", "</div>", "<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>", "<th>"),
