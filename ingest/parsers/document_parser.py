@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -67,13 +67,7 @@ class Parsers:
             ParserUnavailableError: no parser that could read a file answers; with `fatal` one
                 will not before a person has put its key right.
         """
-        results: list[Parsed] = []
-        failures: list[DocumentUnreadableError] = []
-        for file in files:
-            try:
-                results.append(await self._read_file(file))
-            except DocumentUnreadableError as error:
-                failures.append(error)
+        results, failures = await _read_each(files, self._read_file)
         if not any(parsed.blocks for parsed in results):
             raise _unreadable(failures, results)
         return _with_failures(combine(results), failures)
@@ -96,13 +90,7 @@ class Parsers:
     async def _read_page(self, file: RawFile, text: str) -> Parsed:
         """Reads a page and the images that it embeds; their text comes after that of the page."""
         page = await asyncio.to_thread(parse_page, text, file.name)
-        results: list[Parsed] = []
-        failures: list[DocumentUnreadableError] = []
-        for image in page.images if self._parsers else ():
-            try:
-                results.append(await self._read_image(image))
-            except DocumentUnreadableError as error:
-                failures.append(error)
+        results, failures = await _read_each(page.images if self._parsers else (), self._read_image)
         if page.images and not any(parsed.blocks for parsed in (page.parsed, *results)):
             if not self._parsers:
                 raise self._no_parser(file)
@@ -162,6 +150,20 @@ class Parsers:
             "Then run `checkerboard ingest retry`.",
             file=file.name,
         )
+
+
+async def _read_each(
+    files: Iterable[RawFile], read: Callable[[RawFile], Awaitable[Parsed]]
+) -> tuple[list[Parsed], list[DocumentUnreadableError]]:
+    """Reads files one after another; returns the results, and why the others cannot be read."""
+    results: list[Parsed] = []
+    failures: list[DocumentUnreadableError] = []
+    for file in files:
+        try:
+            results.append(await read(file))
+        except DocumentUnreadableError as error:
+            failures.append(error)
+    return results, failures
 
 
 def _with_failures(parsed: Parsed, failures: Sequence[DocumentUnreadableError]) -> Parsed:

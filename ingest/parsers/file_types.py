@@ -19,10 +19,8 @@ import orjson
 from ingest.documents import RawFile
 from ingest.errors import DocumentUnreadableError
 
-MAX_TEXT_BYTES = 5_000_000
-"""Longest page or text that is read: a posting has some 100 kB, most of it styles."""
-MAX_BYTES = 100_000_000
-"""Largest file that is read, as much as Upstage takes in one request."""
+MAX_TEXT_BYTES = 5_000_000  # longest page or text that is read: a posting has some 100 kB, most of it styles
+MAX_BYTES = 100_000_000  # largest file that is read, as much as Upstage takes in one request
 MAX_PIXELS = 200_000_000
 """Largest image, as for Upstage. A parser may have a lower limit of its own."""
 

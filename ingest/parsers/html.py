@@ -27,8 +27,7 @@ from ingest.parsers.lines import GAP, MAX_COLSPAN, FlowItem, Line, build_blocks,
 from tools.core.text import one_line
 
 PARSER = "html/2"
-SHORTEST_ALT_TEXT = 10
-"""Characters from which an image's alternative text says more than that it is an icon."""
+SHORTEST_ALT_TEXT = 10  # characters from which an image's alternative text says more than that it is an icon
 
 _SHORTEST_MAIN = 200  # characters from which `<main>` holds the posting: some pages fill it by script
 _SHELL = 200  # letters up to which a page is a shell that a script fills

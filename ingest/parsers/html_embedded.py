@@ -30,8 +30,7 @@ _URL_ATTRIBUTES = ("data-src", "data-original", "data-lazy-src", "data-lazy", "s
 _SRCSET_ATTRIBUTES = ("data-srcset", "data-lazy-srcset", "srcset")
 _TRACKING_PIXEL = 2
 
-Field = tuple[str, str]
-"""A name and a text, which may be HTML."""
+Field = tuple[str, str]  # a name and a text, which may be HTML
 
 _LD = "ld+json"
 _ASSIGNMENT = re.compile(r"\s*(?:(?:var|let|const)\s+)?[\w.$\[\]\"']+\s*=\s*(?=[{\[])")

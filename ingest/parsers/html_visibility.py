@@ -42,8 +42,7 @@ _SAME_KIND = 10  # times: a region so much shorter than the longest hidden alike
 
 # CSS ------------------------------------------------------------------------------------------------
 
-Declarations = dict[str, str]
-"""Values by property."""
+Declarations = dict[str, str]  # values by property
 
 _PROPERTIES = names(
     "display visibility opacity filter content-visibility font-size font overflow overflow-x overflow-y "

@@ -27,13 +27,11 @@ from ingest.documents import RawFile
 from ingest.errors import DocumentUnreadableError
 from ingest.parsers.file_types import Kind
 
-MAX_DECODED_PIXELS = 100_000_000
-"""Largest image that is decoded in this process: 300 MB."""
+MAX_DECODED_PIXELS = 100_000_000  # largest image that is decoded in this process: 300 MB
 LONG_SIDE, SHORT_SIDE = 2048, 768
 """Pixels up to which vision models read an image at its own size: those of OpenAI fit it into a square of
 2,048 and then make its shorter side 768 (developers.openai.com, "Images and vision", November 2026)."""
-OVERLAP = 96
-"""Pixels that two pieces share where no blank row separates them: two lines of text."""
+OVERLAP = 96  # pixels that two pieces share where no blank row separates them: two lines of text
 _EARLIEST_CUT = 0.6  # of a piece's largest height
 _BLANK = 12  # grey levels by which the pixels of a blank row differ at most
 

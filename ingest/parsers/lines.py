@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from ingest.blocks import BULLET, grid
 from ingest.documents import Block, Cell, Heading, Paragraph, Table
 
-MAX_COLSPAN = 1000
-"""The widest span that HTML knows."""
-INFERRED_LEVEL = 3
-"""The level of a heading without markup: below the title and the headings that have markup."""
+MAX_COLSPAN = 1000  # the widest span that HTML knows
+INFERRED_LEVEL = 3  # the level of a heading without markup: below the title and the headings that have markup
 
 _LONGEST_HEADING = 60
 _LONGEST_BARE_HEADING = 25

@@ -22,12 +22,10 @@ if TYPE_CHECKING:
     from ingest.parsers.pdf_worker import PageLine, PageText
 
 PARSER = "pdf/1"
-MAX_PAGES = 500
-"""Longest document that is read."""
+MAX_PAGES = 500  # longest document that is read
 MAX_DRAWN_PAGES = 100
 """Most pages that are drawn for a parser that reads images only: it takes seconds a page."""
-PAGE_SECONDS = 120.0
-"""How long the worker may take for one page, and for opening the file."""
+PAGE_SECONDS = 120.0  # how long the worker may take for one page, and for opening the file
 _LARGER = 1.2  # times the usual height of a line, from which it is a heading
 _FULL_LINE = 1.5  # heights between a line's end and the right edge, up to which the next line continues it
 
@@ -140,25 +138,20 @@ def _flow(pages: Sequence[PageText]) -> Iterator[FlowItem]:
     usual = median(heights) if heights else 0.0
     for number, page in enumerate(pages, 1):
         right = max((line["right"] for line in page["lines"]), default=0.0)
-        text = ""
-        before: PageLine | None = None
+        joined: list[list[PageLine]] = []
         for line in page["lines"]:
-            if before is not None and _continues(before, line, right):
-                text = f"{text} {line['text']}"
+            if joined and _continues(joined[-1][-1], line, right):
+                joined[-1].append(line)
             else:
-                yield from _line(text, before, usual, number)
-                text = line["text"]
-                if line["gap"]:
-                    yield GAP
-            before = line
-        yield from _line(text, before, usual, number)
+                joined.append([line])
+        for lines in joined:
+            if lines[0]["gap"]:
+                yield GAP
+            text = one_line(" ".join(line["text"] for line in lines))
+            if text:
+                strong = lines[-1]["bold"] or lines[-1]["height"] > _LARGER * usual
+                yield Line(text, strong=strong, page=number)
         yield GAP
-
-
-def _line(text: str, last: PageLine | None, usual: float, page: int) -> Iterator[Line]:
-    written = one_line(text)
-    if last is not None and written:
-        yield Line(written, strong=last["bold"] or last["height"] > _LARGER * usual, page=page)
 
 
 def _continues(before: PageLine, line: PageLine, right: float) -> bool:

@@ -27,8 +27,7 @@ from ingest.parsers.processes import open_answers, read_message, write_message
 MEMORY_BYTES = 1_000_000_000
 """Address space of the process, libraries included: the largest page takes half of it."""
 CPU_SECONDS = 600
-DPI = 200
-"""At which 10-point Hangul is some 28 pixels tall."""
+DPI = 200  # at which 10-point Hangul is some 28 pixels tall
 MAX_RENDERED_PIXELS = 40_000_000
 """Of one page; a larger one is drawn at fewer dots per inch. All parsers read so many."""
 

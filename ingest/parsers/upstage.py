@@ -52,8 +52,7 @@ _WRONG_KEY = (401, 402, 403)  # a wrong key, no credit left, no right to the API
 _REFUSED = (400, 415, 422)
 _BROKEN_ANSWERS = 2  # before Upstage counts as down: each may have been paid for
 _LARGEST_ANSWER = 200_000_000
-USD_PER_PAGE = 0.01
-"""The standard mode's price on Upstage's pricing page (upstage.ai/pricing), November 2026."""
+USD_PER_PAGE = 0.01  # the standard mode's price on Upstage's pricing page (upstage.ai/pricing), November 2026
 _SUBMISSIONS = 2  # of a file to the asynchronous API when the request fails there
 _DOWNLOADS = 5  # attempts, each from a new URL: a batch's URL is valid for 15 minutes
 
@@ -233,12 +232,8 @@ def _start_page(batch: dict[str, Any]) -> int:
 # Answers as blocks -----------------------------------------------------------------------------------
 
 
-def _object_or_empty(value: Any) -> Any:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _list_or_empty(value: Any) -> Any:
-    return value if isinstance(value, list) else []
+_OBJECT = BeforeValidator(lambda value: value if isinstance(value, Mapping) else {})
+_LIST = BeforeValidator(lambda value: value if isinstance(value, list) else [])
 
 
 class Content(BaseModel):
@@ -254,7 +249,7 @@ class Element(BaseModel):
 
     category: str = "paragraph"
     page: int = Field(1, ge=1)
-    content: Annotated[Content, BeforeValidator(_object_or_empty)] = Content()
+    content: Annotated[Content, _OBJECT] = Content()
 
 
 class Usage(BaseModel):
@@ -267,9 +262,9 @@ class Answer(BaseModel):
     """An answer to a file, or to a batch of its pages: its elements in reading order."""
 
     model: str = "document-parse"
-    usage: Annotated[Usage, BeforeValidator(_object_or_empty)] = Usage()
-    content: Annotated[Content, BeforeValidator(_object_or_empty)] = Content()
-    elements: Annotated[list[Element], BeforeValidator(_list_or_empty)] = []
+    usage: Annotated[Usage, _OBJECT] = Usage()
+    content: Annotated[Content, _OBJECT] = Content()
+    elements: Annotated[list[Element], _LIST] = []
 
     @property
     def pages(self) -> int:

@@ -21,13 +21,10 @@ from ingest.parsers.local.segmentation import Mask, Pixels
 
 Grey = npt.NDArray[np.uint8]
 InkMask = npt.NDArray[np.bool_]
-Gap = tuple[int, int]
-"""First column without ink, and first with ink behind it."""
+Gap = tuple[int, int]  # first column without ink, and first with ink behind it
 
-HEIGHT = 40
-"""Pixels of ink from top to bottom; 36 to 48 read best."""
-PAD = 14
-"""Pixels of white on every side."""
+HEIGHT = 40  # pixels of ink from top to bottom; 36 to 48 read best
+PAD = 14  # pixels of white on every side
 _FAINTEST = 30  # grey levels: a region whose ink differs less from its ground holds no text
 _INK = 0.4  # share of the strongest difference from the ground that counts as ink
 _LARGEST_SCALE = 5.0  # small type is not enlarged beyond it

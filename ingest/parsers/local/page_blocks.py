@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ingest.documents import Block, Cell, Heading, Paragraph, Table
 from ingest.parsers.local.layout import (
@@ -175,17 +174,6 @@ def _find_unruled_tables(lines: Sequence[Line], rules: Rules) -> tuple[list[Plac
 # Tables with column names ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _HeaderCell:
-    """A column name and its place in the rows of names."""
-
-    line: Line
-    row: int
-    rows: int
-    column: int
-    columns: int
-
-
 def _header_lines(lines: Sequence[Line], tried: Sequence[Line]) -> list[Line] | None:
     """The column names of the first table: a row of three with two known ones, and known ones close above and
     below."""
@@ -207,16 +195,16 @@ def _header_lines(lines: Sequence[Line], tried: Sequence[Line]) -> list[Line] | 
     return None
 
 
-def _header_cells(header: Sequence[Line]) -> list[_HeaderCell]:
-    """Column names as cells: in one row, or in two where some stand over others."""
+def _header_cells(header: Sequence[Line]) -> list[tuple[GridCell, Line]]:
+    """Column names in their cells: in one row, or in two where some stand over others."""
     levels = group_rows(header)
     if len(levels) == 1:
-        return [_HeaderCell(line, 0, 1, column, 1) for column, line in enumerate(levels[0])]
+        return [(GridCell(0, column, 1, 1, line.box), line) for column, line in enumerate(levels[0])]
     parents, leaves = levels[0], levels[-1]
     spanning = [line for level in levels[1:-1] for line in level]
     order = sorted([*spanning, *leaves], key=lambda line: line.box.centre[0])
-    cells = [_HeaderCell(line, 0, 2, order.index(line), 1) for line in spanning]
-    cells += [_HeaderCell(line, 1, 1, order.index(line), 1) for line in leaves]
+    cells = [(GridCell(0, order.index(line), 2, 1, line.box), line) for line in spanning]
+    cells += [(GridCell(1, order.index(line), 1, 1, line.box), line) for line in leaves]
     for parent in parents:
         below = [
             order.index(leaf)
@@ -224,13 +212,14 @@ def _header_cells(header: Sequence[Line]) -> list[_HeaderCell]:
             if min(parents, key=lambda p: abs(p.box.centre[0] - leaf.box.centre[0])) is parent
         ]
         if below:
-            cells.append(_HeaderCell(parent, 0, 1, min(below), max(below) - min(below) + 1))
+            cell = GridCell(0, min(below), 1, max(below) - min(below) + 1, parent.box)
+            cells.append((cell, parent))
     return cells
 
 
 def _body(header: Sequence[Line], lines: Sequence[Line]) -> list[Line]:
     """The lines below the column names as far as the table goes."""
-    centres = [cell.line.box.centre[0] for cell in _header_cells(header) if cell.columns == 1]
+    centres = [line.box.centre[0] for cell, line in _header_cells(header) if cell.columns == 1]
     bottom = max(line.box.bottom for line in header)
     body: list[Line] = []
 
@@ -249,21 +238,17 @@ def _body(header: Sequence[Line], lines: Sequence[Line]) -> list[Line]:
     return body
 
 
-def _table_with_header(header: Sequence[_HeaderCell], body: Sequence[Line], rules: Rules) -> PlacedTable:
-    lines = [cell.line for cell in header] + list(body)
+def _table_with_header(
+    header: Sequence[tuple[GridCell, Line]], body: Sequence[Line], rules: Rules
+) -> PlacedTable:
+    lines = [line for _, line in header] + list(body)
     box = bounding_box(line.box for line in lines)
     xs = _column_edges(header, lines, box)
-    header_rows = max(cell.row + cell.rows for cell in header)
-    top = max(cell.line.box.bottom for cell in header)
+    header_rows = max(cell.row + cell.rows for cell, _ in header)
+    top = max(line.box.bottom for _, line in header)
     borders, ruled = _row_borders(body, Box(box.left, top, box.right, box.bottom), rules, xs)
     ys = [top, *borders, box.bottom + 1]
-    cells: list[tuple[GridCell, Cell]] = [
-        (
-            GridCell(cell.row, cell.column, cell.rows, cell.columns, cell.line.box),
-            Cell(text=cell.line.text, header=True),
-        )
-        for cell in header
-    ]
+    cells = [(cell, Cell(text=line.text, header=True)) for cell, line in header]
     for column, (left, right) in enumerate(itertools.pairwise(xs)):
         own = [line for line in body if left <= line.box.centre[0] < right]
         joined = [_is_joined(own, y, (left, right), ys, rules, ruled=ruled) for y in borders]
@@ -280,12 +265,11 @@ def _table_with_header(header: Sequence[_HeaderCell], body: Sequence[Line], rule
     return PlacedTable(box, Table(rows=table_rows(cells), confidence=mean_confidence(lines)))
 
 
-def _column_edges(header: Sequence[_HeaderCell], lines: Sequence[Line], box: Box) -> list[int]:
-    leaves = sorted((cell for cell in header if cell.columns == 1), key=lambda cell: cell.column)
-    parents = [cell.line for cell in header if cell.columns > 1]
+def _column_edges(header: Sequence[tuple[GridCell, Line]], lines: Sequence[Line], box: Box) -> list[int]:
+    leaves = sorted((cell.column, line.box.centre[0]) for cell, line in header if cell.columns == 1)
+    parents = [line for cell, line in header if cell.columns > 1]
     spans = [(line.box.left, line.box.right) for line in lines if line not in parents]
-    centres = [cell.line.box.centre[0] for cell in leaves]
-    edges = [round(_widest_gap(spans, start, end)) for start, end in itertools.pairwise(centres)]
+    edges = [round(_widest_gap(spans, start, end)) for (_, start), (_, end) in itertools.pairwise(leaves)]
     return [box.left, *edges, box.right + 1]
 
 

@@ -27,8 +27,7 @@ logger = logging.getLogger(__name__)
 
 VERSION = "2"
 """Raised when what is read of the same image changes."""
-LIMIT_SECONDS = 120.0
-"""For one image; a poster of usual size takes one to three."""
+LIMIT_SECONDS = 120.0  # for one image; a poster of usual size takes one to three
 _START_SECONDS = 60.0
 _RECYCLE_AFTER = 1000  # images; a fresh process then frees what the libraries leak
 _BLOCKS = TypeAdapter(list[Block])

@@ -15,12 +15,9 @@ import numpy.typing as npt
 
 from ingest.parsers.local.layout import Box, cluster
 
-Pixels = npt.NDArray[np.uint8]
-"""Height × width × 3: red, green, blue."""
-Mask = npt.NDArray[np.uint8]
-"""0 or 255 for each pixel."""
-Profile = npt.NDArray[np.bool_]
-"""For each row or column whether there is anything in it."""
+Pixels = npt.NDArray[np.uint8]  # height × width × 3: red, green, blue
+Mask = npt.NDArray[np.uint8]  # 0 or 255 for each pixel
+Profile = npt.NDArray[np.bool_]  # for each row or column whether there is anything in it
 
 # Rules, in pixels and grey levels --------------------------------------------------------------------
 _THICKEST = 4  # what is thicker is an area, with edges
