@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ingest.load import Loaded, load, reembed
-from ingest.parsers.reading import open_parsers
+from ingest.parsers.document_parser import open_parsers
 from ingest.pipeline import ray_engine
 from ingest.pipeline.batch_run import run_by_batches
 from ingest.pipeline.progress import Counts, shown, status_tables
