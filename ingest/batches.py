@@ -16,7 +16,7 @@ from ingest.run import Ingest
 from ingest.store import Document, Wanted
 from ingest.tagging.batch import BatchRequest, Collected, within_limits
 from tools.core.errors import ModelUnavailableError
-from tools.prompts.registry import begun
+from tools.prompts.registry import run_snapshot
 
 DOCUMENTS = 2_000
 """Documents of one batch: so many requests are in memory while it is sent, some 10 kB each."""
@@ -30,7 +30,7 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
         CheckerboardError: as `Pipeline.run`.
     """
     # What is asked together is asked with the same prompts, though others come into force meanwhile.
-    begun.set(ingest.services.prompts.current)
+    run_snapshot.set(ingest.services.prompts.current)
     parse, tag, *rest = ingest.steps()
     await ingest.collect_and_work([parse], counts)
     ingest.sources.clear()

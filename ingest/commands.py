@@ -12,7 +12,7 @@ import typer
 
 from local.servers import attached
 from tools.core import logs
-from tools.core.processes import typed
+from tools.core.processes import with_command_name
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, echo_json
 from tools.core.text import clean
@@ -160,7 +160,9 @@ def retry_command(
                 lambda pool: status.retry(pool, ids=ids or [], source=named, again_from=chosen),
             )
         )
-    Terminal().print(typed(f"{due} documents are due again: `checkerboard ingest run` takes them."))
+    Terminal().print(
+        with_command_name(f"{due} documents are due again: `checkerboard ingest run` takes them.")
+    )
 
 
 @app.command("remove")

@@ -18,7 +18,7 @@ from ingest.rows import read
 from ingest.run import open_ingest
 from ingest.sources.registry import describe
 from ingest.watching import WatchedFolder
-from tools.core.processes import typed
+from tools.core.processes import with_command_name
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal
 from tools.services import open_services
@@ -47,9 +47,9 @@ async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> b
     _say_failed(counts, console)
     if not batch and (out := sum(len(ids) for _, ids in waiting)):
         said = f"{out} documents wait for a batch: `checkerboard ingest run --batch` collects it."
-        console.print(typed(said))
+        console.print(with_command_name(said))
     if counts.set_aside:
-        console.print(typed("`checkerboard ingest status` says what was set aside, and why."))
+        console.print(with_command_name("`checkerboard ingest status` says what was set aside, and why."))
     return not counts.set_aside and not counts.sources_failed
 
 

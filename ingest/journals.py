@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from ingest.sources.web import Fetch
-from tools.core.database import Pool, unhurried
+from tools.core.database import Pool, long_connection
 from tools.core.sql import queries
 
 _SQL = queries("documents.sql")
@@ -32,7 +32,7 @@ class PostgresJournal:
 
     async def forget_old(self) -> None:
         """Forgets answers older than KEPT_DAYS."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             await connection.execute(_SQL["forget_old_answers"], {"days": KEPT_DAYS})
 
 

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from ingest.store import STAGES
-from tools.core.database import Pool, open_pool, unhurried
-from tools.core.processes import typed
+from tools.core.database import Pool, long_connection, open_pool
+from tools.core.processes import with_command_name
 from tools.core.settings import Settings
 from tools.core.sql import queries
 
@@ -28,7 +28,7 @@ async def asked(settings: Settings, ask: Callable[[Pool], Awaitable[T]]) -> T:
 
 async def status(pool: Pool) -> dict[str, Any]:
     """Returns `sources` (rows by source and stage) and `set_aside` (the newest SHOWN), JSON-ready."""
-    async with unhurried(pool) as connection:
+    async with long_connection(pool) as connection:
         sources = await (await connection.execute(_SQL["by_stage"])).fetchall()
         aside = await (await connection.execute(_SQL["set_aside"], {"count": SHOWN})).fetchall()
     for row in aside:
@@ -40,7 +40,7 @@ def render(found: dict[str, Any]) -> RenderableType:
     """The status as tables."""
     rows = found["sources"]
     if not rows:
-        return typed("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
+        return with_command_name("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
     columns = [*STAGES, "set aside"]
     table = Table(title="documents", title_justify="left")
     for name in ("source", *columns, "unsure", "pages", "tokens", "USD"):
@@ -57,7 +57,9 @@ def render(found: dict[str, Any]) -> RenderableType:
 
 
 def _set_aside(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=typed("set aside, newest first (`checkerboard ingest retry`)"), title_justify="left")
+    table = Table(
+        title=with_command_name("set aside, newest first (`checkerboard ingest retry`)"), title_justify="left"
+    )
     for name in ("id", "source", "document", "stage", "tries", "why"):
         table.add_column(name, overflow="fold")
     for row in rows:
@@ -73,5 +75,5 @@ async def retry(pool: Pool, *, ids: list[int], source: str | None, again_from: s
     everything from that stage on. Returns how many."""
     before = {"parse": "collected", "tag": "parsed", "embed": "tagged", None: None}[again_from]
     given = {"ids": ids, "source": source, "stage": before, "stages": list(STAGES)}
-    async with unhurried(pool) as connection:
+    async with long_connection(pool) as connection:
         return (await connection.execute(_SQL["retry"], given)).rowcount

@@ -16,11 +16,11 @@ from psycopg.types.json import Jsonb
 
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
 from ingest.raw import RawFiles
-from tools.core.database import Connection, Pool, connected, unhurried
+from tools.core.database import Connection, Pool, connect, long_connection
 from tools.core.errors import StoreUnavailableError
 from tools.core.logs import cause
 from tools.core.sql import queries
-from tools.core.text import cleaned
+from tools.core.text import clean_values
 from tools.postings.writer import withdraw
 
 _SQL = queries("documents.sql")
@@ -101,13 +101,13 @@ class DocumentStore:
         files = await self._raw.keep(collected.files)
         hints = collected.hints.model_dump(mode="json")
         given = {
-            **cleaned(
+            **clean_values(
                 {"source": collected.source, "source_id": collected.source_id, "scope": collected.scope}
             ),
             "content_hash": _content_hash([file["hash"] for file in files], hints),
             "files": Jsonb(files),
             "hints": Jsonb(hints),
-            "provenance": Jsonb(cleaned(dict(collected.provenance))),
+            "provenance": Jsonb(clean_values(dict(collected.provenance))),
         }
         async with self._pool.connection() as connection:
             row = await (await connection.execute(_SQL["collect"], given)).fetchone()
@@ -116,7 +116,7 @@ class DocumentStore:
     async def withdraw(self, listed: Listed) -> int:
         """Withdraws what a listing does not name any more, documents and postings together; returns the
         number of postings."""
-        given = cleaned(
+        given = clean_values(
             {"source": listed.source, "scope": listed.scope, "source_ids": list(listed.source_ids)}
         )
         async with self._pool.connection() as connection, connection.transaction():
@@ -134,7 +134,7 @@ class DocumentStore:
 
     async def settle_all(self) -> None:
         """As `settle`, for what a run left behind that was killed in that moment."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             await connection.execute(_SQL["withdraw_leftovers"])
 
     async def claim(self, wanted: Wanted, count: int) -> list[Document]:
@@ -181,7 +181,7 @@ class DocumentStore:
             "id": document.id,
             "content_hash": document.content_hash,
             "run": self.run,
-            "error": Jsonb(cleaned(error)),
+            "error": Jsonb(clean_values(error)),
             "final": final,
             "seconds": retry_in_seconds,
             **cost.model_dump(),
@@ -240,7 +240,7 @@ class DocumentStore:
 
     async def revive(self) -> int:
         """Makes due again what was set aside for a reason that passes, such as a provider's outage."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             return (await connection.execute(_SQL["revive"])).rowcount
 
 
@@ -255,7 +255,7 @@ async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncItera
         row = await (await connection.execute(_SQL["next_run"])).fetchone()
     assert row is not None  # noqa: S101 - a sequence has a next value
     run = int(row["run"])
-    async with await connected(database_url) as held:
+    async with await connect(database_url) as held:
         # Held by a transaction, which a pooler leaves on one connection. It has read nothing and written
         # nothing, so that it keeps no row from being vacuumed.
         await held.execute("begin")

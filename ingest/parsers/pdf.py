@@ -20,7 +20,7 @@ from ingest.parsers.assemble import assemble
 from ingest.parsers.flow import GAP, Flow, Line, folded
 from ingest.parsers.merging import joined
 from ingest.parsers.parser import Parser
-from tools.core.processes import bare
+from tools.core.processes import minimal_environment
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ class PdfReader:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
-                env=bare(),
+                env=minimal_environment(),
             )
             feeding = asyncio.create_task(_feed(process, file.content))
             try:

@@ -29,7 +29,7 @@ from local.servers.postgres import PostgresPart
 from local.servers.process import birth, send
 from local.servers.redis import RedisPart
 from local.servers.state import Phase, Running, State, read_state, write_state
-from tools.core.processes import not_inherited
+from tools.core.processes import stop_ignoring_signals
 
 POLL_SECONDS = 0.02
 HEARTBEAT_SECONDS = 1.0
@@ -271,7 +271,7 @@ def main(part: str, home: str, lock: str) -> int:
         os._exit(0)
     os.set_inheritable(int(lock), False)
     # Its server is stopped by signals, whatever the shell of its first user ignores.
-    not_inherited()
+    stop_ignoring_signals()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     files = part_home(part, Path(home))
     try:

@@ -16,7 +16,7 @@ from local.servers.locks import close_lock, open_lock, try_lock, unlock
 from local.servers.parts import connects
 from local.servers.state import Running, State, read_state, write_state
 from tools.core.errors import SetupError
-from tools.core.processes import bare
+from tools.core.processes import minimal_environment
 
 LEAVE_SECONDS = 60.0
 """More than any part's `stop_seconds`: whoever leaves last leaves nothing running, on any disk."""
@@ -212,6 +212,6 @@ class Membership:
 def _environment() -> dict[str, str]:
     """What a server may know of the caller's environment: no keys, and no setting such as PGPORT."""
     # The language of the machine may not be installed, and must not decide how text is sorted.
-    kept = bare(LC_ALL="C.UTF-8" if sys.platform == "linux" else "C")
+    kept = minimal_environment(LC_ALL="C.UTF-8" if sys.platform == "linux" else "C")
     kept.pop("LANG", None)
     return kept | {name: os.environ[name] for name in (_BEHAVIOUR,) if name in os.environ}

@@ -17,7 +17,7 @@ Names = dict[str, str]
 """Names of keys, by the hash of each."""
 
 
-def read_key_lists(callers: str | None, admins: str | None) -> tuple[Names, Names]:
+def parse_key_lists(callers: str | None, admins: str | None) -> tuple[Names, Names]:
     """Reads `name:sha256,name:sha256,…` of those who may call and of those who may change what all get.
     A hash is 64 hexadecimal digits, and may be followed by what `sha256sum` prints behind it.
 

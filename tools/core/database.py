@@ -26,7 +26,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from tools.core.errors import SetupError, StoreUnavailableError
 from tools.core.settings import Settings
 from tools.core.sql import migrations, queries
-from tools.core.store_failures import PROBE_SECONDS, StoreInfo, one_line, store_failure, where
+from tools.core.store_failures import PROBE_SECONDS, StoreInfo, one_line, store_failure, without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _CANCEL_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _T = TypeVar("_T")
 
-CONNECTING: dict[str, Any] = {
+CONNECTION_OPTIONS: dict[str, Any] = {
     "row_factory": dict_row,
     "autocommit": True,
     "prepare_threshold": None,
@@ -85,7 +85,7 @@ class Connection(AsyncConnection[DictRow]):
             raise NoAnswerError(f"no answer within {limit:g} seconds") from error
 
     @contextmanager
-    def limited(self, seconds: float = WORK_SECONDS) -> Iterator[None]:
+    def statement_limit(self, seconds: float = WORK_SECONDS) -> Iterator[None]:
         """Sets another limit within the block: by default that of work for which nobody waits."""
         usual, self.limit_seconds = self.limit_seconds, seconds
         try:
@@ -98,14 +98,14 @@ class NoAnswerError(psycopg.OperationalError):
     """PostgreSQL did not answer a statement within its limit."""
 
 
-async def connected(database_url: str) -> Connection:
+async def connect(database_url: str) -> Connection:
     """Returns a connection of the caller's own.
 
     Raises:
         SetupError: PostgreSQL does not answer, or refuses; the message holds no password.
     """
     try:
-        return await Connection.connect(database_url, **CONNECTING)
+        return await Connection.connect(database_url, **CONNECTION_OPTIONS)
     except psycopg.OperationalError as error:
         raise SetupError(f"PostgreSQL does not answer: {one_line(error)}. Check DATABASE_URL.") from error
     except psycopg.ProgrammingError:
@@ -121,7 +121,7 @@ _REMEDY = "Nothing was written. Mend that, name another in DATABASE_URL, or unse
 
 
 @dataclass(frozen=True, slots=True)
-class Fitness:
+class DatabaseState:
     """What a PostgreSQL is, and what of the service it holds already."""
 
     server: str
@@ -132,7 +132,7 @@ class Fitness:
     """Migrations that are to be applied, by name and text."""
 
 
-async def require_fit(connection: Connection, place: str) -> Fitness:
+async def require_usable(connection: Connection, place: str) -> DatabaseState:
     """Returns what the PostgreSQL at `place` (a URL without its password) is. Writes nothing.
 
     Raises:
@@ -169,7 +169,7 @@ async def require_fit(connection: Connection, place: str) -> Fitness:
             f"The PostgreSQL {server} at {place} {'; it '.join(problems)}. {_REMEDY}",
             lacking=() if facts["vector_offered"] else ["vector"],
         )
-    return Fitness(server, facts["vector_version"] or facts["vector_offered"], pending)
+    return DatabaseState(server, facts["vector_version"] or facts["vector_offered"], pending)
 
 
 async def _row(connection: Connection, query: str) -> dict[str, Any]:
@@ -257,9 +257,9 @@ async def migrate(database_url: str) -> None:
         SetupError: PostgreSQL does not answer, is not fit for the service, or a migration failed. What
             is applied is whole, and the next try goes on there.
     """
-    async with await connected(database_url) as connection:
+    async with await connect(database_url) as connection:
         try:
-            fitness = await require_fit(connection, where(database_url))
+            fitness = await require_usable(connection, without_credentials(database_url))
         except psycopg.Error as error:
             raise SetupError(
                 f"PostgreSQL does not answer as it should: {_why(error)} Check DATABASE_URL."
@@ -292,7 +292,7 @@ async def _apply(connection: Connection, name: str, text: str) -> None:
         await connection.execute(_MIGRATE["keep_migrations"])
         if await (await connection.execute(_MIGRATE["is_applied"], {"name": name})).fetchone():
             return  # by whoever held the lock before
-        with connection.limited():
+        with connection.statement_limit():
             await connection.execute(text)
         await connection.execute(_MIGRATE["migration_applied"], {"name": name})
     logger.info("migration applied", extra={"migration": name})
@@ -355,7 +355,7 @@ async def open_pool(settings: Settings) -> Pool:
         open=False,
         configure=prepare,
         check=_check,
-        kwargs=CONNECTING,
+        kwargs=CONNECTION_OPTIONS,
         name="postings",
     )
     try:
@@ -366,15 +366,15 @@ async def open_pool(settings: Settings) -> Pool:
 
 
 @asynccontextmanager
-async def unhurried(pool: Pool) -> AsyncIterator[Connection]:
+async def long_connection(pool: Pool) -> AsyncIterator[Connection]:
     """As `pool.connection()`, for statements that may take long: a load, a clean-up."""
     async with pool.connection() as connection:
-        with connection.limited():
+        with connection.statement_limit():
             yield connection
 
 
 async def _check(connection: Connection) -> None:
-    with connection.limited(_ALIVE_SECONDS):
+    with connection.statement_limit(_ALIVE_SECONDS):
         await AsyncConnectionPool.check_connection(connection)
 
 
@@ -386,18 +386,21 @@ async def probe_postgres(url: str, *, seconds: float = PROBE_SECONDS) -> StoreIn
         StoreUnavailableError: it does not answer within `seconds`.
     """
     try:
-        async with asyncio.timeout(seconds), await Connection.connect(url, **CONNECTING) as connection:
-            fitness = await require_fit(connection, where(url))
+        async with (
+            asyncio.timeout(seconds),
+            await Connection.connect(url, **CONNECTION_OPTIONS) as connection,
+        ):
+            fitness = await require_usable(connection, without_credentials(url))
     except psycopg.errors.InvalidAuthorizationSpecification as error:
         raise SetupError(
-            f"The PostgreSQL at {where(url)} refuses the user of DATABASE_URL: {error}"
+            f"The PostgreSQL at {without_credentials(url)} refuses the user of DATABASE_URL: {error}"
         ) from error
     except psycopg.ProgrammingError:
         # Its message may hold the URL, and that a password.
         raise SetupError("DATABASE_URL is no URL that PostgreSQL knows: postgresql://user@host/db.") from None
     except (psycopg.Error, OSError) as error:
         raise StoreUnavailableError(
-            f"The PostgreSQL at {where(url)} does not answer: {one_line(error)}. Start it, or check "
-            "DATABASE_URL."
+            f"The PostgreSQL at {without_credentials(url)} does not answer: {one_line(error)}. "
+            "Start it, or check DATABASE_URL."
         ) from error
     return StoreInfo("postgresql", fitness.server, {"vector": str(fitness.vector)})

@@ -15,7 +15,7 @@ _NAME = "checkerboard"
 
 
 @cache
-def program() -> str:
+def command_name() -> str:
     """Returns `checkerboard` where the shell finds this installation's, and else the path that README.md
     has, where the installation is the checkout's own."""
     own = Path(sys.executable).with_name(_NAME)
@@ -25,9 +25,9 @@ def program() -> str:
     return _NAME
 
 
-def typed(text: str) -> str:
+def with_command_name(text: str) -> str:
     """Returns `text` with each command of ours in backquotes as it is typed here."""
-    return text.replace(f"`{_NAME} ", f"`{program()} ")
+    return text.replace(f"`{_NAME} ", f"`{command_name()} ")
 
 
 ALLOWED = frozenset(
@@ -68,7 +68,7 @@ ALLOWED = frozenset(
 )
 
 
-def bare(**more: str) -> dict[str, str]:
+def minimal_environment(**more: str) -> dict[str, str]:
     """Returns the environment for such a process: what is allowed of ours, and `more`."""
     return {name: value for name, value in os.environ.items() if name in ALLOWED} | more
 
@@ -77,7 +77,7 @@ _PYTHONS = {signal.SIGPIPE, signal.SIGXFSZ}
 """Python itself ignores them, and gives them back to what it starts."""
 
 
-def not_inherited() -> None:
+def stop_ignoring_signals() -> None:
     """Keeps what this process ignores, or blocks, from the programs that it starts: a server that was asked
     to end by such a signal would go on for ever, and whoever waits for it, too.
 

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 
 from tools.core.errors import SetupError, StoreUnavailableError
 from tools.core.settings import Settings
-from tools.core.store_failures import PROBE_SECONDS, StoreInfo, store_failure, where
+from tools.core.store_failures import PROBE_SECONDS, StoreInfo, store_failure, without_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _PROBE_KEPT_SECONDS = 10
 
 
 @asynccontextmanager
-async def open_redis(settings: Settings, *, patient: bool = True) -> AsyncIterator[Redis]:
+async def open_redis(settings: Settings, *, retrying: bool = True) -> AsyncIterator[Redis]:
     """Yields the client of this process. It tries again for a while on a connection that broke; told not to,
     once and at once.
 
@@ -49,7 +49,7 @@ async def open_redis(settings: Settings, *, patient: bool = True) -> AsyncIterat
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
         health_check_interval=30,
-        **({} if patient else {"retry": Retry(NoBackoff(), 1)}),
+        **({} if retrying else {"retry": Retry(NoBackoff(), 1)}),
     )
     client = Redis.from_pool(pool)
     try:
@@ -58,7 +58,7 @@ async def open_redis(settings: Settings, *, patient: bool = True) -> AsyncIterat
         await client.aclose()
 
 
-async def write_and_read(client: Redis) -> None:
+async def check_round_trip(client: Redis) -> None:
     """Keeps a document as a session's is kept, reads it back and deletes it.
 
     Raises:
@@ -123,19 +123,21 @@ async def probe_redis(url: str, *, seconds: float = PROBE_SECONDS) -> StoreInfo:
     client = Redis.from_url(redis_url(url), socket_timeout=seconds, socket_connect_timeout=seconds)
     try:
         async with asyncio.timeout(seconds):
-            return await _ask_redis(client, where(url))
+            return await _ask_redis(client, without_credentials(url))
     except (redis_errors.RedisError, OSError) as error:
         # The client hides a refused password in the cause of a ConnectionError.
         if isinstance(error, _REFUSED) or isinstance(error.__cause__, _REFUSED):
-            raise SetupError(f"The Redis at {where(url)} refuses the user of REDIS_URL: {error}.") from error
+            raise SetupError(
+                f"The Redis at {without_credentials(url)} refuses the user of REDIS_URL: {error}."
+            ) from error
         told = store_failure(error)
         if told is not None and told.reason is not None:
             raise StoreUnavailableError(
-                f"{where(url)}: {told.message}", store=told.store, reason=told.reason
+                f"{without_credentials(url)}: {told.message}", store=told.store, reason=told.reason
             ) from error
         raise StoreUnavailableError(
-            f"The Redis at {where(url)} does not answer: {str(error).strip() or 'no answer in time'}. "
-            "Start it, or check REDIS_URL."
+            f"The Redis at {without_credentials(url)} does not answer: "
+            f"{str(error).strip() or 'no answer in time'}. Start it, or check REDIS_URL."
         ) from error
     finally:
         await client.aclose()
@@ -161,7 +163,7 @@ async def _ask_redis(client: Redis, place: str) -> StoreInfo:
 async def _writes(client: Redis) -> None:
     """Tries a write. One that is full, or whose disk is, may have room again in a moment: `/readyz` tells."""
     try:
-        await write_and_read(client)
+        await check_round_trip(client)
     except redis_errors.RedisError as error:
         told = store_failure(error)
         if told is None or told.reason not in ("memory", "disk"):

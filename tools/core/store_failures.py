@@ -112,7 +112,7 @@ class StoreInfo:
     """Version of each module or extension, by its name; `built in` where it has none of its own."""
 
 
-def where(url: str) -> str:
+def without_credentials(url: str) -> str:
     """A URL without its user, password and options: fit for a log or an error. What is no URL, such
     as a list of `key=value`, is not repeated at all."""
     parts = urlsplit(url)

@@ -79,7 +79,7 @@ _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def exit_on_errors() -> Iterator[None]:
     """Ends the program with a line for each thing that is wrong, on standard error and with exit code 1,
     where what happens in the block is an error of ours, a setting that makes no sense, a store that fails or
     a disk that takes no more."""

@@ -14,7 +14,7 @@ import numpy as np
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from tools.core.database import Pool, unhurried
+from tools.core.database import Pool, long_connection
 from tools.core.errors import EmbeddingMismatchError
 from tools.core.sql import queries
 from tools.llm.embeddings import Vector
@@ -67,7 +67,7 @@ class EmbeddingSet:
         """
         if any(len(vector) != self._embedding["dimensions"] for vector in vectors):
             raise ValueError(f"a vector has other than {self._embedding['dimensions']} dimensions")
-        async with unhurried(self._pool) as connection, connection.transaction():
+        async with long_connection(self._pool) as connection, connection.transaction():
             own = (await self._own(connection))["id"]
             rows = [
                 {"set_id": own, "text_hash": text_hash(posting), "vector": np.asarray(vector)}
@@ -78,14 +78,14 @@ class EmbeddingSet:
     async def lacking_of_all(self, *, after: int, count: int) -> list[tuple[int, Posting]]:
         """Returns up to `count` stored postings with a number above `after` that have no vector yet,
         with their numbers, in their order."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             given = {"set_id": (await self._own(connection))["id"], "after": after, "count": count}
             rows = await (await connection.execute(_SQL["not_embedded"], given)).fetchall()
         return [(row["id"], Posting.model_construct(**row)) for row in rows]
 
     async def finish(self) -> int:
         """Makes the set ready when no posting lacks a vector; returns how many lack one."""
-        async with unhurried(self._pool) as connection, connection.transaction():
+        async with long_connection(self._pool) as connection, connection.transaction():
             own = {"set_id": (await self._own(connection))["id"]}
             # Its row lock keeps writers out, so that none adds a posting between count and readiness.
             await connection.execute(_CORPUS["raise_revision"])
@@ -98,14 +98,14 @@ class EmbeddingSet:
     async def drop_others(self) -> list[str]:
         """Forgets the vectors of every other embedding; returns what they were of. Workers that are
         configured for one of those can search no more."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             own = {"set_id": (await self._own(connection))["id"]}
             rows = await (await connection.execute(_SQL["drop_other_sets"], own)).fetchall()
         return [f"{row['model']} in {row['dimensions']} dimensions" for row in rows]
 
     async def forget_unused(self) -> None:
         """Forgets vectors, older than a day, of texts that no posting has any more."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             await connection.execute(_SQL["forget_unused_vectors"])
 
     async def _ready(self, connection: AsyncConnection[DictRow]) -> int:

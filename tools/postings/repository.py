@@ -12,7 +12,7 @@ import numpy as np
 from tools.core.database import Pool
 from tools.core.errors import NoPostingsError
 from tools.core.sql import queries
-from tools.core.text import cleaned, web_address
+from tools.core.text import clean_values, web_address
 from tools.llm.embeddings import Vector
 from tools.postings.contracts import FoundPosting, StoredPosting
 from tools.postings.embedding_sets import mismatch
@@ -89,4 +89,4 @@ class PostingStore:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by a
     version that cleaned less."""
-    return {**cleaned(row), "url": web_address(row["url"])}
+    return {**clean_values(row), "url": web_address(row["url"])}

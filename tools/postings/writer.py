@@ -11,7 +11,7 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from tools.core.database import Pool, unhurried
+from tools.core.database import Pool, long_connection
 from tools.core.sql import queries
 from tools.core.text import clean
 from tools.postings.contracts import Posting
@@ -42,7 +42,7 @@ class PostingWriter:
         """
         last = {(posting.source, posting.source_id, posting.position): posting for posting in postings}
         rows = await asyncio.to_thread(lambda: [_row(posting) for posting in last.values()])
-        async with unhurried(self._pool) as connection, connection.transaction():
+        async with long_connection(self._pool) as connection, connection.transaction():
             # First, because its row lock lets one writer at a time go on.
             revision = await (await connection.execute(_CORPUS["raise_revision"])).fetchone()
             assert revision is not None  # noqa: S101 - the statement returns the row it wrote

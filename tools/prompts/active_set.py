@@ -73,7 +73,7 @@ class FromHub(BaseModel):
 Origin = Annotated[Bundled | FromHub, Field(discriminator="source")]
 
 
-class Entry(BaseModel):
+class ActivePrompt(BaseModel):
     """Which prompt is in force for a purpose and language, since when and by whom."""
 
     model_config = ConfigDict(frozen=True)
@@ -91,7 +91,7 @@ class ActiveSet(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    prompts: dict[str, Entry]
+    prompts: dict[str, ActivePrompt]
     models: dict[str, ModelChoice] = {}
 
     @property

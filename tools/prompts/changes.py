@@ -25,10 +25,10 @@ from tools.core.errors import (
 )
 from tools.core.logs import cause
 from tools.core.settings import ModelChoice, Settings
-from tools.prompts.active_set import ActiveSet, ActiveSetStore, Bundled, Entry, FromHub, Origin
+from tools.prompts.active_set import ActivePrompt, ActiveSet, ActiveSetStore, Bundled, FromHub, Origin
 from tools.prompts.audit_log import Action, AuditLog, differences
-from tools.prompts.hub import Hub, hub_names, open_hub, pulled
-from tools.prompts.registry import LOOK_SECONDS, PACKAGES, PromptRegistry, PromptSet, Watcher
+from tools.prompts.hub import Hub, open_hub, parse_hub_names, pull_all
+from tools.prompts.registry import PACKAGES, POLL_SECONDS, PromptRegistry, PromptSet, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ class PromptChanges:
         self,
         registry: PromptRegistry,
         store: ActiveSetStore,
-        trail: AuditLog,
+        audit_log: AuditLog,
         hub: Hub | None,
         names: Mapping[str, tuple[str, str]],
     ) -> None:
         """`names` has the hub's name and ref of each prompt that comes from there, by key."""
         self.registry = registry
-        self.trail = trail
+        self.audit_log = audit_log
         self._store = store
         self._hub = hub
         self._names = names
@@ -120,7 +120,7 @@ class PromptChanges:
     async def _changed(self, action: Action, by: str, change: Change) -> ActiveSet:
         async with self._store.locked():
             # A Redis that lost everything is filled again from what this worker answers from.
-            before = await self._store.read() or self.registry.in_force
+            before = await self._store.read() or self.registry.active
             return await self._recorded(action, by, before, change(before))
 
     async def _recorded(
@@ -136,16 +136,18 @@ class PromptChanges:
             logger.warning(
                 "change of prompts refused", extra={"action": action, "by": by, "cause": cause(error)}
             )
-            await self.trail.refused(action, by, version, refused)
+            await self.audit_log.refused(action, by, version, refused)
             raise
         if action == AT_START and after == before:
             await self._store.write(after)  # which takes back an earlier warning
         else:
-            async with self.trail.change(action, by, (version, checked.version), differences(before, after)):
+            async with self.audit_log.change(
+                action, by, (version, checked.version), differences(before, after)
+            ):
                 await self._store.write(after)
             extra = {"action": action, "by": by, "version": checked.version}
             logger.info("prompts changed", extra=extra)
-        self.registry.take(after)
+        self.registry.activate(after)
         self.registry.shared_warning = None
         return after
 
@@ -196,12 +198,12 @@ class PromptChanges:
 
     def _whole(self, before: ActiveSet | None, by: str, now: datetime) -> ActiveSet:
         """Returns a set with an entry for each of these files; those it lacks are bundled."""
-        own = {key: Entry(origin=self._file(key), since=now, by=by) for key in self.registry.files}
+        own = {key: ActivePrompt(origin=self._file(key), since=now, by=by) for key in self.registry.files}
         return ActiveSet(
             prompts={**own, **(before.prompts if before else {})}, models=before.models if before else {}
         )
 
-    def _pin(self, key: str, known: Entry | None) -> str | None:
+    def _pin(self, key: str, known: ActivePrompt | None) -> str | None:
         """Returns what a prompt stays held at. A pin of another name than the settings have now holds
         nothing any more."""
         if known is None:
@@ -219,7 +221,7 @@ class PromptChanges:
         )
 
     async def _origins(
-        self, refs: Mapping[str, tuple[str, str]], known: Mapping[str, Entry]
+        self, refs: Mapping[str, tuple[str, str]], known: Mapping[str, ActivePrompt]
     ) -> dict[str, FromHub]:
         """Returns what `refs` names in the hub (name and ref, by key); a commit that is in force, which
         never changes, is not asked for again."""
@@ -229,20 +231,22 @@ class PromptChanges:
             if isinstance(origin, FromHub) and (origin.name, origin.commit) == ref:
                 there[key] = origin
         asked = {key: ref for key, ref in refs.items() if key not in there}
-        return {**there, **(await pulled(self._hub, asked, self.registry.files)).all_or_none()}
+        return {**there, **(await pull_all(self._hub, asked, self.registry.files)).all_or_none()}
 
     def _file(self, key: str) -> Bundled:
         return Bundled(commit=self.registry.files[key].version)
 
 
-def _entry(held: Entry | None, origin: Origin, pin: str | None, by: str, now: datetime) -> Entry:
+def _entry(
+    held: ActivePrompt | None, origin: Origin, pin: str | None, by: str, now: datetime
+) -> ActivePrompt:
     if held is None:
-        return Entry(origin=origin, pin=pin, since=now, by=by)
+        return ActivePrompt(origin=origin, pin=pin, since=now, by=by)
     if (held.origin, held.pin) == (origin, pin):
         return held
     # A file that newer code has changed is gone: what was in force before it can still be had again.
     same = held.origin == origin or held.origin.source == origin.source == "bundled"
-    return Entry(origin=origin, pin=pin, since=now, by=by, before=held.before if same else held.origin)
+    return ActivePrompt(origin=origin, pin=pin, since=now, by=by, before=held.before if same else held.origin)
 
 
 def _not_renewed(error: Exception) -> str:
@@ -269,25 +273,25 @@ async def open_prompts(
     registry = PromptRegistry.bundled(*PACKAGES, models=settings.models)
     if problem := registry.unknown_purposes(settings.models):
         raise SetupError(f"CHECKERBOARD_MODELS: {problem}.")
-    names = hub_names(settings.hub_prompts, registry.files)
+    names = parse_hub_names(settings.hub_prompts, registry.files)
     store = ActiveSetStore(redis)
     async with open_hub(settings) as hub:
         changes = PromptChanges(registry, store, AuditLog(pool), hub, names)
-        follower = Watcher(registry, store, redis)
+        watcher = Watcher(registry, store, redis)
         try:
-            await follower.look()
-            if newest or registry.in_force is None:
+            await watcher.poll()
+            if newest or registry.active is None:
                 await changes.start()
         except (RedisError, OSError) as error:
             registry.shared_warning = "Redis is away: the bundled prompts answer."
             logger.warning(
                 "prompts in force not read: the bundled ones answer", extra={"cause": cause(error)}
             )
-        following = asyncio.create_task(follower.follow())
+        following = asyncio.create_task(watcher.watch())
         try:
             yield changes
         finally:
             while not following.done():
                 # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
                 following.cancel()
-                await asyncio.wait({following}, timeout=LOOK_SECONDS / 10)
+                await asyncio.wait({following}, timeout=POLL_SECONDS / 10)

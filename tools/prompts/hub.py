@@ -26,7 +26,7 @@ from langsmith.utils import (
 from pydantic import ValidationError
 
 from tools.core.errors import HubUnavailableError, PromptInvalidError, PromptNotFoundError, SetupError
-from tools.core.proxies import only_for
+from tools.core.proxies import only_proxy_for
 from tools.core.settings import Settings
 from tools.prompts.active_set import FromHub
 from tools.prompts.prompt import PromptFile, Texts
@@ -66,13 +66,13 @@ class Hub:
         """
         # Past the client's process-wide cache, which would give what it had five minutes ago. Naming
         # another's public prompt is as safe as naming one's own: manifests are read, never built.
-        pulled = await self._asked(
+        pull_all = await self._asked(
             lambda: self._client.pull_prompt_commit(
                 f"{name}:{ref}", skip_cache=True, dangerously_pull_public_prompt=True
             ),
             f"{name}:{ref}",
         )
-        return Commit(pulled.commit_hash, pulled.manifest)
+        return Commit(pull_all.commit_hash, pull_all.manifest)
 
     async def push(self, name: str, texts: Texts) -> str:
         """Commits `texts` as the newest of prompt `name`, which is made when there is none; returns the
@@ -193,7 +193,7 @@ async def open_hub(settings: Settings) -> AsyncIterator[Hub | None]:
         yield None
         return
     limit = round(REQUEST_SECONDS * 1000)
-    with only_for(settings.langsmith_endpoint or get_api_url(None)):
+    with only_proxy_for(settings.langsmith_endpoint or get_api_url(None)):
         client = AsyncClient(
             api_url=settings.langsmith_endpoint,
             api_key=settings.langsmith_api_key.get_secret_value(),
@@ -211,7 +211,7 @@ async def open_hub(settings: Settings) -> AsyncIterator[Hub | None]:
 _NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+(?::[\w.-]+)?", re.ASCII)
 
 
-def hub_names(configured: Sequence[str], keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+def parse_hub_names(configured: Sequence[str], keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Returns the hub's name and ref (`latest`, where none is given) of each prompt that is configured to
     come from there, by key (`filter_jobs.ko`).
 
@@ -347,7 +347,7 @@ LONGEST_PROBLEM = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class PullResult:
     """What came of the hub, by key (`filter_jobs.ko`)."""
 
     came: dict[str, FromHub] = field(default_factory=dict)
@@ -374,9 +374,9 @@ class Pulled:
         return self.came
 
 
-async def pulled(
+async def pull_all(
     hub: Hub | None, refs: Mapping[str, tuple[str, str]], files: Mapping[str, PromptFile]
-) -> Pulled:
+) -> PullResult:
     """Asks the hub for all that `refs` names (name and ref, by key), at the same time, and holds what
     comes against the contracts of `files`.
 
@@ -384,7 +384,7 @@ async def pulled(
         HubUnavailableError: together they take too long, or there is no hub to ask.
     """
     if not refs:
-        return Pulled()
+        return PullResult()
     if hub is None:
         raise HubUnavailableError(
             "CHECKERBOARD_HUB_PROMPTS is set without LANGSMITH_API_KEY. The operator has to set both."
@@ -395,7 +395,7 @@ async def pulled(
             found = await asyncio.gather(*asked)
     except TimeoutError as error:
         raise HubUnavailableError("LangSmith takes too long. Ask again in a moment.") from error
-    result = Pulled()
+    result = PullResult()
     for key, outcome in zip(refs, found, strict=True):
         match outcome:
             case FromHub():

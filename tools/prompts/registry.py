@@ -49,7 +49,7 @@ class PromptSet:
         return {p.purpose: p.version for p in self.prompts.values() if p.language == language}
 
 
-begun: ContextVar[PromptSet | None] = ContextVar("begun", default=None)
+run_snapshot: ContextVar[PromptSet | None] = ContextVar("begun", default=None)
 """The set that the run of this context began with; it keeps it though another comes into force."""
 
 
@@ -65,9 +65,9 @@ class PromptRegistry:
         """Why this worker answers from other prompts than those in force; None when it does not."""
         self.shared_warning: str | None = None
         """Why those in force are not what the settings ask for; None when they are."""
-        self.in_force: ActiveSet | None = None
+        self.active: ActiveSet | None = None
         """The shared set it follows; None while it answers from its own files alone."""
-        self.current = self.of_files()
+        self.current = self.bundled_set()
 
     @classmethod
     def bundled(cls, *packages: str, models: Mapping[str, ModelChoice] | None = None) -> PromptRegistry:
@@ -83,9 +83,9 @@ class PromptRegistry:
     def get(self, purpose: str, language: Language) -> Prompt:
         """Returns the prompt for a purpose, in a language: that of the set the run began with, or else
         the newest."""
-        return (begun.get() or self.current).get(purpose, language)
+        return (run_snapshot.get() or self.current).get(purpose, language)
 
-    def checked(self, in_force: ActiveSet) -> PromptSet:
+    def checked(self, active: ActiveSet) -> PromptSet:
         """Returns a shared set as prompts. A prompt of these files that the set does not know is taken
         from its file; one that the files do not know is passed over: the code is newer, or older.
 
@@ -95,7 +95,7 @@ class PromptRegistry:
         """
         hub = {
             key: entry.origin
-            for key, entry in in_force.prompts.items()
+            for key, entry in active.prompts.items()
             if isinstance(entry.origin, FromHub) and key in self.files
         }
         wrong = {
@@ -106,10 +106,10 @@ class PromptRegistry:
         if wrong:
             raise PromptInvalidError(prompts=wrong)
         taken = {
-            key: self._prompt(key, origin.texts, f"{origin.name}:{origin.commit}", in_force.models)
+            key: self._prompt(key, origin.texts, f"{origin.name}:{origin.commit}", active.models)
             for key, origin in hub.items()
         }
-        return PromptSet({**self.of_files(in_force.models).prompts, **taken})
+        return PromptSet({**self.bundled_set(active.models).prompts, **taken})
 
     def unknown_purposes(self, models: Mapping[str, ModelChoice]) -> str | None:
         """Returns what is wrong with the purposes for which models are chosen, None when nothing is."""
@@ -117,16 +117,16 @@ class PromptRegistry:
         unknown = ", ".join(sorted(set(models) - purposes))
         return f"no such purpose: {unknown}; there are {', '.join(sorted(purposes))}" if unknown else None
 
-    def take(self, in_force: ActiveSet) -> None:
+    def activate(self, active: ActiveSet) -> None:
         """Puts a shared set in force in this worker; runs that have begun keep theirs.
 
         Raises:
             PromptInvalidError: as `checked`; what was in force stays.
         """
-        checked = self.checked(in_force)
-        self.current, self.in_force, self.own_warning = checked, in_force, None
+        checked = self.checked(active)
+        self.current, self.active, self.own_warning = checked, active, None
 
-    def of_files(self, models: Mapping[str, ModelChoice] | None = None) -> PromptSet:
+    def bundled_set(self, models: Mapping[str, ModelChoice] | None = None) -> PromptSet:
         """Returns the bundled prompts, with `models` over the settings' choices."""
         own = {
             key: self._prompt(key, file.texts, file.version, models or {}) for key, file in self.files.items()
@@ -140,7 +140,7 @@ class PromptRegistry:
         return prompts.prompt(contract, texts, version, choice)
 
 
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 """A worker looks this often whether its set is still in force, in case an announcement missed it."""
 
 
@@ -154,7 +154,7 @@ class Watcher:
         self._seen: str | None = None
         """The version that was taken or refused last, so that a bad one is refused once."""
 
-    async def look(self) -> None:
+    async def poll(self) -> None:
         """Takes the set in Redis when it is another than the one seen last. A set that breaks a contract of
         these files is refused: what was in force stays, with a warning. A Redis that has lost the set is
         given this worker's.
@@ -165,19 +165,19 @@ class Watcher:
         registry = self._registry
         version, warning = await self._store.state()
         if version is None:
-            if registry.in_force is not None and registry.own_warning is None:
+            if registry.active is not None and registry.own_warning is None:
                 logger.warning("Redis has lost the prompts in force: they are put back")
-                await self._store.restore(registry.in_force)
+                await self._store.restore(registry.active)
             return  # with the warning of a start that could not write one
         registry.shared_warning = warning
         if version == self._seen:
             return
-        in_force = await self._store.read()
-        if in_force is None:
+        active = await self._store.read()
+        if active is None:
             registry.own_warning = f"The prompts in force cannot be read; {self._instead()}"
-        elif in_force != registry.in_force:  # which a change of this worker's own has taken already
+        elif active != registry.active:  # which a change of this worker's own has taken already
             try:
-                registry.take(in_force)
+                registry.activate(active)
             except PromptInvalidError as error:
                 named = ", ".join(error.prompts)
                 registry.own_warning = (
@@ -189,24 +189,24 @@ class Watcher:
         self._seen = version
 
     def _instead(self) -> str:
-        origin = "bundled" if self._registry.in_force is None else "last good"
+        origin = "bundled" if self._registry.active is None else "last good"
         return f"it answers from its {origin} ones."
 
-    async def follow(self) -> None:
+    async def watch(self) -> None:
         """Looks whenever a change is announced, and every second besides; ends when it is cancelled."""
         away = False
         while True:
             try:
-                async with self._redis.pubsub() as with_progress:
-                    await with_progress.subscribe(CHANNEL)
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(CHANNEL)
                     while True:
-                        await self.look()
+                        await self.poll()
                         away = False
-                        await with_progress.get_message(ignore_subscribe_messages=True, timeout=LOOK_SECONDS)
+                        await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_SECONDS)
             except (RedisError, OSError) as error:
                 if not away:
                     logger.warning("prompts cannot be followed: Redis is away", extra={"cause": cause(error)})
                 away = True
             except Exception as error:
                 logger.error("prompts cannot be followed", exc_info=error)  # noqa: TRY400
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)

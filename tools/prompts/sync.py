@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
-from tools.prompts.hub import Hub, hub_names, open_hub, pulled
+from tools.prompts.hub import Hub, open_hub, parse_hub_names, pull_all
 from tools.prompts.prompt import PromptFile, Texts, read, rewritten
 from tools.prompts.registry import PACKAGES
 
@@ -43,7 +43,7 @@ async def check(settings: Settings, names: Sequence[str], folder: Path | None, *
     problems = {str(one.path): one.problems for one in kept.values()}
     if hub:
         async with _opened(settings, kept) as (opened, refs):
-            came = await pulled(opened, refs, _prompts(kept))
+            came = await pull_all(opened, refs, _prompts(kept))
         problems |= {
             f"{name}:{ref} in LangSmith": [*came.wrong.get(key, []), *came.away.get(key, [])]
             for key, (name, ref) in refs.items()
@@ -62,7 +62,7 @@ async def pull(settings: Settings, names: Sequence[str], folder: Path | None) ->
     """
     kept = await asyncio.to_thread(_kept, names, folder, missing=True)
     async with _opened(settings, kept) as (opened, refs):
-        came = await pulled(opened, refs, _prompts(kept))
+        came = await pull_all(opened, refs, _prompts(kept))
     came.require()
     lines, wrong, written = [], dict(came.wrong), {}
     for key, origin in came.came.items():
@@ -96,7 +96,9 @@ async def push(
     if lines:
         return [*lines, "Nothing was pushed."], False
     async with _opened(settings, kept) as (hub, refs):
-        newest = await pulled(hub, {key: (name, "latest") for key, (name, _) in refs.items()}, _prompts(kept))
+        newest = await pull_all(
+            hub, {key: (name, "latest") for key, (name, _) in refs.items()}, _prompts(kept)
+        )
         newest.require()
         for key, (name, ref) in refs.items():
             there = newest.came.get(key)
@@ -121,7 +123,7 @@ async def diff(settings: Settings, names: Sequence[str], folder: Path | None) ->
     """
     kept = await asyncio.to_thread(_kept, names, folder)
     async with _opened(settings, kept) as (hub, refs):
-        came = await pulled(hub, refs, _prompts(kept))
+        came = await pull_all(hub, refs, _prompts(kept))
     came.require()
     lines: list[str] = []
     for key, (name, ref) in refs.items():
@@ -206,7 +208,7 @@ async def _opened(
     async with open_hub(settings) as hub:
         if hub is None:
             raise SetupError("There is no key for LangSmith. Set LANGSMITH_API_KEY.")
-        named = hub_names(settings.hub_prompts, _bundled())
+        named = parse_hub_names(settings.hub_prompts, _bundled())
         refs = {key: named[key] for key in kept if key in named}
         if not refs:
             raise SetupError("CHECKERBOARD_HUB_PROMPTS names none of these prompts.")

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from tools.core.processes import bare
+from tools.core.processes import minimal_environment
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class _Worker:
         """
         command = (sys.executable, "-m", "ingest.parsers.local.worker", str(tessdata))
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=bare(OMP_THREAD_LIMIT="1")
+            *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=minimal_environment(OMP_THREAD_LIMIT="1")
         )
         worker = cls(process)
         try:

@@ -22,7 +22,7 @@ from ingest import unpacking
 from ingest.documents import RawFile
 from ingest.errors import ParserUnavailableError
 from tools.core.logs import cause
-from tools.llm.model_errors import fault, is_error
+from tools.llm.model_errors import is_error, read_error
 from tools.llm.pacing import Pacer
 
 logger = logging.getLogger(__name__)
@@ -255,7 +255,7 @@ def _lasting(answer: _Answer) -> bool:
         return True
     if answer.status != _TOO_MANY:
         return False
-    return fault(answer.status, answer.content, answer.headers).cause == "quota"
+    return read_error(answer.status, answer.content, answer.headers).cause == "quota"
 
 
 def _is_answer(content: bytes) -> bool:
