@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from itertools import chain
 from random import Random
 
-from evals.posters.page import Posting
 from samples.programs.drawing.sets import companies
+
+from evals.posters.page import Posting
 
 _FIELDS = ("responsibilities", "requirements", "preferred")
 _ENGLISH_EVERY = 7
