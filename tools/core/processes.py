@@ -12,8 +12,8 @@ from pathlib import Path
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _COMMAND = "checkerboard"
 
-# Where programs, libraries and packages are, and who runs them; whose certificates TLS trusts; how numbers are
-# computed on this processor; how texts and times are written.
+# Where programs, libraries and packages are, and who runs them; whose certificates TLS trusts; how numbers
+# are computed on this processor; how texts and times are written.
 _NAMES = """
 PATH HOME USER LOGNAME TMPDIR VIRTUAL_ENV LD_LIBRARY_PATH DYLD_LIBRARY_PATH DYLD_FALLBACK_LIBRARY_PATH
 PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX PYTHONWARNINGS PYTHONUTF8 PYTHONIOENCODING

@@ -43,9 +43,9 @@ async def check(settings: Settings, names: Sequence[str], folder: Path | None, *
     problems = {str(one.path): one.problems for one in kept.values()}
     if hub:
         async with _opened(settings, kept) as (opened, refs):
-            came = await pull_all(opened, refs, _prompts(kept))
+            pulled = await pull_all(opened, refs, _prompts(kept))
         problems |= {
-            f"{name}:{ref} in LangSmith": [*came.wrong.get(key, []), *came.away.get(key, [])]
+            f"{name}:{ref} in LangSmith": [*pulled.invalid.get(key, []), *pulled.unavailable.get(key, [])]
             for key, (name, ref) in refs.items()
         }
     lines = []
@@ -62,10 +62,10 @@ async def pull(settings: Settings, names: Sequence[str], folder: Path | None) ->
     """
     kept = await asyncio.to_thread(_kept, names, folder, missing=True)
     async with _opened(settings, kept) as (opened, refs):
-        came = await pull_all(opened, refs, _prompts(kept))
-    came.require()
-    lines, wrong, written = [], dict(came.wrong), {}
-    for key, origin in came.came.items():
+        pulled = await pull_all(opened, refs, _prompts(kept))
+    pulled.require_available()
+    lines, wrong, written = [], dict(pulled.invalid), {}
+    for key, origin in pulled.prompts.items():
         try:
             written[key] = rewritten(kept[key].text, origin.texts)
         except ValueError as error:
@@ -74,7 +74,7 @@ async def pull(settings: Settings, names: Sequence[str], folder: Path | None) ->
         lines = [f"{key}: {problem}" for key, found in wrong.items() for problem in found]
         return [*lines, "No file was changed."], False
     for key, text in written.items():
-        one, origin = kept[key], came.came[key]
+        one, origin = kept[key], pulled.prompts[key]
         if origin.texts == one.prompt.texts and one.path.exists():
             lines.append(f"{key}: is {origin.name}:{origin.commit[:8]} already")
         else:
@@ -99,9 +99,9 @@ async def push(
         newest = await pull_all(
             hub, {key: (name, "latest") for key, (name, _) in refs.items()}, _prompts(kept)
         )
-        newest.require()
+        newest.require_available()
         for key, (name, ref) in refs.items():
-            there = newest.came.get(key)
+            there = newest.prompts.get(key)
             if there is not None and there.texts == kept[key].prompt.texts:
                 commit, done = there.commit, "nothing to commit"
             else:
@@ -123,13 +123,13 @@ async def diff(settings: Settings, names: Sequence[str], folder: Path | None) ->
     """
     kept = await asyncio.to_thread(_kept, names, folder)
     async with _opened(settings, kept) as (hub, refs):
-        came = await pull_all(hub, refs, _prompts(kept))
-    came.require()
+        pulled = await pull_all(hub, refs, _prompts(kept))
+    pulled.require_available()
     lines: list[str] = []
     for key, (name, ref) in refs.items():
-        there = came.came.get(key)
+        there = pulled.prompts.get(key)
         if there is None:
-            lines += [f"{key}: {problem}" for problem in came.wrong[key]]
+            lines += [f"{key}: {problem}" for problem in pulled.invalid[key]]
             continue
         lines += difflib.unified_diff(
             _lines(kept[key].prompt.texts),
