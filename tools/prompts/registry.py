@@ -179,8 +179,10 @@ class Watcher:
             try:
                 registry.activate(active)
             except PromptInvalidError as error:
-                names = ", ".join(error.prompts)
-                registry.own_warning = f"The prompts in force do not fit this worker's code ({names}); {instead}"
+                misfits = ", ".join(error.prompts)
+                registry.own_warning = (
+                    f"The prompts in force do not fit this worker's code ({misfits}); {instead}"
+                )
                 logger.warning("active prompts refused", extra={"prompts": list(error.prompts)})
             else:
                 logger.info("prompts activated", extra={"version": registry.current.version})
