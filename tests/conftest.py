@@ -16,7 +16,7 @@ import pytest
 
 from tests import pace
 from tests.places import new_folder, remove_abandoned_folders
-from tools.core.processes import not_inherited
+from tools.core.processes import stop_ignoring_signals
 
 _OUTSIDE = (
     "OPENAI_API_KEY",
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
     hypothesis.settings.load_profile("house")
     # Tests stop what they start as Ctrl-C does, also in a shell's background job, where that is ignored.
-    not_inherited()
+    stop_ignoring_signals()
     proxies = [name for name in os.environ if name.lower().endswith("_proxy")]
     for name in [*_OUTSIDE, *proxies, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
         os.environ.pop(name, None)

@@ -31,7 +31,7 @@ from ingest.parsers.markdown import markdown_flow
 from tools.core.logs import cause
 from tools.core.text import one_line
 from tools.llm.journal import recorded_call
-from tools.llm.model_errors import fault, is_error
+from tools.llm.model_errors import is_error, read_error
 from tools.llm.pacing import Pacer
 
 logger = logging.getLogger(__name__)
@@ -510,7 +510,7 @@ def _needs_a_person(answer: _Response) -> bool:
         return True
     if answer.status != _TOO_MANY:
         return False
-    return fault(answer.status, answer.content, answer.headers).cause == "quota"
+    return read_error(answer.status, answer.content, answer.headers).cause == "quota"
 
 
 def _is_answer(content: bytes) -> bool:

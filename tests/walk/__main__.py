@@ -20,7 +20,7 @@ from tests.pace import time_limit
 from tests.serve.processes import free_port
 from tests.walk.asking import Caller, answers, studio_runs
 from tests.walk.clone import Clone, WalkError, cloned, uncommitted
-from tools.core.processes import not_inherited
+from tools.core.processes import stop_ignoring_signals
 
 KEY = "the walk's key"
 AT_ONCE = ("demo", "doctor")
@@ -40,7 +40,7 @@ APART = {"help", "check", "test-fast", "test", "clean", "ocr-data"}
 
 def main() -> None:
     """Walks; ends with status 1 where something went otherwise than the README has it."""
-    not_inherited()
+    stop_ignoring_signals()
     pace.slowness = pace.measured(Path(tempfile.gettempdir()))
     try:
         _walk()
