@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+from apted import APTED, Config
+from lxml import html
 from rapidfuzz.distance import Levenshtein
 
-from ingest.documents import Parsed, Table
+from ingest.documents import Parsed, Position, Table
 from tools.lexicon import find_skills
 
 _IGNORED = re.compile(r"[\s\-–—•·ㆍ▶▷►■□●○◆◇※✓>*]+")
@@ -128,3 +130,111 @@ def _costs(line: str, text: str, *, anchored: bool = False) -> np.typing.NDArray
 
 def _words(lines: Iterable[str]) -> Counter[str]:
     return Counter(word for line in lines for word in _WORD.findall(line))
+
+
+@dataclass
+class Node:
+    """A node of a table's tree: the table, a row or a cell."""
+
+    tag: str
+    spans: tuple[int, int] = (1, 1)
+    text: str = ""
+    children: list[Node] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return 1 + sum(child.size for child in self.children)
+
+
+class _Costs(Config):  # type: ignore[misc]
+    """Cells with other spans are other cells; equal ones differ by their texts' distance."""
+
+    def __init__(self, *, structure: bool) -> None:
+        self._structure = structure
+
+    def rename(self, one: Node, other: Node) -> float:
+        if one.tag != other.tag or one.spans != other.spans:
+            return 1.0
+        if self._structure or one.tag != "td":
+            return 0.0
+        return float(Levenshtein.normalized_distance(one.text, other.text))
+
+    def children(self, node: Node) -> list[Node]:
+        return node.children
+
+
+def tree_of_html(text: str) -> Node:
+    """The tree of a table in HTML. White space and bullets in cells do not count."""
+    root = html.fragment_fromstring(text)
+    table = Node("table")
+    for row in root.iter("tr"):
+        node = Node("tr")
+        for cell in row.iter("td", "th"):
+            spans = int(cell.get("rowspan") or 1), int(cell.get("colspan") or 1)
+            node.children.append(Node("td", spans, bare("".join(cell.itertext()))))
+        table.children.append(node)
+    return table
+
+
+def trees_of(parsed: Parsed) -> list[Node]:
+    """The trees of the tables that a parser found."""
+    trees = []
+    for block in parsed.blocks:
+        if isinstance(block, Table):
+            table = Node("table")
+            for row in block.rows:
+                cells = [Node("td", (cell.rowspan, cell.colspan), bare(cell.text)) for cell in row]
+                table.children.append(Node("tr", children=cells))
+            trees.append(table)
+    return trees
+
+
+def similarity(one: Node, other: Node, *, structure: bool = False) -> float:
+    """TEDS of two tables, 0 to 1."""
+    distance = APTED(one, other, _Costs(structure=structure)).compute_edit_distance()
+    return 1.0 - float(distance) / max(one.size, other.size)
+
+
+def score_tables(truth: Sequence[Node], found: Sequence[Node]) -> tuple[list[float], list[float]]:
+    """TEDS and TEDS-structure of each table of an image.
+
+    Tables are paired from top to bottom, the best pairs first by text; a table that was not found
+    scores 0, and so does one that is none.
+    """
+    pairs = sorted(
+        ((similarity(one, other), i, j) for i, one in enumerate(truth) for j, other in enumerate(found)),
+        reverse=True,
+    )
+    left, right = set(range(len(truth))), set(range(len(found)))
+    full: list[float] = []
+    structure: list[float] = []
+    for score, i, j in pairs:
+        if i in left and j in right:
+            left.remove(i)
+            right.remove(j)
+            full.append(score)
+            structure.append(similarity(truth[i], found[j], structure=True))
+    missed = [0.0] * (len(left) + len(right))
+    return full + missed, structure + missed
+
+
+FIELDS = ("job_title", "responsibilities", "requirements", "preferred")
+
+
+def field_lines_found(
+    truth: Sequence[Mapping[str, str | None]], tagged: Sequence[Position]
+) -> tuple[int, int]:
+    """Lines of the true positions' four fields that stand in the same field of some tagged position.
+
+    Returns how many, and of how many. Spaces and bullets do not count, and one letter in five may be
+    wrong: what a recogniser misreads is measured elsewhere.
+    """
+    found = total = 0
+    for name in FIELDS:
+        texts = "\0".join(bare(getattr(position, name)) for position in tagged)
+        lines = [
+            bare(line) for position in truth for line in (position[name] or "").split("\n") if bare(line)
+        ]
+        total += len(lines)
+        found += sum(nearest(line, texts)[0] <= READ * len(line) for line in lines)
+    return found, total

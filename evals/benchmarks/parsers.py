@@ -30,11 +30,17 @@ import psutil
 import typer
 from rich.table import Table as Grid
 
-from evals.benchmarks.parser_scores import Score, score_text, text_lines
-from evals.benchmarks.parsers_fields import field_lines_found
-from evals.benchmarks.parsers_tables import score_tables, tree_of_html, trees_of
+from evals.benchmarks.parser_scores import (
+    Score,
+    field_lines_found,
+    score_tables,
+    score_text,
+    text_lines,
+    tree_of_html,
+    trees_of,
+)
+from evals.posters.page import varied_postings
 from evals.posters.photographs import write_photographs
-from evals.posters.texts import varied_postings
 from ingest.documents import Hints, Parsed, Position, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser

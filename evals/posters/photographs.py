@@ -16,8 +16,7 @@ import numpy as np
 from PIL import Image
 
 from evals.chromium import FLAGS, find_chromium
-from evals.posters.look import LAYOUTS, random_look
-from evals.posters.page import Page, Posting
+from evals.posters.page import LAYOUTS, Page, Posting, random_look
 from samples.programs.draw_posters import TRUTH
 from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
