@@ -33,7 +33,7 @@ demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters (or POSTERS=4), from
 
 test: $(VENV)/.dev ## set up and run the tests and the static checks
 	@# Without these some tests are skipped; in CI they fail.
-	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata samples.programs.drawing.fonts evals.chromium; do $(BIN)/python -m $$part; done
+	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata "samples.programs.draw_posters --fonts" evals.chromium; do $(BIN)/python -m $$part; done
 	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
 
 walk: $(VENV)/.dev ## walk through the README in a fresh clone and home: its commands and its curls
@@ -60,16 +60,19 @@ doctor: $(VENV)/.runtime ## check every dependency and say what to do about what
 	@$(CHECKERBOARD) doctor
 
 lock: $(VENV)/.uv ## write the lock files anew from pyproject.toml
-	@cd "$(ROOT)" && for lock in bootstrap runtime dev; do $(MAKE) --no-print-directory lock-$$lock || exit 1; done
+	@cd "$(ROOT)" && for lock in bootstrap production runtime dev; do $(MAKE) --no-print-directory lock-$$lock || exit 1; done
 
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-.PHONY: lock-bootstrap lock-runtime lock-dev
+EXTRAS = --extra local --extra ocr --extra eval
+.PHONY: lock-bootstrap lock-production lock-runtime lock-dev
 lock-bootstrap:
 	@$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
+lock-production:
+	@$(COMPILE) pyproject.toml --group build -o requirements/production.txt
 lock-runtime:
-	@$(COMPILE) pyproject.toml --group build -o requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --group build $(EXTRAS) -c requirements/production.txt -o requirements/runtime.txt
 lock-dev:
-	@$(COMPILE) pyproject.toml --group build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --group build $(EXTRAS) --extra ray --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## remove .venv and what the embedded parts keep
 	@rm -rf "$(VENV)" "$(ROOT).checkerboard"

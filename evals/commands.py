@@ -91,7 +91,7 @@ def run_command(
     the machine."""
     from evals.report.terminal import ProgressBar
     from evals.runs.suites import RunOptions, run_suite
-    from local.servers import attached
+    from local.servers import embedded_servers
     from tools.core.program import program
     from tools.core.terminal import Terminal
 
@@ -108,7 +108,7 @@ def run_command(
         folder=folder,
         upload=upload,
     )
-    with attached(Settings()) as settings, ProgressBar() as bar:
+    with embedded_servers(Settings()) as settings, ProgressBar() as bar:
         try:
             path = asyncio.run(run_suite(settings, options, bar))
         except KeyboardInterrupt:
@@ -250,7 +250,7 @@ def add_command(
     from evals.datasets.add_case import case_of, source_of
     from evals.datasets.cases import Case, Family, write_case
     from evals.runs.suites import ADDED
-    from local.servers import attached
+    from local.servers import embedded_servers
     from serve.parts import open_parts
     from tools.core.program import program
     from tools.core.terminal import Terminal
@@ -266,7 +266,7 @@ def add_command(
             source = await source_of(from_run, owner, parts.sessions, settings)
         return await asyncio.to_thread(case_of, source, label, [known[name] for name in family or []])
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         case = asyncio.run(make(settings))
     write_case(ADDED, case)
     console = Terminal()

@@ -7,7 +7,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from graph.build import Graph, build_graph
-from local.servers import attached
+from local.servers import embedded_servers
 from tools.core import proxies, tracing
 from tools.core.settings import Settings
 from tools.services import open_services
@@ -32,7 +32,7 @@ async def make_graph() -> Graph:
     loop = asyncio.get_running_loop()
     async with _opening:
         if loop not in _graphs:
-            settings = await asyncio.to_thread(lambda: _held.enter_context(attached(Settings())))
+            settings = await asyncio.to_thread(lambda: _held.enter_context(embedded_servers(Settings())))
             services = await _held.enter_async_context(open_services(settings))
             _graphs[loop] = build_graph(services)
     return _graphs[loop]

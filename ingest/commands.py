@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from local.servers import attached
+from local.servers import embedded_servers
 from tools.core import logs
 from tools.core.program import typed
 from tools.core.settings import Settings
@@ -64,7 +64,7 @@ def load_command(
     chosen = [*(paths or []), *([SAMPLES] if samples else [])]
     if not chosen:
         raise typer.BadParameter("name files to load, or use --samples")
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         loaded = asyncio.run(work.load_files(settings, chosen, console))
     unread = f", {len(loaded.unread)} fields could not be read" if loaded.unread else ""
     console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused{unread}.")
@@ -104,7 +104,7 @@ def run_command(
 
     if batch and engine is Engine.RAY:
         raise typer.BadParameter("--batch goes with the local engine: one batch serves all machines")
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         chosen = sources or list(settings.sources)
         if engine is Engine.RAY:
             whole = asyncio.run(work.run_on_ray(settings, chosen))
@@ -121,7 +121,7 @@ def watch_command(
     """Take every posting that arrives in a folder into retrieval within seconds, until Ctrl-C."""
     from ingest import console as work
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(work.watch(settings, folder))
 
 
@@ -132,7 +132,7 @@ def status_command(
     """Show how far the documents are, what was set aside and why, and what it all cost."""
     from ingest import status
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         found = asyncio.run(status.asked(settings, status.status))
     if as_json:
         echo_json(found)
@@ -153,7 +153,7 @@ def retry_command(
 
     chosen = None if again_from is None else again_from.value
     named = source and clean(source)
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         due = asyncio.run(
             status.asked(
                 settings,
@@ -170,7 +170,7 @@ def remove_command(
     """Delete the postings that came from a source, and forget its documents."""
     from ingest import removing, status
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         removed = asyncio.run(status.asked(settings, lambda pool: removing.remove(pool, clean(source))))
     Terminal().print("{} postings and {} documents removed.".format(*removed))
 
@@ -195,7 +195,7 @@ def reembed_command(
     """Embed every posting by the configured model, while the service goes on with the former one."""
     from ingest import console as work
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(work.embed_again(settings, drop_others=drop_others))
 
 
@@ -206,7 +206,7 @@ def demo_command(
     """Read the sample posters, load them into a database of their own, and search."""
     from ingest import demo
 
-    with demo.fresh(Settings()) as own, attached(own) as settings:
+    with demo.fresh(Settings()) as own, embedded_servers(own) as settings:
         whole = asyncio.run(demo.demo(settings, Terminal(), posters))
     if not whole:
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ from rich.table import Table
 from ingest.parsers.tessdata import find_tessdata
 from ingest.progress import Counts, shown
 from ingest.run import open_ingest
-from local.servers.home import passing_home
+from local.servers.files import temporary_home
 from tools.core.database import Pool
 from tools.core.settings import Settings
 from tools.core.sql import queries
@@ -41,7 +41,7 @@ def fresh(settings: Settings) -> Iterator[Settings]:
     tessdata = settings.tessdata
     if "local" in settings.parsers and settings.upstage_api_key is None:
         tessdata = find_tessdata(settings)
-    with passing_home() as home:
+    with temporary_home() as home:
         own = {"home": home, "database_url": None, "redis_url": None, "raw": None, "tessdata": tessdata}
         yield settings.model_copy(update=own)
 

@@ -103,7 +103,7 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         await stack.enter_async_context(traced())
         services = await stack.enter_async_context(open_services(settings))
         await services.vectors.require_ready()
-        assert settings.database_url is not None  # noqa: S101 - `attached` has filled it
+        assert settings.database_url is not None  # noqa: S101 - `embedded_servers` has filled it
         raw = RawFiles(settings.raw or Path(settings.home) / "raw")
         store = await stack.enter_async_context(open_store(settings.database_url, services.pool, raw))
         web = await stack.enter_async_context(open_web(settings, FetchLog(services.pool)))

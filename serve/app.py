@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from graph.sessions.sessions import Sessions
 from graph.sessions.views import SERVICE_VERSION
-from local.servers import attached
+from local.servers import embedded_servers
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
 from serve.bodies import BodyLimit, ReadOn
 from serve.callers import ApiKeys, Keyed
@@ -40,7 +40,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         spare_loopback()
         logs.configure()  # each worker is a process of its own
-        hold = attached(given)
+        hold = embedded_servers(given)
         settings = await asyncio.to_thread(hold.__enter__)
         try:
             if settings.offline or settings.embeddings_offline:

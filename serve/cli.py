@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from ingest.load import load_samples_where_empty
-from local.servers import attached
+from local.servers import embedded_servers
 from serve import doctor as checks
 from serve.app import create_app
 from serve.demo import run_demo
@@ -68,7 +68,7 @@ def serve(
     sockets = bound(host, port)
     given = _opened(Settings(), sockets, without_keys=without_keys)
     app = create_app(given)
-    with attached(given) as settings:
+    with embedded_servers(given) as settings:
         asyncio.run(_checked_start(settings))
         for listener in sockets:
             listener.listen(BACKLOG)
@@ -85,7 +85,7 @@ def demo(
 ) -> None:
     """Run one generation and one regeneration for a sample profile, and print the project."""
     logs.configure(logging.ERROR)
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(_first_start(settings))
         asyncio.run(run_demo(settings, profile, Terminal()))
 
@@ -101,7 +101,7 @@ def studio(
         raise SetupError("LangGraph's command line is not installed. `make studio` installs it.")
     for listener in bound("127.0.0.1", port):  # only to see that it is free
         listener.close()
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(_first_start(settings))
     os.chdir(CHECKOUT)  # langgraph.json is there
     os.execv(langgraph, [str(langgraph), "dev", "--port", str(port)])  # noqa: S606 - it is ours

@@ -17,7 +17,7 @@ import psutil
 from rich.table import Table
 from rich.text import Text
 
-from local.servers import attached
+from local.servers import embedded_servers
 from tools.core.errors import CheckerboardError
 from tools.core.program import typed
 from tools.core.settings import Settings, variable
@@ -213,7 +213,7 @@ async def _store(
     given = getattr(settings, field) is not None
     with ExitStack() as stack:
         try:
-            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=(part,)))
+            ready = await asyncio.to_thread(stack.enter_context, embedded_servers(settings, servers=(part,)))
             info = await probe(getattr(ready, field))
         except CheckerboardError as error:
             named = variable(field)
@@ -230,7 +230,9 @@ async def _models(settings: Settings) -> list[Finding]:
     """Asks the chat model and the embedding model for one small answer each."""
     with ExitStack() as stack:
         try:
-            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=("model",)))
+            ready = await asyncio.to_thread(
+                stack.enter_context, embedded_servers(settings, servers=("model",))
+            )
             return await _ask_models(ready)
         except CheckerboardError as error:
             remedy = "Or set OPENAI_API_KEY to use a hosted model."

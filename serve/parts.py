@@ -35,7 +35,7 @@ async def probe_stores(settings: Settings) -> None:
     Raises:
         SetupError: one does not answer, or lacks them.
     """
-    assert settings.redis_url is not None  # noqa: S101 - `attached` has filled both
+    assert settings.redis_url is not None  # noqa: S101 - `embedded_servers` has filled both
     assert settings.database_url is not None  # noqa: S101
     await asyncio.gather(probe_redis(settings.redis_url), probe_postgres(settings.database_url))
 

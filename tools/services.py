@@ -43,7 +43,7 @@ class Services:
 async def open_services(settings: Settings, *, newest_prompts: bool = False) -> AsyncIterator[Services]:
     """Yields the services; closes their connections at the end.
 
-    `settings` must name every part (`local.servers.attached` sees to that). `newest_prompts` puts the
+    `settings` must name every part (`local.servers.embedded_servers` sees to that). `newest_prompts` puts the
     hub's newest in force, as the whole service does when it starts; one worker follows what is in force.
     """
     async with (

@@ -27,7 +27,7 @@ from rich.table import Table
 
 from graph.build import NODES
 from ingest.load import load_samples_where_empty
-from local.servers import attached
+from local.servers import embedded_servers
 from serve.parts import Parts, open_parts
 from tools.core.refusals import refusals
 from tools.core.settings import Settings
@@ -51,7 +51,7 @@ def main(
     # Whatever the shell has configured: no key is used, no money spent, no database of yours touched.
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "REDIS_URL", "CHECKERBOARD_API_KEYS"):
         os.environ.pop(name, None)
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(_samples(settings))
         service = asyncio.run(_service(settings, generations))
         nodes = asyncio.run(_nodes(settings, round(SEQUENTIAL * generations)))

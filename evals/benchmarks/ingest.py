@@ -33,8 +33,8 @@ from rich.table import Table
 from ingest.documents import Collected, Listed, RawFile
 from ingest.progress import Counts
 from ingest.run import Ingest, open_ingest
-from local.servers import attached
-from local.servers.home import passing_home
+from local.servers import embedded_servers
+from local.servers.files import temporary_home
 from tools.core.fencing import unfence
 from tools.core.refusals import refusals
 from tools.core.settings import Settings
@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="all stages at the same time")
     given = parser.parse_args()
     console = Terminal()
-    with refusals(), passing_home() as home, _stand_in() as url:
+    with refusals(), temporary_home() as home, _stand_in() as url:
         # Whatever the shell has configured: no money is spent, and no database of yours touched.
         own = {
             "home": home,
@@ -197,7 +197,7 @@ def main() -> None:
             "chat_per_second": 100_000,
             "parsers": (),
         }
-        with attached(Settings().model_copy(update=own)) as ready:
+        with embedded_servers(Settings().model_copy(update=own)) as ready:
             work = together if given.together else by_stage
             asyncio.run(work(ready, given.documents, console))
 

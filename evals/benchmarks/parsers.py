@@ -29,6 +29,7 @@ from typing import Annotated
 import psutil
 import typer
 from rich.table import Table as Grid
+from samples.programs.drawing.sets import random_posters
 
 from evals.benchmarks.parser_scores import (
     Score,
@@ -45,10 +46,9 @@ from ingest.documents import Hints, Parsed, Position, RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
 from ingest.tagging import Tagger
-from local.servers import attached
+from local.servers import embedded_servers
 from samples.programs.draw_posters import HERE, TRUTH, write_posters
 from samples.programs.drawing.fonts import find_fonts
-from samples.programs.drawing.sets import random_posters
 from samples.programs.drawing.style import HELD_OUT
 from tools.core.errors import NotAPostingError, SetupError
 from tools.core.refusals import refusals
@@ -323,7 +323,7 @@ def main(
                 console.print(f"no posters of the set {name}: {error}", style="yellow")
             else:
                 sets[f"{name} {seed}"] = posters_of(folder)
-        with attached(settings, parts=("model",)) as running:
+        with embedded_servers(settings, servers=("model",)) as running:
             figures = asyncio.run(_run(sets, running))
     console.print(shown(figures))
     lines = [json.dumps(asdict(row), ensure_ascii=False) for row in figures]

@@ -75,7 +75,7 @@ async def open_corpus(settings: Settings, paths: Sequence[Path]) -> AsyncIterato
     """
     version = await asyncio.to_thread(_version, settings, paths)
     name = f"{_NAME}{version}"
-    assert settings.database_url is not None  # noqa: S101 - `attached` has filled it
+    assert settings.database_url is not None  # noqa: S101 - `embedded_servers` has filled it
     own = settings.model_copy(
         update={"database_url": conninfo.make_conninfo(settings.database_url, dbname=name)}
     )

@@ -29,7 +29,7 @@ async def open_pool(settings: Settings) -> Pool:
     Raises:
         SetupError: PostgreSQL does not answer, or is not fit for the service.
     """
-    assert settings.database_url is not None  # noqa: S101 - `attached` has filled it
+    assert settings.database_url is not None  # noqa: S101 - `embedded_servers` has filled it
     await migrate(settings.database_url)
 
     async def prepare(connection: Connection) -> None:

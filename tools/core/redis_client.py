@@ -33,7 +33,7 @@ async def open_redis(settings: Settings, *, patient: bool = True) -> AsyncIterat
     Raises:
         SetupError: REDIS_URL is none that can be used.
     """
-    assert settings.redis_url is not None  # noqa: S101 - `attached` has filled it
+    assert settings.redis_url is not None  # noqa: S101 - `embedded_servers` has filled it
     pool = BlockingConnectionPool.from_url(
         redis_url(settings.redis_url),
         max_connections=settings.redis_pool,

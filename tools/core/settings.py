@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
+import platformdirs
 from pydantic import (
     AfterValidator,
     AliasChoices,
@@ -80,6 +81,15 @@ Url = Annotated[str | None, BeforeValidator(_bare), AfterValidator(_url)]
 """The address of an OpenAI-compatible API."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that the rooms are in: the checkout, unless this is an installed copy."""
+
+
+def default_home() -> Path:
+    """Returns `.checkerboard/` in the checkout, so that two clones are two services; for an installed copy
+    `checkerboard` in the user's data folder."""
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return CHECKOUT / ".checkerboard"
+    return platformdirs.user_data_path("checkerboard")
 
 
 class Settings(BaseSettings):
@@ -95,7 +105,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    home: Path = Field(CHECKOUT / ".checkerboard", description="where the embedded parts keep their data")
+    home: Path = Field(default_factory=default_home, description="where the embedded parts keep their data")
     database_url: str | None = Field(
         None,
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),

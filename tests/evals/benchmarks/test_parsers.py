@@ -19,7 +19,7 @@ from evals.benchmarks.parser_scores import (
 )
 from evals.benchmarks.parsers import Poster, measure, posters_of, shown
 from ingest.documents import Cell, Paragraph, Parsed, Position, RawFile, Table
-from samples.programs.draw_posters import HERE
+from samples.programs.draw_posters import POSTERS
 
 TABLE = '<table><tr><td rowspan="2">모집부문</td><td>담당업무</td></tr><tr><td>서버<br>개발</td></tr></table>'
 
@@ -101,7 +101,7 @@ class Reader:
 
 
 async def test_any_parser_can_be_measured() -> None:
-    posters = posters_of(HERE)[:2]
+    posters = posters_of(POSTERS)[:2]
 
     async def tag(parsed: Parsed) -> list[Position]:
         return [Position(job_title="없음")]

@@ -13,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from local.servers import attached
+from local.servers import embedded_servers
 from tests.databases import cloned
 from tests.langsmith import LangSmith, langsmith_standin
 from tests.places import passing_folder
@@ -85,7 +85,7 @@ async def stores(embedded: Settings) -> AsyncIterator[Settings]:
     async with cloned(embedded, "template1") as own:
         with passing_folder() as folder:
             alone = own.model_copy(update={"home": folder, "redis_url": None})
-            with attached(alone, parts=("redis",)) as ready:
+            with embedded_servers(alone, servers=("redis",)) as ready:
                 yield own.model_copy(update={"redis_url": ready.redis_url})
 
 

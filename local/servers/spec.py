@@ -1,4 +1,4 @@
-"""What a keeper needs to know of a part; `postgres`, `redis` and `model` each are one."""
+"""What the supervisor needs to know of a server; `postgres`, `redis` and `model` each have a spec."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import socket
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from local.servers.state import Running
+from local.servers.files import Running
 
 
 @dataclass(frozen=True)
 class Launch:
-    """One way to start the part's server."""
+    """One way to start the server: a program and its arguments."""
 
-    server: str
+    program: str
     argv: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
-    """What it is told beside the keeper's own environment, and nobody else may read."""
+    """Variables beside the supervisor's own, such as secrets."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a server that is ready to serve says of itself."""
+class Ready:
+    """How a server that is ready to serve is reached."""
 
     url: str
     address: str
@@ -30,47 +30,47 @@ class Answer:
 
 @dataclass(frozen=True)
 class Report:
-    """What happened on the way to a server that runs; see the same fields of `Running`."""
+    """What happened before a server ran; see the same fields of `Running`."""
 
-    passed_over: list[str] = field(default_factory=list)
+    rejected: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
-class Part(Protocol):
-    """One embedded server."""
+class ServerSpec(Protocol):
+    """How one server is started, found, asked whether it is ready, and stopped."""
 
     start_seconds: float
     stop_seconds: float
 
     def launches(self, before: Running | None, report: Report) -> list[Launch]:
-        """Prepares the data folder; the ways to start the server, best first.
+        """Prepares the data folder and returns the ways to start the server, best first.
 
         Args:
-            before: the server that ran last, which users may still know by its address.
-            report: receives what is worth telling.
+            before: the server that ran last; users may still have its address.
+            report: receives what was rejected, and warnings.
 
         Raises:
-            StartError: when there is no way.
+            StartError: there is no way.
         """
         ...
 
     def find(self) -> Running | None:
-        """A server of this home that runs although no state file tells of it, proven to be ours."""
+        """Returns a server of this home that runs although no state file names it."""
         ...
 
-    def answer(self, pid: int, output: str) -> Answer | None:
-        """What the server says once it is ready to serve, None before.
+    def ready(self, pid: int, output: str) -> Ready | None:
+        """Returns how the server is reached once it is ready to serve; None before.
 
         Args:
             output: what it has printed since it was started.
 
         Raises:
-            StartError: when it runs, but lacks what the service needs.
+            StartError: it runs, but lacks what the service needs.
         """
         ...
 
-    def ask_to_stop(self, running: Running) -> None:
-        """Asks the server to save its data and end, without waiting for it."""
+    def request_stop(self, running: Running) -> None:
+        """Tells the server to save its data and end, without waiting for it."""
         ...
 
 

@@ -1,9 +1,9 @@
-"""The keeper: one small process for each part and home, from its first user to its last.
+"""The supervisor: one small process for each server of a home, from its first user to its last.
 
-`python -m local.servers.keeper PART HOME FD`, started by `local.servers.membership`, which passes
-the locked file descriptor of the keeper's lock: there is never a moment in which two keepers could
-start. It runs the part's server, restarts it when it dies, and waits for the lock that all users
-share; the day it gets it, nobody is left, and it stops the server and ends.
+`python -m local.servers.supervisor SERVER HOME FD`, started by `local.servers.lease`, which passes the file
+descriptor of the supervisor's lock, already locked, so that two can never run at once. It starts the server,
+restarts it when it dies, and waits for the lock that all users share. When it gets that lock there is no user
+left: it stops the server and ends.
 """
 
 from __future__ import annotations
@@ -17,123 +17,134 @@ import subprocess
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 
-from local.servers.home import PartHome, StartError, part_home
-from local.servers.locks import open_lock, still_at, try_lock
-from local.servers.model import ModelPart
-from local.servers.parts import Answer, Launch, Part, Report, connects
-from local.servers.postgres import PostgresPart
-from local.servers.process import birth, send
-from local.servers.redis import RedisPart
-from local.servers.state import Phase, Running, State, read_state, write_state
+from local.servers.files import (
+    Phase,
+    Running,
+    ServerFiles,
+    StartError,
+    State,
+    open_lock,
+    read_state,
+    remove_short_folder,
+    server_files,
+    still_at,
+    try_lock,
+    write_state,
+)
+from local.servers.model import Model
+from local.servers.postgres import Postgres
+from local.servers.process import send, start_token
+from local.servers.redis import Redis
+from local.servers.spec import Launch, Ready, Report, ServerSpec, connects
 from tools.core.signals import not_inherited
 
 POLL_SECONDS = 0.02
 HEARTBEAT_SECONDS = 1.0
-"""How often an adopted server, whose end no signal tells, is looked after."""
+"""How often an adopted server, whose end no signal announces, is checked."""
 REMOVED_SECONDS = 2.0
-"""How long a server may take to stop when its home was removed: there is nothing to save to."""
+"""How long a server may take to stop when its home was removed: it has nowhere to save to."""
 RESTARTS, RESTART_WINDOW_SECONDS = 5, 60.0
 
-logger = logging.getLogger("keeper")
+logger = logging.getLogger("supervisor")
 
 
 class _WokenError(Exception):
-    """A signal arrived while the keeper waited for its users to leave."""
+    """A signal arrived while the supervisor waited for its users to leave."""
 
 
-class Keeper:
-    """Starts, watches and stops the server of one part."""
+class Supervisor:
+    """Starts, watches and stops one server."""
 
-    def __init__(self, files: PartHome, part: Part, lock: int) -> None:
+    def __init__(self, files: ServerFiles, spec: ServerSpec, lock: int) -> None:
         self._files = files
-        self._part = part
+        self._spec = spec
         self._lock = lock
         self._users = open_lock(files.users)
         self._running: Running | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._address = ""
-        self._told_to_stop = False
+        self._stopping = False
         self._waiting = False
         self._restarts: deque[float] = deque(maxlen=RESTARTS)
 
     def run(self) -> int:
-        """Keeps the part until nobody uses it; the exit status."""
+        """Keeps the server running until nobody uses it; returns the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_stop)
-        signal.signal(signal.SIGCHLD, self._on_news)
-        signal.signal(signal.SIGALRM, self._on_news)
+        signal.signal(signal.SIGCHLD, self._on_wake)
+        signal.signal(signal.SIGALRM, self._on_wake)
         try:
-            self._keep()
+            self._supervise()
         except StartError as error:
-            logger.exception("%s cannot be kept", self._files.part)
+            logger.exception("%s cannot be kept running", self._files.server)
             self._stop()
-            self._tell("failed", error=str(error))
+            self._write_state("failed", error=str(error))
             return 1
         finally:
             self._stop()
             if self._address:
-                self._files.remove_short_folder(Path(self._address).parent)
-        if still_at(self._lock, self._files.keeper):
-            self._tell("stopped")
+                remove_short_folder(Path(self._address).parent)
+        if still_at(self._lock, self._files.supervisor):
+            self._write_state("stopped")
         return 0
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         before = self._adopt()
         if self._running is None:
             if try_lock(self._users):
-                # Whoever wanted the server is gone already, or only wanted the last one stopped.
+                # Its user is gone already, or only wanted a server stopped that was left behind.
                 return
             self._start(before)
-        self._tell("ready")
+        self._write_state("ready")
         self._watch()
 
     def _on_stop(self, number: int, frame: FrameType | None) -> None:
         logger.warning("told to stop by signal %d", number)
-        self._told_to_stop = True
-        self._on_news(number, frame)
+        self._stopping = True
+        self._on_wake(number, frame)
 
-    def _on_news(self, number: int, frame: FrameType | None) -> None:
+    def _on_wake(self, number: int, frame: FrameType | None) -> None:
         if self._waiting:
             raise _WokenError
 
     def _adopt(self) -> Running | None:
-        """Takes over the server that a killed keeper has left, or ends it when it does not answer.
+        """Takes over the server of a killed supervisor, or ends it when it does not answer.
 
-        Returns:
-            The server that ran last, running or not.
+        Returns the server that ran last, running or not.
         """
         state = read_state(self._files.state)
         before = state.running if state is not None else None
-        left = before if before is not None and birth(before.pid) == before.born else self._part.find()
-        if left is None:
+        orphan = before if before is not None and _alive(before) else self._spec.find()
+        if orphan is None:
             return before
-        self._running = left
-        if left.url and connects(left.address):
-            self._address = left.address
-            logger.warning("adopted the running %s, process %d", left.server, left.pid)
+        self._running = orphan
+        if orphan.url and connects(orphan.address):
+            self._address = orphan.address
+            logger.warning("adopted the running %s, process %d", orphan.program, orphan.pid)
         else:
-            logger.warning("%s, process %d, was left behind and is stopped", left.server, left.pid)
+            logger.warning("%s, process %d, was left behind and is stopped", orphan.program, orphan.pid)
             self._stop()
         return before
 
     def _start(self, before: Running | None) -> None:
         report = Report()
         failures: list[str] = []
-        for launch in self._part.launches(before, report):
+        for launch in self._spec.launches(before, report):
             try:
                 self._launch(launch, report)
             except StartError as error:
-                logger.warning("%s did not start: %s", launch.server, error)
+                logger.warning("%s did not start: %s", launch.program, error)
                 self._stop()
-                failures.append(f"{launch.server}: {error}")
-                report.passed_over.append(failures[-1])
+                failures.append(f"{launch.program}: {error}")
+                report.rejected.append(failures[-1])
             else:
-                for server in report.passed_over:
-                    logger.warning("passed over: %s", server)
+                for rejected in report.rejected:
+                    logger.warning("rejected: %s", rejected)
                 return
         raise StartError("; ".join(failures))
 
@@ -149,28 +160,27 @@ class Keeper:
         except OSError as error:
             raise StartError(f"{launch.argv[0]} cannot be run: {error}") from error
         pid = self._child.pid
-        born = birth(pid) or ""
-        self._running = Running(launch.server, pid, born, url="", address="", version="", **asdict(report))
-        # Written before it is ready: should the keeper be killed now, the next one finds the server.
-        self._tell("starting")
-        answer = self._await_answer(pid, printed)
-        self._running = replace(self._running, **asdict(answer))
-        self._address = answer.address
-        logger.info("%s %s is ready at %s", launch.server, answer.version, answer.url)
+        self._running = Running(launch.program, pid, start_token(pid) or "", **asdict(report))
+        # Written before it is ready: should the supervisor be killed now, the next one finds the server.
+        self._write_state("starting")
+        ready = self._wait_until_ready(pid, printed)
+        self._running = replace(self._running, **asdict(ready))
+        self._address = ready.address
+        logger.info("%s %s is ready at %s", launch.program, ready.version, ready.url)
 
-    def _await_answer(self, pid: int, printed: int) -> Answer:
-        deadline = time.monotonic() + self._part.start_seconds
-        while time.monotonic() < deadline and not self._told_to_stop:
+    def _wait_until_ready(self, pid: int, printed: int) -> Ready:
+        deadline = time.monotonic() + self._spec.start_seconds
+        while time.monotonic() < deadline and not self._stopping:
             output = self._output(printed)
             if not self._alive():
                 raise StartError(f"it ended at once; it said:\n{_tail(output)}")
-            if (answer := self._part.answer(pid, output)) is not None:
-                return answer
+            if (ready := self._spec.ready(pid, output)) is not None:
+                return ready
             time.sleep(POLL_SECONDS)
-        if self._told_to_stop:
+        if self._stopping:
             raise StartError("told to stop while it was starting")
         raise StartError(
-            f"not ready within {self._part.start_seconds:.0f} s; it said:\n{_tail(self._output(printed))}"
+            f"not ready within {self._spec.start_seconds:.0f} s; it said:\n{_tail(self._output(printed))}"
         )
 
     def _output(self, since: int) -> str:
@@ -179,10 +189,10 @@ class Keeper:
             return log.read().decode(errors="replace")
 
     def _watch(self) -> None:
-        """Returns when nobody uses the part any more, or when told to stop."""
+        """Returns when nobody uses the server any more, or when told to stop."""
         signal.setitimer(signal.ITIMER_REAL, HEARTBEAT_SECONDS, HEARTBEAT_SECONDS)
         try:
-            while not self._told_to_stop:
+            while not self._stopping:
                 if not self._alive():
                     self._restart()
                 if self._nobody_left():
@@ -194,11 +204,11 @@ class Keeper:
     def _nobody_left(self) -> bool:
         """Waits for the users' lock; False when a signal came first.
 
-        A signal that arrives just before the kernel is asked is noticed at the next heartbeat.
+        A signal that arrives just before `flock` blocks is noticed at the next heartbeat.
         """
         try:
             self._waiting = True
-            if self._told_to_stop or not self._alive():
+            if self._stopping or not self._alive():
                 return False
             fcntl.flock(self._users, fcntl.LOCK_EX)
         except _WokenError:
@@ -208,7 +218,7 @@ class Keeper:
         return True
 
     def _restart(self) -> None:
-        if not still_at(self._lock, self._files.keeper):
+        if not still_at(self._lock, self._files.supervisor):
             raise StartError("the home was removed")
         now = time.monotonic()
         if len(self._restarts) == RESTARTS and now - self._restarts[0] < RESTART_WINDOW_SECONDS:
@@ -219,33 +229,33 @@ class Keeper:
         dead, self._running = self._running, None
         logger.error("the server has died and is started again")
         self._start(dead)
-        self._tell("ready")
+        self._write_state("ready")
 
     def _alive(self) -> bool:
         if self._child is not None:
             return self._child.poll() is None
-        return self._running is not None and birth(self._running.pid) == self._running.born
+        return self._running is not None and _alive(self._running)
 
     def _stop(self) -> None:
-        """Stops the server, if there is one: it is asked first, and killed when it does not end in time."""
+        """Stops the server, if there is one; it is killed when it does not end in time."""
         running = self._running
         if running is not None and self._alive():
-            logger.info("stopping %s, process %d", running.server, running.pid)
-            self._part.ask_to_stop(running)
+            logger.info("stopping %s, process %d", running.program, running.pid)
+            self._spec.request_stop(running)
             time_limit = (
-                self._part.stop_seconds if still_at(self._lock, self._files.keeper) else REMOVED_SECONDS
+                self._spec.stop_seconds if still_at(self._lock, self._files.supervisor) else REMOVED_SECONDS
             )
             deadline = time.monotonic() + time_limit
             while self._alive() and time.monotonic() < deadline:
                 time.sleep(POLL_SECONDS)
             if self._alive():
-                logger.warning("%s did not stop within %.0f s and is killed", running.server, time_limit)
-                send(running.pid, running.born, signal.SIGKILL)
+                logger.warning("%s did not stop within %.0f s and is killed", running.program, time_limit)
+                send(running.pid, running.start_token, signal.SIGKILL)
                 if self._child is not None:
                     self._child.wait()
         self._running = self._child = None
 
-    def _tell(self, phase: Phase, error: str | None = None) -> None:
+    def _write_state(self, phase: Phase, error: str | None = None) -> None:
         try:
             write_state(self._files.state, State(phase, os.getpid(), self._running, error))
         except OSError as problem:
@@ -256,28 +266,27 @@ def _tail(output: str, lines: int = 12) -> str:
     return "\n".join(output.strip().splitlines()[-lines:]) or "(nothing)"
 
 
-def _part(files: PartHome) -> Part:
-    if files.part == "postgres":
-        return PostgresPart(files)
-    if files.part == "redis":
-        return RedisPart(files)
-    return ModelPart(files)
+def _alive(server: Running) -> bool:
+    return start_token(server.pid) == server.start_token
 
 
-def main(part: str, home: str, lock: str) -> int:
-    """Keeps `part` of `home`; `lock` is the number of the inherited file descriptor."""
+SPECS: dict[str, Callable[[ServerFiles], ServerSpec]] = {"postgres": Postgres, "redis": Redis, "model": Model}
+
+
+def main(server: str, home: str, lock: str) -> int:
+    """Supervises `server` of `home`; `lock` is the number of the inherited file descriptor."""
     # The starter must not be the parent: it would have to reap this process, and may itself end first.
     if os.fork():
         os._exit(0)
     os.set_inheritable(int(lock), False)
-    # Its server is stopped by signals, whatever the shell of its first user ignores.
+    # The server is stopped by signals, whatever the shell of its first user ignores.
     not_inherited()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
-    files = part_home(part, Path(home))
+    files = server_files(server, Path(home))
     try:
-        return Keeper(files, _part(files), int(lock)).run()
+        return Supervisor(files, SPECS[server](files), int(lock)).run()
     except StartError as error:
-        logger.exception("%s cannot be kept", part)
+        logger.exception("%s cannot be kept running", server)
         write_state(files.state, State("failed", os.getpid(), error=str(error)))
         return 1
 

@@ -1,4 +1,4 @@
-"""A user's side of a part: join it, starting its keeper when none lives, and leave it."""
+"""A user's side of a server: join it, starting its supervisor when none lives, and leave it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,25 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from local.servers.home import PartHome
-from local.servers.locks import close_lock, open_lock, try_lock, unlock
-from local.servers.parts import connects
-from local.servers.state import Running, State, read_state, write_state
+from local.servers.files import (
+    Running,
+    ServerFiles,
+    State,
+    close_lock,
+    open_lock,
+    read_state,
+    try_lock,
+    unlock,
+    write_state,
+)
+from local.servers.spec import connects
 from tools.core.environment import bare
 from tools.core.errors import SetupError
 
 LEAVE_SECONDS = 60.0
-"""More than any part's `stop_seconds`: whoever leaves last leaves nothing running, on any disk."""
+"""More than any server's `stop_seconds`: the last user waits until it has stopped."""
 LOG_BYTES = 4_000_000
-"""Size at which a log is set aside when the next keeper starts."""
+"""Size at which a log is moved away when the next supervisor starts."""
 FULL_DISK_BYTES = 64_000_000
 _POLL_SECONDS = 0.01
 _PACKAGES = Path(__file__).resolve().parents[2]
@@ -30,25 +38,26 @@ _BEHAVIOUR = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
 logger = logging.getLogger(__name__)
 
 
-class Membership:
-    """One user of one part. Call `poll` until it returns a server; `leave` in any case."""
+class Lease:
+    """One user's share in one server. Call `poll` until it returns the server; then `release`, and `leave`
+    or `close`."""
 
-    def __init__(self, files: PartHome) -> None:
+    def __init__(self, files: ServerFiles) -> None:
         self._files = files
         self._users: int | None = None
         self._counted = False
-        """Whether the keeper counts this user: the shared lock is held."""
+        """Whether the supervisor counts this user: the shared lock is held."""
         self._starter: subprocess.Popen[bytes] | None = None
         self._started = False
         self._printed = 0
 
     @property
     def logs(self) -> Path:
-        """The folder of the logs of all parts of this home."""
+        """The folder of the logs of all servers of this home."""
         return self._files.run
 
     def poll(self) -> Running | None:
-        """The part's server once it serves; None: not yet, ask again in a moment.
+        """Returns the server once it serves; None before, and the caller asks again in a moment.
 
         Raises:
             SetupError: it does not start, or the home cannot be written.
@@ -57,23 +66,23 @@ class Membership:
             if self._users is None:
                 self._files.create()
                 self._users = open_lock(self._files.users)
-            # Until it has this lock, a keeper that is just stopping must be waited for.
+            # It cannot have this lock while a supervisor stops its server: that is waited for.
             self._counted = self._counted or try_lock(self._users, shared=True)
             if not self._counted:
                 return None
-            if (lock := self._free_keeper_lock()) is None:
+            if (lock := self._free_supervisor_lock()) is None:
                 return self._serving()
-            self._start_keeper(lock)
+            self._start_supervisor(lock)
         except OSError as error:
             raise SetupError(
-                f"The embedded {self._files.part} cannot use {self._files.home}: {error}. Set "
+                f"The embedded {self._files.server} cannot use {self._files.home}: {error}. Set "
                 "CHECKERBOARD_HOME to a folder that you can write to and whose disk has room."
             ) from error
         return None
 
-    def _free_keeper_lock(self) -> int | None:
-        """The keeper's lock, taken; None when a keeper lives."""
-        lock = open_lock(self._files.keeper)
+    def _free_supervisor_lock(self) -> int | None:
+        """Returns the supervisor's lock, taken; None when a supervisor lives."""
+        lock = open_lock(self._files.supervisor)
         if try_lock(lock):
             return lock
         close_lock(lock)
@@ -87,20 +96,20 @@ class Membership:
             return None
         if self._started:
             for warning in state.running.warnings:
-                logger.warning("the embedded %s: %s", self._files.part, warning)
+                logger.warning("the embedded %s: %s", self._files.server, warning)
         return state.running
 
-    def _start_keeper(self, lock: int) -> None:
-        """Hands the lock to a new keeper.
+    def _start_supervisor(self, lock: int) -> None:
+        """Starts a supervisor, which inherits the lock.
 
         Raises:
-            SetupError: the keeper that was started before has ended.
+            SetupError: the supervisor that was started before has ended.
         """
         try:
             before = read_state(self._files.state)
             if self._started:
-                raise SetupError(self._why(before), part=self._files.part, log=str(self._files.log))
-            # The server's record stays: the new keeper looks whether it still runs.
+                raise SetupError(self._failure(before), part=self._files.server, log=str(self._files.log))
+            # The server's record stays: the new supervisor checks whether it still runs.
             write_state(
                 self._files.state,
                 replace(before, phase="starting", error=None) if before else State("starting", os.getpid()),
@@ -121,8 +130,8 @@ class Membership:
                 [
                     sys.executable,
                     "-m",
-                    "local.servers.keeper",
-                    self._files.part,
+                    "local.servers.supervisor",
+                    self._files.server,
                     str(self._files.home),
                     str(lock),
                 ],
@@ -136,7 +145,7 @@ class Membership:
                 start_new_session=True,
             )
 
-    def _why(self, state: State | None) -> str:
+    def _failure(self, state: State | None) -> str:
         home = self._files.home
         if shutil.disk_usage(home).free < FULL_DISK_BYTES:
             reason = f"the disk of {home} is full; free some space, or set CHECKERBOARD_HOME to another disk"
@@ -146,13 +155,13 @@ class Membership:
             with self._files.log.open("rb") as log:
                 log.seek(self._printed)
                 last = log.read().decode(errors="replace").strip().splitlines()[-5:]
-            reason = "its keeper ended: " + (" / ".join(last) or "it said nothing")
+            reason = "its supervisor ended: " + (" / ".join(last) or "it printed nothing")
         return (
-            f"The embedded {self._files.part} could not be started: {reason}. Its log is {self._files.log}."
+            f"The embedded {self._files.server} could not be started: {reason}. Its log is {self._files.log}."
         )
 
     def release(self) -> bool:
-        """Stops being counted as a user; whether nobody else was one at that moment."""
+        """Stops being counted as a user; returns whether there was no other user at that moment."""
         self._reap()
         if self._users is None or not self._counted:
             return False
@@ -162,30 +171,30 @@ class Membership:
         return alone
 
     def leave(self) -> None:
-        """Waits until the keeper has stopped the server, at most `LEAVE_SECONDS`, unless others use it.
+        """Waits until the supervisor has stopped the server, at most `LEAVE_SECONDS`, unless others use it.
 
-        Call `release` first. When the keeper was killed, another is started to stop what it left.
+        Call `release` first. When the supervisor was killed, another is started to stop the server.
         """
         deadline = time.monotonic() + LEAVE_SECONDS
         self._started = False
         try:
             while time.monotonic() < deadline and not self._used_by_others():
-                if (lock := self._free_keeper_lock()) is None:
+                if (lock := self._free_supervisor_lock()) is None:
                     time.sleep(_POLL_SECONDS)
                     continue
                 state = read_state(self._files.state)
                 if state is None or state.running is None:
                     close_lock(lock)
                     return
-                self._start_keeper(lock)
+                self._start_supervisor(lock)
         except (OSError, SetupError) as error:
-            # Leaving must not hide what the caller was doing; the next user finds what is left.
-            logger.warning("the embedded %s may still run: %s", self._files.part, error)
+            # Raising would hide the caller's own error; the next user stops or adopts what is left.
+            logger.warning("the embedded %s may still run: %s", self._files.server, error)
         finally:
             self.close()
 
     def _used_by_others(self) -> bool:
-        """Whether somebody else holds the shared lock; the keeper that is stopping does not count."""
+        """Whether somebody else holds the shared lock; a supervisor that is stopping does not count."""
         if self._users is None:
             return True
         if not try_lock(self._users, shared=True):
@@ -203,14 +212,14 @@ class Membership:
             self._counted = False
 
     def _reap(self) -> None:
-        """Collects the process that has put the keeper into the background; it ends at once."""
+        """Waits for the process that has put the supervisor into the background; it ends at once."""
         if self._starter is not None:
             self._starter.wait()
             self._starter = None
 
 
 def _environment() -> dict[str, str]:
-    """What a server may know of the caller's environment: no keys, and no setting such as PGPORT."""
+    """Returns what a server gets of the caller's environment: no keys, and no setting such as PGPORT."""
     # The language of the machine may not be installed, and must not decide how text is sorted.
     kept = bare(LC_ALL="C.UTF-8" if sys.platform == "linux" else "C")
     kept.pop("LANG", None)
