@@ -1,7 +1,11 @@
-"""How well a text was read: error rates and recalls against what stands on the page.
+"""How well a parser read a poster: its lines, its words and skills, its tables, and the fields made of it.
 
-White space and bullets count nowhere: a bullet is drawn in twenty ways, and where a wrapped line goes
-on is not the recogniser's doing. Words are counted with their spaces, by the recall of Hangul words.
+White space and bullets count nowhere: a bullet is drawn in twenty ways, and where a wrapped line goes on is
+not the recogniser's doing. Words are counted with their spaces, by the recall of Hangul words.
+
+Tables are scored by tree edit distance similarity (TEDS: Zhong, ShafieiBavani and Jimeno Yepes, "Image-based
+table recognition: data, model, and evaluation", 2020): a table is a tree of rows and cells; the score is one
+minus the edit distance of the two trees over the size of the larger one. TEDS-structure leaves texts out.
 """
 
 from __future__ import annotations
@@ -12,28 +16,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from apted import APTED, Config
 from lxml import html
-from rapidfuzz.distance import Levenshtein
 
 from ingest.documents import Parsed, Position, Table
 from tools.lexicon import find_skills
 
+# apted and rapidfuzz are imported where they are used: they are in the extra `eval`.
+# ruff: noqa: PLC0415
+
+TRUTH = "truth.ndjson"
+"""The file beside a folder's posters that has the truth about them."""
+READ = 0.2
+"""Share of a line's letters that may be wrong for the line to count as read."""
+_FIELDS = ("job_title", "responsibilities", "requirements", "preferred")
 _IGNORED = re.compile(r"[\s\-–—•·ㆍ▶▷►■□●○◆◇※✓>*]+")
 _WORD = re.compile("[가-힣]+")
 _TAKEN = "\0"
-READ = 0.2
-"""Share of a line's letters that may be wrong for the line to count as read."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one document; rates come from sums over documents."""
+    """Counts of one document; rates come from sums over documents. `errors` of letters are counted with lines
+    in whatever order (`line_errors`), `ordered_errors` in reading order."""
 
     errors: int
-    """Of letters, lines in whatever order: see `line_errors`."""
     ordered_errors: int
-    """Of letters, in reading order: the edit distance of the two whole texts."""
     letters: int
     words_found: int
     words: int
@@ -44,7 +51,7 @@ class Score:
 
 
 def text_lines(parsed: Parsed) -> list[str]:
-    """The lines that a parser read, table cells row by row."""
+    """Returns the lines that a parser read, table cells row by row."""
     lines: list[str] = []
     for block in parsed.blocks:
         if isinstance(block, Table):
@@ -56,9 +63,11 @@ def text_lines(parsed: Parsed) -> list[str]:
 
 def score_text(truth: Sequence[str], read: Sequence[str]) -> Score:
     """Compares the lines of a document with those read of it."""
+    from rapidfuzz.distance import Levenshtein
+
     wanted, seen = [bare(line) for line in truth], [bare(line) for line in read]
     skills, seen_skills = set(find_skills("\n".join(truth))), set(find_skills("\n".join(read)))
-    words, seen_words = _words(truth), _words(read)
+    words, seen_words = (Counter(w for line in lines for w in _WORD.findall(line)) for lines in (truth, read))
     return Score(
         errors=line_errors(wanted, seen),
         ordered_errors=Levenshtein.distance("".join(wanted), "".join(seen)),
@@ -73,21 +82,22 @@ def score_text(truth: Sequence[str], read: Sequence[str]) -> Score:
 
 
 def bare(line: str) -> str:
-    """A line without white space and bullets."""
+    """Returns a line without white space and bullets."""
     return _IGNORED.sub("", line)
 
 
 def lines_found(truth: Iterable[str], read: Iterable[str]) -> int:
-    """How many lines of the truth stand in what was read, with at most `READ` of their letters wrong."""
+    """Returns how many lines of the truth stand in what was read, with at most `READ` of their letters
+    wrong."""
     text = _TAKEN.join(read)
     return sum(nearest(line, text)[0] <= READ * len(line) for line in truth if line)
 
 
 def line_errors(truth: Iterable[str], read: Iterable[str]) -> int:
-    """Edit distance without regard to the order of lines.
+    """Returns the edit distance without regard to the order of lines.
 
-    Each line of the truth, the longest first, takes the stretch of what was read that is nearest to it
-    (Sellers' approximate search); what no line has taken in the end was made up, and counts in full.
+    Each line of the truth, the longest first, takes the stretch of what was read that is nearest to it; what
+    no line has taken in the end was made up, and counts in full.
     """
     rest = _TAKEN.join(read)
     errors = 0
@@ -99,7 +109,7 @@ def line_errors(truth: Iterable[str], read: Iterable[str]) -> int:
 
 
 def nearest(line: str, text: str) -> tuple[int, int, int]:
-    """The stretch of `text` with the least edit distance to `line`: distance, start, end.
+    """Returns the stretch of `text` with the least edit distance to `line`: distance, start, end.
 
     Sellers, "The theory and computation of evolutionary distances: pattern recognition", 1980.
     """
@@ -128,8 +138,19 @@ def _costs(line: str, text: str, *, anchored: bool = False) -> np.typing.NDArray
     return row
 
 
-def _words(lines: Iterable[str]) -> Counter[str]:
-    return Counter(word for line in lines for word in _WORD.findall(line))
+def field_lines_found(
+    truth: Sequence[Mapping[str, str | None]], tagged: Sequence[Position]
+) -> tuple[int, int]:
+    """Returns how many lines of the true positions' four fields stand in the same field of some tagged
+    position, and of how many; `READ` of a line's letters may be wrong, as misreading is measured
+    elsewhere."""
+    found = total = 0
+    for name in _FIELDS:
+        text = _TAKEN.join(bare(getattr(position, name)) for position in tagged)
+        lines = [bare(line) for position in truth for line in (position[name] or "").split("\n")]
+        total += sum(map(bool, lines))
+        found += lines_found(lines, [text])
+    return found, total
 
 
 @dataclass
@@ -146,38 +167,24 @@ class Node:
         return 1 + sum(child.size for child in self.children)
 
 
-class _Costs(Config):  # type: ignore[misc]
-    """Cells with other spans are other cells; equal ones differ by their texts' distance."""
-
-    def __init__(self, *, structure: bool) -> None:
-        self._structure = structure
-
-    def rename(self, one: Node, other: Node) -> float:
-        if one.tag != other.tag or one.spans != other.spans:
-            return 1.0
-        if self._structure or one.tag != "td":
-            return 0.0
-        return float(Levenshtein.normalized_distance(one.text, other.text))
-
-    def children(self, node: Node) -> list[Node]:
-        return node.children
-
-
 def tree_of_html(text: str) -> Node:
-    """The tree of a table in HTML. White space and bullets in cells do not count."""
-    root = html.fragment_fromstring(text)
+    """Returns the tree of a table in HTML."""
     table = Node("table")
-    for row in root.iter("tr"):
-        node = Node("tr")
-        for cell in row.iter("td", "th"):
-            spans = int(cell.get("rowspan") or 1), int(cell.get("colspan") or 1)
-            node.children.append(Node("td", spans, bare("".join(cell.itertext()))))
-        table.children.append(node)
+    for row in html.fragment_fromstring(text).iter("tr"):
+        cells = [
+            Node(
+                "td",
+                (int(cell.get("rowspan") or 1), int(cell.get("colspan") or 1)),
+                bare("".join(cell.itertext())),
+            )
+            for cell in row.iter("td", "th")
+        ]
+        table.children.append(Node("tr", children=cells))
     return table
 
 
 def trees_of(parsed: Parsed) -> list[Node]:
-    """The trees of the tables that a parser found."""
+    """Returns the trees of the tables that a parser found."""
     trees = []
     for block in parsed.blocks:
         if isinstance(block, Table):
@@ -190,16 +197,32 @@ def trees_of(parsed: Parsed) -> list[Node]:
 
 
 def similarity(one: Node, other: Node, *, structure: bool = False) -> float:
-    """TEDS of two tables, 0 to 1."""
-    distance = APTED(one, other, _Costs(structure=structure)).compute_edit_distance()
+    """Returns the TEDS of two tables, 0 to 1."""
+    from apted import APTED, Config
+    from rapidfuzz.distance import Levenshtein
+
+    class Costs(Config):  # type: ignore[misc]
+        """Cells with other spans are other cells; equal ones differ by their texts' distance."""
+
+        def rename(self, one: Node, other: Node) -> float:
+            if one.tag != other.tag or one.spans != other.spans:
+                return 1.0
+            if structure or one.tag != "td":
+                return 0.0
+            return float(Levenshtein.normalized_distance(one.text, other.text))
+
+        def children(self, node: Node) -> list[Node]:
+            return node.children
+
+    distance = APTED(one, other, Costs()).compute_edit_distance()
     return 1.0 - float(distance) / max(one.size, other.size)
 
 
 def score_tables(truth: Sequence[Node], found: Sequence[Node]) -> tuple[list[float], list[float]]:
-    """TEDS and TEDS-structure of each table of an image.
+    """Returns TEDS and TEDS-structure of each table of an image.
 
-    Tables are paired from top to bottom, the best pairs first by text; a table that was not found
-    scores 0, and so does one that is none.
+    Tables are paired by similarity, the best pairs first; a table that was not found scores 0, and so does
+    one that is none.
     """
     pairs = sorted(
         ((similarity(one, other), i, j) for i, one in enumerate(truth) for j, other in enumerate(found)),
@@ -216,25 +239,3 @@ def score_tables(truth: Sequence[Node], found: Sequence[Node]) -> tuple[list[flo
             structure.append(similarity(truth[i], found[j], structure=True))
     missed = [0.0] * (len(left) + len(right))
     return full + missed, structure + missed
-
-
-FIELDS = ("job_title", "responsibilities", "requirements", "preferred")
-
-
-def field_lines_found(
-    truth: Sequence[Mapping[str, str | None]], tagged: Sequence[Position]
-) -> tuple[int, int]:
-    """Lines of the true positions' four fields that stand in the same field of some tagged position.
-
-    Returns how many, and of how many. Spaces and bullets do not count, and one letter in five may be
-    wrong: what a recogniser misreads is measured elsewhere.
-    """
-    found = total = 0
-    for name in FIELDS:
-        texts = "\0".join(bare(getattr(position, name)) for position in tagged)
-        lines = [
-            bare(line) for position in truth for line in (position[name] or "").split("\n") if bare(line)
-        ]
-        total += len(lines)
-        found += sum(nearest(line, texts)[0] <= READ * len(line) for line in lines)
-    return found, total
