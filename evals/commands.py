@@ -92,7 +92,7 @@ def run_command(
     from evals.report.terminal import ProgressBar
     from evals.runs.suites import RunOptions, run_suite
     from local.servers import embedded_servers
-    from tools.core.program import program
+    from tools.core.processes import program
     from tools.core.terminal import Terminal
 
     options = RunOptions(
@@ -252,7 +252,7 @@ def add_command(
     from evals.runs.suites import ADDED
     from local.servers import embedded_servers
     from serve.parts import open_parts
-    from tools.core.program import program
+    from tools.core.processes import program
     from tools.core.terminal import Terminal
 
     known: dict[str, Family] = {name: name for name in get_args(Family)}

@@ -14,7 +14,7 @@ from langgraph.types import RetryPolicy
 from graph.progress import with_progress
 from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
-from tools.core.postgres import NoAnswerError
+from tools.core.database import NoAnswerError
 from tools.services import Services
 
 NODES: dict[str, ModuleType] = {

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from langgraph.errors import GraphRecursionError
 
-from tools.core.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
+from tools.core.errors import InternalError, ModelOutputError, ModelUnavailableError, ServiceError
 from tools.core.store_failures import store_failure
 
 
-def to_service_error(error: Exception) -> CheckerboardError:
-    """Returns the typed error for what a run raised; an unknown one becomes a bare
-    CheckerboardError (`internal`), whose cause the caller logs."""
+def to_service_error(error: Exception) -> ServiceError:
+    """Returns the typed error for what a run raised; an unknown one becomes an
+    InternalError, whose cause the caller logs."""
     match error:
-        case CheckerboardError():
+        case ServiceError():
             return error
         case TimeoutError():
             return ModelUnavailableError(
@@ -22,4 +22,4 @@ def to_service_error(error: Exception) -> CheckerboardError:
         case GraphRecursionError():
             return ModelOutputError(cause="recursion_limit")
         case _:
-            return store_failure(error) or CheckerboardError()
+            return store_failure(error) or InternalError()

@@ -76,7 +76,7 @@ async def _fetch(ingest: Ingest, batch_id: str, ids: Sequence[int], counts: Coun
     try:
         collected = await ingest.batches.collect(batch_id)
     except ModelUnavailableError as error:
-        if error.details.get("cause") == "batch_failed":
+        if error.cause == "batch_failed":
             # Nothing of it is paid: the next run sends its documents again.
             await ingest.store.forget_batch(batch_id)
         raise

@@ -12,7 +12,7 @@ import typer
 
 from local.servers import embedded_servers
 from tools.core import logs
-from tools.core.program import typed
+from tools.core.processes import typed
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, echo_json
 from tools.core.text import clean

@@ -18,7 +18,7 @@ from ingest.rows import read
 from ingest.run import open_ingest
 from ingest.sources.registry import describe
 from ingest.watching import WatchedFolder
-from tools.core.program import typed
+from tools.core.processes import typed
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal
 from tools.services import open_services

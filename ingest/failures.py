@@ -9,14 +9,19 @@ from typing import Any
 import psycopg
 
 from ingest.documents import Cost
-from tools.core.errors import (
-    CheckerboardError,
+from ingest.errors import (
     DocumentUnreadableError,
-    EmbeddingMismatchError,
-    ModelOutputError,
-    ModelUnavailableError,
+    IngestError,
     NotAPostingError,
     ParserUnavailableError,
+    TaggingError,
+)
+from tools.core.errors import (
+    CheckerboardError,
+    EmbeddingMismatchError,
+    InternalError,
+    ModelOutputError,
+    ModelUnavailableError,
     SetupError,
     StoreUnavailableError,
 )
@@ -69,15 +74,15 @@ class Failure:
 def failure(error: Exception, stage: str) -> Failure:
     """Returns what `error` means for a document on its way to `stage`."""
     if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
-        error = CheckerboardError(f"PostgreSQL ended the transaction: {error}")
+        error = InternalError(f"PostgreSQL ended the transaction: {error}")
     error = store_failure(error) or error
     if not isinstance(error, CheckerboardError):
         logger.exception("unexpected error in a stage", extra={"stage": stage}, exc_info=error)
-        error = CheckerboardError(f"{type(error).__name__}: {error}")
-    cause = error.details.get("cause")
-    of_the_model = isinstance(error, ModelUnavailableError) and cause in _OF_THE_MODEL
-    declined = isinstance(error, ModelOutputError) and cause in _OF_THE_DOCUMENT
-    too_long = isinstance(error, ModelUnavailableError) and cause == "context_length"
+        error = InternalError(f"{type(error).__name__}: {error}")
+    of_the_model = isinstance(error, ModelUnavailableError) and error.cause in _OF_THE_MODEL
+    declined = isinstance(error, ModelOutputError) and error.cause in _OF_THE_DOCUMENT
+    too_long = isinstance(error, ModelUnavailableError) and error.cause == "context_length"
+    key_refused = isinstance(error, ParserUnavailableError) and error.fatal
     return Failure(
         stage=stage,
         code=error.code,
@@ -85,7 +90,7 @@ def failure(error: Exception, stage: str) -> Failure:
         final=declined or isinstance(error, DocumentUnreadableError | NotAPostingError),
         passing=not too_long and isinstance(error, ModelUnavailableError | ParserUnavailableError),
         fatal=of_the_model
-        or bool(error.details.get("fatal"))
+        or key_refused
         or isinstance(error, EmbeddingMismatchError | SetupError | StoreUnavailableError),
-        cost=Cost.model_validate(error.details.get("cost", {})),
+        cost=error.cost if isinstance(error, IngestError | TaggingError) else Cost(),
     )

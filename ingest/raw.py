@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.documents import RawFile
-from tools.core.errors import DocumentUnreadableError
+from ingest.errors import DocumentUnreadableError
 
 ROW = "application/json"
 """A row of a JSONL or CSV file. It is small and there are many, so it is kept in its document's row."""

@@ -22,8 +22,8 @@ from ingest.pipeline import Step
 from ingest.progress import Counts
 from ingest.run import Ingest, open_ingest
 from ingest.store import Stage
-from tools.core.environment import ALLOWED
 from tools.core.errors import SetupError
+from tools.core.processes import ALLOWED
 from tools.core.settings import Settings
 
 BATCH = 64

@@ -16,10 +16,11 @@ import orjson
 
 from ingest.columns import is_known
 from ingest.csv_rows import LONGEST_RECORD, csv_rows
+from ingest.errors import DocumentUnreadableError
 from ingest.paths import as_on_disk
 from ingest.row import Row
 from ingest.structured import Left, as_posting
-from tools.core.errors import DocumentUnreadableError, InvalidRequestError
+from tools.core.errors import InvalidRequestError
 from tools.postings.contracts import Posting
 from tools.postings.deadlines import KOREA
 

@@ -127,6 +127,5 @@ def _refuse_namesakes(sources: Sequence[Source]) -> None:
         ):
             raise InvalidRequestError(
                 f"Two folders are named {source.root.name!r}, and documents are known by their folder's "
-                "name. Rename one, or put both into one folder and name that.",
-                folders=[str(roots[source.root.name]), str(source.root)],
+                "name. Rename one, or put both into one folder and name that."
             )

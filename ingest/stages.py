@@ -10,14 +10,14 @@ import orjson
 
 from ingest.documents import Cost, Position, Tagged
 from ingest.embedding import embed_lacking
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.reading import Parsers
 from ingest.pipeline import Outcome, Step
 from ingest.raw import ROW, RawFiles
 from ingest.store import Document
 from ingest.structured import Left, as_posting
 from ingest.tagging.tagger import Tagger
-from tools.core.errors import DocumentUnreadableError
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.postings.contracts import Posting
 from tools.postings.deadlines import KOREA
 from tools.services import Services

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ingest.store import STAGES
 from tools.core.database import Pool, open_pool, unhurried
-from tools.core.program import typed
+from tools.core.processes import typed
 from tools.core.settings import Settings
 from tools.core.sql import queries
 

@@ -16,10 +16,9 @@ from psycopg.types.json import Jsonb
 
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, Tagged
 from ingest.raw import RawFiles
-from tools.core.database import Pool, unhurried
+from tools.core.database import Connection, Pool, connected, unhurried
 from tools.core.errors import StoreUnavailableError
 from tools.core.logs import cause
-from tools.core.postgres import Connection, connected
 from tools.core.sql import queries
 from tools.core.text import cleaned
 from tools.postings.writer import withdraw

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from ingest import cells
 from ingest.columns import POSTED, stated
-from tools.core.errors import DocumentUnreadableError
-from tools.core.urls import web_address
+from ingest.errors import DocumentUnreadableError
+from tools.core.text import web_address
 from tools.postings.contracts import Posting
 from tools.postings.deadlines import last_day, stated_day
 

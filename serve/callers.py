@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions.sessions import ANYONE, Caller
 from serve.errors import error_response
+from tools.core.api_keys import read_key_lists
 from tools.core.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
-from tools.core.key_lists import read_key_lists
 
 MAX_IDEMPOTENCY_KEY = 200
 OPEN = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/")

@@ -27,11 +27,10 @@ from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
 from tools.core import logs
 from tools.core.errors import SetupError
+from tools.core.processes import not_inherited
 from tools.core.proxies import spare_loopback
-from tools.core.refusals import refusals
 from tools.core.settings import CHECKOUT, Settings, offline_notice
-from tools.core.signals import not_inherited
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, refusals
 from tools.services import open_services
 
 app = typer.Typer(

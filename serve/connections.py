@@ -14,7 +14,7 @@ from http import HTTPStatus
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tools.core.errors import CheckerboardError, InvalidRequestError, RequestTimeoutError
+from tools.core.errors import InvalidRequestError, RequestTimeoutError, ServiceError
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Connection(HttpToolsProtocol):
                 self.transport.abort()
             self._unread = now, pending
 
-    def turn_away(self, error: CheckerboardError) -> None:
+    def turn_away(self, error: ServiceError) -> None:
         """Ends a connection whose request has not wholly arrived; an earlier one is still answered."""
         if self._awaited is None or self.transport.is_closing():
             return
@@ -122,13 +122,13 @@ class Connection(HttpToolsProtocol):
         if answered:
             self.transport.close()
         else:
-            self._refuse(error.status, error)
+            self._refuse(error.http_status, error)
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP is refused like any other request."""
         self._refuse(HTTPStatus.BAD_REQUEST, InvalidRequestError(msg))
 
-    def _refuse(self, status: int, error: CheckerboardError) -> None:
+    def _refuse(self, status: int, error: ServiceError) -> None:
         body = orjson.dumps({"error": error.as_json()})
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"

@@ -18,16 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 from local.servers import embedded_servers
-from tools.core.errors import CheckerboardError
-from tools.core.program import typed
+from tools.core.database import probe_postgres
+from tools.core.errors import CheckerboardError, HubUnavailableError, PromptInvalidError
+from tools.core.processes import typed
+from tools.core.redis_client import probe_redis
 from tools.core.settings import Settings, variable
-from tools.core.store_probe import StoreInfo, probe_postgres, probe_redis
+from tools.core.store_failures import StoreInfo
 from tools.llm.embeddings import Embedder
-from tools.llm.model_errors import model_errors
-from tools.llm.openai_client import Endpoint, chat_endpoint, chat_model_name, open_client, open_http_client
-from tools.prompts.hub import open_hub
-from tools.prompts.names import hub_names
-from tools.prompts.pulling import pulled
+from tools.llm.model_errors import Endpoint, model_errors
+from tools.llm.openai_client import chat_endpoint, chat_model_name, open_client, open_http_client
+from tools.prompts.hub import hub_names, open_hub, pulled
 from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
 from tools.prompts.registry import PromptRegistry
 
@@ -189,7 +189,7 @@ async def _prompts(settings: Settings) -> Finding:
         async with open_hub(settings) as hub:
             (await pulled(hub, names, registry.files)).all_or_none()
     except CheckerboardError as error:
-        wrong = error.details.get("prompts", {})
+        wrong = error.prompts if isinstance(error, HubUnavailableError | PromptInvalidError) else {}
         said = "; ".join(f"{key}: {', '.join(problems)}" for key, problems in wrong.items())
         return Finding(
             "prompts",

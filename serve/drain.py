@@ -52,7 +52,7 @@ class Draining:
                 if self._drain.begun:
                     headers = MutableHeaders(scope=message)
                     headers["connection"] = "close"
-                    if message["status"] == WorkerStoppingError.status:
+                    if message["status"] == WorkerStoppingError.http_status:
                         headers["retry-after"] = "1"
             await send(message)
 
@@ -71,4 +71,4 @@ class Draining:
 
 def _refusal() -> JSONResponse:
     error = WorkerStoppingError()
-    return JSONResponse({"error": error.as_json()}, error.status)
+    return JSONResponse({"error": error.as_json()}, error.http_status)

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from tools.core.errors import CheckerboardError, InvalidProfileError, InvalidRequestError
+from tools.core import errors
+from tools.core.errors import InternalError, InvalidProfileError, InvalidRequestError, ServiceError
 
 logger = logging.getLogger(__name__)
 
@@ -88,35 +89,35 @@ class _Json(JSONResponse):
 
 def install(app: FastAPI) -> None:
     """Registers the handlers."""
-    app.add_exception_handler(CheckerboardError, _ours)
+    app.add_exception_handler(ServiceError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _unforeseen)
 
 
-def error_response(error: CheckerboardError, status: int | None = None) -> JSONResponse:
+def error_response(error: ServiceError, status: int | None = None) -> JSONResponse:
     """Returns the HTTP answer of an error, with its own status unless another is given."""
     headers = {}
-    if error.status == HTTPStatus.UNAUTHORIZED:
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
         # RFC 9110 wants a 401 to say how one proves who one is.
         headers["WWW-Authenticate"] = "Bearer"
-    if (wait := error.details.get("retry_after_seconds")) is not None:
-        headers["Retry-After"] = str(wait)
-    return _Json({"error": error.as_json()}, status or error.status, headers)
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return _Json({"error": error.as_json()}, status or error.http_status, headers)
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, CheckerboardError)  # noqa: S101 - registered for it alone
-    if type(error) is CheckerboardError:
-        logger.error("unforeseen error", exc_info=error.__cause__ or error)
+    assert isinstance(error, ServiceError)  # noqa: S101 - registered for it alone
+    if isinstance(error, InternalError):
+        logger.error("unforeseen error", exc_info=error)
     return error_response(error)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
     places = [_place(item["loc"]) for item in error.errors()]
-    fields = [
+    fields: list[errors.FieldProblem] = [
         {"field": ".".join(place) or "body", "problem": str(item["msg"])}
         for place, item in zip(places, error.errors(), strict=True)
     ]
@@ -150,4 +151,4 @@ async def _left(request: Request, _: Exception) -> Response:
 
 async def _unforeseen(_: Request, error: Exception) -> JSONResponse:
     logger.error("unforeseen error", exc_info=error)
-    return error_response(CheckerboardError())
+    return error_response(InternalError())

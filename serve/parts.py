@@ -14,9 +14,9 @@ from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.sessions import Sessions
 from serve.readiness import Readiness
-from tools.core.redis_client import open_redis
+from tools.core.database import probe_postgres
+from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
-from tools.core.store_probe import probe_postgres, probe_redis
 from tools.services import Services, open_services
 
 

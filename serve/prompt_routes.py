@@ -13,7 +13,7 @@ from graph.errors import to_service_error
 from serve.callers import admin_of
 from serve.errors import responses
 from serve.routes import KEYED, Calling, parts
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.postings.contracts import Language
 from tools.prompts.audit_log import Change
 from tools.services import Services

@@ -18,8 +18,8 @@ from redis.asyncio import Redis
 
 from graph.errors import to_service_error
 from graph.sessions.views import SERVICE_VERSION
-from tools.core.errors import CheckerboardError, StoreUnavailableError
-from tools.core.postgres import CONNECTING, Connection
+from tools.core.database import CONNECTING, Connection
+from tools.core.errors import InternalError, StoreUnavailableError
 from tools.core.redis_client import write_and_read
 from tools.services import Services
 
@@ -75,7 +75,7 @@ class _Question:
             self.known = {"ok": False, "message": f"no answer within {self._limit_seconds:g} seconds"}
         except Exception as error:
             ours = to_service_error(error)
-            if type(ours) is CheckerboardError:
+            if isinstance(ours, InternalError):
                 logger.exception("a readiness check failed")
             self.known = {"ok": False, "message": ours.message}
         self.known_at = time.monotonic()

@@ -16,7 +16,7 @@ import pytest
 
 from tests import pace
 from tests.places import new_folder, remove_abandoned_folders
-from tools.core.signals import not_inherited
+from tools.core.processes import not_inherited
 
 _OUTSIDE = (
     "OPENAI_API_KEY",

@@ -18,9 +18,8 @@ from tools.llm.openai_client import open_http_client
 from tools.postings.embedding_sets import EmbeddingSet
 from tools.postings.repository import PostingStore
 from tools.postings.writer import PostingWriter
-from tools.prompts.changes import PromptChanges
+from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
-from tools.prompts.watcher import open_prompts
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,8 @@ from graph.build import NODES
 from ingest.load import load_samples_where_empty
 from local.servers import embedded_servers
 from serve.parts import Parts, open_parts
-from tools.core.refusals import refusals
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, refusals
 from tools.postings.contracts import Profile
 from tools.services import open_services
 

@@ -36,9 +36,8 @@ from ingest.run import Ingest, open_ingest
 from local.servers import embedded_servers
 from local.servers.files import temporary_home
 from tools.core.fencing import unfence
-from tools.core.refusals import refusals
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, refusals
 
 SAY_EVERY = 5_000
 _WORDS = [f"낱말{n}" for n in range(3_000)]

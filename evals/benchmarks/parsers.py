@@ -42,16 +42,16 @@ from evals.benchmarks.parser_scores import (
     trees_of,
 )
 from ingest.documents import Hints, Parsed, Position, RawFile
+from ingest.errors import NotAPostingError
 from ingest.load import SAMPLES
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
 from ingest.tagging import Tagger
 from local.servers import embedded_servers
-from tools.core.errors import NotAPostingError, SetupError
+from tools.core.errors import SetupError
 from tools.core.extras import require_extra
-from tools.core.refusals import refusals
 from tools.core.settings import CHECKOUT, Settings
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, refusals
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry

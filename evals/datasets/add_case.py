@@ -166,8 +166,7 @@ async def source_of(run_id: str, owner: str, sessions: Sessions, settings: Setti
         if settings.langsmith_api_key is None:
             raise InvalidRequestError(
                 f"There is no session {run_id} (they live {settings.session_ttl_minutes:g} minutes), and "
-                "without LANGSMITH_API_KEY no trace can be read.",
-                run_id=run_id,
+                "without LANGSMITH_API_KEY no trace can be read."
             ) from error
         key = settings.langsmith_api_key.get_secret_value()
     return await asyncio.to_thread(_trace, run_id, key, settings.langsmith_endpoint)
@@ -182,9 +181,7 @@ def _trace(run_id: str, key: str, endpoint: str | None) -> Mapping[str, Any]:
             warnings.simplefilter("ignore", DeprecationWarning)
             run = client.read_run(uuid.UUID(run_id))
     except (LangSmithNotFoundError, ValueError) as error:
-        raise InvalidRequestError(
-            f"There is neither a session nor a trace {run_id}.", run_id=run_id
-        ) from error
+        raise InvalidRequestError(f"There is neither a session nor a trace {run_id}.") from error
     except LangSmithError as error:
         raise SetupError(f"LangSmith did not give the trace: {error}") from error
     finally:
@@ -198,8 +195,7 @@ def _trace(run_id: str, key: str, endpoint: str | None) -> Mapping[str, Any]:
             }
     raise InvalidRequestError(
         f"The trace {run_id} has no profile: inputs are hidden from traces unless LANGSMITH_HIDE_INPUTS "
-        "is set to false, or it is a part of a run. Name the whole run, or a session.",
-        run_id=run_id,
+        "is set to false, or it is a part of a run. Name the whole run, or a session."
     )
 
 

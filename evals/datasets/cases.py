@@ -13,7 +13,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ingest.rows import rows
-from tools.core.errors import InvalidRequestError
+from tools.core.errors import FieldProblem, InvalidRequestError
 from tools.postings.contracts import Difficulty, Language, Profile, Wishes, Word
 
 DATASETS = Path(__file__).parent
@@ -155,7 +155,7 @@ def write_case(path: Path, case: Case) -> None:
         InvalidRequestError: its id is taken, or the file cannot be read or written.
     """
     if path.exists() and any(other.id == case.id for other in read_cases(path)):
-        raise InvalidRequestError(f"{path} has a case {case.id} already.", file=str(path), id=case.id)
+        raise InvalidRequestError(f"{path} has a case {case.id} already.", file=str(path))
     line = case.model_dump_json(exclude_unset=True) + "\n"
     try:
         with path.open("a+b") as file:
@@ -182,6 +182,6 @@ def dataset_version(path: Path) -> str:
 
 def line_error(path: Path, line: int, problems: Iterable[tuple[str, str]]) -> InvalidRequestError:
     """Returns the error of a line: `problems` are its fields, and what is wrong with each."""
-    fields = [{"field": field, "problem": problem} for field, problem in problems]
+    fields: list[FieldProblem] = [{"field": field, "problem": problem} for field, problem in problems]
     listed = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
     return InvalidRequestError(f"{path}, line {line}: {listed}", file=str(path), line=line, fields=fields)

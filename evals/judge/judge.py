@@ -23,7 +23,7 @@ from tools.llm import metering
 from tools.llm.chat import ChatModel
 from tools.llm.metering import Call
 from tools.llm.openai_client import open_http_client
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.postings.contracts import Language
 from tools.prompts.registry import PromptRegistry
 

@@ -259,7 +259,7 @@ async def prefer(judge: Judge, a: Result, b: Result) -> Preferences:
     worth: Values = {case_id: [_WORTH[verdict.better]] for case_id, verdict in by_case.items()}
     share = estimate(worth)
     if share is None:
-        raise InvalidRequestError("The judge gave no valid verdict on any case.", failed=failed)
+        raise InvalidRequestError("The judge gave no valid verdict on any case.")
     won = Counter(verdict.better for verdict in by_case.values())
     return Preferences(
         a=won["a"],

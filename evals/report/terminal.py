@@ -28,7 +28,7 @@ from evals.report.format import (
 from evals.report.statistics import estimates
 from evals.runs.experiment import Progress
 from evals.runs.results import CaseResult, Estimate, Header, Result
-from tools.core.program import typed
+from tools.core.processes import typed
 from tools.core.terminal import Terminal
 
 Metrics = Mapping[str, Metric]

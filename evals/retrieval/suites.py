@@ -37,9 +37,10 @@ from evals.retrieval.metrics import DEEPEST, measured
 from evals.runs.corpus import CORPUS, SAMPLE_SOURCE, Corpus, open_corpus
 from evals.runs.experiment import Progress, require_known
 from evals.runs.results import CaseResult, Dataset, Header, Score, Summary, provenance, writing
+from ingest.errors import DocumentUnreadableError
 from ingest.structured import as_posting
 from nodes.build_query import Reads, build_query
-from tools.core.errors import DocumentUnreadableError, InvalidRequestError
+from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 from tools.postings.contracts import FoundPosting, Language, Profile
 from tools.services import Services, open_services

@@ -25,9 +25,9 @@ from evals.datasets.cases import HOSTILE_POSTINGS
 from evals.runs import results
 from ingest.load import SAMPLES, load
 from ingest.rows import rows
+from tools.core.database import Connection, connected
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.logs import cause
-from tools.core.postgres import Connection, connected
 from tools.core.settings import Settings
 from tools.llm.openai_client import embedding_model_name
 from tools.services import open_services

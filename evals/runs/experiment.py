@@ -65,7 +65,7 @@ def require_known(names: Sequence[str], known: Sequence[str], file: Path) -> Non
         if name not in known:
             near = difflib.get_close_matches(name, known, 3, 0.5)
             similar = f" There are {', '.join(near)}." if near else ""
-            raise InvalidRequestError(f"There is no case {name} in {file.name}.{similar}", case=name)
+            raise InvalidRequestError(f"There is no case {name} in {file.name}.{similar}")
 
 
 async def run(

@@ -375,9 +375,7 @@ def _validated(kind: type[LineT], path: Path, number: int, value: dict[str, Any]
 
 
 def _line_error(path: Path, number: int, problem: str) -> InvalidRequestError:
-    return InvalidRequestError(
-        f"{path}, line {number}: {problem}", file=str(path), line=number, problem=problem
-    )
+    return InvalidRequestError(f"{path}, line {number}: {problem}", file=str(path), line=number)
 
 
 def _file_error(path: Path, problem: str) -> InvalidRequestError:

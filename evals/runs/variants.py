@@ -29,12 +29,12 @@ from nodes.generate_tasks import ProjectPlan
 from nodes.propose_subjects import CANDIDATES, Proposal
 from nodes.retrieve import retrieve
 from nodes.texts import posting_rows, profile_row
-from tools.core.errors import CheckerboardError, ModelOutputError
+from tools.core.errors import CheckerboardError, InternalError, ModelOutputError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
 from tools.llm import metering
 from tools.llm.metering import Call
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.postings.contracts import (
     Answer,
     Evidence,
@@ -298,7 +298,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
 def _service_error(error: Exception) -> CheckerboardError:
     """Returns what failed as an error of the service. An unexpected one is logged with its traceback."""
     converted = to_service_error(error)
-    if type(converted) is CheckerboardError and converted is not error:
+    if isinstance(converted, InternalError) and converted is not error:
         logger.error("a case failed unexpectedly", exc_info=error)
     return converted
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from graph.errors import to_service_error
 from tools.core import errors
-from tools.core.errors import CheckerboardError, WorkerStoppingError
+from tools.core.errors import InternalError, WorkerStoppingError
 from tools.core.logs import cause
 
 logger = logging.getLogger(__name__)
@@ -118,8 +118,8 @@ def _failure(run: Run, error: Exception) -> dict[str, Any]:
     ours = to_service_error(error)
     # An expected refusal is no news to the operator, nor is a stop of his; what nobody foresaw comes with its
     # traceback.
-    unforeseen = type(ours) is CheckerboardError
-    news = ours.status >= 500 and not isinstance(ours, WorkerStoppingError)  # noqa: PLR2004 - an HTTP status
+    unforeseen = isinstance(ours, InternalError)
+    news = ours.http_status >= 500 and not isinstance(ours, WorkerStoppingError)  # noqa: PLR2004 - an HTTP status
     logger.log(
         logging.ERROR if news else logging.INFO,
         "run failed",

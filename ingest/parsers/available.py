@@ -62,7 +62,7 @@ async def open_parser(
     if name not in _OPENING:
         raise InvalidRequestError(
             f"CHECKERBOARD_PARSERS names {name!r}; there are {', '.join(_OPENING)}.",
-            fields={"parsers": f"unknown parser {name!r}"},
+            fields=[{"field": "parsers", "problem": f"unknown parser {name!r}"}],
         )
     try:
         parser = await _OPENING[name](settings, stack, pdf, limits)

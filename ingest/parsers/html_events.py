@@ -14,8 +14,8 @@ from typing import Any
 
 from lxml import etree
 
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.data_urls import read_data_url
-from tools.core.errors import DocumentUnreadableError
 
 MAX_TAGS = 150_000
 """Tags that are read of a page: some hundred times those of a long posting, and seconds of work."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ingest.documents import RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.data_urls import is_data_url, read_data_url
 from ingest.parsers.image_size import image_size
 from ingest.parsers.media import recognised
-from tools.core.errors import DocumentUnreadableError
 
 MOST_HELD = 20
 """Pictures of a page that are read: its first. A page that was saved whole holds all of its icons, too."""

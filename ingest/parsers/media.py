@@ -14,9 +14,9 @@ from enum import StrEnum
 import orjson
 
 from ingest.documents import RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.charsets import decoded
 from ingest.parsers.image_size import image_size
-from tools.core.errors import DocumentUnreadableError
 
 MAX_TEXT_BYTES = 5_000_000
 """Longest page or text that is read: a posting has some 100 kB, most of it looks."""

@@ -15,12 +15,12 @@ from typing import Any
 import orjson
 
 from ingest.documents import Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.assemble import assemble
 from ingest.parsers.flow import GAP, Flow, Line, folded
 from ingest.parsers.merging import joined
 from ingest.parsers.parser import Parser
-from tools.core.environment import bare
-from tools.core.errors import DocumentUnreadableError
+from tools.core.processes import bare
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from PIL import (
 )
 
 from ingest.documents import RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.media import Kind
-from tools.core.errors import DocumentUnreadableError
 
 MAX_DECODED_PIXELS = 100_000_000
 """Largest image that is decoded in this process: 300 MB."""

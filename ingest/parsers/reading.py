@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ingest.documents import Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.available import ParserState, open_parser
 from ingest.parsers.html import parse_page, with_unread
 from ingest.parsers.media import Kind, recognised
@@ -16,7 +17,6 @@ from ingest.parsers.parser import Parser
 from ingest.parsers.pdf import PdfReader
 from ingest.parsers.text import parse_text
 from ingest.parsers.upstage.api import LIMITS, Limits
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.logs import cause
 from tools.core.settings import Settings
 
@@ -47,8 +47,8 @@ class Parsers:
 
         Raises:
             DocumentUnreadableError: none of the files can be read, nothing is written in them, or no
-                parser of images is set up. `details.cost` is what it cost to find out.
-            ParserUnavailableError: no parser that could read a file answers; with `details.fatal` one
+                parser of images is set up. `cost` is what it cost to find out.
+            ParserUnavailableError: no parser that could read a file answers; with `fatal` one
                 will not before a person has put its key right.
         """
         read: list[Parsed] = []
@@ -58,7 +58,7 @@ class Parsers:
                 read.append(await self._file(file))
             except DocumentUnreadableError as error:
                 failed.append(error)
-        wasted = sum((_cost(error) for error in failed), Cost())
+        wasted = _cost(failed)
         if not any(parsed.blocks for parsed in read):
             raise _unreadable(failed, sum((parsed.cost for parsed in read), wasted))
         document = joined(read)
@@ -89,9 +89,9 @@ class Parsers:
         if not any(parsed.blocks for parsed in read) and page.pictures:
             if not self._parsers:
                 raise self._no_parser(file)
-            raise _unreadable(failed, sum(map(_cost, failed), sum((p.cost for p in read), Cost())))
+            raise _unreadable(failed, sum((parsed.cost for parsed in read), _cost(failed)))
         read[0] = with_unread(page.parsed, page.others + len(page.pictures) - len(read) + 1)
-        whole = with_cost(joined(read), sum(map(_cost, failed), Cost()))
+        whole = with_cost(joined(read), _cost(failed))
         warnings = [*whole.warnings, *(f"not read: {error.message}" for error in failed)]
         return whole.model_copy(update={"warnings": warnings})
 
@@ -107,12 +107,12 @@ class Parsers:
             try:
                 parsed = await parser.parse(file)
             except DocumentUnreadableError as error:
-                spent += _cost(error)
+                spent += error.cost
                 unreadable.append(error)
             except ParserUnavailableError as error:
-                if error.details.get("fatal"):
+                if error.fatal:
                     raise
-                spent += _cost(error)
+                spent += error.cost
                 unavailable.append(error)
                 logger.warning(
                     "parser did not answer",
@@ -151,7 +151,6 @@ class Parsers:
             f"No parser is set up that could read {file.name}. {wanted or 'CHECKERBOARD_PARSERS is empty.'} "
             "Then run `checkerboard ingest retry`.",
             file=file.name,
-            no_parser=True,
         )
 
 
@@ -181,9 +180,8 @@ def _named(file: RawFile, kind: Kind) -> RawFile:
     return RawFile(file.name, kind.value, file.content)
 
 
-def _cost(error: DocumentUnreadableError | ParserUnavailableError) -> Cost:
-    told: Mapping[str, object] = error.details.get("cost", {})
-    return Cost.model_validate(told)
+def _cost(failed: Sequence[DocumentUnreadableError]) -> Cost:
+    return sum((error.cost for error in failed), Cost())
 
 
 def _unreadable(failed: Sequence[DocumentUnreadableError], cost: Cost) -> DocumentUnreadableError:
@@ -191,4 +189,4 @@ def _unreadable(failed: Sequence[DocumentUnreadableError], cost: Cost) -> Docume
     reasons = (
         " ".join(dict.fromkeys(error.message for error in failed)) or "Nothing is written in this document."
     )
-    return DocumentUnreadableError(reasons, cost=cost.model_dump())
+    return DocumentUnreadableError(reasons, cost=cost)

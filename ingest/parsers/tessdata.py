@@ -62,8 +62,7 @@ def find_tessdata(settings: Settings) -> Path:
         missing = _missing(settings.tessdata)
         if missing:
             raise SetupError(
-                f"CHECKERBOARD_TESSDATA names {settings.tessdata}, which lacks {', '.join(missing)}.",
-                missing=missing,
+                f"CHECKERBOARD_TESSDATA names {settings.tessdata}, which lacks {', '.join(missing)}."
             )
         return settings.tessdata
     own = settings.home / "tessdata"
@@ -104,8 +103,7 @@ def _require_ours(found: dict[str, Path]) -> None:
         raise SetupError(
             f"What apt has for {', '.join(wrong)} is not the data that this parser is known to work with, so "
             "it is not taken. Get kor, eng and Hangul.traineddata of tessdata_fast 4.1.0 yourself, or a set "
-            "that you trust, and name their folder in CHECKERBOARD_TESSDATA.",
-            files=wrong,
+            "that you trust, and name their folder in CHECKERBOARD_TESSDATA."
         )
 
 

@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from ingest.blocks import block_lines
 from ingest.documents import Block, Cell, Cost, Heading, Paragraph, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.flow import folded
 from ingest.parsers.pictures import Piece, pieces
 from ingest.parsers.seams import sewn
 from ingest.parsers.tables import MAX_COLSPAN, tidy
-from tools.core.errors import (
-    DocumentUnreadableError,
-    ModelOutputError,
-    ModelUnavailableError,
-    ParserUnavailableError,
-)
+from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel, Usage
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.prompts.registry import PromptRegistry
 
 logger = logging.getLogger(__name__)
@@ -85,8 +81,8 @@ class VisionParser:
 
         Raises:
             DocumentUnreadableError: the image is broken or too long, the model refuses it, or its
-                answers stay invalid; `details.cost` is what they cost.
-            ParserUnavailableError: the model does not answer; `details.fatal` where the key or the
+                answers stay invalid; `cost` is what they cost.
+            ParserUnavailableError: the model does not answer; `fatal` where the key or the
                 model is wrong.
         """
         cut = await asyncio.to_thread(pieces, file)
@@ -107,7 +103,7 @@ class VisionParser:
                 raise DocumentUnreadableError(
                     f"{file.name}: {words}",
                     file=file.name,
-                    cost=self._cost(usage + _usage(error)).model_dump(),
+                    cost=self._cost(usage + (error.usage or Usage())),
                 ) from error
             except ModelUnavailableError as error:
                 raise self._refused(file, error, usage) from error
@@ -143,11 +139,11 @@ class VisionParser:
             try:
                 first, second = await self._read(group[:half]), await self._read(group[half:])
             except ModelOutputError as again:
-                raise ModelOutputError(usage=asdict(_usage(error) + _usage(again))) from again
+                raise ModelOutputError(usage=(error.usage or Usage()) + (again.usage or Usage())) from again
             blocks = (
                 sewn(first.blocks, second.blocks) if group[half].overlaps else [*first.blocks, *second.blocks]
             )
-            return _Reading(blocks, _usage(error) + first.usage + second.usage)
+            return _Reading(blocks, (error.usage or Usage()) + first.usage + second.usage)
         return _Reading([block for read in reply.value.blocks for block in _block(read)], reply.usage)
 
     def _cost(self, usage: Usage) -> Cost:
@@ -161,23 +157,24 @@ class VisionParser:
     def _refused(
         self, file: RawFile, error: ModelUnavailableError, usage: Usage
     ) -> ParserUnavailableError | DocumentUnreadableError:
-        status, cause = error.details.get("status"), error.details.get("cause")
-        details = {"parser": self.name, "cost": self._cost(usage).model_dump()}
-        if cause in _FATAL:
+        cost = self._cost(usage)
+        if error.cause in _FATAL:
             return ParserUnavailableError(
                 f"The vision model {self._model.model_name} cannot be used: {error.message} Or take `vision` "
                 "out of CHECKERBOARD_PARSERS; the model is CHECKERBOARD_VISION_MODEL.",
-                status=status,
+                parser=self.name,
+                status=error.status,
                 fatal=True,
-                **details,
+                cost=cost,
             )
-        if status in (400, 413, 422):
+        if error.status in (400, 413, 422):
             return DocumentUnreadableError(
-                f"The vision model's API refused {file.name} ({status}).", file=file.name, **details
+                f"The vision model's API refused {file.name} ({error.status}).", file=file.name, cost=cost
             )
         return ParserUnavailableError(
-            f"The vision model {self._model.model_name} does not answer ({cause}).",
-            **details,
+            f"The vision model {self._model.model_name} does not answer ({error.cause}).",
+            parser=self.name,
+            cost=cost,
         )
 
 
@@ -234,8 +231,4 @@ def _confidence(blocks: Sequence[Block]) -> float | None:
 
 
 def _declined(error: ModelOutputError) -> bool:
-    return error.details.get("cause") in _DECLINED
-
-
-def _usage(error: ModelOutputError) -> Usage:
-    return Usage(**error.details.get("usage", {}))
+    return error.cause in _DECLINED

@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from ingest.documents import Collected, Hints, Listed, RawFile
+from ingest.errors import SourceUnavailableError
 from ingest.sources.web import Answer, Fetch, Reach, Web
-from tools.core.errors import InvalidRequestError, SourceUnavailableError
+from tools.core.errors import InvalidRequestError
 from tools.core.logs import cause
-from tools.core.urls import web_address
+from tools.core.text import web_address
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +67,6 @@ class Board:
             raise InvalidRequestError(
                 f"{self.kind}:{argument} names no board of {self.title}. Write the name that stands in the "
                 f"address of the board: {self.kind}:acme.",
-                source=f"{self.kind}:{argument}",
             )
         self.scope = argument if base is None else f"{argument}@{base}"
         self.name = f"{self.kind}:{self.scope}"
@@ -143,7 +143,6 @@ class Board:
         if answer.status == 404:  # noqa: PLR2004 - not found
             raise InvalidRequestError(
                 f"{self.title} has no board {self.board!r} at {self.base}. {self.hint}".rstrip(),
-                source=self.name,
             )
         answer.require()
 
@@ -152,9 +151,7 @@ class Board:
 
     def unknown_shape(self, answer: Answer) -> SourceUnavailableError:
         """Returns the error for an answer that is no listing as it is known."""
-        return SourceUnavailableError(
-            f"{answer.url} answered in a shape that is not known.", source=self.name
-        )
+        return SourceUnavailableError(f"{answer.url} answered in a shape that is not known.")
 
     def _document(self, job: Job, answers: list[Answer]) -> Collected:
         provenance = {

@@ -84,7 +84,7 @@ class FolderSource:
         except (OSError, RuntimeError, ValueError):
             root = None
         if root is None or not root.is_dir():
-            raise InvalidRequestError(f"{self.name}: there is no folder {argument!r}.", source=self.name)
+            raise InvalidRequestError(f"{self.name}: there is no folder {argument!r}.")
         self.root = root
         self._source = _storable(root.name or "folder")
 

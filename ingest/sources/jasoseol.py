@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ingest.documents import Collected, Listed, RawFile
+from ingest.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
 from ingest.parsers.data_urls import is_data_url, read_data_url
 from ingest.sources import jasoseol_rows as rows
 from ingest.sources.web import Answer, Fetch, Reach, Web, origin
-from tools.core.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
 from tools.core.logs import cause
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class JasoseolSource:
     async def documents(self) -> AsyncGenerator[Collected | Listed, None]:
         """Yields the postings, month by month. Raises as `Source.documents`."""
         if not self._permission:
-            raise SourceRefusedError(f"source refused: {NOT_PERMITTED}", source=self.name)
+            raise SourceRefusedError(f"source refused: {NOT_PERMITTED}")
         it = await self._it_duties()
         seen: set[int] = set()
         failures = 0
@@ -105,9 +105,7 @@ class JasoseolSource:
         answer.require()
         listed = answer.value.get("employment") if isinstance(answer.value, dict) else None
         if not isinstance(listed, list):
-            raise SourceUnavailableError(
-                f"{answer.url} answered in a shape that is not known.", url=answer.url
-            )
+            raise SourceUnavailableError(f"{answer.url} answered in a shape that is not known.")
         found = [row for row in listed if isinstance(row, dict) and isinstance(row.get("id"), int)]
         if len(found) < len(listed):
             extra = {"rows": len(listed) - len(found), "month": f"{month.start:%Y-%m}"}

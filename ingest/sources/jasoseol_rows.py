@@ -82,14 +82,12 @@ def months(argument: str) -> list[Month]:
         raise InvalidRequestError(
             f"jasoseol:{argument} is no range of months. "
             "Write jasoseol:2024-01..2024-12 or jasoseol:2024-01.",
-            source=f"jasoseol:{argument}",
         )
     first = numbers[0] * 12 + numbers[1] - 1
     last = numbers[2] * 12 + numbers[3] - 1 if numbers[2] else first
     if last < first:
         raise InvalidRequestError(
             f"jasoseol:{argument} ends before it begins. Write the earlier month first.",
-            source=f"jasoseol:{argument}",
         )
     begins = [datetime(n // 12, n % 12 + 1, 1, tzinfo=KST) for n in range(first, last + 2)]
     return [Month(start, end) for start, end in pairwise(begins)]

@@ -64,7 +64,7 @@ def open_source(spec: str, settings: Settings, web: Web) -> Source:
     kind, colon, argument = spec.strip().partition(":")
     if not colon or kind not in _OPENERS:
         forms = ", ".join(row.written for row in describe(settings))
-        raise InvalidRequestError(f"{spec!r} names no source. Write one of {forms}.", source=spec)
+        raise InvalidRequestError(f"{spec!r} names no source. Write one of {forms}.")
     base = None
     if kind != "folder":
         argument, base = _split(argument, spec)
@@ -83,7 +83,5 @@ def _split(argument: str, spec: str) -> tuple[str, str | None]:
     except httpx.InvalidURL:
         right = False
     if not right:
-        raise InvalidRequestError(
-            f"{spec}: {base!r} is no address. Write https://host after the @.", source=spec
-        )
+        raise InvalidRequestError(f"{spec}: {base!r} is no address. Write https://host after the @.")
     return name, base.rstrip("/")

@@ -20,6 +20,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
+from ingest.errors import TaggingError
 from ingest.tagging.reading import Reading
 from ingest.tagging.schema import PostingPositions
 from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
@@ -185,20 +186,19 @@ class BatchTagger:
 
         Raises:
             ModelUnavailableError: the API did not answer, or has not ended the batch in 26 hours
-                (`details.cause` is `batch_timeout`), or has refused it as a whole, unpaid
-                (`batch_failed`, with `details.problems`).
+                (`cause` is `batch_timeout`), or has refused it as a whole, unpaid
+                (`batch_failed`, with `problems`).
         """
         with model_errors(PURPOSE, self._endpoint):
             batch = await self._ended(batch_id)
             if batch.status == "failed":
                 problems = [
-                    error.message or error.code for error in (batch.errors and batch.errors.data) or []
+                    error.message or error.code or "" for error in (batch.errors and batch.errors.data) or []
                 ]
                 raise ModelUnavailableError(
                     "The model's API refused the batch. Nothing of it is paid for.",
                     purpose=PURPOSE,
                     cause="batch_failed",
-                    batch=batch_id,
                     problems=problems,
                 )
             status: Literal["completed", "expired", "cancelled"] = batch.status  # type: ignore[assignment]
@@ -242,8 +242,8 @@ class BatchTagger:
             if answer is not None:
                 cost += self._tagger.cost(then.model, answer.usage, batch=True)
                 value, problems = validated(answer, PostingPositions)
-                if value is None and (refused := declined(answer, purpose=PURPOSE, cost=cost.model_dump())):
-                    raise refused
+                if value is None and (refused := declined(answer, purpose=PURPOSE)):
+                    raise TaggingError.of(refused, cost)
                 problems = problems if value is None else reading.problems(value)
                 if problems:
                     value = None
@@ -283,7 +283,7 @@ class BatchTagger:
                     pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
         except TimeoutError as error:
             raise ModelUnavailableError(
-                "The batch has not ended in 26 hours.", purpose=PURPOSE, cause="batch_timeout", batch=batch_id
+                "The batch has not ended in 26 hours.", purpose=PURPOSE, cause="batch_timeout"
             ) from error
 
     async def _read(self, file_id: str, collected: Collected) -> None:

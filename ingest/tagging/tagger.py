@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
+from ingest.errors import NotAPostingError, TaggingError
 from ingest.tagging.reading import Reading
 from ingest.tagging.rows import Part
 from ingest.tagging.schema import PostingPositions
-from tools.core.errors import ModelOutputError, NotAPostingError
+from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.chat import ChatModel, Reply, Usage
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry
 
@@ -46,7 +47,7 @@ class Tagger:
         then. `hints` fill what the document is silent about.
 
         Raises:
-            NotAPostingError: there is no position in the document. `details.cost` has what it cost
+            NotAPostingError: there is no position in the document. `cost` has what it cost
                 to find that out.
             ModelUnavailableError: the model did not answer.
             ModelOutputError: the model's answer was no valid one, or had nothing of the document.
@@ -87,16 +88,16 @@ class Tagger:
             logger.warning("lines dropped that the document has not", extra={"lines": len(found.dropped)})
         if not found.positions:
             if not reading.parts:
-                raise NotAPostingError("The document has no text.", cost=cost.model_dump())
+                raise NotAPostingError("The document has no text.", cost=cost)
             if not found.named:
-                raise NotAPostingError(cost=cost.model_dump())
+                raise NotAPostingError(cost=cost)
             if not found.dropped:
                 raise NotAPostingError(
                     "The document names positions, but says nothing of what they do or ask for.",
-                    cost=cost.model_dump(),
+                    cost=cost,
                 )
             problems = [f"not in the document: {line[:120]}" for line in found.dropped[:10]]
-            raise ModelOutputError(purpose=PURPOSE, problems=problems, cost=cost.model_dump())
+            raise TaggingError(purpose=PURPOSE, problems=problems, cost=cost)
         return Tagged(
             positions=found.positions,
             dropped=found.dropped,
@@ -117,9 +118,8 @@ class Tagger:
         try:
             return await self.chat.ask(prompt, blocks, PostingPositions, reading.problems)
         except ModelOutputError as error:
-            usage = Usage(**error.details.get("usage", {}))
-            error.details["cost"] = self.cost(self.made_by(prompt).model, usage).model_dump()
-            raise
+            cost = self.cost(self.made_by(prompt).model, error.usage or Usage())
+            raise TaggingError.of(error, cost) from error
 
     def cost(self, model: str, usage: Usage, *, batch: bool = False) -> Cost:
         """Returns what tokens of a model's answer cost, at the standard price or at that of a batch."""

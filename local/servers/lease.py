@@ -23,8 +23,8 @@ from local.servers.files import (
     write_state,
 )
 from local.servers.spec import connects
-from tools.core.environment import bare
 from tools.core.errors import SetupError
+from tools.core.processes import bare
 
 LEAVE_SECONDS = 60.0
 """More than any server's `stop_seconds`: the last user waits until it has stopped."""
@@ -108,7 +108,7 @@ class Lease:
         try:
             before = read_state(self._files.state)
             if self._started:
-                raise SetupError(self._failure(before), part=self._files.server, log=str(self._files.log))
+                raise SetupError(self._failure(before))
             # The server's record stays: the new supervisor checks whether it still runs.
             write_state(
                 self._files.state,

@@ -41,7 +41,7 @@ from local.servers.postgres import Postgres
 from local.servers.process import send, start_token
 from local.servers.redis import Redis
 from local.servers.spec import Launch, Ready, Report, ServerSpec, connects
-from tools.core.signals import not_inherited
+from tools.core.processes import not_inherited
 
 POLL_SECONDS = 0.02
 HEARTBEAT_SECONDS = 1.0

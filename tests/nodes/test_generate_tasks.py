@@ -171,8 +171,8 @@ async def test_a_quote_that_is_too_short_is_not_called_wrong() -> None:
 async def test_a_project_without_any_true_quote_is_refused(evidence: list[Quote]) -> None:
     with pytest.raises(ModelOutputError) as refused:
         await generate_tasks(state(), Stage(plan(*evidence), postings=POSTINGS).runtime)
-    assert refused.value.details["purpose"] == "generate_tasks"
-    assert refused.value.details["problems"]
+    assert refused.value.purpose == "generate_tasks"
+    assert refused.value.problems
 
 
 async def test_the_asked_difficulty_is_insisted_on() -> None:

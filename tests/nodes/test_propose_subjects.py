@@ -184,7 +184,7 @@ async def test_the_attempts_end_even_when_nothing_ever_passes() -> None:
         for _ in range(10):
             draft = (await propose_subjects(state(draft=draft), stage.runtime))["draft"]
     assert len(stage.chat.asked) == ATTEMPTS
-    assert refused.value.details["problems"] == ["'A' cites no posting of the summary"]
+    assert refused.value.problems == ["'A' cites no posting of the summary"]
 
 
 async def test_a_chosen_subject_becomes_the_current_one_beside_three_new_candidates() -> None:

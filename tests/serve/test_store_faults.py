@@ -27,7 +27,7 @@ from tests.pace import scaled, time_limit
 from tests.serve.conftest import client_of
 from tests.serve.processes import COMMAND, GENERATE, Worker, answer_of, code_of, working
 from tests.stalling import Stalling, stalling
-from tools.core.migrations import migrate
+from tools.core.database import migrate
 from tools.core.settings import Settings
 
 STATEMENT_SECONDS = scaled(1)

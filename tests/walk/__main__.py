@@ -19,7 +19,7 @@ from tests.pace import time_limit
 from tests.serve.processes import free_port
 from tests.walk.asking import Caller, answers, studio_runs
 from tests.walk.clone import Clone, WalkError, cloned, uncommitted
-from tools.core.signals import not_inherited
+from tools.core.processes import not_inherited
 
 KEY = "the walk's key"
 AT_ONCE = ("demo", "doctor")

@@ -1,9 +1,12 @@
-"""Every error that a caller of this service can meet.
+"""The errors of the service.
 
-One root, one HTTP status and one code each; a class's docstring is its default message, and it
-tells the reader what to do next. `serve` has one handler for the whole tree.
+Each class has a code for programs, attributes for the facts (they are the `details` of its JSON), and a
+docstring, which is its default message and says what to do next. A ServiceError can meet a request and has
+an HTTP status; `serve.errors` turns it into an answer. Other rooms put errors of their own, without a
+status, under CheckerboardError: `ingest.errors`.
 
-    CheckerboardError
+    ServiceError
+    ├── InternalError             500 internal
     ├── UnauthorizedError         401 unauthorized
     ├── ForbiddenError            403 forbidden
     ├── SessionNotFoundError      404 session_not_found
@@ -23,219 +26,321 @@ tells the reader what to do next. `serve` has one handler for the whole tree.
     ├── EmbeddingMismatchError    503 embedding_mismatch
     ├── HubUnavailableError       503 hub_unavailable
     ├── WorkerStoppingError       503 worker_stopping
-    ├── SourceRefusedError        403 source_refused
-    ├── SourceUnavailableError    503 source_unavailable
-    ├── DocumentUnreadableError   422 document_unreadable
-    ├── NotAPostingError          422 not_a_posting
-    ├── ParserUnavailableError    503 parser_unavailable
     └── SetupError                500 setup_failed
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal, TypedDict
 
-from tools.core.program import typed
+from pydantic_core import to_jsonable_python
+
+from tools.core.processes import typed
+
+ModelCause = Literal[
+    "batch_failed",
+    "batch_size",
+    "batch_timeout",
+    "connection",
+    "content_filter",
+    "context_length",
+    "dimensions",
+    "encoding",
+    "key",
+    "model_not_found",
+    "not_found",
+    "parameter",
+    "quota",
+    "rate_limit",
+    "recursion_limit",
+    "refusal",
+    "region",
+    "run_timeout",
+    "status",
+    "structured_output",
+    "timeout",
+    "unreadable",
+]
+"""Why a model gave no answer, or none that can be used."""
 
 
+class FieldProblem(TypedDict):
+    """A field that is not valid, by its path in the request, and what is wrong with it."""
+
+    field: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one or more answers of a model, as the API counted them; 0 where it did not say."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class CheckerboardError(Exception):
-    """Something went wrong in the service; the log of this moment says what."""
+    """The root of the errors that say in plain words what happened."""
 
-    code: ClassVar[str] = "internal"
-    status: ClassVar[int] = 500
-    message: str
-    """One sentence for the reader: what happened and what to do next."""
-    details: dict[str, Any]
-    """JSON-ready facts for a program: the field, the session, the limit."""
+    code: ClassVar[str]
+    """The error's name for programs."""
+    message: str = field(default="", kw_only=False)
+    """One sentence for people: what happened, and what to do next."""
 
-    def __init__(self, message: str | None = None, **details: Any) -> None:
-        self.message = typed(message or inspect.cleandoc(type(self).__doc__ or "").replace("\n", " "))
-        self.details = details
+    def __post_init__(self) -> None:
+        default = inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ")
+        self.message = typed(self.message or default)
         super().__init__(self.message)
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """The attributes that are set, other than the message, as JSON."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "message"}
+        return {
+            name: to_jsonable_python(value)
+            for name, value in values.items()
+            if value not in (None, (), {})  # not set
+        }
+
     def as_json(self) -> Mapping[str, Any]:
-        """The body that a client sees: `{"code", "message", "details"}`."""
+        """Returns the body of the answer to a client: `{"code", "message", "details"}`."""
         return {"code": self.code, "message": self.message, "details": self.details}
 
 
-class UnauthorizedError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class ServiceError(CheckerboardError):
+    """The root of the errors that a request can meet."""
+
+    http_status: ClassVar[int]
+    session_id: str | None = None
+    """The session concerned, where it can be asked again."""
+    retry_after_seconds: int | None = None
+    """How long to wait before the next try, where that is known."""
+
+
+class InternalError(ServiceError):
+    """Something went wrong in the service; the log of this moment says what."""
+
+    code = "internal"
+    http_status = 500
+
+
+class UnauthorizedError(ServiceError):
     """No valid API key came with the request. Send one as `Authorization: Bearer KEY`."""
 
     code = "unauthorized"
-    status = 401
+    http_status = 401
 
 
-class ForbiddenError(CheckerboardError):
+class ForbiddenError(ServiceError):
     """This needs the key of an administrator. The operator names those in CHECKERBOARD_ADMIN_KEYS."""
 
     code = "forbidden"
-    status = 403
+    http_status = 403
 
 
-class SessionNotFoundError(CheckerboardError):
+class SessionNotFoundError(ServiceError):
     """This session does not exist or has expired. Start a new one with POST /generate/invoke."""
 
     code = "session_not_found"
-    status = 404
+    http_status = 404
 
 
-class PostingNotFoundError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class PostingNotFoundError(ServiceError):
     """There is no posting with this id. GET /postings/search lists what is loaded."""
 
     code = "posting_not_found"
-    status = 404
+    http_status = 404
+    posting_id: str | None = None
 
 
-class PromptNotFoundError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class PromptNotFoundError(ServiceError):
     """There is no such prompt or commit. GET /prompts lists the prompts."""
 
     code = "prompt_not_found"
-    status = 404
+    http_status = 404
+    prompt: str | None = None
+    """Its key, or its name in the hub."""
 
 
-class RequestTimeoutError(CheckerboardError):
+class RequestTimeoutError(ServiceError):
     """The request did not arrive in time. Send it again, whole."""
 
     code = "request_timeout"
-    status = 408
+    http_status = 408
 
 
-class RunInProgressError(CheckerboardError):
+class RunInProgressError(ServiceError):
     """This session is at work on another request. Wait for that answer, then ask again."""
 
     code = "run_in_progress"
-    status = 409
+    http_status = 409
 
 
-class IdempotencyConflictError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class IdempotencyConflictError(ServiceError):
     """This Idempotency-Key was used for another request. Take a new key for a new request."""
 
     code = "idempotency_conflict"
-    status = 422
+    http_status = 422
+    fields: Sequence[FieldProblem] = ()
 
 
-class SubjectNotFoundError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SubjectNotFoundError(ServiceError):
     """This subject is not among the session's candidates. GET /sessions/{id} lists them."""
 
     code = "subject_not_found"
-    status = 422
+    http_status = 422
+    subject_id: str | None = None
+    fields: Sequence[FieldProblem] = ()
 
 
-class InvalidProfileError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class InvalidProfileError(ServiceError):
     """The profile is not valid. `details.fields` names each field and what is wrong with it."""
 
     code = "invalid_profile"
-    status = 422
+    http_status = 422
+    fields: Sequence[FieldProblem] = ()
 
 
-class InvalidRequestError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class InvalidRequestError(ServiceError):
     """The request is not valid. `details.fields` names each field and what is wrong with it."""
 
     code = "invalid_request"
-    status = 422
+    http_status = 422
+    fields: Sequence[FieldProblem] = ()
+    file: str | None = None
+    """The file that a command was given."""
+    line: int | None = None
+    """The line of that file."""
 
 
-class PromptInvalidError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class PromptInvalidError(ServiceError):
     """A prompt cannot be used, so those in force stay. `details.prompts` says of each what is wrong."""
 
     code = "prompt_invalid"
-    status = 422
+    http_status = 422
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The problems of each prompt, by its key."""
 
 
-class NoPostingsError(CheckerboardError):
+class NoPostingsError(ServiceError):
     """No postings are loaded yet. Run `checkerboard ingest load FILE…` (or `checkerboard ingest
     load --samples`), then ask again."""
 
     code = "no_postings"
-    status = 503
+    http_status = 503
 
 
-class ModelUnavailableError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class ModelUnavailableError(ServiceError):
     """The model did not answer in time. The session is kept: ask again on it in a moment."""
 
     code = "model_unavailable"
-    status = 503
+    http_status = 503
+    purpose: str | None = None
+    """What the model was asked for: the node's name, or `embeddings`."""
+    cause: ModelCause | None = None
+    status: int | None = None
+    """The HTTP status with which the model's API answered."""
+    dimensions: int | None = None
+    """How many the embedding model gives."""
+    configured: int | None = None
+    """How many were expected."""
+    problems: Sequence[str] = ()
+    """What the API says is wrong with a batch."""
 
 
-class ModelOutputError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class ModelOutputError(ServiceError):
     """The model's answer stayed invalid after every retry. The session is kept: ask again on it."""
 
     code = "model_output_invalid"
-    status = 502
+    http_status = 502
+    purpose: str | None = None
+    """What the model was asked for: the node's name."""
+    cause: ModelCause | None = None
+    """`refusal` and `content_filter` mean that asking again is of no use."""
+    status: int | None = None
+    """The HTTP status with which a content filter answered."""
+    refusal: str | None = None
+    """The model's words, where it refuses."""
+    problems: Sequence[str] = ()
+    """What is wrong with the last answer."""
+    usage: Usage | None = None
+    """The tokens that the answers used up."""
 
 
-class StoreUnavailableError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class StoreUnavailableError(ServiceError):
     """PostgreSQL or Redis did not answer. GET /readyz tells which; nothing of the session is lost."""
 
     code = "store_unavailable"
-    status = 503
+    http_status = 503
+    store: Literal["postgresql", "redis"] | None = None
+    reason: str | None = None
+    """Why, where that is known: `memory`, `disk`, `refused`, … (`tools.core.store_failures`)."""
 
 
-class EmbeddingMismatchError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class EmbeddingMismatchError(ServiceError):
     """The loaded postings were embedded by another model than the one that is configured."""
 
     code = "embedding_mismatch"
-    status = 503
+    http_status = 503
+    stored: Sequence[str | int] | None = None
+    """Model and dimensions of the loaded postings."""
+    configured: Sequence[str | int] | None = None
+    """Model and dimensions of the settings."""
 
 
-class HubUnavailableError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class HubUnavailableError(ServiceError):
     """LangSmith's prompt hub did not answer, so the prompts in force stay. Ask again in a moment."""
 
     code = "hub_unavailable"
-    status = 503
+    http_status = 503
+    prompt: str | None = None
+    """The name in the hub that was asked for."""
+    prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The problems of each prompt, by its key."""
 
 
-class WorkerStoppingError(CheckerboardError):
+class WorkerStoppingError(ServiceError):
     """This worker is being stopped. Ask again in a moment: another goes on, and what was paid for is kept."""
 
     code = "worker_stopping"
-    status = 503
+    http_status = 503
 
 
-class SourceRefusedError(CheckerboardError):
-    """The source refuses to be read. Ask its owner for permission, or take an export of your own."""
-
-    code = "source_refused"
-    status = 403
-
-
-class SourceUnavailableError(CheckerboardError):
-    """The source did not answer after every retry. Run the ingest again later: it goes on from here."""
-
-    code = "source_unavailable"
-    status = 503
-
-
-class DocumentUnreadableError(CheckerboardError):
-    """This file cannot be read; the message says why. Mend it, then `checkerboard ingest retry`."""
-
-    code = "document_unreadable"
-    status = 422
-
-
-class NotAPostingError(CheckerboardError):
-    """No position was found in this document, so it is set aside."""
-
-    code = "not_a_posting"
-    status = 422
-
-
-class ParserUnavailableError(CheckerboardError):
-    """The document parser did not answer. The document is tried again later."""
-
-    code = "parser_unavailable"
-    status = 503
-
-
-class SetupError(CheckerboardError):
+@dataclass(eq=False, repr=False, kw_only=True)
+class SetupError(ServiceError):
     """A part that the service needs could not be started. `checkerboard doctor` says what to do."""
 
     code = "setup_failed"
+    http_status = 500
+    lacking: Sequence[str] = ()
+    """The extensions or modules that a store has not."""
 
 
-def from_json(data: Mapping[str, Any]) -> CheckerboardError:
+def from_json(data: Mapping[str, Any]) -> ServiceError:
     """Returns the error that `as_json` described, so that an error event can be raised again."""
-    kind = next((c for c in CheckerboardError.__subclasses__() if c.code == data["code"]), CheckerboardError)
-    return kind(data["message"], **data["details"])
+    kind = next((c for c in ServiceError.__subclasses__() if c.code == data["code"]), InternalError)
+    names = {item.name for item in fields(kind)}
+    details = {name: value for name, value in data["details"].items() if name in names}
+    if "usage" in details:
+        details["usage"] = Usage(**details["usage"])
+    return kind(data["message"], **details)

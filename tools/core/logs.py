@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Iterator
 from types import TracebackType
 
+from tools.core.errors import CheckerboardError
 from tools.core.terminal import plain
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -45,11 +46,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def _number(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
         return f"({errno.errorcode[error.errno]})"
-    details = getattr(error, "details", None)
-    found = [
-        *(getattr(error, name, None) for name in ("status_code", "sqlstate")),
-        *(details.get(name) for name in ("cause", "status") if isinstance(details, dict)),
-    ]
+    names = ("cause", "status") if isinstance(error, CheckerboardError) else ("status_code", "sqlstate")
+    found = [getattr(error, name, None) for name in names]
     told = [str(one) for one in found if isinstance(one, int) or (isinstance(one, str) and _CODE.match(one))]
     return f"({' '.join(told)})" if told else ""
 

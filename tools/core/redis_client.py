@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from tools.core.errors import StoreUnavailableError
+from tools.core.errors import SetupError, StoreUnavailableError
 from tools.core.settings import Settings
-from tools.core.store_urls import redis_url
+from tools.core.store_failures import PROBE_SECONDS, StoreInfo, store_failure, where
+
+logger = logging.getLogger(__name__)
 
 POOL_WAIT_SECONDS = 5.0
 SOCKET_SECONDS = 3.0
@@ -66,3 +74,128 @@ async def write_and_read(client: Redis) -> None:
         found = (await pipe.execute())[2]
     if found != value.encode():
         raise StoreUnavailableError("Redis did not give back what was written to it.", store="redis")
+
+
+_KEPT = ("ssl_", "db", "client_name", "username", "password")
+"""What the options of a Redis URL that are kept begin with. Others would change what answers look like
+(`decode_responses`, `protocol`, `encoding`), or the limits of the service's own."""
+
+
+def redis_url(given: str) -> str:
+    """Returns the URL without the options that are the service's own.
+
+    Raises:
+        SetupError: it is no Redis URL, or names another database than 0, where Redis can search none.
+    """
+    try:
+        parsed = parse_url(given)
+    except ValueError as error:
+        raise SetupError(f"REDIS_URL is not a Redis URL: {error}.") from error
+    parts = urlsplit(given)
+    in_path = unquote(parts.path).strip("/") if parts.scheme != "unix" else ""
+    if parsed.get("db", 0) != 0 or in_path not in ("", "0"):
+        raise SetupError(
+            f"REDIS_URL names the database {parsed.get('db', in_path)}, and Redis searches in database 0 "
+            "only. Name that, or another server."
+        )
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    kept = [(name, value) for name, value in options if name.startswith(_KEPT)]
+    if len(kept) == len(options):
+        return given
+    left_out = sorted({name for name, _ in options} - {name for name, _ in kept})
+    logger.warning("options of REDIS_URL are the service's own and left out", extra={"options": left_out})
+    return given.partition("?")[0] + (f"?{urlencode(kept)}" if kept else "")
+
+
+_REDIS_COMMANDS = {"JSON": ("JSON.GET", "checkerboard:probe"), "Search": ("FT._LIST",)}
+"""What the sessions need, each with a harmless command of it."""
+_REFUSED = (redis_errors.AuthenticationError, redis_errors.NoPermissionError)
+_REDIS_REMEDY = "Use Redis 8 or redis-stack, or unset REDIS_URL to run the embedded one."
+
+
+async def probe_redis(url: str, *, seconds: float = PROBE_SECONDS) -> StoreInfo:
+    """Asks the Redis at `url` for JSON and Search, and writes to it.
+
+    Raises:
+        SetupError: it lacks one of them, or refuses the URL's user.
+        StoreUnavailableError: it does not answer within `seconds`, or takes no writes.
+    """
+    client = Redis.from_url(redis_url(url), socket_timeout=seconds, socket_connect_timeout=seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _ask_redis(client, where(url))
+    except (redis_errors.RedisError, OSError) as error:
+        # The client hides a refused password in the cause of a ConnectionError.
+        if isinstance(error, _REFUSED) or isinstance(error.__cause__, _REFUSED):
+            raise SetupError(f"The Redis at {where(url)} refuses the user of REDIS_URL: {error}.") from error
+        told = store_failure(error)
+        if told is not None and told.reason is not None:
+            raise StoreUnavailableError(
+                f"{where(url)}: {told.message}", store=told.store, reason=told.reason
+            ) from error
+        raise StoreUnavailableError(
+            f"The Redis at {where(url)} does not answer: {str(error).strip() or 'no answer in time'}. "
+            "Start it, or check REDIS_URL."
+        ) from error
+    finally:
+        await client.aclose()
+
+
+async def _ask_redis(client: Redis, place: str) -> StoreInfo:
+    facts: dict[str, Any] = await client.info("server")
+    lacking = [name for name, command in _REDIS_COMMANDS.items() if not await _knows(client, command)]
+    if lacking:
+        raise SetupError(
+            f"The Redis at {place} lacks {' and '.join(lacking)}, which the sessions need. {_REDIS_REMEDY}",
+            lacking=lacking,
+        )
+    await _writes(client)
+    valkey = facts.get("valkey_version")
+    return StoreInfo(
+        server="valkey" if valkey else "redis",
+        version=str(valkey or facts["redis_version"]),
+        extensions=await _module_versions(client),
+    )
+
+
+async def _writes(client: Redis) -> None:
+    """Tries a write. One that is full, or whose disk is, may have room again in a moment: `/readyz` tells."""
+    try:
+        await write_and_read(client)
+    except redis_errors.RedisError as error:
+        told = store_failure(error)
+        if told is None or told.reason not in ("memory", "disk"):
+            raise
+        logger.warning("Redis takes nothing new", extra={"reason": told.reason})
+
+
+async def _knows(client: Redis, command: tuple[str, ...]) -> bool:
+    try:
+        await client.execute_command(*command)  # type: ignore[no-untyped-call]
+    except redis_errors.NoPermissionError:
+        raise
+    except redis_errors.ResponseError as error:
+        if "unknown command" in str(error).lower():
+            return False
+        raise
+    return True
+
+
+async def _module_versions(client: Redis) -> dict[str, str]:
+    """The modules' versions. A managed Redis may forbid the question: the commands have answered already."""
+    versions = dict.fromkeys(_REDIS_COMMANDS, "built in")
+    try:
+        modules = await client.module_list()
+    except redis_errors.ResponseError:
+        return versions
+    for module in modules:
+        facts = {_text(key): value for key, value in module.items()}
+        name = {"ReJSON": "JSON", "search": "Search"}.get(_text(facts["name"]))
+        if name is not None:
+            number = int(facts["ver"])
+            versions[name] = f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+    return versions
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

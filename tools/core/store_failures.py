@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
 
 import psycopg
 from redis import exceptions as redis_errors
@@ -83,7 +86,7 @@ _SAID = {
 
 def store_failure(error: BaseException) -> StoreUnavailableError | None:
     """Returns what `error` means where it is PostgreSQL's or Redis's and no fault of what was asked;
-    None where it is not. `details` has the `store`, and a `reason` where one is known."""
+    None where it is not."""
     if isinstance(error, StoreUnavailableError):
         return error
     if isinstance(error, redis_errors.RedisError):
@@ -95,12 +98,36 @@ def store_failure(error: BaseException) -> StoreUnavailableError | None:
     return None
 
 
+PROBE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What answered."""
+
+    server: str
+    """`postgresql`, `redis` or `valkey`."""
+    version: str
+    extensions: dict[str, str] = field(default_factory=dict)
+    """Version of each module or extension, by its name; `built in` where it has none of its own."""
+
+
+def where(url: str) -> str:
+    """A URL without its user, password and options: fit for a log or an error. What is no URL, such
+    as a list of `key=value`, is not repeated at all."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc + parts.path:
+        return "configured address"
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
 def one_line(error: BaseException) -> str:
     """What an error says, on one line and without a full stop."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
-def _told(store: str, known: tuple[str, str] | None) -> StoreUnavailableError:
+def _told(store: Literal["redis", "postgresql"], known: tuple[str, str] | None) -> StoreUnavailableError:
     if known is None:
         name = {"redis": "Redis", "postgresql": "PostgreSQL"}[store]
         return StoreUnavailableError(

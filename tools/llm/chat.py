@@ -8,7 +8,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -26,13 +26,12 @@ from langsmith.utils import tracing_is_enabled
 from pydantic import BaseModel
 
 from tools.core import tracing
-from tools.core.errors import ModelOutputError
+from tools.core.errors import ModelOutputError, Usage
 from tools.core.fencing import escaped, fence, shortened
-from tools.core.settings import Settings
+from tools.core.settings import ModelChoice, Settings
 from tools.llm import metering
 from tools.llm.journal import recorded_call
-from tools.llm.model_answers import NONE_USED, ModelAnswer, Usage
-from tools.llm.model_choice import ModelChoice
+from tools.llm.model_answers import ModelAnswer
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import chat_endpoint, chat_model_name, connection
 from tools.llm.pacing import Pacer
@@ -64,7 +63,7 @@ class Reply(Generic[T]):
 
     value: T
     problems: list[str]
-    usage: Usage = NONE_USED
+    usage: Usage = field(default_factory=Usage)
 
 
 class ChatModel:
@@ -124,8 +123,8 @@ class ChatModel:
         Raises:
             ModelUnavailableError: the model did not answer.
             ModelOutputError: the last answer was still no valid `schema`, or the model refuses
-                (`details.cause` is `refusal` or `content_filter`), which is not asked again.
-                `details.usage` has the tokens that were used up.
+                (`cause` is `refusal` or `content_filter`), which is not asked again. `usage` has the
+                tokens that were used up.
         """
         choice = self.choice(prompt)
         messages = _shown(self._instructed(prompt.render(blocks), schema), images)
@@ -143,14 +142,14 @@ class ChatModel:
                 problems = check(value)
                 if not problems or not attempts_left:
                     return Reply(value, problems, usage)
-            elif refused := declined(answer, purpose=prompt.purpose, usage=asdict(usage)):
+            elif refused := declined(answer, purpose=prompt.purpose, usage=usage):
                 raise refused
             logger.warning(
                 "model answer refused",
                 extra={"purpose": prompt.purpose, "problems": len(problems), "attempts_left": attempts_left},
             )
             messages = [*messages, *_sent_back("" if answer.ended == "length" else answer.text, problems)]
-        raise ModelOutputError(purpose=prompt.purpose, problems=problems, usage=asdict(usage))
+        raise ModelOutputError(purpose=prompt.purpose, problems=problems, usage=usage)
 
     def request(self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T]) -> dict[str, Any]:
         """Returns the body of the HTTP request that `ask` begins with, for the Batch API."""

@@ -129,7 +129,7 @@ class Embedder:
             with model_errors("embeddings", self._endpoint):
                 response = await self._client.post("/embeddings", body=body, cast_to=httpx2.Response)
         except ModelUnavailableError as error:
-            if error.details["cause"] != "encoding" or not self._encoding:
+            if error.cause != "encoding" or not self._encoding:
                 raise
             logger.info("the embedding model's API takes no base64: asked for numbers from now on")
             self._encoding = {}

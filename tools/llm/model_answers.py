@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import orjson
+
+from tools.core.errors import Usage
 
 
 def _names(listed: str) -> frozenset[str]:
@@ -28,20 +30,6 @@ class NoAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens of one or more answers, as the API counted them; 0 where it did not say."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(self.input_tokens + other.input_tokens, self.output_tokens + other.output_tokens)
-
-
-NONE_USED = Usage()
-
-
-@dataclass(frozen=True, slots=True)
 class ModelAnswer:
     """What a model answered: why it ended (anything but a cut is a `stop`), its text, the words in which it
     refused, and its tokens."""
@@ -49,7 +37,7 @@ class ModelAnswer:
     ended: Ended
     text: str
     refusal: str = ""
-    usage: Usage = NONE_USED
+    usage: Usage = field(default_factory=Usage)
 
 
 def answer_of(body: Any) -> ModelAnswer:
@@ -86,7 +74,7 @@ def usage_of(body: dict[str, Any]) -> Usage:
     """Returns the tokens that a body counts, of a chat completion or of embeddings."""
     counted = body.get("usage")
     if not isinstance(counted, dict):
-        return NONE_USED
+        return Usage()
     return Usage(
         _count(counted, "prompt_tokens", "input_tokens"),
         _count(counted, "completion_tokens", "output_tokens"),

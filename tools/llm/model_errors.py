@@ -1,24 +1,335 @@
-"""The model client's exceptions, as the service's own.
+"""What a model's API means by an error: told by its words, not by its status alone.
 
-Only what the client raises is caught. Answers were read before it parsed them (`tools.llm.model_http`), so a
-KeyError or TypeError out of a call is a fault of ours, and stays one.
+Gateways agree on little. A spent credit is 429 at OpenAI, 402 at OpenRouter and DeepSeek, 400 at LiteLLM and
+Anthropic; a prompt that is too long is 400, 403, 413 or 429; an error may come with status 200, in a list,
+or as JSON inside a message (`metadata.raw`). So everything that looks like a code or a sentence is collected
+from the whole body, and the first rule that knows one of them decides. Bodies that were seen are in
+`tests/tools/llm/model_errors.jsonl`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import httpx2
 import openai
+import orjson
+from pydantic import SecretStr
 
-from tools.core.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
-from tools.llm.model_faults import Fault, fault
-from tools.llm.openai_client import Endpoint
+from tools.core.errors import ModelOutputError, ModelUnavailableError
 
 logger = logging.getLogger(__name__)
+
+Cause = Literal[
+    "content_filter",
+    "batch_size",
+    "encoding",
+    "dimensions",
+    "context_length",
+    "quota",
+    "region",
+    "structured_output",
+    "model_not_found",
+    "parameter",
+    "key",
+    "not_found",
+    "rate_limit",
+    "status",
+    "unreadable",
+]
+UNREADABLE = "checkerboard_unreadable"
+"""The code under which `tools.llm.openai_client` passes on an answer that is none."""
+
+_PASSING = ("rate_limit", "status")
+_OK, _BAD_REQUEST, _BAD_GATEWAY = 200, 400, 502
+_LONGEST = 65_536
+"""Bytes of a body that are looked at."""
+_DEEPEST = 8
+
+
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model's API, with the names of the settings that lead there: errors tell which to check."""
+
+    base_url: str | None
+    api_key: SecretStr
+    url_setting: str
+    key_setting: str
+    model_setting: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error of a model's API. `status` is that of HTTP, or the one that an error in a 200 names."""
+
+    cause: Cause
+    status: int
+    again: bool
+    """Asking again can help, without anybody changing anything."""
+    retry_after: float | None = None
+    """Seconds to wait first, where it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    cause: Cause
+    codes: frozenset[str] = frozenset()
+    words: re.Pattern[str] | None = None
+    statuses: frozenset[int] | None = None
+    """With which statuses the words count; None: with all. A code always counts."""
+    always: frozenset[int] = frozenset()
+    """Statuses that need no words."""
+
+    def knows(self, status: int, codes: set[str], words: str) -> bool:
+        if status in self.always or codes & self.codes:
+            return True
+        counts = self.statuses is None or status in self.statuses
+        return counts and self.words is not None and self.words.search(words) is not None
+
+
+def _words(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_REFUSED = frozenset({400, 413, 422})
+_RULES = (
+    _Rule(
+        "content_filter",
+        _names(
+            "content_filter content_policy_violation contentpolicyviolation "
+            "responsibleaipolicyviolation content_policy_violation_error moderation_blocked "
+            "flagged_input data_inspection_failed datainspectionfailed prohibited_content "
+            "sensitive_content guardrail_intervened"
+        ),
+        _words(
+            r"content management policy|content[ _-]?(?:policy|filter)|contentpolicyviolation|safety system"
+            r"|flagged|requires moderation|inappropriate content|prohibited content"
+            r"|(?:prompt|input|request|response|output|content) (?:was|is|has been) (?:blocked|filtered)"
+        ),
+        frozenset({400, 403, 422, 451, 500, 502}),
+        frozenset({451}),
+    ),
+    _Rule(
+        "batch_size",
+        words=_words(
+            r"batch[ _-]?size|too many (?:inputs|texts|documents|items)|in one batch|maximum \d+ items"
+            r"|at most \d+ (?:inputs|texts|documents|items|requests)"
+        ),
+        statuses=_REFUSED,
+    ),
+    _Rule("encoding", words=_words(r"encoding[ _]format"), statuses=_REFUSED),
+    _Rule("dimensions", words=_words(r"dimension|matryoshka"), statuses=_REFUSED),
+    _Rule(
+        "context_length",
+        _names(
+            "context_length_exceeded string_above_max_length request_too_large "
+            "exceed_context_size_error model_max_prompt_tokens_exceeded contextwindowexceedederror "
+            "tokens_limit_reached"
+        ),
+        _words(
+            r"context[ _-]?(?:length|window|size|overflow)|contextwindowexceeded|(?:prompt|input|request|"
+            r"message)s? (?:is |are |was )?too (?:long|large)|too many (?:input )?tokens|max_new_tokens"
+            r"|input tokens? (?:count|exceed)|(?:maximum|max) (?:model |input |prompt |sequence )?length"
+            r"|exceeds? the (?:maximum|limit|max|model)[^\n]*tokens|less than \d+ tokens|too large for model"
+            r"|reduce (?:the length|your (?:prompt|input|message))|max_tokens must be at least 1, got -"
+            r"|context the overflows"
+        ),
+        frozenset({400, 403, 413, 422, 500, 502, 503}),
+        frozenset({413}),
+    ),
+    # Larger than a whole minute's tokens: no waiting makes it smaller.
+    _Rule("context_length", words=_words(r"request too large"), statuses=frozenset({429})),
+    _Rule(
+        "quota",
+        _names(
+            "insufficient_quota credit_balance_exhausted organization_spend_limit_exceeded "
+            "project_spend_limit_exceeded organization_usage_limit_exceeded billing_hard_limit_reached "
+            "billing_not_active billing_error insufficient_balance insufficient_user_quota "
+            "budget_exceeded quota_exceeded enforced_spend_limit_reached arrearage payment_required "
+            "insufficient_credits"
+        ),
+        _words(
+            r"insufficient (?:credit|balance|quota|fund)|credit balance|out of credits?|(?:requires|add|buy|"
+            r"purchase) (?:more )?credits|exceeded your (?:current|monthly) (?:quota|allowed)|budget has "
+            r"been exceeded|exceeded budget|exceededbudget|over budget|crossed budget|spend(?:ing)? limit"
+            r"|billing|payment required|account is not active|account is in good standing"
+        ),
+        frozenset({400, 401, 403, 429, 500, 502, 503}),
+        frozenset({402}),
+    ),
+    _Rule(
+        "region",
+        frozenset({"unsupported_country_region_territory"}),
+        _words(
+            r"country, region|(?:user )?location is not supported|not (?:available|supported) in your "
+            r"(?:country|region|location)"
+        ),
+    ),
+    _Rule(
+        "structured_output",
+        words=_words(r"response_format|response format|json_schema|json mode|structured output"),
+        statuses=frozenset({400, 422}),
+    ),
+    _Rule(
+        "model_not_found",
+        _names(
+            "model_not_found modelnotfound deploymentnotfound model_not_available model_decommissioned "
+            "unknown_model invalid_model model_not_supported"
+        ),
+        _words(
+            r"\bmodels?\b[^\n]{0,120}(?:(?:does not|doesn't|not) exist|not found|has been (?:deprecated|"
+            r"decommissioned|retired|shut down)|no longer (?:available|supported)|is not (?:available|valid|"
+            r"supported|a valid))|(?:unknown|invalid|no such|unsupported) model|no endpoints found"
+            r"|not a valid model|deployment[^\n]{0,120}(?:does not exist|not found)|try pulling it"
+            r"|access to (?:the )?model"
+        ),
+        frozenset({400, 403, 404, 422, 500}),
+    ),
+    _Rule(
+        "parameter",
+        frozenset({"unsupported_parameter", "unsupported_value"}),
+        _words(r"temperature|top_p|reasoning_effort|max_completion_tokens|unsupported (?:parameter|value)"),
+        frozenset({400, 422}),
+    ),
+    _Rule(
+        "key",
+        _names(
+            "invalid_api_key incorrect_api_key authentication_error invalid_authentication "
+            "api_key_invalid unauthenticated account_deactivated missing_api_key no_api_key "
+            "permission_denied"
+        ),
+        _words(
+            r"(?:invalid|incorrect|missing|expired|wrong|no)\b[^\n.]{0,30}\bapi[ _-]?key"
+            r"|api[ _-]?key[^\n.]{0,30}(?:not valid|invalid|expired|missing|not found|disabled)"
+            r"|no auth credentials"
+        ),
+        frozenset({400, 404}),
+        frozenset({401, 403}),
+    ),
+    _Rule("not_found", always=frozenset({404, 405})),
+    _Rule(
+        "rate_limit",
+        _names(
+            "rate_limit_exceeded rate_limit_error too_many_requests resource_exhausted slow_down "
+            "toomanyrequests throttling"
+        ),
+        always=frozenset({429}),
+    ),
+)
+_UNREADABLE_RULE = _Rule("unreadable", frozenset({UNREADABLE}))
+
+_CODES = _names("code type status reason error_type error_code errorcode quotaid object param")
+_SENTENCES = _names("message msg detail details error error_message raw description title")
+_FOR_THE_DAY = _words(r"per[ _-]?day|\(?[TR]PD\)?:|limit: 0\b")
+_WAIT = _words(
+    r"(?:retry|try again)(?: again)? (?:in|after) (?:(\d+)h)?(?:(\d+)m(?!s))?([\d.]+)?\s?(ms|s|seconds?)?"
+)
+
+
+def fault(status: int, body: bytes | str, headers: Mapping[str, str]) -> Fault:
+    """Returns what an answer with an error in it means."""
+    codes: set[str] = set()
+    sentences: list[str] = []
+    waits: list[str] = []
+    for kind, found in _collected(_json(body)):
+        if kind == "retrydelay":
+            waits.append(found)
+        elif kind in _CODES:
+            codes.add(found.lower())
+        else:
+            sentences.append(found)
+    words = "\n".join(sentences)
+    if status != _OK:
+        cause = _cause(status, codes, words)
+    else:
+        named = next((int(c) for c in codes if c.isdecimal() and 400 <= int(c) < 600), None)  # noqa: PLR2004
+        cause = _cause(named or _BAD_REQUEST, codes, words)
+        status = named or (_BAD_GATEWAY if cause == "status" else _BAD_REQUEST)
+    retry_after = _retry_after(headers, waits, words)
+    lasting = cause == "rate_limit" and _FOR_THE_DAY.search("\n".join([words, *codes])) is not None
+    passing = cause in _PASSING and (cause == "rate_limit" or status in (408, 409) or status >= 500)  # noqa: PLR2004
+    return Fault(cause, status, passing and not lasting, retry_after)
+
+
+def is_error(body: Any) -> bool:
+    """Whether an answer with status 200 is an error all the same."""
+    if isinstance(body, list):
+        return len(body) == 1 and is_error(body[0])
+    if not isinstance(body, dict):
+        return False
+    # A batch has `errors` of its own.
+    several = body.get("errors") and "id" not in body
+    return bool(body.get("error") or several or "error" in (body.get("object"), body.get("type")))
+
+
+def _cause(status: int, codes: set[str], words: str) -> Cause:
+    if _UNREADABLE_RULE.knows(status, codes, ""):
+        return "unreadable"
+    if "resource_exhausted" in codes:
+        # Google speaks of quota and billing also when it means a minute's share.
+        return "rate_limit"
+    return next((rule.cause for rule in _RULES if rule.knows(status, codes, words)), "status")
+
+
+def _json(body: bytes | str) -> Any:
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
+    text = text[:_LONGEST].strip().removeprefix("\ufeff")
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # A page of a proxy says nothing of the model.
+        return None if text.startswith("<") else {"message": text[:2000]}
+
+
+def _collected(value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yields what may be a code or a sentence, with the key that it stands under."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, list):
+        for item in value:
+            yield from _collected({"message": item} if isinstance(item, str) else item, depth + 1)
+    if not isinstance(value, dict):
+        return
+    for key, item in value.items():
+        name = key.lower()
+        if name == "flagged_input":
+            yield "code", name
+        elif isinstance(item, str) and item.lstrip()[:1] in ("{", "["):
+            yield from _collected(_json(item), depth + 1)
+        elif isinstance(item, str | int) and not isinstance(item, bool):
+            if name in _CODES or name in _SENTENCES or name == "retrydelay":
+                yield name, str(item)
+        else:
+            yield from _collected(item, depth + 1)
+
+
+def _retry_after(headers: Mapping[str, str], waits: list[str], words: str) -> float | None:
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            return max(0.0, float(headers[name]) / divisor)
+        except (KeyError, ValueError):
+            continue
+    for wait in waits:
+        try:
+            return float(wait.rstrip("s"))
+        except ValueError:
+            continue
+    told = _WAIT.search(words)
+    if told is None or not any(told.groups()[:3]):
+        return None
+    hours, minutes, rest, unit = told.groups()
+    seconds = float((rest or "0").strip(".") or 0) / (1000 if unit == "ms" else 1)
+    return int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
+
 
 _UNREACHABLE = "The model cannot be reached. The session is kept: ask again on it in a moment."
 _TOLD = {
@@ -59,7 +370,7 @@ def model_errors(purpose: str, endpoint: Endpoint) -> Iterator[None]:
 
     Raises:
         ModelOutputError: a content filter refused the request.
-        ModelUnavailableError: any other failure; `details.cause` tells which.
+        ModelUnavailableError: any other failure; `cause` tells which.
     """
     try:
         yield
@@ -87,7 +398,7 @@ def unreadable(purpose: str, endpoint: Endpoint) -> ModelUnavailableError:
     return ModelUnavailableError(message, purpose=purpose, cause="unreadable")
 
 
-def _told(found: Fault, purpose: str, endpoint: Endpoint) -> CheckerboardError:
+def _told(found: Fault, purpose: str, endpoint: Endpoint) -> ModelOutputError | ModelUnavailableError:
     # Not what the API says: gateways repeat the prompt there, and the key.
     logger.warning(
         "the model's API failed",
@@ -95,11 +406,15 @@ def _told(found: Fault, purpose: str, endpoint: Endpoint) -> CheckerboardError:
     )
     if found.cause == "unreadable":
         return unreadable(purpose, endpoint)
-    details: dict[str, Any] = {"purpose": purpose, "cause": found.cause, "status": found.status}
-    if found.retry_after is not None and found.retry_after >= 1:
-        details["retry_after_seconds"] = round(found.retry_after)
     kind = ModelOutputError if found.cause == "content_filter" else ModelUnavailableError
-    return kind(_advice(found, endpoint), **details)
+    wait = found.retry_after
+    return kind(
+        _advice(found, endpoint),
+        purpose=purpose,
+        cause=found.cause,
+        status=found.status,
+        retry_after_seconds=None if wait is None or wait < 1 else round(wait),
+    )
 
 
 def _advice(found: Fault, endpoint: Endpoint) -> str:

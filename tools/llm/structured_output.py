@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tools.core.errors import ModelOutputError
+from tools.core.errors import ModelOutputError, Usage
 from tools.core.text import cleaned, cleaned_json
 from tools.llm.model_answers import ModelAnswer
 
@@ -74,9 +74,11 @@ def validated(answer: ModelAnswer, schema: type[T]) -> tuple[T | None, list[str]
     return None, problems
 
 
-def declined(answer: ModelAnswer, **details: Any) -> ModelOutputError | None:
+def declined(
+    answer: ModelAnswer, *, purpose: str | None = None, usage: Usage | None = None
+) -> ModelOutputError | None:
     """Returns the error for a model that will not answer, None for one that did. Asking again would
-    bring the same, and be paid for. `details` are those of the error."""
+    bring the same, and be paid for."""
     if answer.refusal.strip():
         words = " ".join(answer.refusal.split())
         words = words if len(words) <= _WORDS else f"{words[: _WORDS - 1]}…"
@@ -84,14 +86,16 @@ def declined(answer: ModelAnswer, **details: Any) -> ModelOutputError | None:
             f"The model refuses to answer: “{words}” Ask for something else, or take another model.",
             cause="refusal",
             refusal=words,
-            **details,
+            purpose=purpose,
+            usage=usage,
         )
     if answer.ended == "content_filter":
         return ModelOutputError(
             "The answer was withheld by the content filter of the model's API. Ask for something else, or "
             "have the operator loosen the filter.",
             cause="content_filter",
-            **details,
+            purpose=purpose,
+            usage=usage,
         )
     return None
 

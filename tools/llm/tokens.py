@@ -21,6 +21,9 @@ times the estimate.
 from __future__ import annotations
 
 import math
+import re
+
+from tools.llm.openai_client import OFFLINE_CHAT_MODEL, OFFLINE_EMBEDDING_MODEL
 
 _PER_CHARACTER = 0.4
 _PER_FURTHER_BYTE = 0.625
@@ -32,3 +35,63 @@ def estimated_tokens(text: str) -> int:
     characters = len(text)
     further_bytes = len(text.encode()) - characters
     return math.ceil(_PER_CHARACTER * characters + _PER_FURTHER_BYTE * further_bytes)
+
+
+BATCH_DISCOUNT = 0.5
+"""What the Batch API costs of the standard price, for every model."""
+
+USD_PER_MILLION: dict[str, tuple[float, float]] = {
+    OFFLINE_CHAT_MODEL: (0.0, 0.0),
+    OFFLINE_EMBEDDING_MODEL: (0.0, 0.0),
+    "gpt-3.5-turbo": (0.50, 1.50),
+    "gpt-4-turbo": (10.00, 30.00),
+    "gpt-4o": (2.50, 10.00),
+    "gpt-4o-mini": (0.15, 0.60),
+    "gpt-4.1": (2.00, 8.00),
+    "gpt-4.1-mini": (0.40, 1.60),
+    "gpt-4.1-nano": (0.10, 0.40),
+    "o1": (15.00, 60.00),
+    "o3": (2.00, 8.00),
+    "o3-mini": (1.10, 4.40),
+    "o4-mini": (1.10, 4.40),
+    "gpt-5": (1.25, 10.00),
+    "gpt-5-chat": (1.25, 10.00),
+    "gpt-5-mini": (0.25, 2.00),
+    "gpt-5-nano": (0.05, 0.40),
+    "gpt-5-pro": (15.00, 120.00),
+    "gpt-5.1": (1.25, 10.00),
+    "gpt-5.2": (1.75, 14.00),
+    "gpt-5.4": (2.50, 15.00),
+    "gpt-5.4-mini": (0.75, 4.50),
+    "gpt-5.4-nano": (0.20, 1.25),
+    "gpt-5.5": (5.00, 30.00),
+    "gpt-5.5-pro": (30.00, 180.00),
+    "gpt-5.6-sol": (4.00, 20.00),
+    "gpt-5.6-terra": (2.00, 12.00),
+    "gpt-5.6-luna": (0.20, 1.20),
+    "gpt-6-astra": (10.00, 50.00),
+    "gpt-6-sol": (2.00, 10.00),
+    "gpt-6-luna": (0.10, 0.50),
+    "gpt-6.1-terra": (1.00, 5.00),
+    "text-embedding-3-small": (0.02, 0.0),
+    "text-embedding-3-large": (0.13, 0.0),
+    "text-embedding-ada-002": (0.10, 0.0),
+}
+"""USD per million tokens of input and of output, by model."""
+
+_DATED = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{4}|latest)$")
+"""What follows a model's name in the name of one of its versions: `gpt-4o-mini-2024-07-18`."""
+
+
+def usd(model: str, input_tokens: int, output_tokens: int, *, batch: bool = False) -> float | None:
+    """Returns what the tokens cost in USD; None where the price of the model is not known.
+
+    A dated name (`gpt-4o-mini-2024-07-18`) costs what the plain one does, and a gateway's prefix
+    (`openai/gpt-4o-mini`) is passed over.
+    """
+    name = model.rsplit("/", 1)[-1]
+    price = USD_PER_MILLION.get(name) or USD_PER_MILLION.get(_DATED.sub("", name))
+    if price is None:
+        return None
+    total = (input_tokens * price[0] + output_tokens * price[1]) / 1_000_000
+    return total * BATCH_DISCOUNT if batch else total

@@ -23,8 +23,7 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from tools.core.text import clean, is_typed
-from tools.core.urls import web_address
+from tools.core.text import clean, is_typed, web_address
 from tools.postings.deadlines import last_day
 
 MAX_PROFILE_CHARS = 20_000
@@ -186,7 +185,7 @@ Known = Annotated[str | None, BeforeValidator(_known)]
 """A text of one line where it is known, else null."""
 Skills = Annotated[list[Name], BeforeValidator(_words), AfterValidator(_said), _NullIsEmpty()]
 WebAddress = Annotated[str | None, BeforeValidator(web_address)]
-"""The address of a page, http or https; null where there is none, and for all else (`tools.core.urls`)."""
+"""The address of a page, http or https; null where there is none, and for all else (`tools.core.text`)."""
 Deadline = Annotated[date | None, BeforeValidator(last_day)]
 """The last day of whatever is said of one (`tools.postings.deadlines`); null where that is no day."""
 

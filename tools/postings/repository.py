@@ -12,8 +12,7 @@ import numpy as np
 from tools.core.database import Pool
 from tools.core.errors import NoPostingsError
 from tools.core.sql import queries
-from tools.core.text import cleaned
-from tools.core.urls import web_address
+from tools.core.text import cleaned, web_address
 from tools.llm.embeddings import Vector
 from tools.postings.contracts import FoundPosting, StoredPosting
 from tools.postings.embedding_sets import mismatch

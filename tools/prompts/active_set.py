@@ -25,7 +25,7 @@ from redis.exceptions import LockError, RedisError
 
 from tools.core.errors import StoreUnavailableError
 from tools.core.logs import cause
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.prompts.prompt import Texts
 
 logger = logging.getLogger(__name__)

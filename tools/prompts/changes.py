@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import psycopg
 from psycopg_pool import PoolTimeout
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tools.core.database import Pool
 from tools.core.errors import (
     CheckerboardError,
     HubUnavailableError,
     InvalidRequestError,
     PromptInvalidError,
     PromptNotFoundError,
+    SetupError,
     StoreUnavailableError,
 )
 from tools.core.logs import cause
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice, Settings
 from tools.prompts.active_set import ActiveSet, ActiveSetStore, Bundled, Entry, FromHub, Origin
 from tools.prompts.audit_log import Action, AuditLog, differences
-from tools.prompts.hub import Hub
-from tools.prompts.pulling import pulled
-from tools.prompts.registry import PromptRegistry, PromptSet
+from tools.prompts.hub import Hub, hub_names, open_hub, pulled
+from tools.prompts.registry import LOOK_SECONDS, PACKAGES, PromptRegistry, PromptSet, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -244,7 +248,46 @@ def _entry(held: Entry | None, origin: Origin, pin: str | None, by: str, now: da
 def _not_renewed(error: Exception) -> str:
     reason = error.message if isinstance(error, CheckerboardError) else repr(error)
     if isinstance(error, PromptInvalidError):
-        named = ", ".join(error.details["prompts"])
+        named = ", ".join(error.prompts)
         reason = f"{named} cannot be used. `changes` of GET /prompts says why; mend it, then reload."
     logger.warning("prompts not renewed at start", extra={"cause": cause(error)})
     return f"The newest prompts could not be taken when the service started: {reason}"
+
+
+@asynccontextmanager
+async def open_prompts(
+    settings: Settings, redis: Redis, pool: Pool, *, newest: bool
+) -> AsyncIterator[PromptChanges]:
+    """Yields the changes of this worker's prompts, whose registry has the set in force and follows it.
+
+    Where `newest`, or none is in force yet, the hub's newest are taken. A Redis that is away, or a hub,
+    is a warning: the last good prompts answer then, or the bundled ones.
+
+    Raises:
+        SetupError: a bundled prompt is none, or the settings name a prompt or a purpose that there is not.
+    """
+    registry = PromptRegistry.bundled(*PACKAGES, models=settings.models)
+    if problem := registry.unknown_purposes(settings.models):
+        raise SetupError(f"CHECKERBOARD_MODELS: {problem}.")
+    names = hub_names(settings.hub_prompts, registry.files)
+    store = ActiveSetStore(redis)
+    async with open_hub(settings) as hub:
+        changes = PromptChanges(registry, store, AuditLog(pool), hub, names)
+        follower = Watcher(registry, store, redis)
+        try:
+            await follower.look()
+            if newest or registry.in_force is None:
+                await changes.start()
+        except (RedisError, OSError) as error:
+            registry.shared_warning = "Redis is away: the bundled prompts answer."
+            logger.warning(
+                "prompts in force not read: the bundled ones answer", extra={"cause": cause(error)}
+            )
+        following = asyncio.create_task(follower.follow())
+        try:
+            yield changes
+        finally:
+            while not following.done():
+                # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
+                following.cancel()
+                await asyncio.wait({following}, timeout=LOOK_SECONDS / 10)

@@ -41,7 +41,7 @@ def check_command(
     hub: Annotated[bool, typer.Option("--hub", help="check the hub's prompts too")] = False,
 ) -> None:
     """Hold prompts against what the service supplies and asks for; list all that is wrong."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync as work
 
     _end(asyncio.run(work.check(Settings(), names or [], folder, hub=hub)))
 
@@ -49,7 +49,7 @@ def check_command(
 @app.command("pull")
 def pull_command(names: Names = None, folder: Folder = None) -> None:
     """Write the hub's prompts into the files, all or none."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync as work
 
     _end(asyncio.run(work.pull(Settings(), names or [], folder)))
 
@@ -61,7 +61,7 @@ def push_command(
     tag: Annotated[list[str] | None, typer.Option(help="a tag to put on the newest commit")] = None,
 ) -> None:
     """Commit to the hub what differs in the files, and make the prompts that it has not."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync as work
 
     _end(asyncio.run(work.push(Settings(), names or [], folder, tags=tag or [])))
 
@@ -69,7 +69,7 @@ def push_command(
 @app.command("diff")
 def diff_command(names: Names = None, folder: Folder = None) -> None:
     """Show how the hub's prompts differ from the files; exit code 1 when they do."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync as work
 
     _end(asyncio.run(work.diff(Settings(), names or [], folder)))
 

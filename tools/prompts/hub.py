@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from langchain_core.load import dumpd
 from langsmith import AsyncClient
 from langsmith.utils import (
     LangSmithAPIError,
@@ -23,11 +25,11 @@ from langsmith.utils import (
 )
 from pydantic import ValidationError
 
-from tools.core.errors import HubUnavailableError, PromptNotFoundError
+from tools.core.errors import HubUnavailableError, PromptInvalidError, PromptNotFoundError, SetupError
 from tools.core.proxies import only_for
 from tools.core.settings import Settings
-from tools.prompts.manifest import manifest_of
-from tools.prompts.prompt import Texts
+from tools.prompts.active_set import FromHub
+from tools.prompts.prompt import PromptFile, Texts
 
 logger = logging.getLogger(__name__)
 
@@ -204,3 +206,222 @@ async def open_hub(settings: Settings) -> AsyncIterator[Hub | None]:
         yield Hub(client)
     finally:
         await client.aclose()  # type: ignore[no-untyped-call]
+
+
+_NAME = re.compile(r"(?:[\w.-]+/)?[\w.-]+(?::[\w.-]+)?", re.ASCII)
+
+
+def hub_names(configured: Sequence[str], keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Returns the hub's name and ref (`latest`, where none is given) of each prompt that is configured to
+    come from there, by key (`filter_jobs.ko`).
+
+    `configured` has a pattern with `{purpose}` and `{language}` at most, for all, and `key=name` for
+    single ones, which go before it.
+
+    Raises:
+        SetupError: an entry is neither, or names a prompt that there is not.
+    """
+    known = list(keys)
+    patterns = [entry for entry in configured if "=" not in entry]
+    single = dict(entry.split("=", 1) for entry in configured if "=" in entry)
+    unknown = sorted(set(single) - set(known))
+    if len(patterns) > 1 or unknown:
+        wrong = patterns[1:] + unknown
+        raise SetupError(
+            f"CHECKERBOARD_HUB_PROMPTS has {', '.join(wrong)}; it takes one pattern, and pairs of a prompt "
+            f"({', '.join(known)}) and its name in the hub."
+        )
+    names = {}
+    for key in known:
+        pattern = single.get(key, next(iter(patterns), None))
+        if pattern == "":
+            raise SetupError(f"CHECKERBOARD_HUB_PROMPTS has {key}= without a name.")
+        if pattern is not None:
+            purpose, _, language = key.rpartition(".")
+            names[key] = _identifier(pattern.replace("{purpose}", purpose).replace("{language}", language))
+    if len(set(names.values())) < len(names):
+        raise SetupError(
+            "CHECKERBOARD_HUB_PROMPTS gives two prompts one name; a pattern needs {purpose} and {language}."
+        )
+    return names
+
+
+def _identifier(entry: str) -> tuple[str, str]:
+    if not _NAME.fullmatch(entry):
+        raise SetupError(
+            f"CHECKERBOARD_HUB_PROMPTS has {entry!r}, which is no name of a prompt in LangSmith."
+        )
+    name, _, ref = entry.partition(":")
+    return name, ref or "latest"
+
+
+_SYSTEM = ("SystemMessagePromptTemplate", "SystemMessage")
+_HUMAN = ("HumanMessagePromptTemplate", "HumanMessage")
+_PARTS = 2
+_HOUSES = ("langchain", "langchain_core")
+"""The packages whose classes a prompt's manifest names."""
+
+
+class ManifestError(ValueError):
+    """A manifest that is no prompt of this service; the message says why."""
+
+
+def manifest_of(texts: Texts) -> dict[str, Any]:
+    """Returns the manifest of a prompt."""
+    manifest: dict[str, Any] = dumpd(texts.template())
+    return manifest
+
+
+def texts_of(manifest: Mapping[str, Any], schema_name: str) -> Texts:
+    """Returns the texts of a manifest. Where it carries an output schema, that has to be
+    `schema_name`: the service asks with its own.
+
+    Raises:
+        ManifestError: it is no chat prompt of one system and one human message, or does more than
+            fill in placeholders.
+    """
+    kind, kwargs = _constructor(manifest)
+    if kind not in ("ChatPromptTemplate", "StructuredPrompt"):
+        raise ManifestError(f"it is a {kind}; only a chat prompt is taken")
+    _refuse_partials(kwargs)
+    if kind == "StructuredPrompt":
+        schema = kwargs.get("schema_") or kwargs.get("schema")
+        named = schema.get("title") or schema.get("name") if isinstance(schema, Mapping) else None
+        if named != schema_name:
+            raise ManifestError(f"its output schema is {named}; the service's is {schema_name}")
+    messages = kwargs.get("messages")
+    if not isinstance(messages, list) or len(messages) != _PARTS:
+        raise ManifestError("it has to have two messages: the system's and the human's")
+    system, human = messages
+    return Texts(_text(system, _SYSTEM, "first", "system"), _text(human, _HUMAN, "second", "human"))
+
+
+def _text(message: Any, kinds: tuple[str, str], place: str, role: str) -> str:
+    kind, kwargs = _constructor(message)
+    if kind not in kinds:
+        raise ManifestError(f"its {place} message is a {kind}; it has to be the {role} message")
+    if kind == kinds[1]:
+        # A message without placeholders; what it says is no template.
+        content = kwargs.get("content")
+        if not isinstance(content, str):
+            raise ManifestError(f"the {role} message is not plain text")
+        return content.replace("{", "{{").replace("}", "}}").strip()
+    inner = kwargs.get("prompt")
+    if isinstance(inner, list) and len(inner) == 1:
+        [inner] = inner
+    kind, kwargs = _constructor(inner)
+    if kind != "PromptTemplate":
+        raise ManifestError(f"the {role} message is a {kind}; only text is taken")
+    _refuse_partials(kwargs)
+    if (language := kwargs.get("template_format", "f-string")) != "f-string":
+        raise ManifestError(f"the {role} message is a {language} template; only f-string is taken")
+    template = kwargs.get("template")
+    if not isinstance(template, str):
+        raise ManifestError(f"the {role} message has no text")
+    return template.replace("\r\n", "\n").strip()
+
+
+def _constructor(value: Any) -> tuple[str, Mapping[str, Any]]:
+    """Returns the class that a serialised object names, and its arguments."""
+    if isinstance(value, Mapping) and value.get("type") == "constructor":
+        name, kwargs = value.get("id"), value.get("kwargs")
+        if isinstance(name, list) and name and isinstance(kwargs, Mapping):
+            if name[0] not in _HOUSES:
+                raise ManifestError(
+                    f"it names {'.'.join(map(str, name))}, which is none of LangChain's classes"
+                )
+            return str(name[-1]), kwargs
+    raise ManifestError("it is no serialised prompt")
+
+
+def _refuse_partials(kwargs: Mapping[str, Any]) -> None:
+    if partials := kwargs.get("partial_variables"):
+        named = ", ".join(map(str, partials)) if isinstance(partials, Mapping) else "something"
+        raise ManifestError(f"it fills in {named} itself (partial variables); only the service fills in")
+
+
+PULL_SECONDS = 30.0
+"""How long all prompts together may take to come from the hub."""
+LONGEST_PROBLEM = 500
+"""Characters of what is told of a problem; one about every field of the longest schema has half of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What came of the hub, by key (`filter_jobs.ko`)."""
+
+    came: dict[str, FromHub] = field(default_factory=dict)
+    wrong: dict[str, list[str]] = field(default_factory=dict)
+    """Why a prompt cannot be used, also where it came; a sentence for each problem."""
+    away: dict[str, list[str]] = field(default_factory=dict)
+    """Why the hub did not give a prompt."""
+
+    def require(self) -> None:
+        """Raises HubUnavailableError where the hub did not give a prompt."""
+        if self.away:
+            raise HubUnavailableError(next(iter(self.away.values()))[0], prompts=self.away)
+
+    def all_or_none(self) -> dict[str, FromHub]:
+        """Returns the prompts when every one of them can be used.
+
+        Raises:
+            PromptInvalidError: one cannot. `details.prompts` has all that is wrong, by key.
+            HubUnavailableError: the hub did not give one.
+        """
+        if self.wrong:
+            raise PromptInvalidError(prompts={**self.wrong, **self.away})
+        self.require()
+        return self.came
+
+
+async def pulled(
+    hub: Hub | None, refs: Mapping[str, tuple[str, str]], files: Mapping[str, PromptFile]
+) -> Pulled:
+    """Asks the hub for all that `refs` names (name and ref, by key), at the same time, and holds what
+    comes against the contracts of `files`.
+
+    Raises:
+        HubUnavailableError: together they take too long, or there is no hub to ask.
+    """
+    if not refs:
+        return Pulled()
+    if hub is None:
+        raise HubUnavailableError(
+            "CHECKERBOARD_HUB_PROMPTS is set without LANGSMITH_API_KEY. The operator has to set both."
+        )
+    try:
+        async with asyncio.timeout(PULL_SECONDS):
+            asked = (_one(hub, name, ref, files[key]) for key, (name, ref) in refs.items())
+            found = await asyncio.gather(*asked)
+    except TimeoutError as error:
+        raise HubUnavailableError("LangSmith takes too long. Ask again in a moment.") from error
+    result = Pulled()
+    for key, outcome in zip(refs, found, strict=True):
+        match outcome:
+            case FromHub():
+                result.came[key] = outcome
+                if problems := files[key].contract.problems(outcome.texts):
+                    result.wrong[key] = [_told(problem) for problem in problems]
+            case HubUnavailableError():
+                result.away[key] = [_told(outcome.message)]
+            case _:
+                result.wrong[key] = [_told(str(outcome))]
+    return result
+
+
+def _told(problem: str) -> str:
+    """Returns a problem as it can be stored and sent: what it quotes of a commit may be megabytes, and hold
+    what no database takes."""
+    cut = problem if len(problem) <= LONGEST_PROBLEM else problem[: LONGEST_PROBLEM - 1] + "…"
+    return "".join(character if character.isprintable() else "\ufffd" for character in cut)
+
+
+async def _one(
+    hub: Hub, name: str, ref: str, file: PromptFile
+) -> FromHub | HubUnavailableError | PromptNotFoundError | ManifestError:
+    try:
+        commit = await hub.pull(name, ref)
+        texts = texts_of(commit.manifest, file.contract.schema_name)
+    except (HubUnavailableError, PromptNotFoundError, ManifestError) as error:
+        return error
+    return FromHub(name=name, commit=commit.hash, system=texts.system, human=texts.human)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hashlib
+import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from tools.core.errors import PromptInvalidError
-from tools.llm.model_choice import ModelChoice
+from tools.core.logs import cause
+from tools.core.settings import ModelChoice
 from tools.postings.contracts import Language
 from tools.prompts import prompt as prompts
-from tools.prompts.active_set import ActiveSet, FromHub
+from tools.prompts.active_set import CHANNEL, ActiveSet, ActiveSetStore, FromHub
 from tools.prompts.prompt import Prompt, PromptFile, Texts
+
+logger = logging.getLogger(__name__)
 
 PACKAGES = ("nodes", "ingest.tagging")
 """Where the prompts of the graph and of ingest's tagging are bundled."""
@@ -131,3 +138,75 @@ class PromptRegistry:
         configured = self._models.get(contract.purpose, ModelChoice())
         choice = models.get(contract.purpose, ModelChoice()).over(configured)
         return prompts.prompt(contract, texts, version, choice)
+
+
+LOOK_SECONDS = 1.0
+"""A worker looks this often whether its set is still in force, in case an announcement missed it."""
+
+
+class Watcher:
+    """Keeps a registry at the set in Redis."""
+
+    def __init__(self, registry: PromptRegistry, store: ActiveSetStore, redis: Redis) -> None:
+        self._registry = registry
+        self._store = store
+        self._redis = redis
+        self._seen: str | None = None
+        """The version that was taken or refused last, so that a bad one is refused once."""
+
+    async def look(self) -> None:
+        """Takes the set in Redis when it is another than the one seen last. A set that breaks a contract of
+        these files is refused: what was in force stays, with a warning. A Redis that has lost the set is
+        given this worker's.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        registry = self._registry
+        version, warning = await self._store.state()
+        if version is None:
+            if registry.in_force is not None and registry.own_warning is None:
+                logger.warning("Redis has lost the prompts in force: they are put back")
+                await self._store.restore(registry.in_force)
+            return  # with the warning of a start that could not write one
+        registry.shared_warning = warning
+        if version == self._seen:
+            return
+        in_force = await self._store.read()
+        if in_force is None:
+            registry.own_warning = f"The prompts in force cannot be read; {self._instead()}"
+        elif in_force != registry.in_force:  # which a change of this worker's own has taken already
+            try:
+                registry.take(in_force)
+            except PromptInvalidError as error:
+                named = ", ".join(error.prompts)
+                registry.own_warning = (
+                    f"The prompts in force do not fit this worker's code ({named}); {self._instead()}"
+                )
+                logger.warning("prompts in force refused", extra={"prompts": list(error.prompts)})
+            else:
+                logger.info("prompts taken", extra={"version": registry.current.version})
+        self._seen = version
+
+    def _instead(self) -> str:
+        origin = "bundled" if self._registry.in_force is None else "last good"
+        return f"it answers from its {origin} ones."
+
+    async def follow(self) -> None:
+        """Looks whenever a change is announced, and every second besides; ends when it is cancelled."""
+        away = False
+        while True:
+            try:
+                async with self._redis.pubsub() as with_progress:
+                    await with_progress.subscribe(CHANNEL)
+                    while True:
+                        await self.look()
+                        away = False
+                        await with_progress.get_message(ignore_subscribe_messages=True, timeout=LOOK_SECONDS)
+            except (RedisError, OSError) as error:
+                if not away:
+                    logger.warning("prompts cannot be followed: Redis is away", extra={"cause": cause(error)})
+                away = True
+            except Exception as error:
+                logger.error("prompts cannot be followed", exc_info=error)  # noqa: TRY400
+            await asyncio.sleep(LOOK_SECONDS)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from tools.core.errors import DocumentUnreadableError
+from ingest.errors import DocumentUnreadableError
 
 Pixels = npt.NDArray[np.uint8]
 """Height × width × 3, red, green, blue."""
@@ -43,10 +43,7 @@ def decode(content: bytes) -> Pixels:
             if width * height > MAX_PIXELS:
                 raise DocumentUnreadableError(
                     f"The image has {width:,} × {height:,} pixels, {width * height / 1e6:,.0f} million; "
-                    f"at most {MAX_PIXELS / 1e6:,.0f} million are read. Make it smaller or cut it up.",
-                    width=width,
-                    height=height,
-                    limit=MAX_PIXELS,
+                    f"at most {MAX_PIXELS / 1e6:,.0f} million are read. Make it smaller or cut it up."
                 )
             image.seek(0)
             image.load()

@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ingest.documents import Block, Cost, Parsed, RawFile, Table
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local.pool import Pool
 from ingest.parsers.tessdata import find_tessdata
-from tools.core.errors import DocumentUnreadableError
 from tools.core.settings import Settings
 
 VERSION = "2"
@@ -67,8 +67,7 @@ class LocalParser:
         """
         answer = await self._pool.read(file.content)
         if "error" in answer:
-            error = answer["error"]
-            raise DocumentUnreadableError(error["message"], **error["details"])
+            raise DocumentUnreadableError(answer["error"])
         blocks = _BLOCKS.validate_python(answer["blocks"])
         unread = answer["unread"]
         warnings = [f"{unread} {'boxes' if unread > 1 else 'box'} with ink and no text"] if unread else []

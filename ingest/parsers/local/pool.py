@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from tools.core.environment import bare
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
+from tools.core.processes import bare
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class Pool:
                     await self._ended(worker)
                     worker = None
                     raise DocumentUnreadableError(
-                        f"Reading the image took longer than {self._limit:g} seconds.", limit=self._limit
+                        f"Reading the image took longer than {self._limit:g} seconds."
                     ) from error
                 except BaseException:
                     # Left in the middle of an answer, the process can be asked nothing else.

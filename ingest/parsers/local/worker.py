@@ -14,11 +14,11 @@ from typing import IO, Any
 import cv2
 import orjson
 
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local.decode import decode, slices
 from ingest.parsers.local.ocr import Engines
 from ingest.parsers.local.page import PageReader
 from ingest.parsers.local.reader import LineReader
-from tools.core.errors import DocumentUnreadableError
 
 LENGTH = 4
 """Bytes of a frame's length, big end first."""
@@ -41,7 +41,7 @@ def _answer(reader: PageReader, image: bytes) -> dict[str, Any]:
     try:
         pixels = decode(image)
     except DocumentUnreadableError as error:
-        return {"error": error.as_json()}
+        return {"error": error.message}
     blocks: list[dict[str, Any]] = []
     unread = 0
     for piece in slices(pixels):

@@ -20,9 +20,9 @@ import orjson
 
 from ingest import unpacking
 from ingest.documents import RawFile
-from tools.core.errors import ParserUnavailableError
+from ingest.errors import ParserUnavailableError
 from tools.core.logs import cause
-from tools.llm.model_faults import fault, is_error
+from tools.llm.model_errors import fault, is_error
 from tools.llm.pacing import Pacer
 
 logger = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ class UpstageApi:
         Raises:
             TooLargeError: the asynchronous API may take it.
             RefusedError: Upstage does not want it.
-            ParserUnavailableError: Upstage does not answer, or refuses the key (`details.fatal`).
+            ParserUnavailableError: Upstage does not answer, or refuses the key (`fatal`).
         """
         try:
             return await self._post(self._root, file, retry_slow=False)

@@ -12,11 +12,11 @@ import orjson
 from pydantic import ValidationError
 
 from ingest.documents import Cost, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.media import Kind
 from ingest.parsers.pictures import as_png
 from ingest.parsers.upstage.api import MODEL, GoneError, Limits, RefusedError, TooLargeError, UpstageApi
 from ingest.parsers.upstage.elements import Answer, blocks_of
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.logs import cause
 from tools.llm.journal import recorded_call
 
@@ -45,7 +45,7 @@ class UpstageParser:
 
         Raises:
             DocumentUnreadableError: Upstage does not take the file; the message is in its words.
-            ParserUnavailableError: Upstage does not answer, or refuses the key (`details.fatal`).
+            ParserUnavailableError: Upstage does not answer, or refuses the key (`fatal`).
         """
         try:
             # The file's own hash, whatever form of it is sent.
@@ -146,9 +146,7 @@ class UpstageParser:
         return ["upstage", MODEL, file.content_hash, *what]
 
     def _unreadable(self, file: RawFile, error: Exception) -> DocumentUnreadableError:
-        return DocumentUnreadableError(
-            f"Upstage does not take {file.name}: {error}", file=file.name, parser=self.name
-        )
+        return DocumentUnreadableError(f"Upstage does not take {file.name}: {error}", file=file.name)
 
 
 def _parsed(answers: Sequence[tuple[Answer, int]]) -> Parsed:

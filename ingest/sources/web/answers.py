@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 import httpx
 
-from tools.core.errors import SourceUnavailableError
+from ingest.errors import SourceUnavailableError
 
 Want = Literal["json", "image", "text"]
 """What was asked for: a page of HTML in the place of JSON or an image is a refusal."""
@@ -75,7 +75,7 @@ class Answer:
         """
         if not self.ok:
             said = self.content[:200].decode("utf-8", "replace").strip()
-            raise SourceUnavailableError(f"{self.url} answered {self.status}: {said}", url=self.url)
+            raise SourceUnavailableError(f"{self.url} answered {self.status}: {said}")
 
 
 def challenge(status: int, headers: httpx.Headers, body: bytes, want: Want) -> bool:

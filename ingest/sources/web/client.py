@@ -21,6 +21,7 @@ import httpx
 import orjson
 
 from ingest import unpacking
+from ingest.errors import DocumentUnreadableError, SourceUnavailableError
 from ingest.sources.web.answers import (
     Answer,
     Fetch,
@@ -34,7 +35,7 @@ from ingest.sources.web.answers import (
 )
 from ingest.sources.web.hosts import AGENT, Host
 from ingest.sources.web.reach import Reach, origin
-from tools.core.errors import DocumentUnreadableError, SetupError, SourceUnavailableError
+from tools.core.errors import SetupError
 from tools.core.logs import cause
 from tools.core.proxies import proxy_for
 from tools.core.settings import Settings
@@ -210,7 +211,6 @@ class Web:
         raise SourceUnavailableError(
             f"{host.name} did not answer {question.method} {httpx.URL(question.url).path}: {problem}. "
             "Run the ingest again later: it goes on from here.",
-            url=question.url,
         )
 
     async def _once(self, host: Host, question: _Question) -> _Reply:
@@ -251,7 +251,7 @@ class Web:
             try:
                 proxy = proxy_for(url)
             except SetupError as error:
-                raise SourceUnavailableError(error.message, url=url) from error
+                raise SourceUnavailableError(error.message) from error
             client = httpx.AsyncClient(
                 headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED},
                 timeout=self._timeout,

@@ -10,7 +10,7 @@ from http import HTTPStatus
 import httpx
 from protego import Protego
 
-from tools.core.errors import SourceRefusedError, SourceUnavailableError
+from ingest.errors import SourceRefusedError, SourceUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,6 @@ class Host:
         return SourceRefusedError(
             f"source refused: {self.name} {how}. "
             "Ask its owner for permission, or take an export of your own.",
-            host=self.name,
         )
 
     async def require_allowed(self, url: str, fetch: Callable[[str], Awaitable[tuple[int, bytes]]]) -> None:
@@ -88,7 +87,6 @@ class Host:
         except SourceUnavailableError as error:
             raise SourceUnavailableError(
                 f"The robots.txt of {self.name} cannot be read, so nothing of it is: {error.message}",
-                host=self.name,
             ) from error
         # No robots.txt allows everything: RFC 9309, 2.3.1.3.
         text = content[:ROBOTS_BYTES].decode("utf-8", "replace") if status == HTTPStatus.OK else ""

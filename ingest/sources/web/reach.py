@@ -11,7 +11,7 @@ from typing import Self
 
 import httpx
 
-from tools.core.errors import DocumentUnreadableError, SourceUnavailableError
+from ingest.errors import DocumentUnreadableError, SourceUnavailableError
 
 _DNS_SECONDS = 20.0
 _HOST = re.compile(r"[\w.:-]+")
@@ -62,7 +62,7 @@ class Reach:
         if where in self.own:
             return None
         if not self.others:
-            raise SourceUnavailableError(f"{url} is not on the source's own hosts.", url=url)
+            raise SourceUnavailableError(f"{url} is not on the source's own hosts.")
         parsed = httpx.URL(url)
         async with asyncio.timeout(_DNS_SECONDS):
             found = await asyncio.get_running_loop().getaddrinfo(

@@ -88,9 +88,9 @@ def test_a_bad_line_is_refused_with_its_place_and_what_is_wrong(
         read_cases(path)
     assert said in refusal.value.message
     assert f"{path}, line 3: " in refusal.value.message
-    assert refusal.value.details["file"] == str(path)
-    assert refusal.value.details["line"] == 3
-    assert refusal.value.details["fields"][0].keys() == {"field", "problem"}
+    assert refusal.value.file == str(path)
+    assert refusal.value.line == 3
+    assert refusal.value.fields[0].keys() == {"field", "problem"}
 
 
 def test_a_file_that_is_not_there_is_refused_by_name(tmp_path: Path) -> None:

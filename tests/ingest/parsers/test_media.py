@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.media import Kind, recognised
 from tests.ingest.parsers.files import chunk, huge_png, image, pdf, png_with, raw
-from tools.core.errors import DocumentUnreadableError
 
 KOREAN = "<p>자격요건: 자바 개발 경력 3년 이상인 분</p>"
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ingest.blocks import lines
 from ingest.documents import Block, Heading, Paragraph, Table
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.html import parse_html
 from ingest.parsers.text import parse_text
-from tools.core.errors import DocumentUnreadableError
 
 SOUP = (
     *("<p>", "</p>", "<div>", "</div>", "<table>", "</table>", "<tr>", "</tr>", "<td>", "</td>", "<th>"),

@@ -8,12 +8,12 @@ from urllib.parse import quote
 import pytest
 
 from ingest.documents import Parsed
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.data_urls import read_data_url
 from ingest.parsers.html import parse_html
 from ingest.parsers.html_pictures import MOST_HELD
 from tests.ingest.parsers.files import huge_png, image, raw
 from tests.ingest.parsers.test_reading import UNREADABLE, Told, reading
-from tools.core.errors import DocumentUnreadableError
 
 POSTER = image(size=(600, 800))
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from ingest.documents import Cost, Heading, Paragraph, Parsed, RawFile
+from ingest.errors import DocumentUnreadableError
 from ingest.parsers.image_size import image_size
 from ingest.parsers.pdf import MAX_DRAWN_PAGES, PdfReader
 from ingest.parsers.pdf_worker import MAX_RENDERED_PIXELS
 from tests.ingest.parsers.files import encrypted_pdf, pdf, pdf_bomb, raw, scanned_pdf
-from tools.core.errors import DocumentUnreadableError
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows an environment")

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 import pytest
 
 from ingest.documents import Cost, Paragraph, Parsed, RawFile, Table
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.merging import LOW_CONFIDENCE
 from ingest.parsers.parser import Parser
 from ingest.parsers.pdf import PdfReader
 from ingest.parsers.reading import Parsers, open_parsers
 from tests.ingest.parsers.files import chunk, encrypted_pdf, huge_png, image, png_with, raw, scanned_pdf
-from tools.core.errors import DocumentUnreadableError, InvalidRequestError, ParserUnavailableError
+from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 
 PNG = image()
-UNREADABLE = DocumentUnreadableError("too blurred", cost=Cost(usd=0.5).model_dump())
+UNREADABLE = DocumentUnreadableError("too blurred", cost=Cost(usd=0.5))
 DOWN = ParserUnavailableError("down")
 
 
@@ -92,13 +93,13 @@ async def test_a_document_that_none_could_read_may_be_read_later_if_one_was_down
         await read([raw(PNG)], UNREADABLE, DOWN)
     with pytest.raises(DocumentUnreadableError, match="too blurred") as refused:
         await read([raw(PNG)], UNREADABLE, UNREADABLE)
-    assert refused.value.details["cost"]["usd"] == 1.0
+    assert refused.value.cost.usd == 1.0
 
 
 async def test_a_wrong_key_ends_it_however_many_parsers_there_are() -> None:
     with pytest.raises(ParserUnavailableError) as refused:
         await read([raw(PNG)], ParserUnavailableError("wrong key", fatal=True), 0.9)
-    assert refused.value.details["fatal"] is True
+    assert refused.value.fatal is True
 
 
 async def test_text_is_read_without_any_parser_of_images() -> None:
@@ -146,7 +147,7 @@ async def test_a_file_that_cannot_be_read_does_not_spoil_the_others() -> None:
 async def test_bad_files_are_refused_with_a_reason(content: bytes | str, said: str) -> None:
     with pytest.raises(DocumentUnreadableError, match=said) as refused:
         await read([raw(content, "poster.png")], 0.9)
-    assert Cost.model_validate(refused.value.details["cost"])
+    assert isinstance(refused.value.cost, Cost)
 
 
 async def test_a_scanned_pdf_is_read_by_the_parsers_in_turn() -> None:

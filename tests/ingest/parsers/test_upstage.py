@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.documents import Heading, Paragraph, Table
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.media import recognised
 from ingest.parsers.reading import open_parsers
 from ingest.parsers.upstage.api import Limits, UpstageApi
@@ -21,7 +22,6 @@ from ingest.parsers.upstage.parser import UpstageParser
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import KEY, Fault, Memory, Sent, Upstage, element, upstage
 from tests.pace import scaled
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.settings import Settings
 from tools.llm import journal
 
@@ -181,7 +181,7 @@ async def test_a_request_that_is_not_completed_in_time_may_be_later(standin: Ups
     reading = parser(limits)
     with pytest.raises(ParserUnavailableError, match="not completed") as failed:
         await reading.parse(file(scanned_pdf(101)))
-    assert "fatal" not in failed.value.details
+    assert not failed.value.fatal
 
 
 async def test_an_answer_is_paid_for_once(standin: Upstage, parser: Maker, memory: Memory) -> None:
@@ -239,7 +239,7 @@ async def test_a_bad_day_ends_after_so_many_tries(
     with pytest.raises(ParserUnavailableError) as failed:
         await reading.parse(file(PNG))
     assert standin.calls["sync"] == asked
-    assert "fatal" not in failed.value.details
+    assert not failed.value.fatal
 
 
 async def test_upstage_that_is_not_there_is_unavailable(standin: Upstage, parser: Maker) -> None:
@@ -265,7 +265,7 @@ async def test_a_wrong_key_is_told_once_and_for_all(standin: Upstage, parser: Ma
     for _ in range(3):
         with pytest.raises(ParserUnavailableError, match="UPSTAGE_API_KEY") as refused:
             await reading.parse(file(PNG))
-        assert refused.value.details["fatal"] is True
+        assert refused.value.fatal is True
         assert "wrong" not in refused.value.message
     assert standin.calls["sync"] == 1
 
@@ -308,7 +308,7 @@ async def test_the_settings_open_it(standin: Upstage) -> None:
     async with open_parsers(settings, QUICK) as parsers:
         with pytest.raises(ParserUnavailableError) as refused:
             await parsers.read([raw(PNG, "a.png")])
-    assert refused.value.details["fatal"] is True
+    assert refused.value.fatal is True
 
 
 async def test_nothing_in_an_image_is_nothing_to_read(standin: Upstage) -> None:
@@ -319,7 +319,7 @@ async def test_nothing_in_an_image_is_nothing_to_read(standin: Upstage) -> None:
     async with open_parsers(standin.settings(Settings()), QUICK) as parsers:
         with pytest.raises(DocumentUnreadableError, match="Nothing is written") as refused:
             await parsers.read([raw(PNG, "a.png")])
-    assert refused.value.details["cost"]["usd"] == pytest.approx(0.01)
+    assert refused.value.cost.usd == pytest.approx(0.01)
 
 
 SPENT = b'{"error": {"message": "Insufficient credit. Please add credit.", "code": "insufficient_quota"}}'
@@ -329,7 +329,7 @@ async def test_a_credit_that_is_used_up_is_no_rate_limit(standin: Upstage, parse
     standin.faults.append(Fault(429, body=SPENT))
     with pytest.raises(ParserUnavailableError, match="credit") as failed:
         await parser().parse(file(PNG))
-    assert failed.value.details["fatal"] is True
+    assert failed.value.fatal is True
     assert standin.calls["sync"] == 1
 
 

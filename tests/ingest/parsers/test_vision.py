@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from ingest.documents import Cell, Heading, Paragraph, Table
+from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.media import Kind
 from ingest.parsers.pictures import LONG_SIDE, OVERLAP, SHORT_SIDE, pieces
 from ingest.parsers.reading import open_parsers
@@ -27,7 +28,6 @@ from local.model.server import running
 from tests.completions import completion
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import Memory
-from tools.core.errors import DocumentUnreadableError, ParserUnavailableError
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
 from tools.llm import journal
@@ -178,7 +178,7 @@ async def test_answers_that_stay_invalid_set_the_file_aside_and_say_what_they_co
     gateway.answers = [said("{")]
     with pytest.raises(DocumentUnreadableError, match="no valid answer") as refused:
         await reading.parse(png(poster(300)))
-    assert refused.value.details["cost"]["input_tokens"] == 2000
+    assert refused.value.cost.input_tokens == 2000
 
 
 async def test_an_answer_that_is_cut_off_is_asked_for_in_halves(
@@ -226,7 +226,7 @@ async def test_what_the_gateway_refuses_is_told_apart(
     gateway.answers = [error(status, **{"retry-after": "0.01"})]
     with pytest.raises(kind) as refused:
         await reading.parse(png(poster(300)))
-    assert refused.value.details.get("fatal", False) is fatal  # type: ignore[attr-defined]
+    assert getattr(refused.value, "fatal", False) is fatal
 
 
 async def test_a_refusal_sets_the_file_aside_in_its_words_after_one_call(
@@ -235,7 +235,7 @@ async def test_a_refusal_sets_the_file_aside_in_its_words_after_one_call(
     gateway.answers = [completion(None, refusal="I can't read this.", tokens=(1000, 100))]
     with pytest.raises(DocumentUnreadableError, match="I can't read this") as refused:
         await reading.parse(png(poster(1400)))
-    assert refused.value.details["cost"]["input_tokens"] == 1000
+    assert refused.value.cost.input_tokens == 1000
     assert len(gateway.asked) == 1
 
 
@@ -244,7 +244,7 @@ async def test_a_credit_that_is_used_up_is_no_rate_limit(gateway: Gateway, readi
     gateway.answers = [Response(orjson.dumps(spent), 429, media_type="application/json")]
     with pytest.raises(ParserUnavailableError, match="add credit") as refused:
         await reading.parse(png(poster(300)))
-    assert refused.value.details["fatal"] is True
+    assert refused.value.fatal is True
     assert len(gateway.asked) == 1
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.documents import Listed
+from ingest.errors import SourceRefusedError, SourceUnavailableError
 from ingest.sources.registry import open_source
 from ingest.sources.web import Web
 from tests.ingest.sources.collecting import Harvest, harvest
@@ -17,7 +18,7 @@ from tests.ingest.sources.standins.ashby import Ashby
 from tests.ingest.sources.standins.greenhouse import Greenhouse
 from tests.ingest.sources.standins.lever import Lever
 from tests.ingest.sources.standins.server import CHALLENGE, Fault, Site
-from tools.core.errors import InvalidRequestError, SourceRefusedError, SourceUnavailableError
+from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 
 Make = Callable[..., dict[str, Any]]

@@ -15,10 +15,11 @@ import orjson
 import pytest
 
 from ingest.documents import Collected, Listed
+from ingest.errors import DocumentUnreadableError
 from ingest.rows import as_posting
 from ingest.sources.folder import LARGEST_FILE, FolderSource
 from tests.ingest.files import jsonl, row, table
-from tools.core.errors import DocumentUnreadableError, InvalidRequestError
+from tools.core.errors import InvalidRequestError
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import orjson
 import pytest
 
+from ingest.errors import SourceRefusedError
 from ingest.sources.web import Web
 from tests.ingest.sources.collecting import PERMISSION, harvest, jasoseol
 from tests.ingest.sources.standins.jasoseol import WEBP, Jasoseol, employment, image, poster, posting
 from tests.ingest.sources.standins.server import Fault
-from tools.core.errors import SourceRefusedError
 
 
 @pytest.mark.parametrize("permission", ["", "  "])

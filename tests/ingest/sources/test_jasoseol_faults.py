@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ingest.errors import SourceRefusedError, SourceUnavailableError
 from ingest.sources.jasoseol import FAILURES
 from ingest.sources.web import Web
 from tests.ingest.sources.collecting import Harvest, jasoseol
 from tests.ingest.sources.standins.jasoseol import Jasoseol, image, poster, posting
 from tests.ingest.sources.standins.server import CHALLENGE, STORE_DENIED, Fault
-from tools.core.errors import SourceRefusedError, SourceUnavailableError
 
 JSON = {"Content-Type": "application/json"}
 MITIGATED = {"Content-Type": "text/html", "cf-mitigated": "challenge"}

@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import unpacking
+from ingest.errors import SourceUnavailableError
 from ingest.sources.web import Reach, Web
 from ingest.sources.web.client import LARGEST
 from tests.ingest.sources.standins.server import Site
 from tests.pace import time_limit
-from tools.core.errors import SourceUnavailableError
 
 JSON = b'{"said": "\xea\xb0\x80"}' * 20
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
+from ingest.errors import SourceRefusedError, SourceUnavailableError
 from ingest.sources.web import Web, open_web
 from ingest.sources.web import client as client_module
 from ingest.sources.web.answers import retry_after
@@ -21,7 +22,6 @@ from tests.ingest.sources.conftest import INTERVAL, Fetches
 from tests.ingest.sources.plain import Plain, ask
 from tests.ingest.sources.standins.server import Fault
 from tests.pace import scaled, time_limit
-from tools.core.errors import SourceRefusedError, SourceUnavailableError
 from tools.core.settings import Settings
 
 HTML = {"Content-Type": "text/html"}

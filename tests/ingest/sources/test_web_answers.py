@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from ingest.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
 from ingest.sources.web import Reach, Web
 from ingest.sources.web import client as client_module
 from tests.ingest.sources.plain import Plain, ask
 from tests.ingest.sources.standins.server import CHALLENGE, STORE_DENIED, Fault
-from tools.core.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
 
 HTML = {"Content-Type": "text/html"}
 JSON = {"Content-Type": "application/json"}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.documents import Hints, Parsed
+from ingest.errors import NotAPostingError
 from ingest.tagging import batch as batches
 from ingest.tagging.batch import BatchRequest, BatchTagger, within_limits
 from ingest.tagging.tagger import MadeBy, Tagger
@@ -16,7 +17,7 @@ from tests.ingest.tagging.building import heading, table, text
 from tests.ingest.tagging.conftest import Opened, Script, Server, settings_for, stated
 from tests.ingest.tagging.documents import FORM, MERGED
 from tests.offline import Offline
-from tools.core.errors import ModelUnavailableError, NotAPostingError
+from tools.core.errors import ModelUnavailableError
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.postings.contracts import Language
@@ -139,8 +140,8 @@ async def test_a_batch_that_is_refused_is_an_error_with_its_reason(
     batch_id = await batch.submit(requests(batch, "refused"))
     with pytest.raises(ModelUnavailableError, match="Nothing of it is paid for") as failed:
         await batch.collect(batch_id)
-    assert failed.value.details["cause"] == "batch_failed"
-    assert failed.value.details["problems"] == ["Enqueued token limit reached (simulated)."]
+    assert failed.value.cause == "batch_failed"
+    assert failed.value.problems == ["Enqueued token limit reached (simulated)."]
     again = await batch.submit(requests(batch, "refused"))
     assert (await batch.collect(again)).status == "completed"
 

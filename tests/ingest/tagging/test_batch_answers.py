@@ -47,7 +47,7 @@ def test_a_refusal_is_one() -> None:
     assert _sort(line(choice(None, refusal="No.")), collected)
     refused = declined(collected.answers["d/0"])
     assert refused is not None
-    assert refused.details["refusal"] == "No."
+    assert refused.refusal == "No."
 
 
 @pytest.mark.parametrize(

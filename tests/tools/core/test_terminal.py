@@ -17,10 +17,9 @@ from rich.tree import Tree
 
 from tools.core import logs
 from tools.core.errors import NoPostingsError
-from tools.core.program import program, typed
-from tools.core.refusals import refusals
+from tools.core.processes import program, typed
 from tools.core.settings import CHECKOUT
-from tools.core.terminal import Terminal, echo, echo_json, plain
+from tools.core.terminal import Terminal, echo, echo_json, plain, refusals
 
 CLEAR, CLIPBOARD, C1 = "\x1b[2J", "\x1b]52;c;aGk=\x07", "\x9b2J"
 HOSTILE = f"[/nope] {CLEAR}{CLIPBOARD}{C1} [red]서버[/red] :boom: \u202etxt"

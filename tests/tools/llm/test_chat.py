@@ -149,7 +149,7 @@ async def test_a_model_that_does_not_answer_is_given_up_within_the_limit(
         with pytest.raises(ModelUnavailableError, match="in time") as failed:
             await chat.ask()
         assert time.monotonic() - began < scaled(3)
-    assert failed.value.details["cause"] == "timeout"
+    assert failed.value.cause == "timeout"
     assert (await offline.calls())["total"] == 2
 
 
@@ -158,14 +158,14 @@ async def test_an_answer_that_breaks_off_is_a_connection_error(embedded: Setting
     async with asker(embedded, model_retries=0) as chat:
         with pytest.raises(ModelUnavailableError) as failed:
             await chat.ask()
-    assert failed.value.details["cause"] == "connection"
+    assert failed.value.cause == "connection"
 
 
 async def test_a_model_that_is_not_there_is_a_connection_error(embedded: Settings) -> None:
     async with asker(embedded, openai_base_url="http://127.0.0.1:1/v1", model_retries=0) as chat:
         with pytest.raises(ModelUnavailableError) as failed:
             await chat.ask()
-    assert failed.value.details["cause"] == "connection"
+    assert failed.value.cause == "connection"
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ async def test_answers_that_stay_invalid_end_after_the_configured_retries(
     async with asker(embedded, output_retries=1) as chat:
         with pytest.raises(ModelOutputError) as failed:
             await chat.ask()
-    assert failed.value.details["purpose"] == "filter_jobs"
-    assert failed.value.details["problems"]
+    assert failed.value.purpose == "filter_jobs"
+    assert failed.value.problems
     assert (await offline.calls())["total"] == 2
 
 

@@ -197,7 +197,7 @@ async def test_another_width_than_the_configured_one_says_which_to_set(sends: bo
         with pytest.raises(ModelUnavailableError, match="CHECKERBOARD_EMBEDDING_DIMENSIONS=1024") as failed:
             await embedder.query("서버")
     assert ("SEND_DIMENSIONS=false" in failed.value.message) == sends
-    assert failed.value.details["cause"] == "dimensions"
+    assert failed.value.cause == "dimensions"
 
 
 async def test_fingerprints_ask_for_no_dimensions_of_their_own() -> None:

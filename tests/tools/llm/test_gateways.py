@@ -136,7 +136,7 @@ async def test_an_answer_that_a_filter_withheld_is_told_as_such(embedded: Settin
     async with gateway(embedded, bent(choice(message(GOOD[:20]), reason))) as chat:
         with pytest.raises(ModelOutputError, match="content filter") as failed:
             await chat.ask()
-    assert failed.value.details["cause"] == "content_filter"
+    assert failed.value.cause == "content_filter"
     assert len(chat.bodies) == 1
 
 

@@ -169,6 +169,6 @@ def test_a_refusal_is_told_in_its_own_words_shortened() -> None:
     long = declined(ModelAnswer("stop", "", "no " * 1000))
     assert long is not None
     assert len(long.message) < 350
-    assert declined(ModelAnswer("content_filter", "")).details["cause"] == "content_filter"  # type: ignore[union-attr]
+    assert declined(ModelAnswer("content_filter", "")).cause == "content_filter"  # type: ignore[union-attr]
     assert declined(ModelAnswer("length", "")) is None
     assert declined(ModelAnswer("stop", "no JSON")) is None

@@ -20,10 +20,9 @@ from tests.places import passing_folder
 from tools.core.database import open_pool
 from tools.core.redis_client import open_redis
 from tools.core.settings import Settings
-from tools.prompts.changes import PromptChanges
+from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.prompt import Texts
 from tools.prompts.registry import PACKAGES, PromptRegistry
-from tools.prompts.watcher import open_prompts
 
 FILES = PromptRegistry.bundled(*PACKAGES).files
 NAMED = {"filter_jobs.ko": "filter-ko", "summarize.ko": "summarize-ko", "tag_posting.en": "tag-en"}

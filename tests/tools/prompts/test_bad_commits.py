@@ -13,10 +13,8 @@ from tests.langsmith.manifests import chat, constructor, in_jinja, structured
 from tests.tools.prompts.conftest import FILES, Messages, Opened, commit_all, messages, texts
 from tools.core.errors import PromptInvalidError
 from tools.prompts.changes import PromptChanges
-from tools.prompts.checks import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS
-from tools.prompts.manifest import manifest_of
-from tools.prompts.prompt import Texts
-from tools.prompts.pulling import LONGEST_PROBLEM
+from tools.prompts.hub import LONGEST_PROBLEM, manifest_of
+from tools.prompts.prompt import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS, Texts
 
 KEY = "filter_jobs.ko"
 SYSTEM, HUMAN = texts(KEY).system, texts(KEY).human
@@ -122,8 +120,8 @@ async def test_a_bad_commit_is_refused_with_its_reason(
     langsmith.commit("filter-ko", manifest)
     with pytest.raises(PromptInvalidError) as refused:
         await changes.reload("ada")
-    assert list(refused.value.details["prompts"]) == [KEY]
-    assert reason in " ".join(refused.value.details["prompts"][KEY])
+    assert list(refused.value.prompts) == [KEY]
+    assert reason in " ".join(refused.value.prompts[KEY])
     assert changes.registry.current is before
 
 
@@ -172,7 +170,7 @@ async def test_what_is_told_of_a_hostile_commit_can_be_stored_and_read(
     langsmith.commit("filter-ko", HOSTILE[kind])
     with pytest.raises(PromptInvalidError) as refused:
         await changes.reload("ada")
-    told = refused.value.details["prompts"][KEY]
+    told = refused.value.prompts[KEY]
     assert all(problem.isprintable() and len(problem) <= LONGEST_PROBLEM for problem in told)
     [change] = await changes.trail.newest(1)
     assert change.problems["prompts"] == {KEY: told}

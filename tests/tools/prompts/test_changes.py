@@ -16,7 +16,7 @@ from tools.core.errors import (
     PromptInvalidError,
     PromptNotFoundError,
 )
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.prompts.audit_log import Change
 from tools.prompts.changes import PromptChanges
 
@@ -99,7 +99,7 @@ async def test_one_bad_prompt_keeps_all_old_ones_and_each_problem_is_told(
         before = changes.registry.current
         with pytest.raises(PromptInvalidError) as refused:
             await changes.reload("ada")
-        problems = refused.value.details["prompts"]
+        problems = refused.value.prompts
         assert set(problems) == {FILTER, "tag_posting.en"}
         assert len(problems[FILTER]) == 2, problems
         assert problems["tag_posting.en"] == ["LangSmith has no such prompt or commit: tag-en:latest."]
@@ -195,7 +195,7 @@ async def test_a_pin_of_a_name_that_is_no_longer_configured_holds_nothing(
         assert changes.registry.shared_warning is None
         with pytest.raises(PromptInvalidError) as refused:
             await changes.pin(SUMMARIZE, "previous", "ada")
-        assert "summarize-ko" in refused.value.details["prompts"][SUMMARIZE][0]
+        assert "summarize-ko" in refused.value.prompts[SUMMARIZE][0]
 
 
 async def test_a_roll_back_goes_past_files_that_newer_code_has_changed(
@@ -234,7 +234,7 @@ async def test_models_change_with_a_reload_and_stay_until_another_names_some(
         assert changes.registry.get("summarize", "ko").model == configured["summarize"]
         with pytest.raises(InvalidRequestError) as refused:
             await changes.reload("ada", {"sumarise": ModelChoice(model="large")})
-        [field] = refused.value.details["fields"]
+        [field] = refused.value.fields
         assert field["field"] == "models"
         assert "sumarise" in field["problem"] and "summarize" in field["problem"]
 

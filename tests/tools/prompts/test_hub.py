@@ -14,7 +14,7 @@ from tests.pace import time_limit
 from tests.tools.prompts.conftest import FILES, NAMED, Opened, commit_all, messages
 from tests.tools.prompts.test_changes import newest_change, versions
 from tools.core.errors import HubUnavailableError, PromptInvalidError
-from tools.prompts import hub, pulling
+from tools.prompts import hub
 
 ALL_AWAY = set(NAMED)
 KEY = "filter_jobs.ko"
@@ -46,7 +46,7 @@ async def test_a_reload_says_why_the_hub_gives_nothing_and_the_old_ones_stay(
         standin.fail(fault)
         with pytest.raises(HubUnavailableError, match=reason) as refused:
             await changes.reload("ada")
-        assert set(refused.value.details["prompts"]) == ALL_AWAY
+        assert set(refused.value.prompts) == ALL_AWAY
         assert versions(changes) == first
         change = await newest_change(changes)
         assert (change.by, change.version_after) == ("ada", None)
@@ -61,7 +61,7 @@ async def test_a_prompt_that_is_not_there_is_told_apart_from_a_hub_that_is_away(
         standin.fail(Fault("/commits/-/filter-ko", status=404), Fault("/commits/-/tag-en", status=500))
         with pytest.raises(PromptInvalidError) as refused:
             await changes.reload("ada")
-        problems = refused.value.details["prompts"]
+        problems = refused.value.prompts
         assert "no such prompt" in problems["filter_jobs.ko"][0]
         assert "is failing" in problems["tag_posting.en"][0]
 
@@ -119,7 +119,7 @@ async def test_all_prompts_together_have_a_limit(
     async with opened() as changes:
         gate = Gate()
         standin.fail(Fault("/commits", gate=gate))
-        monkeypatch.setattr(pulling, "PULL_SECONDS", 0.1)
+        monkeypatch.setattr(hub, "PULL_SECONDS", 0.1)
         with pytest.raises(HubUnavailableError, match="takes too long"):
             await changes.reload("ada")
         gate.open()

@@ -14,9 +14,8 @@ from pydantic import SecretStr, ValidationError
 from nodes.filter_jobs import JobVerdicts
 from tests.offline import Offline
 from tests.tools.llm.test_chat import BLOCKS
-from tools.core.settings import Settings
+from tools.core.settings import ModelChoice, Settings
 from tools.llm.chat import _MODELS, ChatModel
-from tools.llm.model_choice import ModelChoice
 from tools.llm.openai_client import open_http_client
 from tools.prompts.active_set import ActiveSet
 from tools.prompts.registry import PromptRegistry

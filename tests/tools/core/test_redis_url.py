@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools.core.errors import SetupError
-from tools.core.store_urls import redis_url
+from tools.core.redis_client import redis_url
 
 
 @pytest.mark.parametrize(

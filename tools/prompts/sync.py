@@ -15,10 +15,8 @@ from pathlib import Path
 
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
-from tools.prompts.hub import Hub, open_hub
-from tools.prompts.names import hub_names
+from tools.prompts.hub import Hub, hub_names, open_hub, pulled
 from tools.prompts.prompt import PromptFile, Texts, read, rewritten
-from tools.prompts.pulling import pulled
 from tools.prompts.registry import PACKAGES
 
 Report = tuple[list[str], bool]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.core.urls import web_address
+from tools.core.text import web_address
 
 
 @pytest.mark.parametrize(

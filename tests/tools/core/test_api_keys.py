@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from tests.pace import time_limit
-from tools.core.key_lists import read_key_lists
-from tools.core.refusals import refusals
+from tools.core.api_keys import read_key_lists
 from tools.core.settings import Settings
+from tools.core.terminal import refusals
 
 WEB, MOBILE = (hashlib.sha256(key.encode()).hexdigest() for key in ("web's", "mobile's"))
 NAMES = {WEB: "web", MOBILE: "mobile"}

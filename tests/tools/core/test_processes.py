@@ -20,7 +20,7 @@ print(json.dumps([ignored, [int(n) for n in signal.pthread_sigmask(signal.SIG_BL
 """
 PROGRAM = f"""
 import os, signal, subprocess, sys
-from tools.core.signals import not_inherited
+from tools.core.processes import not_inherited
 for number in {[int(number) for number in ASKED]}:
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])

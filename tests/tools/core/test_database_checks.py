@@ -8,11 +8,10 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
+from tools.core.database import migrate, probe_postgres
 from tools.core.errors import SetupError
-from tools.core.migrations import migrate
 from tools.core.settings import Settings
 from tools.core.sql import migrations
-from tools.core.store_probe import probe_postgres
 
 
 @pytest.fixture
@@ -131,7 +130,7 @@ async def test_a_database_that_was_half_migrated_goes_on(
     url = empty_settings.database_url or ""
     whole = migrations()
     broken = [*whole[:1], ("0002_broken.sql", "select 1 / 0")]
-    monkeypatch.setattr("tools.core.fitness.migrations", lambda: broken)
+    monkeypatch.setattr("tools.core.database.migrations", lambda: broken)
     with pytest.raises(SetupError, match=r"0002_broken\.sql failed.*division by zero"):
         await migrate(url)
     monkeypatch.undo()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools.prompts.conftest import FILES
 from tools.core.errors import SetupError
-from tools.prompts.names import hub_names
+from tools.prompts.hub import hub_names
 
 
 def test_a_pattern_names_all_prompts_and_a_pair_goes_before_it() -> None:

@@ -19,11 +19,11 @@ from tests.pace import scaled, time_limit
 from tests.tools.prompts.conftest import FILES, NAMED, Opened, commit_all
 from tests.tools.prompts.test_changes import FILTER, newest_change, versions
 from tools.core.errors import SetupError, StoreUnavailableError
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.prompts import active_set
 from tools.prompts.active_set import ActiveSetStore
 from tools.prompts.prompt import PromptFile
-from tools.prompts.watcher import Watcher
+from tools.prompts.registry import Watcher
 
 FOLLOWED_SECONDS = 2.0
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from tests.tools.llm.test_chat import GOOD, gateway, said
 from tools.core.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
 from tools.core.settings import Settings
-from tools.llm.model_faults import fault
+from tools.llm.model_errors import fault
 
 
 def openai(message: str, kind: str | None = "invalid_request_error", code: Any = None) -> dict[str, Any]:
@@ -158,7 +158,7 @@ async def test_what_waiting_would_not_mend_is_asked_once_and_says_what_would(
     async with gateway(embedded, response, model_retries=2) as chat:
         with pytest.raises(kind, match=said) as failed:
             await chat.ask()
-    assert failed.value.details["cause"] == cause
+    assert failed.value.cause == cause
     assert len(chat.bodies) == 1
 
 
@@ -183,5 +183,5 @@ async def test_a_wait_that_is_too_long_is_told_instead(embedded: Settings) -> No
     async with gateway(embedded, response) as chat:
         with pytest.raises(ModelUnavailableError, match="ask again in 7 minutes") as failed:
             await chat.ask()
-    assert failed.value.details["retry_after_seconds"] == 432
+    assert failed.value.retry_after_seconds == 432
     assert len(chat.bodies) == 1
