@@ -54,6 +54,14 @@ def signed(value: float | None, unit: str) -> str:
     return shown if value < 0 else f"+{shown}"
 
 
+def means(row: Row) -> list[str]:
+    """Returns the means of A and B and their difference."""
+    change, unit = row.difference, unit_of(row)
+    if change is None:
+        return [NO_FIGURE] * 3
+    return [figure(change.a, unit), figure(change.b, unit), signed(change.difference, unit)]
+
+
 def interval(row: Row) -> str:
     """Returns the 95 % interval of a row's difference."""
     change, unit = row.difference, unit_of(row)

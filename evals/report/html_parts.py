@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from lxml import etree
 from lxml.etree import _Element as Element
 
+from evals.report import format as fmt
 from evals.report.compare import Row, sign
-from evals.report.format import SHARE, figure, finding, signed, unit_of
 from tools.core.terminal import plain
 
 Child = Element | str | None
@@ -108,7 +108,7 @@ def colour(row: Row) -> str:
 def differences(rows: Sequence[Row]) -> Element | None:
     """Draws a forest plot of the shares: the change for the better is to the right, whichever way the
     metric runs. None when there is none with a difference and a direction."""
-    drawn = [row for row in rows if row.improvement is not None and unit_of(row) == SHARE]
+    drawn = [row for row in rows if row.improvement is not None and fmt.unit_of(row) == fmt.SHARE]
     if not drawn:
         return None
     spans = [_span(row) for row in drawn]
@@ -124,7 +124,7 @@ def differences(rows: Sequence[Row]) -> Element | None:
     parts: list[Element | None] = [
         _line(x(tick), 4, x(tick), bottom, "zero" if abs(tick) < step / 2 else "grid") for tick in ticks
     ]
-    parts += [_text(x(tick), bottom + 16, signed(tick, SHARE), "tick") for tick in ticks]
+    parts += [_text(x(tick), bottom + 16, fmt.signed(tick, fmt.SHARE), "tick") for tick in ticks]
     parts += [
         _text(x(low), bottom + 36, "← worse", "tick start"),
         _text(x(high), bottom + 36, "better →", "tick end"),
@@ -155,26 +155,29 @@ def differences(rows: Sequence[Row]) -> Element | None:
 def bars(rows: Sequence[Row]) -> Element | None:
     """Draws seconds, tokens, dollars and the like of both runs as bars, each metric on a scale of its own.
     None when there is none."""
-    drawn = [row for row in rows if row.difference is not None and unit_of(row) != SHARE]
+    drawn = [row for row in rows if row.difference is not None and fmt.unit_of(row) != fmt.SHARE]
     parts: list[Element | None] = []
     height = 2 * _BAR + 18
     for number, row in enumerate(drawn):
-        top, found = number * height + 6, row.difference
-        if found is None:
+        top, change, unit = number * height + 6, row.difference, fmt.unit_of(row)
+        if change is None:
             continue
-        longest = max(abs(found.a), abs(found.b)) or 1.0
+        longest = max(abs(change.a), abs(change.b)) or 1.0
         parts += [
             _text(_LABELS - 12, top + _BAR, row.key, "label"),
-            _text(_LABELS - 12, top + 2 * _BAR + 2, unit_of(row), "tick end"),
+            _text(_LABELS - 12, top + 2 * _BAR + 2, unit, "tick end"),
             _text(_WIDTH, top + _BAR + 5, _beside(row), f"label {colour(row)}"),
         ]
-        for place, (run, value) in enumerate((("A", found.a), ("B", found.b))):
+        for place, (run, value) in enumerate((("A", change.a), ("B", change.b))):
             width = abs(value) / longest * (_WIDTH - _LABELS - _FIGURES - 110)
             y = top + place * (_BAR + 2)
             parts += [
                 element("rect", x=_LABELS, y=y, width=width, height=_BAR, class_=f"bar run-{run.lower()}"),
                 _text(
-                    _LABELS + width + 6, y + _BAR - 2, f"{run} {figure(value, unit_of(row))}", "tick start"
+                    _LABELS + width + 6,
+                    y + _BAR - 2,
+                    f"{run} {fmt.figure(value, fmt.unit_of(row))}",
+                    "tick start",
                 ),
             ]
     if not drawn:
@@ -194,8 +197,8 @@ def _span(row: Row) -> tuple[float, float]:
 
 def _beside(row: Row) -> str:
     change = None if row.difference is None else row.difference.difference
-    mark = finding(row)[0] if row.verdict in ("better", "worse") else ""
-    return f"{mark} {signed(change, unit_of(row))}".strip()
+    mark = fmt.finding(row)[0] if row.verdict in ("better", "worse") else ""
+    return f"{mark} {fmt.signed(change, fmt.unit_of(row))}".strip()
 
 
 def _step(span: float) -> float:

@@ -9,22 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from evals.report import format as fmt
 from evals.report.compare import ChangedCase, Comparison, Row
-from evals.report.format import (
-    NO_FIGURE,
-    SHARE,
-    answers_of,
-    desired_job,
-    error_of,
-    figure,
-    finding,
-    interval,
-    mark,
-    setting,
-    signed,
-    tally,
-    unit_of,
-)
 from evals.runs.results import CaseResult
 from tools.core.terminal import plain
 
@@ -55,7 +41,7 @@ def literal(text: str, longest: int = _TEXT) -> str:
     """Returns a text of a run as what it is, cut to `longest` characters."""
     shown = " ".join(plain(text).split())
     shown = f"{shown[:longest]}…" if len(shown) > longest else shown
-    return f"<code>{_PLAIN.sub(_reference, shown)}</code>" if shown else NO_FIGURE
+    return f"<code>{_PLAIN.sub(_reference, shown)}</code>" if shown else fmt.NO_FIGURE
 
 
 def _reference(match: re.Match[str]) -> str:
@@ -66,7 +52,7 @@ def _reference(match: re.Match[str]) -> str:
 def _blocks(comparison: Comparison) -> Iterator[str]:
     a, b = comparison.a.header, comparison.b.header
     yield f"## Evals: {literal(a.name)} → {literal(b.name)}\n\n"
-    yield f"Suite {literal(b.suite)}, {len(comparison.common)} cases. {tally(comparison)}\n\n"
+    yield f"Suite {literal(b.suite)}, {len(comparison.common)} cases. {fmt.tally(comparison)}\n\n"
     yield from (f"> ⚠️ {literal(warning, 2 * _TEXT)}\n>\n" for warning in comparison.warnings)
     yield "\n| Metric | A | B | B − A | 95 % interval | |\n|---|--:|--:|--:|---|---|\n"
     yield from map(_row, comparison.rows)
@@ -80,14 +66,11 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
 
 
 def _row(row: Row) -> str:
-    change, unit = row.difference, unit_of(row)
+    unit = fmt.unit_of(row)
     guarded = " 🛡" if row.guarded else ""
-    named = literal(row.key) + ("" if unit == SHARE else f" {literal(unit)}")
-    figures = [NO_FIGURE] * 3
-    if change is not None:
-        figures = [figure(change.a, unit), figure(change.b, unit), signed(change.difference, unit)]
-    verdict = f"**{finding(row)}**" if row.verdict in _SIGNIFICANT else finding(row)
-    return f"| {named}{guarded} | {' | '.join([*figures, interval(row), verdict])} |\n"
+    named = literal(row.key) + ("" if unit == fmt.SHARE else f" {literal(unit)}")
+    verdict = f"**{fmt.finding(row)}**" if row.verdict in _SIGNIFICANT else fmt.finding(row)
+    return f"| {named}{guarded} | {' | '.join([*fmt.means(row), fmt.interval(row), verdict])} |\n"
 
 
 def _details(title: str, lines: Iterable[str]) -> str:
@@ -96,7 +79,7 @@ def _details(title: str, lines: Iterable[str]) -> str:
 
 def _settings(comparison: Comparison) -> Iterator[str]:
     rows = [
-        f"| {literal(one.name)} | {literal(setting(one.a))} | {literal(setting(one.b))} |\n"
+        f"| {literal(one.name)} | {literal(fmt.setting(one.a))} | {literal(fmt.setting(one.b))} |\n"
         for one in comparison.settings[:_SETTINGS]
     ]
     if rows:
@@ -107,8 +90,7 @@ def _settings(comparison: Comparison) -> Iterator[str]:
 def _families(comparison: Comparison) -> Iterator[str]:
     """Only what is beyond chance: the whole table is in the HTML report."""
     lines = [
-        f"| {literal(family)} | {literal(row.key)} | {signed(row.difference.difference, unit_of(row))} "
-        f"| {finding(row)} |\n"
+        f"| {literal(family)} | {literal(row.key)} | {fmt.means(row)[2]} | {fmt.finding(row)} |\n"
         for family, rows in comparison.families.items()
         for row in rows
         if row.difference is not None and row.verdict in _SIGNIFICANT
@@ -120,29 +102,27 @@ def _families(comparison: Comparison) -> Iterator[str]:
 
 def _case(case: ChangedCase) -> str:
     changes = [
-        f"| {literal(one.key)} | {figure(one.a, one.unit)} | {figure(one.b, one.unit)} |\n"
+        f"| {literal(one.key)} | {fmt.figure(one.a, one.unit)} | {fmt.figure(one.b, one.unit)} |\n"
         for one in case.changes
     ]
     rows = [f"| {name} | {of_a} | {of_b} |\n" for name, of_a, of_b in _beside(case.a, case.b)]
-    title = f"{mark(case.direction)} {literal(case.case_id)} {literal(desired_job(case.b), 80)}"
+    title = f"{fmt.mark(case.direction)} {literal(case.case_id)} {literal(fmt.desired_job(case.b), 80)}"
     return _details(title, ["| | A | B |\n|---|---|---|\n", *changes, *rows])
 
 
 def _beside(a: CaseResult, b: CaseResult) -> Iterator[tuple[str, str, str]]:
-    of_a, of_b = _parts(a), _parts(b)
-    for name in dict.fromkeys([*of_a, *of_b]):
-        sides = [
-            "<br>".join(literal(text) for text in parts.get(name, ())) or NO_FIGURE for parts in (of_a, of_b)
-        ]
-        if any(side != NO_FIGURE for side in sides):
-            yield name, sides[0], sides[1]
+    sides = _parts(a), _parts(b)
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        of_a, of_b = ("<br>".join(map(literal, side.get(name, ()))) or fmt.NO_FIGURE for side in sides)
+        if (of_a, of_b) != (fmt.NO_FIGURE, fmt.NO_FIGURE):
+            yield name, of_a, of_b
 
 
 def _parts(case: CaseResult) -> dict[str, Sequence[str]]:
     """The first answer, by part."""
-    error = error_of(case.outputs)
+    error = fmt.error_of(case.outputs)
     parts: dict[str, Sequence[str]] = {"Error": [error] if error else []}
-    answers = answers_of(case.outputs)
+    answers = fmt.answers_of(case.outputs)
     if not answers:
         return parts
     answer = answers[0]

@@ -12,19 +12,8 @@ from rich.text import Text
 
 from evals.evaluators.base import Metric
 from evals.judge.pairwise import Calibration, Preferences
-from evals.report.compare import Comparison, Row
-from evals.report.format import (
-    NO_FIGURE,
-    SHARE,
-    desired_job,
-    figure,
-    finding,
-    interval,
-    mark,
-    signed,
-    tally,
-    unit_of,
-)
+from evals.report import format as fmt
+from evals.report.compare import Comparison
 from evals.report.statistics import estimates
 from evals.runs.experiment import Progress
 from evals.runs.results import CaseResult, Estimate, Header, Result
@@ -87,20 +76,25 @@ def print_comparison(comparison: Comparison) -> None:
     shown = [row for row in comparison.rows if row.verdict not in _QUIET or row.guarded]
     table = _table("metric", "A", "B", "B − A", "95 %", "")
     for row in shown:
-        table.add_row(*_compared(row))
+        verdict = Text(fmt.finding(row), _STYLES.get(row.verdict, "dim"))
+        table.add_row(_name(row.key, row.metric), *fmt.means(row), fmt.interval(row), verdict)
     console.print(table)
     hidden = len(comparison.rows) - len(shown)
     console.print(
-        Text(f"{tally(comparison)}; guarded metrics in bold, {hidden} without a difference left out", "dim")
+        Text(
+            f"{fmt.tally(comparison)}; guarded metrics in bold, {hidden} without a difference left out", "dim"
+        )
     )
     for case in comparison.broken:
         console.print(Text(f"in an error now: {case}", "red"))
     if comparison.changed:
         table = Table("changed most", "job", "metrics", box=None, pad_edge=False)
         for one in comparison.changed:
-            changes = (f"{c.key} {figure(c.a, c.unit)} → {figure(c.b, c.unit)}" for c in one.changes[:3])
-            case = f"{mark(one.direction)} {one.case_id}"
-            table.add_row(case, desired_job(one.b)[:40], ", ".join(changes))
+            changes = (
+                f"{c.key} {fmt.figure(c.a, c.unit)} → {fmt.figure(c.b, c.unit)}" for c in one.changes[:3]
+            )
+            case = f"{fmt.mark(one.direction)} {one.case_id}"
+            table.add_row(case, fmt.desired_job(one.b)[:40], ", ".join(changes))
         console.print(table)
 
 
@@ -205,14 +199,14 @@ def _name(key: str, metric: Metric | None) -> Text:
 
 
 def _mean(estimate: Estimate | None, metric: Metric | None) -> str:
-    return figure(estimate.mean if estimate else None, metric.unit if metric else SHARE)
+    return fmt.figure(estimate.mean if estimate else None, metric.unit if metric else fmt.SHARE)
 
 
 def _interval(estimate: Estimate | None, metric: Metric | None) -> str:
     if estimate is None or estimate.low is None:
         return "too few"
-    unit = metric.unit if metric else SHARE
-    return f"{figure(estimate.low, unit)} – {figure(estimate.high, unit)}"
+    unit = metric.unit if metric else fmt.SHARE
+    return f"{fmt.figure(estimate.low, unit)} – {fmt.figure(estimate.high, unit)}"
 
 
 def _with_interval(estimate: Estimate | None, metric: Metric | None) -> str:
@@ -223,14 +217,5 @@ def _with_interval(estimate: Estimate | None, metric: Metric | None) -> str:
 def _description(metric: Metric | None) -> str:
     if metric is None:
         return ""
-    unit = "" if metric.unit == SHARE else f", {metric.unit}"
+    unit = "" if metric.unit == fmt.SHARE else f", {metric.unit}"
     return f"{metric.what}{unit}{'; lower is better' if metric.better == 'lower' else ''}"
-
-
-def _compared(row: Row) -> list[str | Text]:
-    cells = [NO_FIGURE] * 3
-    if row.difference is not None:
-        unit, change = unit_of(row), row.difference
-        cells = [figure(change.a, unit), figure(change.b, unit), signed(change.difference, unit)]
-    verdict = Text(finding(row), _STYLES.get(row.verdict, "dim"))
-    return [_name(row.key, row.metric), *cells, interval(row), verdict]
