@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated, Literal, get_args
 
 import typer
 
@@ -24,19 +23,8 @@ ResultName = Annotated[str, typer.Argument(help="a result file, or the name of o
 Folder = Annotated[Path | None, typer.Option(help="where results are kept; evals/results by default")]
 
 
-class Variant(StrEnum):
-    """What answers."""
-
-    SPLIT = "split"
-    BASELINE = "baseline"
-
-
-class Prompts(StrEnum):
-    """Which prompts are measured."""
-
-    IN_FORCE = "in-force"
-    BUNDLED = "bundled"
-    HUB = "hub"
+Variant = Literal["split", "baseline"]
+Prompts = Literal["in-force", "bundled", "hub"]
 
 
 @app.callback()
@@ -68,10 +56,10 @@ def run_command(
     suite: Annotated[str, typer.Option(help="as `eval suites` lists them")] = "quick",
     variant: Annotated[
         Variant, typer.Option(help="the service, or the one prompt with everything in it that it has to beat")
-    ] = Variant.SPLIT,
+    ] = "split",
     prompts: Annotated[
         Prompts, typer.Option(help="those in force, the files of this checkout, or the hub's newest")
-    ] = Prompts.IN_FORCE,
+    ] = "in-force",
     case: Annotated[list[str] | None, typer.Option(help="only this case; may be given again")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, max=20, help="times each case is run")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=200, help="cases under way at the same time")] = 4,
@@ -97,8 +85,8 @@ def run_command(
 
     options = RunOptions(
         suite=suite,
-        variant=variant.value,
-        prompts=prompts.value,
+        variant=variant,
+        prompts=prompts,
         cases=tuple(case or ()),
         repeats=repeats,
         concurrency=concurrency,

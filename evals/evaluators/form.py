@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import orjson
 from pydantic import ValidationError
@@ -55,7 +54,12 @@ def form(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
         mean("schema_valid", (_valid(answer) for answer in listed), none="no answer"),
         mean(
             "language_match",
-            (check for answer in listed for check in _spoken(answer, language)),
+            (
+                ((share >= 0.5) == (language == "ko"), f"{where}: {text}")  # noqa: PLR2004 - a majority
+                for answer in listed
+                for where, text in sentences(answer)
+                if (share := hangul_share(text)) is not None
+            ),
             none="no answer, or no text long enough",
         ),
     ]
@@ -74,13 +78,6 @@ def _valid(answer: Json) -> Check:
         return False, "a step without tasks"
     accounted = len(read.candidates) + read.missing == _CANDIDATES
     return accounted, f"{len(read.candidates)} candidates, {read.missing} missing"
-
-
-def _spoken(answer: Json, language: str) -> Iterator[Check]:
-    for where, text in sentences(answer):
-        share = hangul_share(text)
-        if share is not None:
-            yield (share >= 0.5) == (language == "ko"), f"{where}: {text}"  # noqa: PLR2004 - a majority
 
 
 def hangul_share(text: str) -> float | None:

@@ -286,7 +286,12 @@ def evidence(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
         for answer in listed
         if not answer["project"]["evidence"]
     ]
-    stand = [(_stands(quote, postings), f"{quote['posting_id']}: {quote['quote']}") for _, quote in quotes]
+    texts = {i: folded(posting_text(posting)) for i, posting in postings.items()}
+    stand = []
+    for _, quote in quotes:
+        words = folded(quote["quote"])
+        valid = len(words) >= _SHORTEST_QUOTE and words in texts.get(quote["posting_id"], "")
+        stand.append((valid, f"{quote['posting_id']}: {quote['quote']}"))
     different = [len({quote["posting_id"] for quote in answer["project"]["evidence"]}) for answer in listed]
     return [
         mean("evidence_valid", [*stand, *missing], none="no answer"),
@@ -302,12 +307,6 @@ def evidence(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
         ),
         number("evidence_postings", sum(different) / len(different)),
     ]
-
-
-def _stands(quote: Json, postings: Json) -> bool:
-    words = folded(quote["quote"])
-    posting = postings.get(quote["posting_id"])
-    return posting is not None and len(words) >= _SHORTEST_QUOTE and words in folded(posting_text(posting))
 
 
 def _weights(postings: Json) -> dict[str, float]:

@@ -90,8 +90,16 @@ def concrete(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
     every = [task for project in projects for task in tasks(project)]
     stage = (inputs.get("profile") or {}).get("career_stage")
     none = "no tasks"
+    checks: dict[str, list[Check]] = {"deliverables": [], "no_filler": [], "tasks_concrete": []}
+    for task in every:
+        title, text, deliverable = (folded(task[part]) for part in ("title", "description", "deliverable"))
+        says = _FIGURE.search(text) or mentioned_skills(text) or len(morphemes(text)) >= _WORDS_ENOUGH
+        shows = names_a_thing(deliverable) and deliverable != title
+        checks["deliverables"].append((shows, task["deliverable"]))
+        checks["no_filler"].append((not (is_filler(title) or is_filler(text)), task["title"]))
+        checks["tasks_concrete"].append((len(text) >= _LONG_ENOUGH and bool(says), task["description"]))
     return [
-        mean("deliverables", ((_has_deliverable(task), task["deliverable"]) for task in every), none=none),
+        mean("deliverables", checks["deliverables"], none=none),
         mean("steps_ordered", [_ordered(project) for project in projects], none="no answer"),
         mean("tasks_fit_weeks", [_fits_weeks(project, stage) for project in projects], none="no answer"),
         mean(
@@ -99,25 +107,10 @@ def concrete(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
             _levels(inputs, outputs, reference_outputs),
             none="more than one level is defensible, or one was asked for",
         ),
-        mean("no_filler", ((not _filler(task), task["title"]) for task in every), none=none),
-        mean("tasks_concrete", ((_concrete(task), task["description"]) for task in every), none=none),
+        mean("no_filler", checks["no_filler"], none=none),
+        mean("tasks_concrete", checks["tasks_concrete"], none=none),
         mean("tasks_distinct", (check for project in projects for check in _distinct(project)), none=none),
     ]
-
-
-def _has_deliverable(task: Json) -> bool:
-    deliverable = task["deliverable"]
-    return names_a_thing(deliverable) and folded(deliverable) != folded(task["title"])
-
-
-def _filler(task: Json) -> bool:
-    return is_filler(task["title"]) or is_filler(task["description"])
-
-
-def _concrete(task: Json) -> bool:
-    text = folded(task["description"])
-    says_something = _FIGURE.search(text) or mentioned_skills(text) or len(morphemes(text)) >= _WORDS_ENOUGH
-    return len(text) >= _LONG_ENOUGH and bool(says_something)
 
 
 def _ordered(project: Json) -> tuple[float, str]:

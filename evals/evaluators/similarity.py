@@ -59,8 +59,9 @@ def prepare() -> None:
 
 def similarity(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """Returns how like two subjects (each with `title` and `description`) are, from 0 to 1."""
-    titles = text_similarity(_title(one), _title(other))
-    return (titles + text_similarity(_description(one), _description(other))) / 2
+    titles = [_ADDED.sub("", subject["title"]) for subject in (one, other)]
+    descriptions = [_OF_THE_MARKET.sub("", subject["description"]).strip() for subject in (one, other)]
+    return (text_similarity(*titles) + text_similarity(*descriptions)) / 2
 
 
 def text_similarity(one: str, other: str) -> float:
@@ -99,11 +100,3 @@ def _cosine(one: Counter[str], other: Counter[str]) -> float:
     mine, theirs = (1 + np.log(np.array(list(c.values()), dtype=float)) for c in (one, other))
     shared = sum((1 + np.log(one[k])) * (1 + np.log(other[k])) for k in one.keys() & other.keys())
     return min(1.0, float(shared / (np.linalg.norm(mine) * np.linalg.norm(theirs))))
-
-
-def _title(subject: Mapping[str, Any]) -> str:
-    return _ADDED.sub("", subject["title"])
-
-
-def _description(subject: Mapping[str, Any]) -> str:
-    return _OF_THE_MARKET.sub("", subject["description"]).strip()

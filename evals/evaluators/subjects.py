@@ -49,9 +49,11 @@ def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
     if not listed:
         return all_absent(SUBJECTS)
     offered = [len(answer["candidates"]) for answer in listed]
+    shown = [_subjects_of(answer) for answer in listed]
+    distinct = (_unlike(one, subjects[:place]) for subjects in shown for place, one in enumerate(subjects))
     return [
         mean("candidates_offered", [(min(1.0, n / _CANDIDATES), f"{n}") for n in offered], none="no answer"),
-        mean("subjects_distinct", (check for answer in listed for check in _distinct(answer)), none="none"),
+        mean("subjects_distinct", distinct, none="none"),
         mean("subjects_new", _new(outputs), none="no regeneration"),
         mean("subjects_asked_for", (check for a in listed for check in _cited(a)), none="no candidates"),
     ]
@@ -88,11 +90,6 @@ def jaccard(a: set[str], b: set[str]) -> float:
 
 def _subjects_of(answer: Json) -> list[Json]:
     return [answer["project"], *answer["candidates"]]
-
-
-def _distinct(answer: Json) -> Iterator[Check]:
-    listed = _subjects_of(answer)
-    return (_unlike(subject, listed[:place]) for place, subject in enumerate(listed))
 
 
 def _new(outputs: Json) -> Iterator[Check]:

@@ -15,7 +15,7 @@ import time
 import uuid
 import warnings
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ async def run(
     Raises:
         LangSmithError: with `uploaded`, the experiment could not be made.
     """
-    examples = uploaded.examples if uploaded else dict(map(_example, cases))
+    examples = uploaded.examples if uploaded else {(one := _example(case)).id: (one, case) for case in cases}
     outputs: dict[str, list[dict[str, Any]]] = defaultdict(list)
     results: list[CaseResult] = []
     started = time.monotonic()
@@ -105,7 +105,8 @@ async def run(
             case = examples[row["example"].id][1]
             repeated = outputs[case.id]
             repeated.append(row["run"].outputs)
-            scores = _scores(row)
+            scored = row["evaluation_results"]["results"]
+            scores = [Score(key=one.key, score=one.score, comment=one.comment or None) for one in scored]
             # Only the last repeat can be scored by how much alike they all are.
             over_repeats: list[Score] = []
             if 1 < len(repeated) == repeats:
@@ -113,7 +114,17 @@ async def run(
             if uploaded:
                 uploaded.scores += len(scores)
                 await uploaded.feedback(row["run"].id, rows.experiment_id, over_repeats)
-            result = _result(case, row, len(repeated) - 1, [*scores, *over_repeats])
+            result = CaseResult(
+                case_id=case.id,
+                repeat=len(repeated) - 1,
+                family=case.expect.family,
+                tags=list(case.tags),
+                language=case.inputs.language,
+                inputs=case.inputs.model_dump(mode="json"),
+                outputs=repeated[-1],
+                scores=[*scores, *over_repeats],
+                run_id=str(row["run"].id),
+            )
             writer.write(result)
             results.append(result)
             progress.case_done(result)
@@ -130,29 +141,9 @@ async def run(
     )
 
 
-def _example(case: Case) -> tuple[uuid.UUID, tuple[Example, Case]]:
+def _example(case: Case) -> Example:
     inputs, expected = case.inputs.model_dump(mode="json"), case.expect.model_dump(mode="json")
-    example = Example(id=uuid.uuid4(), inputs=inputs, outputs=expected)
-    return example.id, (example, case)
-
-
-def _scores(row: Mapping[str, Any]) -> list[Score]:
-    scores = row["evaluation_results"]["results"]
-    return [Score(key=one.key, score=one.score, comment=one.comment or None) for one in scores]
-
-
-def _result(case: Case, row: Mapping[str, Any], repeat: int, scores: list[Score]) -> CaseResult:
-    return CaseResult(
-        case_id=case.id,
-        repeat=repeat,
-        family=case.expect.family,
-        tags=list(case.tags),
-        language=case.inputs.language,
-        inputs=case.inputs.model_dump(mode="json"),
-        outputs=row["run"].outputs,
-        scores=scores,
-        run_id=str(row["run"].id),
-    )
+    return Example(id=uuid.uuid4(), inputs=inputs, outputs=expected)
 
 
 @asynccontextmanager
@@ -172,7 +163,12 @@ async def _evaluate(
     Raises:
         LangSmithError: with `uploaded`, the experiment could not be made.
     """
-    client = uploaded.client if uploaded else _silent_client()
+    # The second client sends nothing: no run is sampled, and no thread asks the API what it can do.
+    client = (
+        uploaded.client
+        if uploaded
+        else Client("http://127.0.0.1:9", api_key="-", auto_batch_tracing=False, tracing_sampling_rate=0)
+    )
     running: set[asyncio.Task[Any]] = set()
     ended = False
 
@@ -213,14 +209,6 @@ async def _evaluate(
                 await rows.wait()
             if uploaded is None:
                 client.close()
-
-
-def _silent_client() -> Client:
-    """Returns a LangSmith client that sends nothing: no key, no run sampled, no thread that asks the API what
-    it can do."""
-    return Client(
-        api_url="http://127.0.0.1:9", api_key="offline", auto_batch_tracing=False, tracing_sampling_rate=0
-    )
 
 
 @contextmanager

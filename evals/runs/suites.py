@@ -69,16 +69,16 @@ def quick(cases: Sequence[Case]) -> list[Case]:
     return list(picked.values())
 
 
-def _hostile(cases: Sequence[Case]) -> list[Case]:
-    return [case for case in cases if "hostile" in case.tags]
-
-
 SUITES = {
     suite.name: suite
     for suite in (
         Suite("quick", "a case of each job family and two hostile ones; what CI runs", quick),
         Suite("full", "every case that was written for the project", list),
-        Suite("hostile", "cases that carry instructions to the model", _hostile),
+        Suite(
+            "hostile",
+            "cases that carry instructions to the model",
+            lambda cases: [case for case in cases if "hostile" in case.tags],
+        ),
         Suite("stability", "the quick cases, three times each", quick, repeats=3),
         Suite("added", "what `eval add` made of sessions and traces", list, dataset=ADDED),
     )
@@ -161,7 +161,13 @@ async def _run_cases(settings: Settings, options: RunOptions, path: Path, progre
             f"The suite {suite.name} has no case yet: `checkerboard eval add` makes one."
         )
     cases = await asyncio.to_thread(read_cases, suite.dataset)
-    picked = _pick(suite, cases, options.cases)
+    if options.cases:
+        # A case that is named is run whether the suite picks it or not.
+        known = {case.id: case for case in cases}
+        experiment.require_known(options.cases, list(known), suite.dataset)
+        picked = [known[name] for name in dict.fromkeys(options.cases)]
+    else:
+        picked = suite.pick(cases)
     async with AsyncExitStack() as stack:
         corpus = await stack.enter_async_context(open_corpus(settings, CORPUS))
         # Kiwi loads for seconds and lets nothing else run meanwhile; runs under way would lose their locks.
@@ -244,12 +250,3 @@ async def _run_search(settings: Settings, options: RunOptions, path: Path, progr
     if not (options.postings and options.profiles):
         raise InvalidRequestError("The suite `given` needs --postings and --profiles.")
     await retrieval.run_files(settings, options.postings, options.profiles, path, progress)
-
-
-def _pick(suite: Suite, cases: Sequence[Case], names: Sequence[str]) -> list[Case]:
-    if not names:
-        return suite.pick(cases)
-    # A case that is named is run whether the suite picks it or not.
-    known = {case.id: case for case in cases}
-    experiment.require_known(names, list(known), suite.dataset)
-    return [known[name] for name in dict.fromkeys(names)]
