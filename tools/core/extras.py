@@ -13,10 +13,10 @@ from tools.core.errors import SetupError
 class MissingExtraError(SetupError):
     """A package that this needs is not installed."""
 
-    extra: str
+    extra: str = ""
     """The extra of pyproject.toml that has it."""
-    missing: Sequence[str]
-    """The modules that cannot be imported."""
+    missing: Sequence[str] = ()
+    """The modules that are not there."""
 
 
 def require_extra(extra: str, *modules: str, purpose: str, otherwise: str = "") -> None:
