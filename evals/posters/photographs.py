@@ -17,7 +17,7 @@ from PIL import Image
 
 from evals.benchmarks.parser_scores import TRUTH
 from evals.chromium import FLAGS, find_chromium
-from evals.posters.page import LAYOUTS, Page, random_look, varied_postings
+from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
 
@@ -43,7 +43,7 @@ def write_photographs(count: int, seed: int, folder: Path, home: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, postings in enumerate(varied_postings(count, seed)):
-        look = random_look(random, LAYOUTS[number % len(LAYOUTS)])
+        look = Look(random, LAYOUTS[number % len(LAYOUTS)])
         page = Page(postings, look, random)
         name = f"c{number + 1:02d}.webp"
         image = photograph(page.html, look.width + 4 * look.padding, browser, fonts)
