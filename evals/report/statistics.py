@@ -9,8 +9,8 @@ The interval is the percentile interval of `RESAMPLES` resampled means, its tail
 α′/2 = Φ(−√(n/(n−1)) · t(n−1, 1−α/2)), because the plain one is too narrow in small samples (Hesterberg
 2015, *What Teachers Should Know About the Bootstrap*, the "expanded percentile" interval). Over 2,000 samples
 of a normal distribution the plain one covered the truth in 88 % at six cases and in 95 % at sixty; the
-widened one in 94 % and 95 %. Where 6 of 60 cases change at all, and either way alike, it called 5 % significant;
-of a distribution as skewed as the exponential, 6.5 %.
+widened one in 94 % and 95 %. Where 6 of 60 cases change at all, and either way alike, it called 5 % of the
+runs significant; of a distribution as skewed as the exponential, 6.5 %.
 
 The p-value is the level at which that interval just touches zero, so that p ≤ 0.05 and an interval without
 zero are the same statement. Fewer than `FEWEST` cases have no interval and no p.
