@@ -30,7 +30,7 @@ from evals.runs.suites import ADDED, GIVEN, RETRIEVAL, SUITES
 from local.servers import embedded_servers
 from serve.parts import open_parts
 from tools.core.errors import InvalidRequestError
-from tools.core.processes import program, typed
+from tools.core.processes import command_name, with_command_name
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, echo
 
@@ -81,7 +81,7 @@ def run(wanted: Wanted) -> None:
         (f"baseline {path.stem}", "keep it as the run that later ones are held against"),
     ):
         where = f" --folder {wanted.folder}" if wanted.folder else ""
-        console.print(f"  {program()} eval {words}{where}", soft_wrap=True)
+        console.print(f"  {command_name()} eval {words}{where}", soft_wrap=True)
         console.print(f"    {what}", style="dim")
 
 
@@ -205,7 +205,7 @@ def add(run_id: str, label: str, families: Sequence[str], owner: str) -> None:
     console.print_json(case.model_dump_json(exclude_defaults=True))
     if case.expect.family is None:
         console.print("no --family: it counts as no IT job, so that no posting fits", style="yellow")
-    console.print(f"next: {program()} eval run --suite added")
+    console.print(f"next: {command_name()} eval run --suite added")
 
 
 async def _made(settings: Settings, run_id: str, label: str, families: Sequence[Family], owner: str) -> Case:
@@ -252,7 +252,7 @@ class _Bar(Watcher):
         if self._path is not None:
             self._progress.stop()
             said = f"broken off; what was done is in {self._path} (`checkerboard eval show {self._path}`)"
-            self._console.print(typed(said), soft_wrap=True)
+            self._console.print(with_command_name(said), soft_wrap=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ import typer
 from local.servers import embedded_servers
 from local.servers.files import temporary_home
 from tools.core import logs
-from tools.core.processes import typed
+from tools.core.processes import with_command_name
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, echo_json
 from tools.core.text import clean
@@ -144,7 +144,9 @@ def retry_command(
 
     named = source and clean(source)
     due = _with_pool(lambda pool: retry(pool, ids=ids or [], source=named, again_from=again_from))
-    Terminal().print(typed(f"{due} documents are due again: `checkerboard ingest run` takes them."))
+    Terminal().print(
+        with_command_name(f"{due} documents are due again: `checkerboard ingest run` takes them.")
+    )
 
 
 @app.command("remove")

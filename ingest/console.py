@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ingest.load import Loaded, load, reembed
-from ingest.parsers.reading import open_parsers
+from ingest.parsers.document_parser import open_parsers
 from ingest.pipeline import ray_engine
 from ingest.pipeline.batch_run import run_by_batches
 from ingest.pipeline.progress import Counts, shown, status_tables
@@ -24,7 +24,7 @@ from ingest.sources.folder import WatchedFolder
 from ingest.sources.registry import describe
 from ingest.structured.files import read_postings
 from tools.core.database import Pool
-from tools.core.processes import typed
+from tools.core.processes import with_command_name
 from tools.core.settings import Settings
 from tools.core.sql import queries
 from tools.core.terminal import Terminal
@@ -62,9 +62,9 @@ async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> b
     _print_failed_sources(counts, console)
     if not batch and waiting:
         line = f"{waiting} documents wait for a batch: `checkerboard ingest run --batch` collects it."
-        console.print(typed(line))
+        console.print(with_command_name(line))
     if counts.set_aside:
-        console.print(typed("`checkerboard ingest status` says what was set aside, and why."))
+        console.print(with_command_name("`checkerboard ingest status` says what was set aside, and why."))
     return not counts.set_aside and not counts.sources_failed
 
 

@@ -37,7 +37,7 @@ from local.servers import embedded_servers
 from local.servers.files import temporary_home
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal, refusals
+from tools.core.terminal import Terminal, exit_on_errors
 
 SAY_EVERY = 5_000
 _WORDS = [f"낱말{n}" for n in range(3_000)]
@@ -183,7 +183,7 @@ def main() -> None:
     parser.add_argument("--together", action="store_true", help="all stages at the same time")
     given = parser.parse_args()
     console = Terminal()
-    with refusals(), temporary_home() as home, _stand_in() as url:
+    with exit_on_errors(), temporary_home() as home, _stand_in() as url:
         # Whatever the shell has configured: no money is spent, and no database of yours touched.
         own = {
             "home": home,

@@ -47,7 +47,7 @@ from samples.programs.drawing.fonts import find_fonts
 from samples.programs.drawing.style import HELD_OUT
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal, refusals
+from tools.core.terminal import Terminal, exit_on_errors
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.postings.contracts import Position
@@ -330,5 +330,5 @@ def main(
 
 
 if __name__ == "__main__":
-    with refusals():
+    with exit_on_errors():
         typer.run(main)

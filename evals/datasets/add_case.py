@@ -18,7 +18,7 @@ from evals.datasets.cases import Case, Expect, Family, Inputs, Turn
 from graph.sessions.sessions import Sessions
 from tools.core.errors import InvalidRequestError, SessionNotFoundError, SetupError
 from tools.core.settings import Settings
-from tools.core.tracing import settle_proxy
+from tools.core.tracing import use_proxy_for
 from tools.postings.contracts import Language, Profile
 
 _TIMEOUT_MS = (5_000, 30_000)
@@ -92,7 +92,7 @@ def _trace(run_id: str, settings: Settings) -> Mapping[str, Any]:
         auto_batch_tracing=False,
         timeout_ms=_TIMEOUT_MS,
     )
-    settle_proxy(client)
+    use_proxy_for(client)
     try:
         with warnings.catch_warnings():
             # The newer route wants the project as well, which the id of a run does not tell.

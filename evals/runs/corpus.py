@@ -26,7 +26,7 @@ from psycopg import conninfo, sql
 from evals.datasets.cases import HOSTILE_POSTINGS
 from ingest.load import SAMPLES, load
 from ingest.structured.files import read_rows
-from tools.core.database import Connection, connected
+from tools.core.database import Connection, connect
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.logs import cause
 from tools.core.settings import Settings
@@ -75,13 +75,13 @@ async def open_corpus(settings: Settings, paths: Sequence[Path]) -> AsyncIterato
         update={"database_url": conninfo.make_conninfo(settings.database_url, dbname=name)}
     )
     try:
-        async with await connected(settings.database_url) as connection:
+        async with await connect(settings.database_url) as connection:
             await _make(connection, name)
             await _forget_unused(connection, name)
-        async with await connected(str(own.database_url)) as connection, connection.transaction():
+        async with await connect(str(own.database_url)) as connection, connection.transaction():
             # Until the transaction ends: a pooler's connection would keep a session's lock for ever.
             await connection.execute(f"set local lock_timeout = '{_LOCK_SECONDS}s'")
-            with connection.limited(2 * _LOCK_SECONDS):
+            with connection.statement_limit(2 * _LOCK_SECONDS):
                 await connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
             # Loading again goes over what is there, ends what was broken off, and embeds anew what the code
             # would embed otherwise by now.

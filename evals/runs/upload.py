@@ -22,7 +22,7 @@ from evals.runs.results import Header, Score
 from tools.core.errors import SetupError
 from tools.core.logs import cause
 from tools.core.settings import Settings
-from tools.core.tracing import settle_proxy
+from tools.core.tracing import use_proxy_for
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ async def uploading(
         hide_inputs=False,
         hide_outputs=False,
     )
-    settle_proxy(client)
+    use_proxy_for(client)
     uploaded = None
     try:
         uploaded = await asyncio.to_thread(_dataset, client, header)

@@ -147,7 +147,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
             case "in-force":
                 chosen = opened.prompts.current
             case "bundled":
-                chosen = opened.prompts.of_files()
+                chosen = opened.prompts.bundled_set()
             case "hub":
                 chosen = await opened.prompt_changes.candidate()
         registry = PromptRegistry(opened.prompts.files, settings.models)

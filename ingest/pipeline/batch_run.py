@@ -15,7 +15,7 @@ from ingest.pipeline.run import Ingest
 from ingest.pipeline.store import Document, Selection
 from ingest.tagging.batch_api import BatchRequest, CollectedBatch, within_limits
 from tools.core.errors import ModelUnavailableError
-from tools.prompts.registry import begun
+from tools.prompts.registry import run_snapshot
 
 DOCUMENTS = 2_000
 """Documents of one batch: so many requests are in memory while it is sent, some 10 kB each."""
@@ -29,7 +29,7 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
         CheckerboardError: as `Pipeline.run`.
     """
     # One batch is asked with one set of prompts, though others become active meanwhile.
-    begun.set(ingest.services.prompts.current)
+    run_snapshot.set(ingest.services.prompts.current)
     parse, tag, *rest = ingest.steps()
     await ingest.collect_and_work([parse], counts)
     ingest.sources.clear()

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ingest.documents import Cost
 from ingest.pipeline.store import STAGES
-from tools.core.processes import typed
+from tools.core.processes import with_command_name
 from tools.core.terminal import Terminal
 
 LINE_EVERY_SECONDS = 10.0
@@ -73,7 +73,7 @@ def status_tables(status: dict[str, Any]) -> RenderableType:
     """Returns the `status` of all documents (`ingest.pipeline.store`) as tables."""
     rows = status["sources"]
     if not rows:
-        return typed("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
+        return with_command_name("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
     columns = [*STAGES, "set aside"]
     table = Table(title="documents", title_justify="left")
     for name in ("source", *columns, "unsure", "pages", "tokens", "USD"):
@@ -90,7 +90,9 @@ def status_tables(status: dict[str, Any]) -> RenderableType:
 
 
 def _set_aside(rows: list[dict[str, Any]]) -> Table:
-    table = Table(title=typed("set aside, newest first (`checkerboard ingest retry`)"), title_justify="left")
+    table = Table(
+        title=with_command_name("set aside, newest first (`checkerboard ingest retry`)"), title_justify="left"
+    )
     for name in ("id", "source", "document", "stage", "tries", "why"):
         table.add_column(name, overflow="fold")
     for row in rows:

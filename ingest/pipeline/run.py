@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 
-from ingest.parsers.reading import open_parsers
+from ingest.parsers.document_parser import open_parsers
 from ingest.pipeline.local_engine import Pipeline, Step
 from ingest.pipeline.progress import Counts
 from ingest.pipeline.stages import Stages

@@ -11,7 +11,7 @@ import orjson
 from ingest.documents import Cost, Tagged
 from ingest.errors import DocumentUnreadableError
 from ingest.load import embed_lacking
-from ingest.parsers.reading import Parsers
+from ingest.parsers.document_parser import Parsers
 from ingest.pipeline.local_engine import Outcome, Step
 from ingest.pipeline.store import ROW, Document, RawFiles
 from ingest.structured.columns import UnreadField, as_posting

@@ -23,11 +23,11 @@ from psycopg.types.json import Jsonb
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, RawFile, Tagged
 from ingest.errors import DocumentUnreadableError
 from ingest.sources.web import Fetch
-from tools.core.database import Connection, Pool, connected, unhurried
+from tools.core.database import Connection, Pool, connect, long_connection
 from tools.core.errors import InvalidRequestError, StoreUnavailableError
 from tools.core.logs import cause
 from tools.core.sql import queries
-from tools.core.text import cleaned
+from tools.core.text import clean_values
 from tools.postings.repository import posting_sources, remove_postings, withdraw_postings
 
 _SQL = queries("documents.sql")
@@ -145,7 +145,7 @@ class _Statements:
 
     async def _clean_up(self, query: str, **parameters: Any) -> None:
         """As `_execute`, for a statement that may take long."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             await connection.execute(_SQL[query], parameters)
 
 
@@ -186,18 +186,18 @@ class DocumentStore(_Statements):
         content = orjson.dumps([[file["hash"] for file in files], hints])
         rows = await self._rows(
             "collect",
-            **cleaned(names),
+            **clean_values(names),
             content_hash=hashlib.sha256(content).hexdigest(),
             files=Jsonb(files),
             hints=Jsonb(hints),
-            provenance=Jsonb(cleaned(dict(collected.provenance))),
+            provenance=Jsonb(clean_values(dict(collected.provenance))),
         )
         return "unchanged" if not rows else "new" if rows[0]["is_new"] else "changed"
 
     async def withdraw(self, listed: Listed) -> int:
         """Withdraws the documents that a listing does not name any more, and their postings; returns the
         number of postings."""
-        names = cleaned(
+        names = clean_values(
             {"source": listed.source, "scope": listed.scope, "source_ids": list(listed.source_ids)}
         )
         async with self._pool.connection() as connection, connection.transaction():
@@ -256,7 +256,7 @@ class DocumentStore(_Statements):
             id=document.id,
             content_hash=document.content_hash,
             run=self.run,
-            error=Jsonb(cleaned(error)),
+            error=Jsonb(clean_values(error)),
             final=final,
             seconds=retry_in_seconds,
             **cost.model_dump(),
@@ -349,7 +349,7 @@ async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncItera
         row = await (await connection.execute(_SQL["next_run"])).fetchone()
     assert row is not None  # noqa: S101 - a sequence has a next value
     run = int(row["run"])
-    async with await connected(database_url) as lock:
+    async with await connect(database_url) as lock:
         # Held by a transaction, which a pooler leaves on one connection. It has read nothing and written
         # nothing, so that it keeps no row from being vacuumed.
         await lock.execute("begin")
@@ -369,7 +369,7 @@ async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncItera
 
 async def status(pool: Pool, newest: int = 20) -> dict[str, Any]:
     """Returns, JSON-ready, `sources` (rows by source and stage) and `set_aside` (the `newest` documents)."""
-    async with unhurried(pool) as connection:
+    async with long_connection(pool) as connection:
         sources = await (await connection.execute(_SQL["by_stage"])).fetchall()
         set_aside = await (await connection.execute(_SQL["set_aside"], {"count": newest})).fetchall()
     for row in set_aside:
@@ -382,7 +382,7 @@ async def retry(pool: Pool, *, ids: list[int], source: str | None, again_from: s
     `embed`), all from that stage on. Returns how many."""
     before = {"parse": "collected", "tag": "parsed", "embed": "tagged", None: None}[again_from]
     parameters = {"ids": ids, "source": source, "stage": before, "stages": list(STAGES)}
-    async with unhurried(pool) as connection:
+    async with long_connection(pool) as connection:
         return (await connection.execute(_SQL["retry"], parameters)).rowcount
 
 

@@ -20,8 +20,8 @@ from lxml import etree
 
 from ingest.documents import Collected, Hints, Listed, RawFile
 from ingest.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
-from ingest.parsers.data_urls import is_data_url, read_data_url
-from ingest.parsers.html_pictures import addresses, is_pixel, shown
+from ingest.parsers.html_embedded import displayed_url, image_urls, is_tracking_pixel
+from ingest.parsers.html_tokens import is_data_url, read_data_url
 from ingest.sources.web import AllowedHosts, Answer, Fetch, Web, origin
 from tools.core.errors import InvalidRequestError
 from tools.core.logs import cause
@@ -412,7 +412,7 @@ def images_and_text(content: Any, base: str) -> tuple[list[str], bool]:
         return [], False
     etree.strip_elements(tree, "script", "style", "template", "title", with_tail=False)
     pictures = [{str(k): str(v) for k, v in image.attrib.items()} for image in tree.iter("img")]
-    named = [shown(addresses(picture)) for picture in pictures if not is_pixel(picture)]
+    named = [displayed_url(image_urls(picture)) for picture in pictures if not is_tracking_pixel(picture)]
     urls = dict.fromkeys(urljoin(base, url) for url in named if url)
     return list(urls)[:MOST_IMAGES], any(c.isalnum() for c in "".join(map(str, tree.itertext())))
 

@@ -13,9 +13,9 @@ import orjson
 
 from ingest.blocks import plain
 from ingest.documents import Table
-from ingest.parsers.flow import Line
-from ingest.parsers.html import read_html
-from ingest.parsers.text import unescaped, unmarked
+from ingest.parsers.html import html_flow
+from ingest.parsers.lines import Line
+from ingest.parsers.markdown import strip_markdown, unescape_entities
 from tools.core.text import clean, one_line
 from tools.lexicon import KIND_OF, canonical
 
@@ -94,7 +94,7 @@ def lines(cell: Any) -> str:
         ValueError: this is no text.
         DocumentUnreadableError: it is a flood of tags.
     """
-    bare = (plain(unmarked(item)) for line in _lines(cell) for item in _RUN_TOGETHER.split(line))
+    bare = (plain(strip_markdown(item)) for line in _lines(cell) for item in _RUN_TOGETHER.split(line))
     return "\n".join(line for line in bare if not is_blank(line))
 
 
@@ -135,7 +135,7 @@ def _lines(cell: Any, depth: int = 0) -> Iterator[str]:
 def _text_lines(text: str) -> list[str]:
     text = _OOXML.sub(lambda code: chr(int(code[1], 16)), text)
     for _ in range(_MOST_ESCAPES):
-        text = unescaped(text)
+        text = unescape_entities(text)
     text = _WRITTEN_BREAK.sub("\n", text.replace("\r\n", "\n").replace("\r", "\n"))
     return list(_tagged(text)) if _is_markup(text) else clean(text).split("\n")
 
@@ -152,7 +152,7 @@ def _is_markup(text: str) -> bool:
 def _tagged(text: str) -> Iterator[str]:
     """Yields the lines of a piece of HTML. In a cell, line feeds are line breaks too."""
     marked = _NO_TAG.sub("&lt;", text).replace("\n", "<br>")
-    for piece in read_html(marked).flow:
+    for piece in html_flow(marked):
         if isinstance(piece, Line):
             yield piece.text
         elif isinstance(piece, Table):

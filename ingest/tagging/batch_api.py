@@ -25,10 +25,10 @@ from ingest.tagging.positions import PostingPositions, TaggingTask
 from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
-from tools.llm.model_answers import ModelAnswer, NoAnswerError, answer_of
-from tools.llm.model_errors import model_errors, unreadable
+from tools.llm.model_answers import ModelAnswer, NoAnswerError, read_completion
+from tools.llm.model_errors import model_errors, unreadable_answer
 from tools.llm.openai_client import chat_endpoint, open_client
-from tools.llm.structured_output import declined, validated
+from tools.llm.structured_output import refusal_error, validated
 from tools.postings.contracts import Language
 
 logger = logging.getLogger(__name__)
@@ -241,7 +241,7 @@ class BatchTagger:
             if answer is not None:
                 cost += self._tagger.cost(then.model, answer.usage, batch=True)
                 value, problems = validated(answer, PostingPositions)
-                if value is None and (refused := declined(answer, purpose=PURPOSE)):
+                if value is None and (refused := refusal_error(answer, purpose=PURPOSE)):
                     raise TaggingError.of(refused, cost)
                 problems = problems if value is None else task.problems(value)
                 if problems:
@@ -289,14 +289,14 @@ class BatchTagger:
         async with self._client.files.with_streaming_response.content(file_id) as response:
             async for line in response.iter_lines():
                 if line.strip() and not _sort(line, collected):
-                    raise unreadable(PURPOSE, self._endpoint)
+                    raise unreadable_answer(PURPOSE, self._endpoint)
 
     def _as(self, kind: type[T], body: dict[str, Any] | bytes) -> T:
         """Returns what an answer says; whoever answers with something else is no Batch API."""
         try:
             return kind.model_validate(orjson.loads(body) if isinstance(body, bytes) else body)
         except ValidationError as error:
-            raise unreadable(PURPOSE, self._endpoint) from error
+            raise unreadable_answer(PURPOSE, self._endpoint) from error
 
 
 def _made_by(requests: Sequence[BatchRequest]) -> dict[str, str]:
@@ -323,7 +323,7 @@ def _sort(line: str, collected: CollectedBatch) -> bool:
         return False
     try:
         if status == 200:  # noqa: PLR2004 - an HTTP status
-            collected.answers[custom_id] = answer_of(body)
+            collected.answers[custom_id] = read_completion(body)
             return True
         reason = ""
     except NoAnswerError as error:

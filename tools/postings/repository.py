@@ -19,10 +19,10 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from tools.core.database import Pool, unhurried
+from tools.core.database import Pool, long_connection
 from tools.core.errors import EmbeddingMismatchError, NoPostingsError
 from tools.core.sql import queries
-from tools.core.text import clean, cleaned, web_address
+from tools.core.text import clean, clean_values, web_address
 from tools.llm.embeddings import Vector
 from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
 from tools.postings.near_duplicates import Comparable, bands, same_posting
@@ -137,7 +137,7 @@ class EmbeddingSet:
         """
         if any(len(vector) != self._embedding["dimensions"] for vector in vectors):
             raise ValueError(f"a vector has other than {self._embedding['dimensions']} dimensions")
-        async with unhurried(self._pool) as connection, connection.transaction():
+        async with long_connection(self._pool) as connection, connection.transaction():
             set_id = (await self._own(connection))["id"]
             rows = [
                 {"set_id": set_id, "text_hash": text_hash(posting), "vector": np.asarray(vector)}
@@ -148,14 +148,14 @@ class EmbeddingSet:
     async def lacking_of_all(self, *, after: int, count: int) -> list[tuple[int, Posting]]:
         """Returns up to `count` stored postings with a number above `after` that have no vector yet, with
         their numbers, in the order of these."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             parameters = {"set_id": (await self._own(connection))["id"], "after": after, "count": count}
             rows = await _rows(connection, "not_embedded", parameters)
         return [(row["id"], Posting.model_construct(**row)) for row in rows]
 
     async def finish(self) -> int:
         """Makes the set ready when every posting has a vector; returns the number of those that have none."""
-        async with unhurried(self._pool) as connection, connection.transaction():
+        async with long_connection(self._pool) as connection, connection.transaction():
             own = {"set_id": (await self._own(connection))["id"]}
             # Its row lock keeps writers out, so that none adds a posting between count and readiness.
             await connection.execute(_SQL["raise_revision"])
@@ -167,14 +167,14 @@ class EmbeddingSet:
     async def drop_others(self) -> list[str]:
         """Deletes the vectors of every other embedding and returns the names of these. Workers that are
         configured for one of them can search no more."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             own = {"set_id": (await self._own(connection))["id"]}
             rows = await _rows(connection, "drop_other_sets", own)
         return [f"{row['model']} in {row['dimensions']} dimensions" for row in rows]
 
     async def forget_unused(self) -> None:
         """Deletes vectors, older than a day, of texts that no posting has any more."""
-        async with unhurried(self._pool) as connection:
+        async with long_connection(self._pool) as connection:
             await connection.execute(_SQL["forget_unused_vectors"])
 
     async def _ready(self, connection: Connection) -> int:
@@ -204,7 +204,7 @@ class PostingWriter:
         """
         last = {(posting.source, posting.source_id, posting.position): posting for posting in postings}
         rows = await asyncio.to_thread(lambda: [_stored(posting) for posting in last.values()])
-        async with unhurried(self._pool) as connection, connection.transaction():
+        async with long_connection(self._pool) as connection, connection.transaction():
             # First, because its row lock lets one writer at a time go on.
             revision = await _row(connection, "raise_revision")
             await connection.execute(_SQL["stage_table"])
@@ -262,7 +262,7 @@ async def _row(connection: Connection, query: str, parameters: dict[str, Any] | 
 def _cleaned_again(row: DictRow) -> dict[str, Any]:
     """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by an
     earlier version that cleaned less."""
-    return {**cleaned(row), "url": web_address(row["url"])}
+    return {**clean_values(row), "url": web_address(row["url"])}
 
 
 def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> EmbeddingMismatchError:

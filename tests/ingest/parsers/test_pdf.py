@@ -11,7 +11,7 @@ import pytest
 
 from ingest.documents import Cost, Heading, Paragraph, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError
-from ingest.parsers.image_size import image_size
+from ingest.parsers.file_types import image_size
 from ingest.parsers.pdf import MAX_DRAWN_PAGES, PdfReader
 from ingest.parsers.pdf_worker import MAX_RENDERED_PIXELS
 from tests.ingest.parsers.files import encrypted_pdf, pdf, pdf_bomb, raw, scanned_pdf
@@ -115,7 +115,7 @@ async def test_of_a_mixed_pdf_only_the_scanned_pages_are_looked_at() -> None:
 
 async def test_a_parser_of_pictures_is_shown_page_after_page() -> None:
     looker = Looker()
-    parsed = await PdfReader().by_page(raw(scanned_pdf(2), "a.pdf"), looker)
+    parsed = await PdfReader().read_as_images(raw(scanned_pdf(2), "a.pdf"), looker)
     assert [file.media_type for file in looker.shown] == ["image/png"] * 2
     assert [(block.page, getattr(block, "text", "")) for block in parsed.blocks] == [
         (1, "seen 1"),
@@ -125,14 +125,14 @@ async def test_a_parser_of_pictures_is_shown_page_after_page() -> None:
 
 async def test_too_many_scanned_pages_are_too_many_for_it() -> None:
     with pytest.raises(DocumentUnreadableError, match=f"at most {MAX_DRAWN_PAGES}"):
-        await PdfReader().by_page(raw(scanned_pdf(MAX_DRAWN_PAGES + 1), "a.pdf"), Looker())
+        await PdfReader().read_as_images(raw(scanned_pdf(MAX_DRAWN_PAGES + 1), "a.pdf"), Looker())
 
 
 async def test_a_page_as_large_as_a_wall_is_drawn_at_fewer_dots() -> None:
     looker = Looker()
-    await PdfReader().by_page(raw(scanned_pdf(1, size=(14_000, 14_000)), "a.pdf"), looker)
+    await PdfReader().read_as_images(raw(scanned_pdf(1, size=(14_000, 14_000)), "a.pdf"), looker)
     (shown,) = looker.shown
-    width, height = image_size(shown.content, "PNG")
+    width, height = image_size(shown.content)
     assert 0.9 * MAX_RENDERED_PIXELS < width * height < 1.1 * MAX_RENDERED_PIXELS
 
 

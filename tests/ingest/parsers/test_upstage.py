@@ -15,10 +15,9 @@ from pydantic import SecretStr
 
 from ingest.documents import Heading, Paragraph, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.media import recognised
-from ingest.parsers.reading import open_parsers
-from ingest.parsers.upstage.api import Limits, UpstageApi
-from ingest.parsers.upstage.parser import UpstageParser
+from ingest.parsers.document_parser import open_parsers
+from ingest.parsers.file_types import detect_file_type
+from ingest.parsers.upstage import Limits, UpstageApi, UpstageParser
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import KEY, Fault, Memory, Sent, Upstage, element, upstage
 from tests.pace import scaled
@@ -82,7 +81,7 @@ def parser(machine: Machine) -> Maker:
 
 
 def file(content: bytes, name: str = "poster") -> Any:
-    return raw(content, name, recognised(raw(content)).kind.value)
+    return raw(content, name, detect_file_type(raw(content)).kind.value)
 
 
 async def test_an_image_is_sent_as_it_is_and_its_elements_become_blocks(

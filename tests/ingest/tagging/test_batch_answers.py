@@ -11,7 +11,7 @@ from ingest.tagging.batch_api import CollectedBatch, _sort
 from nodes.filter_jobs import JobVerdicts
 from tests.tools.llm.test_chat import GOOD as TEXT
 from tools.llm.model_answers import Usage
-from tools.llm.structured_output import declined, validated
+from tools.llm.structured_output import refusal_error, validated
 
 
 def line(body: Any, status: Any = 200, **more: Any) -> str:
@@ -45,7 +45,7 @@ def test_an_answer_is_read_as_one_that_was_asked_singly(content: Any) -> None:
 def test_a_refusal_is_one() -> None:
     collected = CollectedBatch("completed")
     assert _sort(line(choice(None, refusal="No.")), collected)
-    refused = declined(collected.answers["d/0"])
+    refused = refusal_error(collected.answers["d/0"])
     assert refused is not None
     assert refused.refusal == "No."
 

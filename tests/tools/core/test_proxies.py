@@ -21,7 +21,7 @@ from tests.langsmith import langsmith_standin
 from tests.pace import time_limit
 from tests.serve.processes import COMMAND
 from tools.core.errors import SetupError
-from tools.core.proxies import is_this_machine, proxy_for, spare_loopback
+from tools.core.proxies import exempt_loopback, is_this_machine, proxy_for
 from tools.core.settings import CHECKOUT, Settings
 from tools.llm.openai_client import connection, open_http_client
 from tools.prompts.hub import open_hub
@@ -159,11 +159,11 @@ def test_what_cannot_be_used_is_one_line_of_advice_without_its_password(proxy: s
 
 def test_other_libraries_are_told_to_spare_this_machine() -> None:
     with proxies({"HTTP_PROXY": "http://p:1", "NO_PROXY": "example.com"}):
-        spare_loopback()
-        spare_loopback()
+        exempt_loopback()
+        exempt_loopback()
         assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.com,localhost,127.0.0.1,::1"
     with proxies({"HTTP_PROXY": "http://p:1", "NO_PROXY": "*"}):
-        spare_loopback()
+        exempt_loopback()
         assert os.environ["NO_PROXY"] == "*"
 
 
