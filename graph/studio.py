@@ -13,7 +13,7 @@ from tools.core.settings import Settings
 from tools.services import open_services
 
 # Before the server that imports this has made a client of its own.
-proxies.spare_loopback()
+proxies.exempt_loopback()
 tracing.hide()
 
 _graphs: dict[asyncio.AbstractEventLoop, Graph] = {}

@@ -21,7 +21,7 @@ from serve.drain import Drain, Draining
 from serve.origins import Origins
 from serve.parts import open_parts
 from tools.core import logs
-from tools.core.proxies import spare_loopback
+from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
 from tools.core.tracing import traced
 
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        spare_loopback()
+        exempt_loopback()
         logs.configure()  # each worker is a process of its own
         hold = embedded_servers(given)
         settings = await asyncio.to_thread(hold.__enter__)

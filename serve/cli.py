@@ -27,10 +27,10 @@ from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
 from tools.core import logs
 from tools.core.errors import SetupError
-from tools.core.processes import not_inherited
-from tools.core.proxies import spare_loopback
+from tools.core.processes import stop_ignoring_signals
+from tools.core.proxies import exempt_loopback
 from tools.core.settings import CHECKOUT, Settings, offline_notice
-from tools.core.terminal import Terminal, refusals
+from tools.core.terminal import Terminal, exit_on_errors
 from tools.services import open_services
 
 app = typer.Typer(
@@ -44,11 +44,11 @@ for _room in entry_points(group="checkerboard.commands"):
 
 def main() -> None:
     """Runs the command; an error of ours is one line on standard error and exit code 1."""
-    not_inherited()
-    spare_loopback()
+    stop_ignoring_signals()
+    exempt_loopback()
     # Terminated, a command still leaves the embedded servers in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with refusals():
+    with exit_on_errors():
         app()
 
 

@@ -20,14 +20,14 @@ from rich.text import Text
 from local.servers import embedded_servers
 from tools.core.database import probe_postgres
 from tools.core.errors import CheckerboardError, HubUnavailableError, PromptInvalidError
-from tools.core.processes import typed
+from tools.core.processes import with_command_name
 from tools.core.redis_client import probe_redis
 from tools.core.settings import Settings, variable
 from tools.core.store_failures import StoreInfo
 from tools.llm.embeddings import Embedder
 from tools.llm.model_errors import Endpoint, model_errors
 from tools.llm.openai_client import chat_endpoint, chat_model_name, open_client, open_http_client
-from tools.prompts.hub import hub_names, open_hub, pulled
+from tools.prompts.hub import open_hub, parse_hub_names, pull_all
 from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
 from tools.prompts.registry import PromptRegistry
 
@@ -105,7 +105,7 @@ def render(findings: Sequence[Finding]) -> Table:
         mark = ("ok", "green") if finding.ok else ("FAIL", "red") if finding.required else ("note", "yellow")
         table.add_row(Text(*mark), finding.name, finding.detail)
         if not finding.ok and finding.remedy:
-            table.add_row("", "", Text(f"→ {typed(finding.remedy)}", "bold"))
+            table.add_row("", "", Text(f"→ {with_command_name(finding.remedy)}", "bold"))
     return table
 
 
@@ -182,12 +182,12 @@ async def _prompts(settings: Settings) -> Finding:
     """Pulls the prompts that are to come from LangSmith's hub and holds them against their contracts."""
     try:
         registry = PromptRegistry.bundled(*PROMPT_PACKAGES)
-        names = hub_names(settings.hub_prompts, registry.files)
+        names = parse_hub_names(settings.hub_prompts, registry.files)
         if not names:
             key = "LANGSMITH_API_KEY is set" if settings.langsmith_api_key else "no LangSmith key"
             return Finding("prompts", ok=True, detail=f"{len(registry.files)} bundled ones ({key})")
         async with open_hub(settings) as hub:
-            (await pulled(hub, names, registry.files)).all_or_none()
+            (await pull_all(hub, names, registry.files)).all_or_none()
     except CheckerboardError as error:
         wrong = error.prompts if isinstance(error, HubUnavailableError | PromptInvalidError) else {}
         said = "; ".join(f"{key}: {', '.join(problems)}" for key, problems in wrong.items())

@@ -48,7 +48,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         SetupError, StoreUnavailableError: PostgreSQL or Redis does not answer, or is not fit.
     """
     await probe_stores(settings)
-    async with open_services(settings) as services, open_redis(settings, patient=False) as probing:
+    async with open_services(settings) as services, open_redis(settings, retrying=False) as probing:
         try:
             saver = await open_checkpointer(settings, services.redis)
         except RedisError as error:

@@ -118,7 +118,7 @@ async def _ours() -> AsyncIterator[None]:
 
 async def _shown(services: Services, changes: int) -> PromptsInForce:
     registry = services.prompts
-    entries = registry.in_force.prompts if registry.in_force else {}
+    entries = registry.active.prompts if registry.active else {}
     shown = []
     for key, prompt in registry.current.prompts.items():
         entry = entries.get(key)
@@ -141,5 +141,5 @@ async def _shown(services: Services, changes: int) -> PromptsInForce:
         version=registry.current.version,
         warning=registry.own_warning or registry.shared_warning,
         prompts=shown,
-        changes=list(await services.prompt_changes.trail.newest(changes)) if changes else [],
+        changes=list(await services.prompt_changes.audit_log.newest(changes)) if changes else [],
     )

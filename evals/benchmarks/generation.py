@@ -30,7 +30,7 @@ from ingest.load import load_samples_where_empty
 from local.servers import embedded_servers
 from serve.parts import Parts, open_parts
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal, refusals
+from tools.core.terminal import Terminal, exit_on_errors
 from tools.postings.contracts import Profile
 from tools.services import open_services
 
@@ -153,5 +153,5 @@ async def _one_run(parts: Parts) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    with refusals():
+    with exit_on_errors():
         typer.run(main)

@@ -1,17 +1,41 @@
-"""A poster as a page of HTML, with the truth about it."""
+"""Posters as pages of HTML with the truth about them: their texts, their looks, their layouts.
+
+Texts are the sample postings, their lines mixed and made longer; a seed chooses texts and looks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import chain
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal, get_args
 
-from evals.posters.look import ENGLISH, Look
+from ingest.load import SAMPLES
 
 Posting = dict[str, Any]
+Layout = Literal["ruled", "open", "cards", "columns", "plain", "mixed"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+Rules = Literal["grid", "horizontal", "none", "zebra"]
+HeadingLook = Literal["bare", "underlined", "bar", "pill", "band", "bracketed"]
 
+FONTS = (
+    *("NanumGothic", "NanumBarunGothic", "NanumSquare", "NanumSquareRound", "NanumMyeongjo"),
+    *("Noto Sans CJK KR", "Noto Serif CJK KR", "UnDotum", "UnBatang", "Baekmuk Dotum", "Baekmuk Batang"),
+)
+"""Families of the packages in `photographs.FONT_PACKAGES`."""
+_ENGLISH_EVERY = 7
+"""Not as many as there are layouts, so that English comes up in each of them."""
+_MOST = 3
+"""Positions on one poster."""
+_FEWEST_LINES, _MOST_LINES = 2, 5
+_LONG = 0.35
+"""Share of lines that are two of the samples' in one: on a real poster more lines wrap than not."""
 _STEPS = (
     ("서류전형", "실무면접", "임원면접", "최종합격"),
     ("지원서 접수", "코딩테스트", "1차 면접", "2차 면접", "입사"),
@@ -30,6 +54,155 @@ _FIELDS = ("responsibilities", "requirements", "preferred")
 
 
 @dataclass(frozen=True)
+class Words:
+    """What a company calls the parts of a posting."""
+
+    position: str
+    work: str
+    must: str
+    welcome: str
+    terms: str
+    steps: str
+    notes: str
+
+
+_KOREAN = (
+    Words("모집부문", "담당업무", "자격요건", "우대사항", "근무조건", "전형절차", "유의사항"),
+    Words("채용분야", "주요업무", "지원자격", "우대조건", "근무환경", "채용절차", "기타사항"),
+    Words("포지션", "하는 일", "필수요건", "우대요건", "근무조건", "전형방법", "참고사항"),
+)
+ENGLISH = Words(
+    "Position",
+    "Responsibilities",
+    "Requirements",
+    "Nice to have",
+    "Working conditions",
+    "Hiring process",
+    "Notes",
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look. Lengths in CSS pixels.
+
+    `leading` is the line height in font sizes; `spacing` is added between letters; `keep_all`: lines break
+    between words only, else also between any two syllables, as CSS does by itself; `padding` is that of cells
+    and cards;
+    `hue` that of all colours, in degrees; `bullet` stands in front of items, or is empty; `quality` is
+    WebP's.
+    """
+
+    layout: Layout
+    font: str
+    size: int
+    leading: float
+    spacing: float
+    keep_all: bool
+    width: int
+    padding: int
+    hue: int
+    ink: str
+    page: str
+    rules: Rules
+    rule_width: int
+    head_fill: Literal["dark", "pale", "none"]
+    heading: HeadingLook
+    bullet: str
+    words: Words
+    quality: int
+
+    @property
+    def accent(self) -> str:
+        """The colour of bands, pills and bars."""
+        return f"hsl({self.hue} 62% 34%)"
+
+    @property
+    def pale(self) -> str:
+        """The colour of cards and of heads of tables."""
+        return f"hsl({self.hue} 48% 94%)"
+
+    @property
+    def line(self) -> str:
+        """The colour of rules."""
+        return f"hsl({self.hue} 18% 76%)"
+
+
+def random_look(random: Random, layout: Layout) -> Look:
+    """Puts a look together."""
+    size = random.randint(13, 20)
+    kinds: tuple[Rules, ...] = ("none", "zebra") if layout == "open" else ("grid", "horizontal")
+    return Look(
+        layout=layout,
+        font=random.choice(FONTS),
+        size=size,
+        leading=round(random.uniform(1.25, 1.85), 2),
+        spacing=random.choice((0.0, 0.0, 0.0, -0.3, -0.5, 0.3)),
+        keep_all=random.random() < 0.6,  # noqa: PLR2004 - most designers ask for it
+        width=size * random.randint(46, 64),
+        padding=random.randint(6, 20),
+        hue=random.randrange(360),
+        ink=random.choice(("#1a1a1a", "#333333", "#2b3440", "#444444")),
+        page=random.choice(("#ffffff", "#ffffff", "#fafaf7", "#f4f6f9")),
+        rules=random.choice(kinds),
+        rule_width=random.choice((1, 1, 1, 2)),
+        head_fill=random.choice(("dark", "pale", "none")),
+        heading=random.choice(("bare", "underlined", "bar", "pill", "band", "bracketed")),
+        bullet=random.choice(("•", "-", "·", "○", "▪", "✓", "")),
+        words=random.choice(_KOREAN),
+        quality=random.randint(75, 92),
+    )
+
+
+def varied_postings(count: int, seed: int) -> Iterator[list[Posting]]:
+    """Yields what stands on `count` posters: companies with one to three positions each."""
+    random = Random(seed)  # noqa: S311 - no secret is made of it
+    every = _companies()
+    random.shuffle(every)
+    english = [company for company in every if company[0]["company"].isascii()]
+    korean = [company for company in every if not company[0]["company"].isascii()]
+    for number in range(count):
+        pool = english if number % _ENGLISH_EVERY == _ENGLISH_EVERY - 1 else korean
+        company = pool[number % len(pool)]
+        lines = {name: [line for one in chain(*pool) for line in one[name].split("\n")] for name in _FIELDS}
+        positions = company[: random.randint(1, _MOST)]
+        yield [_varied(position, lines, random) for position in positions]
+
+
+def _varied(posting: Posting, lines: dict[str, list[str]], random: Random) -> Posting:
+    mixed = {}
+    for name in _FIELDS:
+        own = posting[name].split("\n")
+        wanted = random.randint(_FEWEST_LINES, _MOST_LINES)
+        chosen = [*own[: wanted // 2], *random.sample(lines[name], wanted - min(wanted // 2, len(own)))]
+        mixed[name] = "\n".join(_line(text, random.choice(lines[name]), random) for text in chosen)
+    return {**posting, **mixed}
+
+
+def _line(text: str, other: str, random: Random) -> str:
+    longer = f"{text}, {other}" if random.random() < _LONG else text
+    return re.sub(r"(\d+)(?=년|\+? years)", lambda _: str(random.randint(1, 12)), longer)
+
+
+def _companies() -> list[list[Posting]]:
+    """The sample postings by company, without near-duplicates and hostile ones."""
+    excluded = {
+        row["source_id"]
+        for row in _rows(SAMPLES.with_name("truth.jsonl"))
+        if row["hostile"] or row["near_duplicate_of"]
+    }
+    companies: dict[str, list[Posting]] = defaultdict(list)
+    for posting in _rows(SAMPLES):
+        if posting["source_id"] not in excluded and posting["preferred"]:
+            companies[posting["company"]].append(posting)
+    return list(companies.values())
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@dataclass(frozen=True)
 class _Cell:
     """A cell: what it is in HTML, its text, and whether that is a `list`, a `name` or nothing special."""
 
@@ -39,8 +212,7 @@ class _Cell:
 
 
 class Page:
-    """A page that is being written. `lines` are what is written on it in reading order, a wrapped line
-    as one and without bullets; `tables` are its tables as HTML."""
+    """A page. `lines` are its texts in reading order, without bullets; `tables` are its tables as HTML."""
 
     def __init__(self, postings: Sequence[Posting], look: Look, random: Random) -> None:
         self.lines: list[str] = []
@@ -71,7 +243,7 @@ class Page:
         motto = self._random.choice(_MOTTOES_EN if self._english else _MOTTOES)
         first = self._postings[0]
         title = first["job_title"] if len(self._postings) == 1 else f"{first['company']} {self._hiring()}"
-        return f"<header><p>{self._said(motto)}</p><h1>{self._said(title)}</h1></header>"
+        return f"<header><p>{self._write(motto)}</p><h1>{self._write(title)}</h1></header>"
 
     def _hiring(self) -> str:
         return "is hiring" if self._english else self._random.choice(("채용", "인재 모집", "개발자 공개채용"))
@@ -91,34 +263,27 @@ class Page:
                 return self._name(posting) + part(posting)
 
     def _name(self, posting: Posting) -> str:
-        return f"<h2>{self._said(posting['job_title'])}</h2>" if len(self._postings) > 1 else ""
+        return f"<h2>{self._write(posting['job_title'])}</h2>" if len(self._postings) > 1 else ""
 
     def _labels(self) -> tuple[str, str, str]:
         return self._words.work, self._words.must, self._words.welcome
 
+    def _parts(self, posting: Posting) -> Iterator[str]:
+        """The three lists of a posting under their headings."""
+        for label, name in zip(self._labels(), _FIELDS, strict=True):
+            yield self._heading(label) + self._list(_lines(posting[name]))
+
     def _sections(self, posting: Posting) -> str:
-        return "".join(
-            self._heading(label) + self._list(_lines(posting[name]))
-            for label, name in zip(self._labels(), _FIELDS, strict=True)
-        )
+        return "".join(self._parts(posting))
 
     def _cards(self, posting: Posting) -> str:
-        cards = "".join(
-            f"<div class='card'>{self._heading(label)}{self._list(_lines(posting[name]))}</div>"
-            for label, name in zip(self._labels(), _FIELDS, strict=True)
-        )
-        return cards + self._pills(posting)
-
-    def _pills(self, posting: Posting) -> str:
-        pills = "".join(f"<span class='tag'>{self._said(skill)}</span>" for skill in posting["skills"])
-        return f"<div>{pills}</div>"
+        cards = "".join(f"<div class='card'>{part}</div>" for part in self._parts(posting))
+        pills = "".join(f"<span class='tag'>{self._write(skill)}</span>" for skill in posting["skills"])
+        return f"{cards}<div>{pills}</div>"
 
     def _columns(self, posting: Posting) -> str:
         """Two columns side by side, and the third part below them."""
-        halves = [
-            f"<div class='half'>{self._heading(label)}{self._list(_lines(posting[name]))}</div>"
-            for label, name in zip(self._labels(), _FIELDS, strict=True)
-        ]
+        halves = [f"<div class='half'>{part}</div>" for part in self._parts(posting)]
         return f"<div class='halves'>{''.join(halves[:2])}</div>{halves[2]}"
 
     def _position_table(self) -> str:
@@ -148,8 +313,8 @@ class Page:
     def _process(self) -> str:
         steps = _STEPS_EN if self._english else self._random.choice(_STEPS)
         head = self._heading(self._words.steps)
-        said = [f"<span class='step'>{self._said(step)}</span>" for step in steps]
-        return f"{head}<div class='steps'>{'<i>›</i>'.join(said)}</div>"
+        shown = [f"<span class='step'>{self._write(step)}</span>" for step in steps]
+        return f"{head}<div class='steps'>{'<i>›</i>'.join(shown)}</div>"
 
     def _notes(self) -> str:
         notes = _NOTES_EN if self._english else self._random.sample(_NOTES, 3)
@@ -157,10 +322,10 @@ class Page:
 
     def _heading(self, text: str) -> str:
         shown = f"[{text}]" if self._look.heading == "bracketed" else text
-        return f"<h3><span>{self._said(shown)}</span></h3>"
+        return f"<h3><span>{self._write(shown)}</span></h3>"
 
     def _list(self, texts: Sequence[str]) -> str:
-        return f"<ul>{''.join(f'<li>{self._said(text)}</li>' for text in texts)}</ul>"
+        return f"<ul>{''.join(f'<li>{self._write(text)}</li>' for text in texts)}</ul>"
 
     def _table(self, rows: Sequence[Sequence[_Cell]]) -> str:
         shown = "".join(f"<tr>{''.join(map(self._cell, row))}</tr>" for row in rows)
@@ -169,10 +334,10 @@ class Page:
         return table
 
     def _cell(self, cell: _Cell) -> str:
-        said = self._list(_lines(cell.text)) if cell.kind == "list" else self._said(cell.text)
-        return f"<{cell.tag} class='{cell.kind}'>{said}</{cell.tag}>"
+        content = self._list(_lines(cell.text)) if cell.kind == "list" else self._write(cell.text)
+        return f"<{cell.tag} class='{cell.kind}'>{content}</{cell.tag}>"
 
-    def _said(self, text: str) -> str:
+    def _write(self, text: str) -> str:
         self.lines.append(text)
         return escape(text)
 

@@ -190,7 +190,7 @@ class Sessions:
         until then."""
         journal.current.set(record)
         # To its end the run answers from what is in force now.
-        prompts.begun.set(self._prompts.current)
+        prompts.run_snapshot.set(self._prompts.current)
         unsaved = self._saver.begin()
         state: dict[str, Any] = {}
         try:

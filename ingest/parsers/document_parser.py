@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from ingest import unpacking
+from ingest import http_body
 from ingest.documents import Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind, detect_file_type
@@ -232,7 +232,7 @@ async def _open_upstage(settings: Settings, stack: AsyncExitStack, _: PdfReader,
         raise SetupError("UPSTAGE_API_KEY is not set.")
     http = await stack.enter_async_context(
         httpx.AsyncClient(
-            headers={"Accept-Encoding": unpacking.ACCEPTED},
+            headers={"Accept-Encoding": http_body.ACCEPTED},
             proxy=proxy_for(settings.upstage_base_url),
             trust_env=False,
             verify=httpx.create_ssl_context(),

@@ -16,7 +16,7 @@ from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from typing import IO
 
-from tools.core.processes import bare
+from tools.core.processes import minimal_environment
 
 logger = logging.getLogger(__name__)
 
@@ -38,11 +38,11 @@ class WorkerProcess:
 
     @classmethod
     async def start(cls, module: str, *arguments: str, **environment: str) -> WorkerProcess:
-        """Starts a process that has only what `bare` lets pass of our environment."""
+        """Starts a process that has only what `minimal_environment` lets pass of our environment."""
         command = (sys.executable, "-m", module, *arguments)
         return cls(
             await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=bare(**environment)
+                *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=minimal_environment(**environment)
             )
         )
 

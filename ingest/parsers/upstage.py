@@ -20,7 +20,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from ingest import unpacking
+from ingest import http_body
 from ingest.documents import Block, Cost, Heading, Parsed, RawFile, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind
@@ -31,7 +31,7 @@ from ingest.parsers.markdown import markdown_flow
 from tools.core.logs import cause
 from tools.core.text import one_line
 from tools.llm.journal import recorded_call
-from tools.llm.model_errors import fault, is_error
+from tools.llm.model_errors import is_error, read_error
 from tools.llm.pacing import Pacer
 
 logger = logging.getLogger(__name__)
@@ -480,8 +480,8 @@ class UpstageApi:
                 asyncio.timeout(limits.answer_seconds),
                 self._http.stream(method, url, timeout=timeout, **request) as response,
             ):
-                content = await unpacking.body(response, _LARGEST_ANSWER)
-        except unpacking.TooLargeError as error:
+                content = await http_body.body(response, _LARGEST_ANSWER)
+        except http_body.TooLargeError as error:
             raise httpx.ReadError("the answer does not end") from error
         except httpx.ReadTimeout as error:
             raise TimeoutError from error
@@ -510,7 +510,7 @@ def _needs_a_person(answer: _Response) -> bool:
         return True
     if answer.status != _TOO_MANY:
         return False
-    return fault(answer.status, answer.content, answer.headers).cause == "quota"
+    return read_error(answer.status, answer.content, answer.headers).cause == "quota"
 
 
 def _is_answer(content: bytes) -> bool:

@@ -24,7 +24,7 @@ from local.servers.files import (
 )
 from local.servers.spec import connects
 from tools.core.errors import SetupError
-from tools.core.processes import bare
+from tools.core.processes import minimal_environment
 
 LEAVE_SECONDS = 60.0
 """More than any server's `stop_seconds`: the last user waits until it has stopped."""
@@ -221,6 +221,6 @@ class Lease:
 def _environment() -> dict[str, str]:
     """Returns what a server gets of the caller's environment: no keys, and no setting such as PGPORT."""
     # The language of the machine may not be installed, and must not decide how text is sorted.
-    kept = bare(LC_ALL="C.UTF-8" if sys.platform == "linux" else "C")
+    kept = minimal_environment(LC_ALL="C.UTF-8" if sys.platform == "linux" else "C")
     kept.pop("LANG", None)
     return kept | {name: os.environ[name] for name in (_BEHAVIOUR,) if name in os.environ}

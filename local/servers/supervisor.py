@@ -41,7 +41,7 @@ from local.servers.postgres import Postgres
 from local.servers.process import send, start_token
 from local.servers.redis import Redis
 from local.servers.spec import Launch, Ready, Report, ServerSpec, connects
-from tools.core.processes import not_inherited
+from tools.core.processes import stop_ignoring_signals
 
 POLL_SECONDS = 0.02
 HEARTBEAT_SECONDS = 1.0
@@ -280,7 +280,7 @@ def main(server: str, home: str, lock: str) -> int:
         os._exit(0)
     os.set_inheritable(int(lock), False)
     # The server is stopped by signals, whatever the shell of its first user ignores.
-    not_inherited()
+    stop_ignoring_signals()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s", level=logging.INFO)
     files = server_files(server, Path(home))
     try:

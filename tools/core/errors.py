@@ -38,7 +38,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic_core import to_jsonable_python
 
-from tools.core.processes import typed
+from tools.core.processes import with_command_name
 
 ModelCause = Literal[
     "batch_failed",
@@ -96,7 +96,7 @@ class CheckerboardError(Exception):
 
     def __post_init__(self) -> None:
         default = inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ")
-        self.message = typed(self.message or default)
+        self.message = with_command_name(self.message or default)
         super().__init__(self.message)
 
     @property

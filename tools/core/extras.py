@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 from tools.core.errors import SetupError
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class MissingExtraError(SetupError):
-    """A package that this needs is not installed.
+    """A package that this needs is not installed."""
 
-    Attributes:
-        extra: the extra of pyproject.toml that has it.
-    """
-
-    def __init__(self, message: str, *, extra: str, missing: list[str]) -> None:
-        super().__init__(message, extra=extra, missing=missing)
-        self.extra = extra
+    extra: str = ""
+    """The extra of pyproject.toml that has it."""
+    missing: Sequence[str] = ()
+    """The modules that are not there."""
 
 
 def require_extra(extra: str, *modules: str, purpose: str, otherwise: str = "") -> None:

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tools.core.api_keys import read_key_lists
+from tools.core.api_keys import parse_key_lists
 
 
 class ModelChoice(BaseModel):
@@ -303,7 +303,7 @@ class Settings(BaseSettings):
         if callers is None:
             # An empty variable is passed over otherwise. Here it would let everybody in.
             callers = os.environ.get("CHECKERBOARD_API_KEYS")
-        read_key_lists(callers, admins)
+        parse_key_lists(callers, admins)
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 `clean` is the door. What a caller sends, what a posting says and what a model answers goes through it
 once, so that all that is stored, searched, compared and sent is composed (Unicode's NFC) and has
-nothing in it that a reader does not see. `folded` is the form in which texts are compared, `standing`
+nothing in it that a reader does not see. `folded` is the form in which texts are compared, `find_quote`
 finds in a text what another one quotes of it, and `cut` shortens between words.
 """
 
@@ -75,16 +75,16 @@ def is_typed(text: str) -> bool:
     return _NOT_TYPED.search(text) is None
 
 
-def cleaned(value: Any) -> Any:
+def clean_values(value: Any) -> Any:
     """Returns JSON's objects and arrays with every text in them cleaned, the keys too."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
-        return {clean(key): cleaned(item) for key, item in value.items()}
-    return [cleaned(item) for item in value] if isinstance(value, list | tuple) else value
+        return {clean(key): clean_values(item) for key, item in value.items()}
+    return [clean_values(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def cleaned_json(text: str) -> str:
+def clean_json(text: str) -> str:
     """Returns JSON with every text in it cleaned. What is no JSON comes back as it is.
 
     Raw control characters in a string, which models write and JSON forbids, are read as what they are.
@@ -93,7 +93,7 @@ def cleaned_json(text: str) -> str:
     if is_clean and _NOT_PLAIN_JSON.search(text) is None:
         return clean(text)
     try:
-        return json.dumps(cleaned(json.loads(text, strict=False)), ensure_ascii=False)
+        return json.dumps(clean_values(json.loads(text, strict=False)), ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
 
@@ -126,7 +126,7 @@ def folded(text: str) -> str:
     return _aligned(clean(text))[0].strip()
 
 
-def standing(quote: str, text: str) -> str | None:
+def find_quote(quote: str, text: str) -> str | None:
     """Returns the words of `text` that `quote` quotes, letter for letter as they stand there, white space
     folded; None where it has no such words. Two texts agree when they are `folded` alike."""
     words, whole = one_line(quote), clean(text)

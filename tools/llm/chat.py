@@ -35,7 +35,7 @@ from tools.llm.model_answers import ModelAnswer
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import chat_endpoint, chat_model_name, connection
 from tools.llm.pacing import Pacer
-from tools.llm.structured_output import declined, validated
+from tools.llm.structured_output import refusal_error, validated
 from tools.prompts.prompt import Prompt
 
 __all__ = ["ChatModel", "Reply", "Usage"]
@@ -142,7 +142,7 @@ class ChatModel:
                 problems = check(value)
                 if not problems or not attempts_left:
                     return Reply(value, problems, usage)
-            elif refused := declined(answer, purpose=prompt.purpose, usage=usage):
+            elif refused := refusal_error(answer, purpose=prompt.purpose, usage=usage):
                 raise refused
             logger.warning(
                 "model answer refused",

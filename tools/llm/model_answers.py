@@ -40,7 +40,7 @@ class ModelAnswer:
     usage: Usage = field(default_factory=Usage)
 
 
-def answer_of(body: Any) -> ModelAnswer:
+def read_completion(body: Any) -> ModelAnswer:
     """Returns the answer in the body of a chat completion.
 
     Text in content blocks is joined, without the reasoning; the arguments of a tool call stand after
@@ -67,10 +67,10 @@ def answer_of(body: Any) -> ModelAnswer:
     if not text.strip() and not any(refusals) and ended == "stop":
         thoughts = (message.get(key) for key in ("parsed", "reasoning_content", "reasoning"))
         text = next((_content(thought)[0] for thought in thoughts if thought), text)
-    return ModelAnswer(ended, text, " ".join(filter(None, refusals)), usage_of(body))
+    return ModelAnswer(ended, text, " ".join(filter(None, refusals)), read_usage(body))
 
 
-def usage_of(body: dict[str, Any]) -> Usage:
+def read_usage(body: dict[str, Any]) -> Usage:
     """Returns the tokens that a body counts, of a chat completion or of embeddings."""
     counted = body.get("usage")
     if not isinstance(counted, dict):
@@ -81,15 +81,15 @@ def usage_of(body: dict[str, Any]) -> Usage:
     )
 
 
-def plain(body: Any) -> Any:
+def as_openai_completion(body: Any) -> Any:
     """Returns a chat completion as OpenAI would have written it: `body` itself where it is so already.
 
     Raises:
-        NoAnswerError: as `answer_of`.
+        NoAnswerError: as `read_completion`.
     """
     if _is_plain(body):
         return body
-    answer = answer_of(body)
+    answer = read_completion(body)
     return {
         "id": str(body.get("id") or ""),
         "object": "chat.completion",

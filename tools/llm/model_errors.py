@@ -68,12 +68,12 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ModelError:
     """An error of a model's API. `status` is that of HTTP, or the one that an error in a 200 names."""
 
     cause: Cause
     status: int
-    again: bool
+    retryable: bool
     """Asking again can help, without anybody changing anything."""
     retry_after: float | None = None
     """Seconds to wait first, where it says."""
@@ -235,7 +235,7 @@ _WAIT = _words(
 )
 
 
-def fault(status: int, body: bytes | str, headers: Mapping[str, str]) -> Fault:
+def read_error(status: int, body: bytes | str, headers: Mapping[str, str]) -> ModelError:
     """Returns what an answer with an error in it means."""
     codes: set[str] = set()
     sentences: list[str] = []
@@ -257,7 +257,7 @@ def fault(status: int, body: bytes | str, headers: Mapping[str, str]) -> Fault:
     retry_after = _retry_after(headers, waits, words)
     lasting = cause == "rate_limit" and _FOR_THE_DAY.search("\n".join([words, *codes])) is not None
     passing = cause in _PASSING and (cause == "rate_limit" or status in (408, 409) or status >= 500)  # noqa: PLR2004
-    return Fault(cause, status, passing and not lasting, retry_after)
+    return ModelError(cause, status, passing and not lasting, retry_after)
 
 
 def is_error(body: Any) -> bool:
@@ -383,29 +383,29 @@ def model_errors(purpose: str, endpoint: Endpoint) -> Iterator[None]:
             cause="timeout",
         ) from error
     except openai.APIStatusError as error:
-        found = fault(error.status_code, error.response.content, error.response.headers)
+        found = read_error(error.status_code, error.response.content, error.response.headers)
         raise _told(found, purpose, endpoint) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         # The latter where the client hands out a body piece by piece.
         raise ModelUnavailableError(_UNREACHABLE, purpose=purpose, cause="connection") from error
     except openai.APIError as error:
-        raise unreadable(purpose, endpoint) from error
+        raise unreadable_answer(purpose, endpoint) from error
 
 
-def unreadable(purpose: str, endpoint: Endpoint) -> ModelUnavailableError:
+def unreadable_answer(purpose: str, endpoint: Endpoint) -> ModelUnavailableError:
     """Returns the error for an answer that is none."""
     message = _TOLD["unreadable"].format(url=endpoint.url_setting)
     return ModelUnavailableError(message, purpose=purpose, cause="unreadable")
 
 
-def _told(found: Fault, purpose: str, endpoint: Endpoint) -> ModelOutputError | ModelUnavailableError:
+def _told(found: ModelError, purpose: str, endpoint: Endpoint) -> ModelOutputError | ModelUnavailableError:
     # Not what the API says: gateways repeat the prompt there, and the key.
     logger.warning(
         "the model's API failed",
         extra={"purpose": purpose, "cause": found.cause, "status": found.status},
     )
     if found.cause == "unreadable":
-        return unreadable(purpose, endpoint)
+        return unreadable_answer(purpose, endpoint)
     kind = ModelOutputError if found.cause == "content_filter" else ModelUnavailableError
     wait = found.retry_after
     return kind(
@@ -417,7 +417,7 @@ def _told(found: Fault, purpose: str, endpoint: Endpoint) -> ModelOutputError | 
     )
 
 
-def _advice(found: Fault, endpoint: Endpoint) -> str:
+def _advice(found: ModelError, endpoint: Endpoint) -> str:
     told = _TOO_LONG[endpoint.model_setting] if found.cause == "context_length" else _TOLD.get(found.cause)
     if told is not None:
         return told.format(
@@ -427,7 +427,7 @@ def _advice(found: Fault, endpoint: Endpoint) -> str:
             model=endpoint.model_setting,
         )
     if found.cause == "rate_limit":
-        when = _when(found.retry_after) if found.again else "when a new day has begun"
+        when = _when(found.retry_after) if found.retryable else "when a new day has begun"
         return f"The model's API is over its rate limit. The session is kept: ask again {when}."
     if found.status < 500:  # noqa: PLR2004 - an HTTP status
         return (

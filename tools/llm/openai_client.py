@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from tools.core.errors import SetupError
 from tools.core.proxies import proxy_for
 from tools.core.settings import Settings
-from tools.llm.model_answers import NoAnswerError, plain
-from tools.llm.model_errors import UNREADABLE, Endpoint, fault, is_error
+from tools.llm.model_answers import NoAnswerError, as_openai_completion
+from tools.llm.model_errors import UNREADABLE, Endpoint, is_error, read_error
 
 OPENAI_URL = "https://api.openai.com/v1"
 """Where the client goes that is given no other address."""
@@ -175,7 +175,7 @@ def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response
     if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
         return _judged(request, response.status_code, orjson.dumps(choices[0]["error"]), response.headers)
     try:
-        completion = plain(body)
+        completion = as_openai_completion(body)
     except NoAnswerError as error:
         return _unreadable(request, response, str(error))
     same = completion is body and not changed and "json" in response.headers.get("content-type", "")
@@ -184,14 +184,14 @@ def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response
 
 def _judged(request: httpx2.Request, status: int, content: bytes, headers: httpx2.Headers) -> httpx2.Response:
     """Returns an error with the status it means, marked where asking again would not help."""
-    meant = fault(status, content, headers)
+    meant = read_error(status, content, headers)
     written = _failed_generation(content)
     if written is not None:
         choice = {"message": {"role": "assistant", "content": written}, "finish_reason": "stop"}
-        return httpx2.Response(200, json=plain({"choices": [choice]}), request=request)
+        return httpx2.Response(200, json=as_openai_completion({"choices": [choice]}), request=request)
     kept = {name: headers[name] for name in ("x-request-id", "retry-after-ms") if name in headers}
     kept["content-type"] = "application/json" if content.lstrip()[:1] in (b"{", b"[") else "text/plain"
-    kept["x-should-retry"] = "true" if meant.again else "false"
+    kept["x-should-retry"] = "true" if meant.retryable else "false"
     if meant.retry_after is not None:
         kept["retry-after"] = f"{meant.retry_after:g}"
     return httpx2.Response(meant.status, content=content, headers=kept, request=request)

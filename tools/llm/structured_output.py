@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tools.core.errors import ModelOutputError, Usage
-from tools.core.text import cleaned, cleaned_json
+from tools.core.text import clean_json, clean_values
 from tools.llm.model_answers import ModelAnswer
 
 T = TypeVar("T", bound=BaseModel)
@@ -58,7 +58,7 @@ class _Value:
 def validated(answer: ModelAnswer, schema: type[T]) -> tuple[T | None, list[str]]:
     """Returns an answer as a `schema`, with clean texts (`tools.core.text`), or None and what is wrong."""
     try:
-        return schema.model_validate_json(cleaned_json(answer.text)), []
+        return schema.model_validate_json(clean_json(answer.text)), []
     except ValidationError as error:
         problems = _reasons(error)
     if answer.ended == "length":
@@ -66,7 +66,7 @@ def validated(answer: ModelAnswer, schema: type[T]) -> tuple[T | None, list[str]
     for place, found in enumerate(_found(answer.text)):
         for value in _unwrapped(found.value, schema):
             try:
-                return schema.model_validate_json(json.dumps(cleaned(value))), []
+                return schema.model_validate_json(json.dumps(clean_values(value))), []
             except ValidationError as error:
                 if place == 0 and value is found.value and not found.part:
                     # Of what is most likely meant: "invalid JSON" would not help the model.
@@ -74,7 +74,7 @@ def validated(answer: ModelAnswer, schema: type[T]) -> tuple[T | None, list[str]
     return None, problems
 
 
-def declined(
+def refusal_error(
     answer: ModelAnswer, *, purpose: str | None = None, usage: Usage | None = None
 ) -> ModelOutputError | None:
     """Returns the error for a model that will not answer, None for one that did. Asking again would

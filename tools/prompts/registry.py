@@ -1,4 +1,4 @@
-"""A worker's copy of the prompts in force, and the set that a run began with."""
+"""The prompts that a worker answers from, and the watcher that keeps them at the active set in Redis."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ logger = logging.getLogger(__name__)
 
 PACKAGES = ("nodes", "ingest.tagging")
 """Where the prompts of the graph and of ingest's tagging are bundled."""
+POLL_SECONDS = 1.0
+"""A watcher polls this often, in case it missed an announcement."""
 
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Prompts that belong together, by key (`filter_jobs.ko`). Nothing in it changes."""
+    """Prompts that belong together, by key (`filter_jobs.ko`). It never changes."""
 
     prompts: Mapping[str, Prompt]
 
     @functools.cached_property
     def version(self) -> str:
-        """A hash of all texts and model choices: what one set answers, another of the version would."""
-        said = {key: [prompt.version, prompt.model.model_dump()] for key, prompt in self.prompts.items()}
-        return hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+        """A hash of all texts and model choices."""
+        content = {key: [prompt.version, prompt.model.model_dump()] for key, prompt in self.prompts.items()}
+        return hashlib.sha256(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
 
     def get(self, purpose: str, language: Language) -> Prompt:
         """Returns the prompt for a purpose, in a language."""
@@ -49,25 +51,29 @@ class PromptSet:
         return {p.purpose: p.version for p in self.prompts.values() if p.language == language}
 
 
-begun: ContextVar[PromptSet | None] = ContextVar("begun", default=None)
-"""The set that the run of this context began with; it keeps it though another comes into force."""
+run_snapshot: ContextVar[PromptSet | None] = ContextVar("run_snapshot", default=None)
+"""The set that the run of this context started with. It stays when another set becomes active."""
 
 
 class PromptRegistry:
     """The prompts that this worker answers from."""
 
     def __init__(self, files: Mapping[str, PromptFile], models: Mapping[str, ModelChoice]) -> None:
-        """`files` are the bundled prompts by key, which are in force until `take` is called; `models` the
-        settings' choices by purpose."""
+        """Starts with the bundled prompts.
+
+        Args:
+            files: the bundled prompts, by key.
+            models: the settings' choices, by purpose.
+        """
         self.files = files
         self._models = models
         self.own_warning: str | None = None
-        """Why this worker answers from other prompts than those in force; None when it does not."""
+        """Why this worker does not answer from the active set; None when it does."""
         self.shared_warning: str | None = None
-        """Why those in force are not what the settings ask for; None when they are."""
-        self.in_force: ActiveSet | None = None
-        """The shared set it follows; None while it answers from its own files alone."""
-        self.current = self.of_files()
+        """Why the active set is not what the settings ask for; None when it is."""
+        self.active: ActiveSet | None = None
+        """The active set; None while this worker answers from its own files alone."""
+        self.current = self.bundled_set()
 
     @classmethod
     def bundled(cls, *packages: str, models: Mapping[str, ModelChoice] | None = None) -> PromptRegistry:
@@ -76,40 +82,34 @@ class PromptRegistry:
         Raises:
             SetupError: a file is not a prompt; the message names it.
         """
-        found = sorted(prompts.bundled(*packages), key=lambda file: file.contract.key)
-        files = {file.contract.key: file for file in found}
-        return cls(files, models or {})
+        files = {file.contract.key: file for file in prompts.bundled(*packages)}
+        return cls(dict(sorted(files.items())), models or {})
 
     def get(self, purpose: str, language: Language) -> Prompt:
-        """Returns the prompt for a purpose, in a language: that of the set the run began with, or else
-        the newest."""
-        return (begun.get() or self.current).get(purpose, language)
+        """Returns the prompt for a purpose, in a language: the run snapshot's, or else the newest."""
+        return (run_snapshot.get() or self.current).get(purpose, language)
 
-    def checked(self, in_force: ActiveSet) -> PromptSet:
-        """Returns a shared set as prompts. A prompt of these files that the set does not know is taken
-        from its file; one that the files do not know is passed over: the code is newer, or older.
+    def checked(self, active: ActiveSet) -> PromptSet:
+        """Returns a shared set as prompts. A prompt that the set lacks is taken from its file, and one that
+        the files lack is left out: the set is then of older or newer code.
 
         Raises:
-            PromptInvalidError: a prompt breaks the contract of its file. `details.prompts` has all that
-                is wrong, by key.
+            PromptInvalidError: a prompt breaks the contract of its file; `prompts` has all that is wrong,
+                by key.
         """
         hub = {
             key: entry.origin
-            for key, entry in in_force.prompts.items()
+            for key, entry in active.prompts.items()
             if isinstance(entry.origin, FromHub) and key in self.files
         }
-        wrong = {
-            key: found
-            for key, origin in hub.items()
-            if (found := self.files[key].contract.problems(origin.texts))
-        }
-        if wrong:
-            raise PromptInvalidError(prompts=wrong)
-        taken = {
-            key: self._prompt(key, origin.texts, f"{origin.name}:{origin.commit}", in_force.models)
+        problems = {key: self.files[key].contract.problems(origin.texts) for key, origin in hub.items()}
+        if invalid := {key: listed for key, listed in problems.items() if listed}:
+            raise PromptInvalidError(prompts=invalid)
+        pulled = {
+            key: self._prompt(key, origin.texts, f"{origin.name}:{origin.commit}", active.models)
             for key, origin in hub.items()
         }
-        return PromptSet({**self.of_files(in_force.models).prompts, **taken})
+        return PromptSet({**self.bundled_set(active.models).prompts, **pulled})
 
     def unknown_purposes(self, models: Mapping[str, ModelChoice]) -> str | None:
         """Returns what is wrong with the purposes for which models are chosen, None when nothing is."""
@@ -117,21 +117,23 @@ class PromptRegistry:
         unknown = ", ".join(sorted(set(models) - purposes))
         return f"no such purpose: {unknown}; there are {', '.join(sorted(purposes))}" if unknown else None
 
-    def take(self, in_force: ActiveSet) -> None:
-        """Puts a shared set in force in this worker; runs that have begun keep theirs.
+    def activate(self, active: ActiveSet) -> None:
+        """Makes a shared set active in this worker; runs keep their snapshots.
 
         Raises:
-            PromptInvalidError: as `checked`; what was in force stays.
+            PromptInvalidError: as `checked`; nothing changes.
         """
-        checked = self.checked(in_force)
-        self.current, self.in_force, self.own_warning = checked, in_force, None
+        checked = self.checked(active)
+        self.current, self.active, self.own_warning = checked, active, None
 
-    def of_files(self, models: Mapping[str, ModelChoice] | None = None) -> PromptSet:
+    def bundled_set(self, models: Mapping[str, ModelChoice] | None = None) -> PromptSet:
         """Returns the bundled prompts, with `models` over the settings' choices."""
-        own = {
-            key: self._prompt(key, file.texts, file.version, models or {}) for key, file in self.files.items()
-        }
-        return PromptSet(own)
+        return PromptSet(
+            {
+                key: self._prompt(key, file.texts, file.version, models or {})
+                for key, file in self.files.items()
+            }
+        )
 
     def _prompt(self, key: str, texts: Texts, version: str, models: Mapping[str, ModelChoice]) -> Prompt:
         contract = self.files[key].contract
@@ -140,24 +142,21 @@ class PromptRegistry:
         return prompts.prompt(contract, texts, version, choice)
 
 
-LOOK_SECONDS = 1.0
-"""A worker looks this often whether its set is still in force, in case an announcement missed it."""
-
-
 class Watcher:
-    """Keeps a registry at the set in Redis."""
+    """Keeps a worker's registry at the active set in Redis."""
 
     def __init__(self, registry: PromptRegistry, store: ActiveSetStore, redis: Redis) -> None:
         self._registry = registry
         self._store = store
         self._redis = redis
         self._seen: str | None = None
-        """The version that was taken or refused last, so that a bad one is refused once."""
+        """The version that was activated or refused last, so that a bad one is refused once."""
 
-    async def look(self) -> None:
-        """Takes the set in Redis when it is another than the one seen last. A set that breaks a contract of
-        these files is refused: what was in force stays, with a warning. A Redis that has lost the set is
-        given this worker's.
+    async def poll(self) -> None:
+        """Activates the set in Redis when it is another than the one seen last.
+
+        A set that breaks a contract of this worker's files is refused: the worker stays with its own, with a
+        warning. A Redis that has lost the set is given this worker's.
 
         Raises:
             RedisError: Redis does not answer.
@@ -165,48 +164,45 @@ class Watcher:
         registry = self._registry
         version, warning = await self._store.state()
         if version is None:
-            if registry.in_force is not None and registry.own_warning is None:
-                logger.warning("Redis has lost the prompts in force: they are put back")
-                await self._store.restore(registry.in_force)
+            if registry.active is not None and registry.own_warning is None:
+                logger.warning("Redis has lost the active prompts: they are written again")
+                await self._store.restore(registry.active)
             return  # with the warning of a start that could not write one
         registry.shared_warning = warning
         if version == self._seen:
             return
-        in_force = await self._store.read()
-        if in_force is None:
-            registry.own_warning = f"The prompts in force cannot be read; {self._instead()}"
-        elif in_force != registry.in_force:  # which a change of this worker's own has taken already
+        active = await self._store.read()
+        instead = f"it answers from its {'bundled' if registry.active is None else 'last good'} ones."
+        if active is None:
+            registry.own_warning = f"The prompts in force cannot be read; {instead}"
+        elif active != registry.active:  # else a change of this worker has activated it already
             try:
-                registry.take(in_force)
+                registry.activate(active)
             except PromptInvalidError as error:
-                named = ", ".join(error.prompts)
+                misfits = ", ".join(error.prompts)
                 registry.own_warning = (
-                    f"The prompts in force do not fit this worker's code ({named}); {self._instead()}"
+                    f"The prompts in force do not fit this worker's code ({misfits}); {instead}"
                 )
-                logger.warning("prompts in force refused", extra={"prompts": list(error.prompts)})
+                logger.warning("active prompts refused", extra={"prompts": list(error.prompts)})
             else:
-                logger.info("prompts taken", extra={"version": registry.current.version})
+                logger.info("prompts activated", extra={"version": registry.current.version})
         self._seen = version
 
-    def _instead(self) -> str:
-        origin = "bundled" if self._registry.in_force is None else "last good"
-        return f"it answers from its {origin} ones."
-
-    async def follow(self) -> None:
-        """Looks whenever a change is announced, and every second besides; ends when it is cancelled."""
-        away = False
+    async def watch(self) -> None:
+        """Polls whenever a change is announced, and every second; ends when it is cancelled."""
+        redis_is_away = False
         while True:
             try:
-                async with self._redis.pubsub() as with_progress:
-                    await with_progress.subscribe(CHANNEL)
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(CHANNEL)
                     while True:
-                        await self.look()
-                        away = False
-                        await with_progress.get_message(ignore_subscribe_messages=True, timeout=LOOK_SECONDS)
+                        await self.poll()
+                        redis_is_away = False
+                        await pubsub.get_message(ignore_subscribe_messages=True, timeout=POLL_SECONDS)
             except (RedisError, OSError) as error:
-                if not away:
-                    logger.warning("prompts cannot be followed: Redis is away", extra={"cause": cause(error)})
-                away = True
+                if not redis_is_away:
+                    logger.warning("prompts are not watched: Redis is away", extra={"cause": cause(error)})
+                redis_is_away = True
             except Exception as error:
-                logger.error("prompts cannot be followed", exc_info=error)  # noqa: TRY400
-            await asyncio.sleep(LOOK_SECONDS)
+                logger.error("watching the prompts failed", exc_info=error)  # noqa: TRY400
+            await asyncio.sleep(POLL_SECONDS)

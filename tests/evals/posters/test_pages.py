@@ -11,13 +11,10 @@ import pytest
 from lxml import html
 from PIL import Image
 
-from evals.benchmarks.parser_scores import score_text, text_lines
-from evals.benchmarks.parsers_tables import tree_of_html
+from evals.benchmarks.parser_scores import score_text, text_lines, tree_of_html
 from evals.chromium import find_chromium
-from evals.posters.look import LAYOUTS, random_look
-from evals.posters.page import Page
+from evals.posters.page import LAYOUTS, Page, random_look, varied_postings
 from evals.posters.photographs import photograph
-from evals.posters.texts import varied_postings
 from ingest.documents import RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.tessdata import find_tessdata

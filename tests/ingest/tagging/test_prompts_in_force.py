@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.tagging.batch import BatchTagger
+from ingest.tagging.batch_api import BatchTagger
 from ingest.tagging.tagger import PURPOSE, Tagger
 from tests.ingest.tagging.conftest import Script, Server, settings_for
 from tests.ingest.tagging.documents import FORM
@@ -15,8 +15,8 @@ from tests.offline import Offline
 from tools.core.settings import ModelChoice, Settings
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
-from tools.prompts.active_set import ActiveSet, Entry, FromHub
-from tools.prompts.registry import PromptRegistry, begun
+from tools.prompts.active_set import ActivePrompt, ActiveSet, FromHub
+from tools.prompts.registry import PromptRegistry, run_snapshot
 
 OTHER = "gpt-4.1"
 
@@ -45,9 +45,9 @@ def reload(registry: PromptRegistry, commit: str) -> str:
     """Puts a commit of the Korean prompt and another model in force; the version that documents name."""
     texts = registry.files[f"{PURPOSE}.ko"].texts
     origin = FromHub(name="own-tag", commit=commit, system=f"{texts.system}\n{commit}", human=texts.human)
-    entry = Entry(origin=origin, since=datetime.now(UTC), by="ada")
+    entry = ActivePrompt(origin=origin, since=datetime.now(UTC), by="ada")
     models = {PURPOSE: ModelChoice(model=OTHER, temperature=0.1)}
-    registry.take(ActiveSet(prompts={f"{PURPOSE}.ko": entry}, models=models))
+    registry.activate(ActiveSet(prompts={f"{PURPOSE}.ko": entry}, models=models))
     return f"own-tag:{commit}"
 
 
@@ -83,12 +83,12 @@ async def test_a_batch_names_what_it_was_asked_with_though_it_ends_under_other_p
 
 async def test_what_has_begun_keeps_its_prompts(batch: BatchTagger, registry: PromptRegistry) -> None:
     before = registry.current
-    token = begun.set(before)
+    token = run_snapshot.set(before)
     try:
         reload(registry, "e" * 8)
         [request] = batch.requests("begun", FORM.parsed, FORM.hints)
     finally:
-        begun.reset(token)
+        run_snapshot.reset(token)
     assert request.made_by[1].prompt == before.get(PURPOSE, "ko").version
     [later] = batch.requests("begun", FORM.parsed, FORM.hints)
     assert (later.body["model"], later.body["temperature"]) == (OTHER, 0.1)

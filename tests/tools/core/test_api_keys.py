@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from tests.pace import time_limit
-from tools.core.api_keys import read_key_lists
+from tools.core.api_keys import parse_key_lists
 from tools.core.settings import Settings
-from tools.core.terminal import refusals
+from tools.core.terminal import exit_on_errors
 
 WEB, MOBILE = (hashlib.sha256(key.encode()).hexdigest() for key in ("web's", "mobile's"))
 NAMES = {WEB: "web", MOBILE: "mobile"}
@@ -32,8 +32,8 @@ NAMES = {WEB: "web", MOBILE: "mobile"}
     ],
 )
 def test_what_sha256sum_prints_is_taken_as_it_is(configured: str) -> None:
-    assert read_key_lists(configured, None) == (NAMES, {})
-    assert read_key_lists(None, configured) == ({}, NAMES)
+    assert parse_key_lists(configured, None) == (NAMES, {})
+    assert parse_key_lists(None, configured) == ({}, NAMES)
 
 
 def test_the_readmes_line_makes_an_entry() -> None:
@@ -45,7 +45,7 @@ def test_the_readmes_line_makes_an_entry() -> None:
         check=True,
         timeout=time_limit(),
     )
-    assert read_key_lists(f"web:{made.stdout}", None)[0] == {WEB: "web"}
+    assert parse_key_lists(f"web:{made.stdout}", None)[0] == {WEB: "web"}
 
 
 @given(
@@ -62,7 +62,7 @@ def test_the_readmes_line_makes_an_entry() -> None:
 def test_every_list_is_read(keys: dict[str, str], behind: str, between: str, capitals: bool) -> None:
     hashes = {hashlib.sha256(key.encode()).hexdigest(): name for name, key in keys.items()}
     entries = (f"{name}:{one.upper() if capitals else one}{behind}" for one, name in hashes.items())
-    assert read_key_lists(between.join(entries), None)[0] == hashes
+    assert parse_key_lists(between.join(entries), None)[0] == hashes
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_another_list_is_one_line_of_advice_that_repeats_none_of_it(
     said: str,
 ) -> None:
     monkeypatch.setenv(setting, configured)
-    with pytest.raises(SystemExit) as ended, refusals():
+    with pytest.raises(SystemExit) as ended, exit_on_errors():
         Settings()
     line = capsys.readouterr().err
     assert ended.value.code == 1

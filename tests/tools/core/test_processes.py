@@ -20,11 +20,11 @@ print(json.dumps([ignored, [int(n) for n in signal.pthread_sigmask(signal.SIG_BL
 """
 PROGRAM = f"""
 import os, signal, subprocess, sys
-from tools.core.processes import not_inherited
+from tools.core.processes import stop_ignoring_signals
 for number in {[int(number) for number in ASKED]}:
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])
-not_inherited()
+stop_ignoring_signals()
 for number in {[int(number) for number in ASKED]}:
     os.kill(os.getpid(), number)
 print(subprocess.run([sys.executable, "-c", {CHILD!r}], capture_output=True, text=True, timeout=60).stdout)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from tests.tools.llm.test_chat import GOOD, gateway, said
 from tools.core.errors import CheckerboardError, ModelOutputError, ModelUnavailableError
 from tools.core.settings import Settings
-from tools.llm.model_errors import fault
+from tools.llm.model_errors import read_error
 
 
 def openai(message: str, kind: str | None = "invalid_request_error", code: Any = None) -> dict[str, Any]:
@@ -39,11 +39,11 @@ SEEN = [json.loads(line) for line in (Path(__file__).parent / "model_errors.json
 @pytest.mark.parametrize("seen", SEEN, ids=[seen["name"] for seen in SEEN])
 def test_an_error_is_told_by_its_words(seen: dict[str, Any]) -> None:
     body, cause = seen["body"], seen["cause"]
-    found = fault(seen["status"], body if isinstance(body, str) else json.dumps(body), {})
+    found = read_error(seen["status"], body if isinstance(body, str) else json.dumps(body), {})
     assert found.cause == cause
     assert found.status >= 400
     # Only what passes by itself is asked again.
-    assert found.again <= (cause in ("rate_limit", "status"))
+    assert found.retryable <= (cause in ("rate_limit", "status"))
 
 
 @pytest.mark.parametrize(
@@ -63,14 +63,14 @@ def test_an_error_is_told_by_its_words(seen: dict[str, Any]) -> None:
 def test_how_long_to_wait_is_read_where_it_stands(
     headers: dict[str, str], body: Any, seconds: float | None
 ) -> None:
-    found = fault(429, orjson.dumps(body), headers)
-    assert found.again
+    found = read_error(429, orjson.dumps(body), headers)
+    assert found.retryable
     assert found.retry_after == (seconds if seconds is None else pytest.approx(seconds))
 
 
 @given(st.integers(400, 599), st.binary(max_size=300) | st.text(max_size=300))
 def test_no_body_is_too_odd_to_be_judged(status: int, body: bytes | str) -> None:
-    assert fault(status, body, {}).status == status
+    assert read_error(status, body, {}).status == status
 
 
 JSON = st.recursive(
@@ -87,7 +87,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_json_is_too_odd_to_be_judged(body: Any) -> None:
-    assert fault(200, orjson.dumps({"error": body}), {}).status >= 400
+    assert read_error(200, orjson.dumps({"error": body}), {}).status >= 400
 
 
 def answered(status: int, body: Any, **headers: str) -> Response:

@@ -6,11 +6,11 @@ import pytest
 
 from tests.tools.prompts.conftest import FILES
 from tools.core.errors import SetupError
-from tools.prompts.hub import hub_names
+from tools.prompts.hub import parse_hub_names
 
 
 def test_a_pattern_names_all_prompts_and_a_pair_goes_before_it() -> None:
-    names = hub_names(["own-{purpose}-{language}:production", "filter_jobs.ko=acme/filter"], FILES)
+    names = parse_hub_names(["own-{purpose}-{language}:production", "filter_jobs.ko=acme/filter"], FILES)
     assert set(names) == set(FILES)
     assert names["filter_jobs.ko"] == ("acme/filter", "latest")
     assert names["summarize.en"] == ("own-summarize-en", "production")
@@ -28,5 +28,5 @@ def test_a_pattern_names_all_prompts_and_a_pair_goes_before_it() -> None:
 )
 def test_what_is_no_name_is_told_at_start(configured: list[str], named: str) -> None:
     with pytest.raises(SetupError) as told:
-        hub_names(configured, FILES)
+        parse_hub_names(configured, FILES)
     assert named in told.value.message

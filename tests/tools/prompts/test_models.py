@@ -68,7 +68,7 @@ async def test_a_choice_is_asked_for_and_named_by_answers(asked: Asked, offline:
 
 async def test_a_reload_chooses_over_the_settings(asked: Asked, offline: Offline) -> None:
     registry = PromptRegistry.bundled("nodes", models={"filter_jobs": CHOICE})
-    registry.take(ActiveSet(prompts={}, models={"filter_jobs": ModelChoice(model="gpt-5-nano")}))
+    registry.activate(ActiveSet(prompts={}, models={"filter_jobs": ModelChoice(model="gpt-5-nano")}))
     versions = await asked.versions(registry)
     assert versions["model"] == asked.body["model"] == "gpt-5-nano"
     assert versions["parameters"] == CHOICE.parameters(), "what it leaves open is the settings'"

@@ -47,11 +47,9 @@ async def test_workers_follow_a_reload_and_a_pin_within_two_seconds(
             assert worker.registry.get("summarize", "ko").model.model == "large"
         # A pin at what is in force anyway changes no prompt, and is shown all the same.
         await other.pin(FILTER, second[FILTER], "bob")
-        await happens(
-            lambda: one.registry.in_force == other.registry.in_force, within=scaled(FOLLOWED_SECONDS)
-        )
-        assert one.registry.in_force
-        assert one.registry.in_force.prompts[FILTER].by == "bob"
+        await happens(lambda: one.registry.active == other.registry.active, within=scaled(FOLLOWED_SECONDS))
+        assert one.registry.active
+        assert one.registry.active.prompts[FILTER].by == "bob"
     assert first != second
 
 
@@ -66,7 +64,7 @@ async def test_a_missed_announcement_heals_itself(opened: Opened, standin: LangS
         quiet = candidate.model_copy(update={"prompts": {**candidate.prompts, FILTER: held}})
         await redis.mset({"prompts:in-force": quiet.model_dump_json(), "prompts:version": quiet.version})
         for worker in (one, other):
-            await happens(lambda w=worker: w.registry.in_force == quiet, within=scaled(FOLLOWED_SECONDS))  # type: ignore[misc]
+            await happens(lambda w=worker: w.registry.active == quiet, within=scaled(FOLLOWED_SECONDS))  # type: ignore[misc]
 
 
 async def test_a_redis_that_was_emptied_is_filled_again_by_its_workers(
@@ -81,11 +79,11 @@ async def test_a_redis_that_was_emptied_is_filled_again_by_its_workers(
         async with asyncio.timeout(time_limit()):
             while await store.read() is None:
                 await asyncio.sleep(0.01)
-        assert await store.read() == worker.registry.in_force
+        assert await store.read() == worker.registry.active
         async with opened() as new:
             assert versions(new) == versions(worker) == first
-            assert new.registry.in_force
-            assert new.registry.in_force.prompts[FILTER].pin == first[FILTER]
+            assert new.registry.active
+            assert new.registry.active.prompts[FILTER].pin == first[FILTER]
 
 
 def narrower(file: PromptFile) -> PromptFile:
@@ -169,7 +167,7 @@ async def test_what_cannot_be_recorded_is_not_changed(
 ) -> None:
     first = commit_all(standin, "첫째")
     async with opened() as worker, opened() as other:
-        pool = worker.trail._pool
+        pool = worker.audit_log._pool
         async with pool.connection() as connection:
             await connection.execute("alter table prompt_changes rename to elsewhere")
         stored = await redis.get("prompts:in-force")
@@ -208,7 +206,7 @@ async def test_a_change_that_hangs_is_broken_off_before_another_may_begin(
     assert active_set.CHANGE_SECONDS < active_set.LOCK_SECONDS < active_set.LOCK_WAIT_SECONDS
     async with opened() as worker:
         commit_all(standin, "둘째")
-        async with worker.trail._pool.connection() as connection, connection.transaction():
+        async with worker.audit_log._pool.connection() as connection, connection.transaction():
             await connection.execute("lock table prompt_changes in access exclusive mode")
             monkeypatch.setattr(active_set, "CHANGE_SECONDS", 0.2)
             with pytest.raises(StoreUnavailableError, match="broken off"):
@@ -222,14 +220,14 @@ async def test_a_start_that_cannot_be_recorded_is_a_warning(opened: Opened, stan
     first = commit_all(standin, "첫째")
     async with opened() as worker:
         commit_all(standin, "둘째")
-        async with worker.trail._pool.connection() as connection:
+        async with worker.audit_log._pool.connection() as connection:
             await connection.execute("alter table prompt_changes rename to elsewhere")
         try:
             async with opened(newest=True) as started:
                 assert versions(started) == first
                 assert started.registry.shared_warning
         finally:
-            async with worker.trail._pool.connection() as connection:
+            async with worker.audit_log._pool.connection() as connection:
                 await connection.execute("alter table elsewhere rename to prompt_changes")
 
 
@@ -239,7 +237,7 @@ async def test_the_warning_of_a_start_that_had_to_give_up_stays(
     commit_all(standin, "첫째")
     monkeypatch.setattr(active_set, "LOCK_WAIT_SECONDS", 0.05)
     async with ActiveSetStore(redis).locked(), opened(newest=True) as worker:
-        await Watcher(worker.registry, worker._store, redis).look()
+        await Watcher(worker.registry, worker._store, redis).poll()
         assert "Another change" in str(worker.registry.shared_warning)
 
 
