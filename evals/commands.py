@@ -11,6 +11,7 @@ import typer
 
 from tools.core import logs
 from tools.core.errors import InvalidRequestError, SetupError
+from tools.core.extras import require_extra
 from tools.core.settings import Settings
 
 # What a command needs is imported when it runs: numpy, LangSmith and the graph would slow down every start of
@@ -31,6 +32,7 @@ Prompts = Literal["in-force", "bundled", "hub"]
 def evaluate() -> None:
     """Measure whether a change made it better."""
     logs.configure(logging.ERROR)
+    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
 
 
 @app.command("suites")
