@@ -31,6 +31,7 @@ Prompts = Literal["in-force", "bundled", "hub"]
 @app.callback()
 def evaluate() -> None:
     """Measure whether a change made it better."""
+    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
     logs.configure(logging.ERROR)
     require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
 
