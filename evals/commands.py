@@ -33,6 +33,7 @@ def evaluate() -> None:
     """Measure whether a change made it better."""
     require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
     logs.configure(logging.ERROR)
+    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
 
 
 @app.command("suites")

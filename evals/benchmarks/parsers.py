@@ -202,25 +202,20 @@ class _Usage:
         self._own = psutil.Process()
         self.peak = 0
 
+    def _total(self, measure: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for process in [self._own, *self._own.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                total += measure(process)
+        return total
+
     def cpu(self) -> float:
         """Returns the seconds of CPU so far, of the processes that are alive."""
-        total = 0.0
-        for process in self._alive():
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
+        return self._total(lambda process: sum(process.cpu_times()[:2]))
 
     def measure_memory(self) -> None:
         """Raises the peak to the memory in use."""
-        total = 0
-        for process in self._alive():
-            with suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
-        self.peak = max(self.peak, total)
-
-    def _alive(self) -> list[psutil.Process]:
-        return [self._own, *self._own.children(recursive=True)]
+        self.peak = max(self.peak, int(self._total(lambda process: process.memory_info().rss)))
 
 
 @asynccontextmanager

@@ -299,7 +299,15 @@ async def search_files(
         case_id, profile = person
         text = profile.search_text()
         wanted = {_KOREAN.get(category, category) for category in profile.target_categories}
-        rows = [(posting, _category(posting, categories)) for posting in await rank(text, DEEPEST)]
+        rows = []
+        for posting in await rank(text, DEEPEST):
+            category = categories.get((posting.source, posting.source_id, posting.position))
+            if category is None:
+                raise InvalidRequestError(
+                    f"The corpus holds {posting.source_id} of {posting.source}, which is in none of the "
+                    "given files, so its category is not known."
+                )
+            rows.append((posting, category))
         possible = sum(size for category, size in sizes.items() if _matches(category, wanted))
         shares = {
             f"wanted@{DEEPEST}": sum(_matches(category, wanted) for _, category in rows) / DEEPEST,
@@ -326,16 +334,6 @@ async def search_files(
 
 def _matches(category: str, wanted: set[str]) -> bool:
     return category in wanted or (NO_IT_JOB in wanted and category not in IT_CATEGORIES)
-
-
-def _category(posting: FoundPosting, categories: Mapping[PostingKey, str]) -> str:
-    key = (posting.source, posting.source_id, posting.position)
-    if key not in categories:
-        raise InvalidRequestError(
-            f"The corpus holds {posting.source_id} of {posting.source}, which is in none of the given "
-            "files, so its category is not known."
-        )
-    return categories[key]
 
 
 def _categories(files: Sequence[Path]) -> dict[PostingKey, str]:
