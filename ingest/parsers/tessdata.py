@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
+from tools.core.extras import require_extra
 from tools.core.settings import Settings
 
 HASHES = {
@@ -49,6 +50,7 @@ def find_tessdata(settings: Settings) -> Path:
     Raises:
         SetupError: Tesseract's library or its data is missing; the message says what to do.
     """
+    require_extra("ocr", "cv2", "rapidfuzz", purpose="The local parser", otherwise="set UPSTAGE_API_KEY")
     if importlib.util.find_spec("tesserocr") is None:
         raise SetupError(
             "The local parser needs the package tesserocr, and there is no wheel of it for this platform. "

@@ -21,7 +21,7 @@ from ingest.pipeline.local_engine import Step
 from ingest.pipeline.progress import Counts
 from ingest.pipeline.run import Ingest, open_ingest
 from ingest.pipeline.store import Stage
-from tools.core.errors import SetupError
+from tools.core.extras import require_extra
 from tools.core.processes import ALLOWED
 from tools.core.settings import Settings
 
@@ -54,14 +54,13 @@ async def run_on_ray(settings: Settings, ingest: Ingest, counts: Counts) -> int:
     RAY_ADDRESS, or on this machine. Returns how many were set aside.
 
     Raises:
-        SetupError: Ray is not installed.
+        MissingExtraError: Ray is not installed.
         CheckerboardError: as `Pipeline.run`.
     """
-    try:
-        import ray  # noqa: PLC0415 - an extra: half a gigabyte that few need
-        import ray.data  # noqa: PLC0415
-    except ImportError as error:
-        raise SetupError("Ray is not installed. Run `pip install 'checkerboard[ray]'`.") from error
+    require_extra("ray", "ray", purpose="The engine `ray`", otherwise="leave `--engine` out")
+    import ray  # noqa: PLC0415 - an extra: half a gigabyte that few need
+    import ray.data  # noqa: PLC0415
+
     await ingest.collect_and_work((), counts)
     ids = await ingest.store.unfinished()
     if not ids:

@@ -6,10 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from evals.benchmarks.parser_scores import line_errors, lines_found, nearest, score_text
+from evals.benchmarks.parser_scores import (
+    field_lines_found,
+    line_errors,
+    lines_found,
+    nearest,
+    score_tables,
+    score_text,
+    similarity,
+    tree_of_html,
+    trees_of,
+)
 from evals.benchmarks.parsers import Poster, measure, posters_of, shown
-from evals.benchmarks.parsers_fields import field_lines_found
-from evals.benchmarks.parsers_tables import score_tables, similarity, tree_of_html, trees_of
 from ingest.documents import Cell, Paragraph, Parsed, RawFile, Table
 from samples.programs.draw_posters import POSTERS
 from tools.postings.contracts import Position

@@ -1,8 +1,9 @@
-"""How the offline model reads requests and sends answers, and notices that a client has left."""
+"""Shared by the routes: errors in OpenAI's envelope, token counts, reading requests, sending answers."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -12,49 +13,102 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Send
 
-from local.model import ApiError
-from local.model.behaviour import ClientLeftError
-
+TOKENS_PER_WIDE_CHARACTER = 0.7
+TOKENS_PER_NARROW_CHARACTER = 0.25
 BODY_LIMIT = 8 * 1024 * 1024
 """Longest request body, bytes."""
 STREAM_BURSTS = 20
-"""In how many pieces a slow answer is streamed: a timer for each event would cost far more than
-the event, and nobody can see the difference."""
+"""In how many pieces a slow answer is streamed: a timer for each event would cost far more than the event."""
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 Result = TypeVar("Result")
 
 
-async def left(receive: Receive) -> None:
+class ApiError(Exception):
+    """An answer in OpenAI's error envelope.
+
+    Attributes:
+        status: HTTP status.
+        kind: the envelope's `type`, such as `invalid_request_error`.
+        param: the field of the request that is at fault, as a dotted path.
+        code: a word for programs.
+        headers: further HTTP headers of the answer.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.kind = kind
+        self.param = param
+        self.code = code
+        self.headers = headers
+
+    def as_json(self) -> dict[str, dict[str, str | None]]:
+        """Returns `{"error": {"message", "type", "param", "code"}}`."""
+        error = {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}
+        return {"error": error}
+
+
+def count_tokens(text: str) -> int:
+    """Estimates the tokens of `text` for `usage`: 0.7 a Korean syllable, 0.25 any other character.
+
+    The weights are rules of thumb for recent OpenAI tokenisers, not a count by one of them, which
+    would have to be downloaded. A Korean syllable has two bytes more in UTF-8 than a
+    character of ASCII, so the text is counted without looking at each character.
+    """
+    wide = (len(text.encode()) - len(text)) / 2
+    return math.ceil(
+        TOKENS_PER_WIDE_CHARACTER * wide + TOKENS_PER_NARROW_CHARACTER * max(0.0, len(text) - wide)
+    )
+
+
+class ClientDisconnectedError(Exception):
+    """The client closed its connection before the answer was finished."""
+
+
+async def disconnected(receive: Receive) -> None:
     """Returns when the client has closed its connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-async def pause(receive: Receive, seconds: float) -> None:
-    """Waits; a client that leaves is noticed at once, as `ClientLeftError`.
+async def sleep(receive: Receive, seconds: float) -> None:
+    """Waits. It waits for the connection's end under a time limit, so that a call costs one timer.
 
-    The wait is the server's own wait for the connection's end under a time limit, so that a
-    sleeping call costs one timer: no thread, no further task.
+    Raises:
+        ClientDisconnectedError: the client leaves before the time is over.
     """
     if seconds <= 0:
         return
     try:
         async with asyncio.timeout(seconds):
-            await left(receive)
+            await disconnected(receive)
     except TimeoutError:
         return
-    raise ClientLeftError
+    raise ClientDisconnectedError
 
 
-async def unless_left(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
-    """Returns what `work` returns; cancels it with `ClientLeftError` when the client leaves first."""
-    working, leaving = asyncio.create_task(work), asyncio.create_task(left(receive))
+async def run_while_connected(receive: Receive, work: Coroutine[Any, Any, Result]) -> Result:
+    """Returns what `work` returns.
+
+    Raises:
+        ClientDisconnectedError: the client leaves first; `work` is cancelled.
+    """
+    working, leaving = asyncio.create_task(work), asyncio.create_task(disconnected(receive))
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if working.done():
             return working.result()
-        raise ClientLeftError
+        raise ClientDisconnectedError
     finally:
         working.cancel()
         leaving.cancel()
@@ -85,11 +139,11 @@ async def send_stream(
     for start in range(0, len(events), size):
         burst = b"".join(events[start : start + size])
         await send({"type": "http.response.body", "body": burst, "more_body": True})
-        await pause(receive, seconds * size / len(events))
+        await sleep(receive, seconds * size / len(events))
     await send({"type": "http.response.body", "body": b""})
 
 
-async def body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
+async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
     """Returns the body of a request.
 
     Raises:
@@ -106,20 +160,20 @@ async def body_of(request: Request, limit: int = BODY_LIMIT) -> bytes:
     return bytes(body)
 
 
-async def parse(request: Request, model: type[Parsed]) -> Parsed:
-    """Reads the body of a request.
+async def read_request(request: Request, model: type[Parsed]) -> Parsed:
+    """Returns the body of a request as a `model`.
 
     Raises:
-        ApiError: 413 for a body above 8 MB, 400 for one that is not what `model` says.
+        ApiError: 413 for a body above 8 MB, 400 for one that is no `model`.
     """
-    return understood(await body_of(request), model)
+    return validated(await read_body(request), model)
 
 
-def understood(body: bytes, model: type[Parsed]) -> Parsed:
-    """Returns a body as what `model` says.
+def validated(body: bytes, model: type[Parsed]) -> Parsed:
+    """Returns a body as a `model`.
 
     Raises:
-        ApiError: 400, it is not.
+        ApiError: 400, it is none.
     """
     try:
         return model.model_validate_json(body)

@@ -1,4 +1,4 @@
-"""Latency and faults, set from outside, and the count of what came of each call."""
+"""Latency and faults, set from outside, and the count of calls by outcome."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.model import ApiError
+from local.model.protocol import ApiError, ClientDisconnectedError
 
 EMBEDDINGS = "embeddings"
-"""The name under which embedding calls are counted and given faults."""
+"""The name of embedding calls in faults and counters."""
 BATCHES = "batches"
-"""The name under which whole batches are given faults; the calls in them go by their own schema."""
+"""The name of whole batches in faults; the calls in them have the name of their schema."""
 TEXT = "text"
 """The name of chat calls without a schema."""
 TIMEOUT_SECONDS = 600.0
 """How long a call with the fault `timeout` is held: the OpenAI client's own default limit."""
-ROWS_KEPT = 1_000
+MAX_ROWS = 1_000
 UNKNOWN_POSTING = "p-0000000000"
 UNKNOWN_QUOTE = "이 문장은 어떤 공고에도 없습니다 (offline model, fault unknown_posting)"
 
@@ -41,12 +41,8 @@ FaultKind = Literal[
     "batch_failed",
     "batch_expired",
 ]
-_OF_ANY_CALL = frozenset({"rate_limit", "server_error", "timeout", "cut_stream"})
-_OF_BATCHES = frozenset({"batch_failed", "batch_expired"})
-
-
-class ClientLeftError(Exception):
-    """The client closed its connection before the answer was finished."""
+_ANY_CALL = frozenset({"rate_limit", "server_error", "timeout", "cut_stream"})
+_BATCH_ONLY = frozenset({"batch_failed", "batch_expired"})
 
 
 class _Setting(BaseModel):
@@ -61,10 +57,10 @@ class Latency(_Setting):
 
 
 class Fault(_Setting):
-    """Something that goes wrong with the calls it matches, the first that matches a call winning.
+    """Something that goes wrong with the calls it matches; the first that matches a call is taken.
 
-    Without `schema` it matches every call its kind can happen to: embeddings answer with no
-    postings and no JSON of a schema, and a rejected subject needs a prompt that has one.
+    Without `schema` it matches every call that its kind can happen to: an embedding has no JSON of a schema,
+    and a rejected subject needs a prompt that has one.
     """
 
     kind: FaultKind
@@ -76,8 +72,8 @@ class Fault(_Setting):
     retry_after_seconds: float = Field(1.0, ge=0, description="of `rate_limit`: its Retry-After header")
 
 
-class Behaviour(_Setting):
-    """The whole setting: what is left out is at its default, which is at once and without faults."""
+class FaultConfig(_Setting):
+    """The body of `PUT /offline/behaviour`; the default is no latency and no faults."""
 
     latency: Latency = Latency()
     embedding_latency: Latency = Latency()
@@ -85,26 +81,26 @@ class Behaviour(_Setting):
     seed: int | None = Field(None, description="makes latencies and probabilities repeat")
 
 
-class Conduct:
-    """The behaviour in force."""
+class FaultInjector:
+    """Draws latencies and faults as the current config says."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
-        self.set(behaviour)
+    def __init__(self, config: FaultConfig) -> None:
+        self.set(config)
 
-    def set(self, behaviour: Behaviour) -> None:
-        """Puts `behaviour` in force and counts its faults from the start."""
-        self.behaviour = behaviour
-        self._left = [fault.times for fault in behaviour.faults]
-        self._random = random.Random(behaviour.seed)  # noqa: S311  (a simulation, not a secret)
+    def set(self, config: FaultConfig) -> None:
+        """Replaces the config; its faults are counted from the start."""
+        self.config = config
+        self._left = [fault.times for fault in config.faults]
+        self._random = random.Random(config.seed)  # noqa: S311  (a simulation, not a secret)
 
     def latency(self, name: str) -> float:
         """Draws the seconds that a call of schema `name` takes."""
-        drawn = self.behaviour.embedding_latency if name == EMBEDDINGS else self.behaviour.latency
+        drawn = self.config.embedding_latency if name == EMBEDDINGS else self.config.latency
         return max(0.0, self._random.gauss(drawn.mean_seconds, drawn.deviation_seconds))
 
     def fault(self, name: str, blocks: Mapping[str, list[dict[str, Any]]]) -> Fault | None:
         """Returns what goes wrong with a call of schema `name`, and takes one off its `times`."""
-        for place, fault in enumerate(self.behaviour.faults):
+        for place, fault in enumerate(self.config.faults):
             left = self._left[place]
             if left == 0 or not _applies(fault, name, blocks):
                 continue
@@ -119,17 +115,17 @@ class Conduct:
 def _applies(fault: Fault, name: str, blocks: Mapping[str, list[dict[str, Any]]]) -> bool:
     if fault.schema_name not in (None, name):
         return False
-    if name == BATCHES or fault.kind in _OF_BATCHES:
-        return name == BATCHES and fault.kind in _OF_BATCHES
-    if fault.kind in _OF_ANY_CALL:
+    if name == BATCHES or fault.kind in _BATCH_ONLY:
+        return name == BATCHES and fault.kind in _BATCH_ONLY
+    if fault.kind in _ANY_CALL:
         return True
     if fault.kind == "repeat_rejected":
         return name == "SubjectProposals" and bool(blocks.get("rejected"))
     return name not in (EMBEDDINGS, TEXT)
 
 
-def refusal(fault: Fault) -> ApiError | None:
-    """Returns the error that `fault` answers with, None when it leaves an answer."""
+def error_of(fault: Fault) -> ApiError | None:
+    """Returns the error that a call with this fault ends in; None where it has an answer all the same."""
     if fault.kind == "rate_limit":
         return ApiError(
             "Rate limit reached (offline model, simulated).",
@@ -147,25 +143,25 @@ def refusal(fault: Fault) -> ApiError | None:
     return None
 
 
-def spoil(
+def corrupt(
     answer: dict[str, Any], kind: FaultKind, blocks: Mapping[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    """Returns a copy of `answer` with the fault `kind` in it; kinds that touch no value change none."""
-    spoilt = copy.deepcopy(answer)
+    """Returns a copy of `answer` with the fault `kind` in it; kinds that concern no value change none."""
+    corrupted = copy.deepcopy(answer)
     if kind == "schema_violation":
-        _violate(spoilt)
+        _violate(corrupted)
     elif kind == "unknown_posting":
-        _cite_nothing(spoilt)
+        _cite_unknown(corrupted)
     elif kind == "repeat_rejected":
-        spoilt["subjects"] = [
+        corrupted["subjects"] = [
             {**subject, **{key: row[key] for key in subject if key in row}}
-            for subject, row in zip(spoilt["subjects"], cycle(blocks["rejected"]), strict=False)
+            for subject, row in zip(corrupted["subjects"], cycle(blocks["rejected"]), strict=False)
         ]
-    return spoilt
+    return corrupted
 
 
 def _violate(answer: dict[str, Any]) -> None:
-    """Takes one key off the first object that has two, and gives another a value of a wrong type."""
+    """Removes a key of the first object that has two, and gives another a value of a wrong type."""
     victim = next((found for found in _objects(answer) if len(found) > 1), answer)
     first, *others = victim
     last = others[-1] if others else "unexpected"
@@ -173,7 +169,7 @@ def _violate(answer: dict[str, Any]) -> None:
     victim[last] = 7 if isinstance(victim.get(last), str) else "wrong"
 
 
-def _cite_nothing(answer: dict[str, Any]) -> None:
+def _cite_unknown(answer: dict[str, Any]) -> None:
     for found in _objects(answer):
         for key in found:
             if key == "posting_id":
@@ -197,7 +193,7 @@ class Call:
     """One call. `started` and `finished` are Unix seconds.
 
     `outcome` is `in_flight`, then `answered`, `cancelled`, `error` or the kind of its fault. A
-    client that gives up on a `timeout` is that fault at work, not a cancelled call.
+    client that gives up on a `timeout` counts as that fault, not as cancelled.
     """
 
     n: int
@@ -215,23 +211,23 @@ class _Counts:
         self.outcomes: Counter[str] = Counter()
         self.prompt_tokens = 0
         self.completion_tokens = 0
-        self.rows: deque[Call] = deque(maxlen=ROWS_KEPT)
+        self.rows: deque[Call] = deque(maxlen=MAX_ROWS)
 
 
 class Calls:
-    """Counts every call that was understood, and keeps the last 1,000 as rows."""
+    """Counts every valid call, and has the last 1,000 as rows."""
 
     def __init__(self) -> None:
         self._counts = _Counts()
         self._in_flight = 0
 
     def reset(self) -> None:
-        """Starts from zero. Calls in flight stay in flight but are counted no more."""
+        """Starts from zero. Calls in flight stay in flight and are not counted again."""
         self._counts = _Counts()
 
     @contextmanager
     def track(self, schema: str, model: str, *, stream: bool = False) -> Iterator[Call]:
-        """Counts one call; the body sets its `outcome`, and a client that leaves ends it quietly."""
+        """Counts one call. The body sets its `outcome`; a client that leaves raises nothing further."""
         counts = self._counts
         counts.by_schema[schema] += 1
         call = Call(counts.by_schema.total(), schema, time.time(), stream, model)
@@ -240,7 +236,7 @@ class Calls:
         ended = "error"
         try:
             yield call
-        except ClientLeftError:
+        except ClientDisconnectedError:
             ended = "cancelled"
         except asyncio.CancelledError:
             ended = "cancelled"

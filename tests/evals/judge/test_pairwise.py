@@ -10,11 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.evaluators.reading import folded, posting_text
-from evals.judge.calibration import Calibration, cohens_kappa, report
-from evals.judge.evaluator import CRITERIA, metrics
-from evals.judge.judge import Preference, Side
-from evals.judge.pairs import LabelledPair, read_pairs
+from evals.evaluators.base import folded, posting_text
+from evals.judge.judge import CRITERIA, Preference, Side
+from evals.judge.pairwise import Calibration, LabelledPair, cohens_kappa, metrics, read_pairs, report
 from tools.core.errors import InvalidRequestError
 
 PAIRS = read_pairs()

@@ -12,11 +12,10 @@ import pytest
 from evals.datasets.cases import PROFILES, Family, read_cases
 from evals.evaluators import form
 from evals.evaluators.base import Score
-from evals.retrieval import suites
-from evals.runs import corpus, running
+from evals.retrieval.search_suites import read_queries
+from evals.runs import corpus, suites
 from evals.runs.results import read
-from evals.runs.running import Wanted, run_suite
-from evals.runs.suites import SUITES, quick
+from evals.runs.suites import SUITES, RunOptions, quick, run_suite
 from evals.runs.variants import Variant
 from tests.evals.suite_runs import ENGLISH, THIN, TWO_TURNS, Told, ran, scores
 from tests.offline import FOR_EVER, Offline
@@ -87,14 +86,14 @@ async def test_a_run_that_is_broken_off_keeps_what_it_had(
     settings: Settings, tmp_path: Path, offline: Offline, caplog: pytest.LogCaptureFixture
 ) -> None:
     told = Told()
-    wanted = Wanted(cases=(THIN, TWO_TURNS, ENGLISH), folder=tmp_path, name="broken", concurrency=2)
+    wanted = RunOptions(cases=(THIN, TWO_TURNS, ENGLISH), folder=tmp_path, name="broken", concurrency=2)
     working = asyncio.create_task(run_suite(settings, wanted, told))
     async with asyncio.timeout(time_limit()):
         await told.first.wait()
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working
-    assert not [task for task in asyncio.all_tasks() if "run_suite" in repr(task) or "answered" in repr(task)]
+    assert not [task for task in asyncio.all_tasks() if "run_suite" in repr(task) or "run_case" in repr(task)]
     assert "run failed" not in caplog.text, "it went on, on services that were closed"
     result = read(tmp_path / "broken.jsonl")
     assert result.summary is None
@@ -151,7 +150,7 @@ async def test_an_evaluator_that_fails_is_seen_and_hides_no_other(
     def broken(inputs: object, outputs: object, reference_outputs: object) -> list[Score]:
         raise KeyError("tasks")
 
-    monkeypatch.setattr(running, "ALL", [broken, form.form])
+    monkeypatch.setattr(suites, "ALL", [broken, form.form])
     result = await ran(settings, tmp_path, THIN)
     (said,) = [score for score in result.cases[0].scores if score.key == "evaluated"]
     assert (said.score, said.comment) == (0.5, "broken: KeyError('tasks')")
@@ -160,7 +159,7 @@ async def test_an_evaluator_that_fails_is_seen_and_hides_no_other(
 
 
 async def test_queries_are_searched_and_those_that_are_named_only(settings: Settings, tmp_path: Path) -> None:
-    names = [query.id for query in await suites.read_queries()][:3]
+    names = [query.id for query in await read_queries()][:3]
     result = await ran(settings, tmp_path, *names, suite="retrieval")
     assert [case.case_id for case in result.cases] == names
     assert result.header.dataset.cases == 3
@@ -192,7 +191,7 @@ async def test_what_cannot_be_run_is_refused_before_anything_is_opened(
     (tmp_path / "taken.jsonl").touch()
     nowhere = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/none"})
     with pytest.raises(InvalidRequestError) as refusal:
-        await run_suite(nowhere, Wanted(folder=tmp_path, **wanted), Told())
+        await run_suite(nowhere, RunOptions(folder=tmp_path, **wanted), Told())
     assert said in refusal.value.message
 
 
@@ -201,13 +200,13 @@ async def test_the_suite_of_added_cases_says_how_to_add_one(settings: Settings, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SUITES, "added", empty)
         with pytest.raises(InvalidRequestError, match="checkerboard eval add` makes one"):
-            await run_suite(settings, Wanted(suite="added", folder=tmp_path), Told())
+            await run_suite(settings, RunOptions(suite="added", folder=tmp_path), Told())
 
 
 async def test_a_database_that_is_down_is_said_in_a_line(settings: Settings, tmp_path: Path) -> None:
     nowhere = settings.model_copy(update={"database_url": "postgresql://nobody@127.0.0.1:9/none"})
     with pytest.raises(SetupError, match="PostgreSQL does not answer"):
-        await run_suite(nowhere, Wanted(folder=tmp_path), Told())
+        await run_suite(nowhere, RunOptions(folder=tmp_path), Told())
     assert list(tmp_path.iterdir()) == []
 
 

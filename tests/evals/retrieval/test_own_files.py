@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evals.report.statistics import estimates
-from evals.retrieval.given import METRICS, NO_IT_JOB, run
+from evals.retrieval.search_suites import FILE_METRICS, NO_IT_JOB, search_files
 from evals.runs.results import CaseResult
 from ingest.load import load
 from serve.parts import Parts
@@ -50,7 +50,7 @@ def postings(tmp_path: Path) -> list[Path]:
 
 async def shares(services: Services, postings: list[Path], profiles: Path) -> dict[str, CaseResult]:
     await load(services, postings)
-    return {result.case_id: result async for result in run(services, postings, [profiles])}
+    return {result.case_id: result async for result in search_files(services, postings, [profiles])}
 
 
 async def test_shares_follow_the_wanted_categories(
@@ -92,7 +92,7 @@ async def test_shares_follow_the_wanted_categories(
     first = results["people-2"].outputs["ranked"][0]
     assert first["category"] == "wanted-group-510"
     summary = estimates(list(results.values()))
-    assert set(summary) == set(METRICS)
+    assert set(summary) == set(FILE_METRICS)
     assert summary["other_fields@20"].n == 2
 
 
@@ -102,7 +102,7 @@ async def test_a_corpus_with_other_postings_is_refused(
     profiles = _written(tmp_path / "p.jsonl", {"desired_work": "매장", "target_categories": [NO_IT_JOB]})
     await load(services, postings)
     with pytest.raises(InvalidRequestError, match=r"shop-\d of test, which is in none of the given files"):
-        [result async for result in run(services, postings[:1], [profiles])]
+        [result async for result in search_files(services, postings[:1], [profiles])]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ async def test_a_line_that_lacks_something_is_refused_with_its_place(
     person = {"desired_work": "서버", "target_categories": ["백엔드"]} | profile
     profiles = _written(tmp_path / "p.jsonl", person, person)
     with pytest.raises(InvalidRequestError, match=said):
-        [result async for result in run(parts.services, [path], [profiles])]
+        [result async for result in search_files(parts.services, [path], [profiles])]
 
 
 def _posting(id_: str, title: str, category: str, work: str, must: str) -> dict[str, Any]:

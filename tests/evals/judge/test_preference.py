@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evals.judge.judge import Judge
-from evals.judge.preferring import prefer
+from evals.judge.pairwise import prefer
 from evals.runs.results import CaseResult, Dataset, Header, Result
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.person import INPUTS
