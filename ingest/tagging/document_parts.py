@@ -1,4 +1,4 @@
-"""Blocks as the rows of a prompt's `document` fence, in parts of bounded size.
+"""A document as rows of JSON for the prompt's `document` fence, in parts of limited size.
 
     {"heading": "백엔드 개발자", "level": 2}
     {"text": "- API 설계\n- 장애 대응"}

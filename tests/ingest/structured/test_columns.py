@@ -20,7 +20,7 @@ def test_every_field_of_a_position_but_its_address_is_tagged() -> None:
 
 def test_the_text_fields_are_those_that_are_texts() -> None:
     kinds = get_type_hints(Position, include_extras=True)
-    assert TEXT_FIELDS == tuple(name for name, kind in kinds.items() if kind == Text)
+    assert tuple(name for name, kind in kinds.items() if kind == Text) == TEXT_FIELDS
 
 
 def test_no_statement_lists_the_columns_of_a_posting_itself() -> None:
