@@ -46,7 +46,7 @@ from ingest.errors import NotAPostingError
 from ingest.load import SAMPLES
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
-from ingest.tagging import Tagger
+from ingest.tagging.tagger import Tagger
 from local.servers import embedded_servers
 from tools.core.errors import SetupError
 from tools.core.extras import require_extra

@@ -129,7 +129,7 @@ class EmbeddingSet:
             embedded = {row["text_hash"] for row in await _rows(connection, "embedded", parameters)}
         return [posting for key, posting in by_hash.items() if key not in embedded]
 
-    async def keep(self, postings: Sequence[Posting], vectors: Sequence[Vector]) -> None:
+    async def save(self, postings: Sequence[Posting], vectors: Sequence[Vector]) -> None:
         """Stores the vectors of the texts of `postings`.
 
         Raises:
@@ -143,7 +143,7 @@ class EmbeddingSet:
                 {"set_id": set_id, "text_hash": text_hash(posting), "vector": np.asarray(vector)}
                 for posting, vector in zip(postings, vectors, strict=True)
             ]
-            await connection.cursor().executemany(_SQL["keep_vector"], rows)
+            await connection.cursor().executemany(_SQL["save_vector"], rows)
 
     async def lacking_of_all(self, *, after: int, count: int) -> list[tuple[int, Posting]]:
         """Returns up to `count` stored postings with a number above `after` that have no vector yet, with
