@@ -14,10 +14,9 @@ import numpy as np
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from tools.core.database import Pool, long_connection
+from tools.core.database import Pool, Vector, long_connection
 from tools.core.errors import EmbeddingMismatchError
 from tools.core.sql import queries
-from tools.llm.embeddings import Vector
 from tools.postings.contracts import Posting
 
 _SQL = queries("embedding_sets.sql")

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tools.core.database import Pool
+from tools.core.database import Pool, Vector
 from tools.core.errors import NoPostingsError
 from tools.core.sql import queries
 from tools.core.text import clean_values, web_address
-from tools.llm.embeddings import Vector
 from tools.postings.contracts import FoundPosting, StoredPosting
 from tools.postings.embedding_sets import mismatch
 
