@@ -40,6 +40,8 @@ FIRST = (
     "graph/test_studio.py",
 )
 """What takes longest comes first, so that no process works on at the end while the others are done."""
+STARTING = ("local/servers/", "serve/", "graph/test_studio.py", "ingest/pipeline/", "test_makefile.py")
+"""Where tests start processes of their own, whatever fixtures they take."""
 
 HOME = pytest.StashKey[Path]()
 
@@ -84,8 +86,12 @@ def pytest_report_header() -> str:
     return f"slowness: {pace.slowness:.1f}"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with what takes longest."""
+    """Marks the tests that need servers, before `-m` is looked at, and begins with what takes longest."""
+    for item in items:
+        if "embedded" in getattr(item, "fixturenames", ()) or _group(item.nodeid).startswith(STARTING):
+            item.add_marker("servers")
     places = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(_group(item.nodeid), len(FIRST)))
 

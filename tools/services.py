@@ -15,9 +15,7 @@ from tools.core.settings import Settings
 from tools.llm.chat import ChatModel
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import open_http_client
-from tools.postings.embedding_sets import EmbeddingSet
-from tools.postings.repository import PostingStore
-from tools.postings.writer import PostingWriter
+from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
 from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
 

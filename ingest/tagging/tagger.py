@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.errors import NotAPostingError, TaggingError
-from ingest.tagging.reading import Reading
-from ingest.tagging.rows import Part
-from ingest.tagging.schema import PostingPositions
+from ingest.tagging.document_parts import Part
+from ingest.tagging.positions import PostingPositions, TaggingTask
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.chat import ChatModel, Reply, Usage
@@ -52,9 +51,9 @@ class Tagger:
             ModelUnavailableError: the model did not answer.
             ModelOutputError: the model's answer was no valid one, or had nothing of the document.
         """
-        reading = await asyncio.to_thread(Reading, parsed, hints)
-        prompt = self.prompt(reading)
-        asking = (self.ask(prompt, reading, hints, number) for number in range(len(reading.parts)))
+        task = await asyncio.to_thread(TaggingTask, parsed, hints)
+        prompt = self.prompt(task)
+        asking = (self.ask(prompt, task, hints, number) for number in range(len(task.parts)))
         # Every part is waited for, so that an answer that was paid for is kept though another failed.
         replies = await asyncio.gather(*asking, return_exceptions=True)
         answered = [reply for reply in replies if not isinstance(reply, BaseException)]
@@ -65,29 +64,29 @@ class Tagger:
         answers = [reply.value for reply in answered]
         made_by = self.made_by(prompt)
         cost = self.cost(made_by.model, usage)
-        return await asyncio.to_thread(self.tagged, reading, answers, cost, made_by)
+        return await asyncio.to_thread(self.tagged, task, answers, cost, made_by)
 
-    def prompt(self, reading: Reading) -> Prompt:
+    def prompt(self, task: TaggingTask) -> Prompt:
         """Returns the prompt for a document: the one in its language."""
-        return self._prompts.get(PURPOSE, reading.language)
+        return self._prompts.get(PURPOSE, task.language)
 
     def made_by(self, prompt: Prompt) -> MadeBy:
         """Returns what makes the answers to a prompt."""
         return MadeBy(prompt.version, str(self.chat.choice(prompt).model))
 
     def tagged(
-        self, reading: Reading, answers: Sequence[PostingPositions], cost: Cost, made_by: MadeBy
+        self, task: TaggingTask, answers: Sequence[PostingPositions], cost: Cost, made_by: MadeBy
     ) -> Tagged:
         """Returns what the answers to all parts of a document come to.
 
         Raises:
             NotAPostingError, ModelOutputError: as `tag`.
         """
-        found = reading.positions(answers)
+        found = task.positions(answers)
         if found.dropped:
             logger.warning("lines dropped that the document has not", extra={"lines": len(found.dropped)})
         if not found.positions:
-            if not reading.parts:
+            if not task.parts:
                 raise NotAPostingError("The document has no text.", cost=cost)
             if not found.named:
                 raise NotAPostingError(cost=cost)
@@ -107,16 +106,16 @@ class Tagger:
         )
 
     async def ask(
-        self, prompt: Prompt, reading: Reading, hints: Hints, number: int
+        self, prompt: Prompt, task: TaggingTask, hints: Hints, number: int
     ) -> Reply[PostingPositions]:
         """Returns the answer about one part of a document.
 
         Raises:
             ModelUnavailableError, ModelOutputError: as `tag`.
         """
-        blocks = fences(reading.parts, number, hints)
+        blocks = fences(task.parts, number, hints)
         try:
-            return await self.chat.ask(prompt, blocks, PostingPositions, reading.problems)
+            return await self.chat.ask(prompt, blocks, PostingPositions, task.problems)
         except ModelOutputError as error:
             cost = self.cost(self.made_by(prompt).model, error.usage or Usage())
             raise TaggingError.of(error, cost) from error

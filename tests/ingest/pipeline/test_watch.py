@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.progress import Counts
-from ingest.run import open_ingest
-from ingest.watching import WatchedFolder
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.run import open_ingest
+from ingest.sources.folder import WatchedFolder
 from serve.parts import Parts, open_parts
 from tests.ingest.pipeline.runs import POSTING, until
 from tests.pace import scaled, time_limit

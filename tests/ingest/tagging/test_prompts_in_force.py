@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.tagging.batch import BatchTagger
+from ingest.tagging.batch_api import BatchTagger
 from ingest.tagging.tagger import PURPOSE, Tagger
 from tests.ingest.tagging.conftest import Script, Server, settings_for
 from tests.ingest.tagging.documents import FORM

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from evals.judge.judge import Verdict
-from ingest.tagging.schema import PostingPositions
+from ingest.tagging.positions import PostingPositions
 from nodes.filter_jobs import JobVerdicts
 from tests.pace import scaled
 from tools.llm.model_answers import Ended, ModelAnswer
