@@ -260,8 +260,8 @@ async def open_prompts(
 ) -> AsyncIterator[PromptChanges]:
     """Yields this worker's PromptChanges, whose registry is kept at the active set.
 
-    With `newest`, or where no set is active yet, the hub's newest prompts are activated. A Redis or a hub that
-    is away is a warning: the last good prompts answer, or the bundled ones.
+    With `newest`, or where no set is active yet, the hub's newest prompts are activated. A Redis or a hub
+    that is away is a warning: the last good prompts answer, or the bundled ones.
 
     Raises:
         SetupError: a bundled prompt is none, or the settings name a prompt or a purpose that there is not.
