@@ -14,6 +14,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from tools.core.database import Vector
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
 from tools.llm import metering
@@ -25,9 +26,6 @@ from tools.llm.openai_client import embedding_endpoint, embedding_model_name, op
 from tools.postings.contracts import Posting
 
 logger = logging.getLogger(__name__)
-
-Vector = Sequence[float] | NDArray[np.float32]
-"""An embedding: `settings.embedding_dimensions` floats."""
 
 FINGERPRINT_DIMENSIONS = 256
 """Enough to tell two subjects apart: at 256 dimensions the offline embeddings find .53 of the wanted

@@ -19,11 +19,10 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from tools.core.database import Pool, long_connection
+from tools.core.database import Pool, Vector, long_connection
 from tools.core.errors import EmbeddingMismatchError, NoPostingsError
 from tools.core.sql import queries
 from tools.core.text import clean, clean_values, web_address
-from tools.llm.embeddings import Vector
 from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
 from tools.postings.near_duplicates import Comparable, bands, same_posting
 
