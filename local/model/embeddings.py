@@ -36,10 +36,12 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache, lru_cache
 from hashlib import blake2b
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import orjson
+import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -61,76 +63,15 @@ PLACES = 2
 FIRST_LINE_WEIGHT = 2.0
 """The first line is a posting's title or the wanted job."""
 EVERYDAY_WEIGHT = 0.25
-EVERYDAY = frozenset(
-    """
-    가능 결과 경력 경우 경험 경험자 고민 과정 관련 관심 근무 기반 기본 기술 기여 내용 노력 능력
-    능숙 다양 담당 담당자 대상 대응 도입 동료 마음 면접 무관 문제 방식 보유 보유자 부분 분야 사람
-    사용 사항 상황 생각 서류 성장 소통 수행 신규 실무 업무 역량 요건 우대 원활 유관 이력서 이상
-    이용 이해 이해도 익숙 일 자격 작성 작업 적극 적용 전공 전문 전반 전형 제공 제출 조건 졸업
-    주도 주요 지식 지원 지원자 진행 참여 채용 커뮤니케이션 파악 팀 프로젝트 필수 필요 학력 학사
-    합류 해결 협업 환경 활동 활용 회사
-    """.split()  # noqa: SIM905  (a list of eighty quoted words is harder to read)
+_WORDS = yaml.load(
+    (files("local.model") / "embedding_words.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
 )
+EVERYDAY = frozenset(_WORDS["everyday"])
 """Words that are in postings of every trade."""
 COMMON_WEIGHT = 0.75
-COMMON = frozenset(("개발", "개선", "관리", "구축", "구현", "서비스", "설계", "시스템", "운영"))
+COMMON = frozenset(_WORDS["common"])
 """Words of most software postings: they separate software from other trades, not its fields."""
-LOANWORDS = {
-    foreign: korean
-    for korean, spellings in {
-        "게임": "game",
-        "네트워크": "network",
-        "데브옵스": "devops",
-        "데이터": "data",
-        "데이터베이스": "database db 디비",
-        "도커": "docker",
-        "디자이너": "designer",
-        "디자인": "design",
-        "개발자": "developer",
-        "로봇": "robot robotics",
-        "리눅스": "linux",
-        "리액트": "react react.js reactjs",
-        "마케터": "marketer",
-        "마케팅": "marketing",
-        "매니저": "manager",
-        "머신러닝": "ml machinelearning 기계학습",
-        "딥러닝": "dl deeplearning",
-        "모델": "model",
-        "모바일": "mobile",
-        "백엔드": "backend",
-        "보안": "security",
-        "블록체인": "blockchain",
-        "서버": "server",
-        "서비스": "service",
-        "소프트웨어": "software sw",
-        "스프링": "spring",
-        "스프링부트": "springboot",
-        "시스템": "system",
-        "안드로이드": "android",
-        "알고리즘": "algorithm",
-        "앱": "app application 어플 어플리케이션 애플리케이션",
-        "엔지니어": "engineer",
-        "웹": "web",
-        "유니티": "unity unity3d",
-        "인공지능": "ai",
-        "인프라": "infra infrastructure",
-        "임베디드": "embedded",
-        "자바": "java",
-        "자바스크립트": "javascript js",
-        "쿠버네티스": "kubernetes k8s",
-        "클라우드": "cloud",
-        "타입스크립트": "typescript ts",
-        "테스트": "test testing",
-        "파이썬": "python",
-        "파이프라인": "pipeline",
-        "펌웨어": "firmware",
-        "풀스택": "fullstack",
-        "프론트엔드": "frontend 프런트엔드",
-        "플랫폼": "platform",
-        "하드웨어": "hardware hw",
-    }.items()
-    for foreign in spellings.split()
-}
+LOANWORDS = {foreign: korean for korean, spellings in _WORDS["loanwords"].items() for foreign in spellings}
 """One spelling for words that are written in either script."""
 
 _CONTENT_TAGS = frozenset(("NNG", "NNP", "NR", "XR", "SH"))

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
-from .families import DATA, load_yaml
 from .korean import Word
-from .text import same_title
+from .text import DATA, load_yaml, same_title
 
 LANGUAGES = ("ko", "en")
 SEPARATOR = " — "
@@ -203,9 +202,8 @@ _SUITS: dict[str, dict[str, Any]] = load_yaml("suits.yaml")
 
 
 def _load_crafts() -> dict[str, Craft]:
-    entries = {
-        path.stem: load_yaml(f"crafts/{path.name}") for path in sorted((DATA / "crafts").glob("*.yaml"))
-    }
+    names = sorted(path.name for path in (DATA / "crafts").iterdir())
+    entries = {name.removesuffix(".yaml"): load_yaml(f"crafts/{name}") for name in names}
     own = {
         key: tuple(_angle(key, name, angle) for name, angle in (entry.get("angles") or {}).items())
         for key, entry in entries.items()

@@ -6,14 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
-
-import yaml
 
 from tools.lexicon import KIND_OF, find_skills
 
-DATA = Path(__file__).parent / "data"
+from .text import WORDS, load_yaml
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +41,6 @@ class Reading:
         return best if best is not None and self.scores[best] > 0 else None
 
 
-def load_yaml(name: str) -> Any:
-    """Returns a data file of this package as plain Python data."""
-    return yaml.load((DATA / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-
-
 def _load() -> dict[str, Family]:
     found: dict[str, Family] = {}
     for side, families in load_yaml("families.yaml").items():
@@ -70,29 +61,7 @@ def _load() -> dict[str, Family]:
 FAMILIES = _load()
 GENERAL = FAMILIES["general"]
 
-TECHNICAL_KINDS = frozenset(
-    [
-        "language",
-        "backend",
-        "frontend",
-        "mobile",
-        "database",
-        "message",
-        "cloud",
-        "container",
-        "iac",
-        "cicd",
-        "monitoring",
-        "data",
-        "ml",
-        "game",
-        "embedded",
-        "hardware",
-        "security",
-        "blockchain",
-        "test",
-    ]
-)
+TECHNICAL_KINDS = frozenset(WORDS["technical_kinds"])
 _SOFTWARE_WORDS = re.compile(
     r"소프트웨어|software|프로그래밍|코딩|코드|서버|펌웨어|임베디드|회로|알고리즘"
     r"|데이터 ?베이스|아키텍처|디버깅|api\b"

@@ -1,23 +1,23 @@
-"""What the kept postings ask for: the rules behind `MarketSummary`.
+"""What the postings ask for: the rules behind `MarketSummary`, and a summary indexed for the other rules.
 
-Lines of different postings are one when they match the same concept (`data/concepts.yaml`), or else
-when their words overlap. The text shown is a line of one of the postings, credited only to those that
-have a line like it; in English it is the name of the concept.
+Lines of different postings are one when they match the same concept (`data/concepts.yaml`), or else when
+their words overlap. The text shown is a line of one of the postings, credited only to those that have a line
+like it; in English it is the name of the concept.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tools.lexicon import find_skills
+from tools.lexicon import KIND_OF, canonical, find_skills
 
-from .families import load_yaml
-from .text import lines, read, stems
+from .person import Person
+from .text import WORDS, is_order, lines, load_yaml, read, read_list, rows, stems
 
 Row = Mapping[str, Any]
 
@@ -59,13 +59,7 @@ LABELS: dict[str, str] = load_yaml("labels.yaml")
 LABELLED = {label: key for key, label in LABELS.items()}
 _HANGUL = re.compile("[가-힣]")
 # Words that lines of every kind share: two of them do not make two lines alike.
-COMMON = frozenset(
-    """
-    설계 구현 구축 서버 시스템 서비스 데이터 환경 개선 관리 처리 구조 로직 정책 기능 작성 대응
-    최적화 활용해 솔루션 플랫폼 제품 프로젝트 기술 팀 api design develop development
-    system systems service services data team build
-    """.split()  # noqa: SIM905  (a list of quoted words is harder to read)
-)
+COMMON = frozenset(WORDS["common_words"])
 _CANDIDATES = 6
 """Lines of a group that are tried for the one to show."""
 
@@ -212,3 +206,127 @@ def _skills(postings: Sequence[Row]) -> list[dict[str, Any]]:
                 ids.append(read(posting, "posting_id"))
     ranked = sorted(asked.items(), key=lambda item: -len(item[1]))
     return [{"text": skill, "posting_ids": ids} for skill, ids in ranked[:_MAX_SKILLS]]
+
+
+_SECTIONS = ("responsibilities", "qualifications", "preferred")
+# Everybody's tools: asked often, but no project is done to show them.
+_NO_GAP = frozenset(WORDS["no_gap"])
+# One of these is enough to do a job with; the market's other choices of the kind are no gap.
+_ONE_OF = ("language", "database", "cloud")
+_FRAMEWORKS = frozenset(WORDS["frameworks"])
+_HEAVY = frozenset({"container", "iac", "message"})
+_MANY = 6
+"""From so many postings on, what a single one asks for is no gap."""
+_MIN_ADVANCED_WEEKS = 4
+
+
+# Who shows the one on the right has the one on the left, though the profile does not say so.
+_SHOWN_BY = {skill: frozenset(others) for skill, others in WORDS["shown_by"].items()}
+_SHOWN_IN = {
+    "Concurrency": re.compile(
+        r"(?<![가-힣])(?:락|잠금)(?![가-힣]{2})|동시에|thread-safe|\block(?:s|ed|ing)?\b"
+    ),
+    "Statistics": re.compile(r"통계|가설\s*검정|statistic"),
+    "Data Visualization": re.compile(r"대시보드|차트|dashboard|chart"),
+    "Caching": re.compile(r"캐시|캐싱|redis|memcached|cache|caching"),
+    "Query Tuning": re.compile(r"인덱스|실행\s*계획|쿼리\s*(?:최적|개선)|query plan|index"),
+}
+TOPICS = frozenset(WORDS["topics"])
+"""Fields and ways of working: one gets to know them, nothing is made with them."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the summary: its text, the postings that ask for it, what it is about."""
+
+    text: str
+    ids: tuple[str, ...]
+    concepts: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A skill that `count` of the kept postings ask for and the profile does not show."""
+
+    skill: str
+    ids: tuple[str, ...]
+
+
+class Demand:
+    """A summary, indexed. `total` is the number of postings that were kept.
+
+    `closest` says that none of them is for the desired job: they are only the nearest.
+    """
+
+    def __init__(self, summary: Sequence[Row], request: Row | None = None) -> None:
+        first = summary[0] if summary else {}
+        self.lines = [
+            Line(text, tuple(read_list(row, "posting_ids")), frozenset(concepts_of(text)))
+            for section in _SECTIONS
+            for row in rows(first, section)
+            if (text := read(row, "text")) and not is_order(text)
+        ]
+        # The name of a concept says nothing of what a posting is about.
+        self._lower = ["" if line.text in LABELLED else line.text.lower() for line in self.lines]
+        self.skills = {
+            canonical(read(row, "text")): tuple(read_list(row, "posting_ids"))
+            for row in rows(first, "skills")
+            if read(row, "text") and not is_order(read(row, "text"))
+        }
+        everyone = [line.ids for line in self.lines] + list(self.skills.values())
+        self.ids = tuple(dict.fromkeys(found for ids in everyone for found in ids))
+        kept = (request or {}).get("kept_postings")
+        counted = kept if isinstance(kept, int) and not isinstance(kept, bool) else 0
+        self.total = max(len(self.ids), counted)
+        self.closest = (request or {}).get("closest_only") is True
+
+    def for_concepts(self, concepts: frozenset[str]) -> list[Line]:
+        """Returns the lines about any of these concepts, the closest first, then the most asked."""
+        return sorted(
+            (line for line in self.lines if line.concepts & concepts), key=lambda line: -len(line.ids)
+        )
+
+    def for_words(self, named: re.Pattern[str]) -> list[Line]:
+        """Returns the lines in which the pattern is found, names of concepts aside."""
+        return [line for line, lower in zip(self.lines, self._lower, strict=True) if named.search(lower)]
+
+    def gaps(self, person: Person, kinds: frozenset[str]) -> list[Gap]:
+        """Returns the skills of these kinds worth closing for this person, the most asked first."""
+        few = 2 if self.total >= _MANY else 1
+        return [
+            Gap(skill, ids)
+            for skill, ids in self.skills.items()
+            if KIND_OF.get(skill) in kinds
+            and _is_gap(skill, person)
+            and (len(ids) >= few or skill in person.asked)
+        ]
+
+
+def _is_gap(skill: str, person: Person) -> bool:
+    if skill in person.has or skill in _NO_GAP or skill in person.feedback.unwanted_skills:
+        return False
+    if _SHOWN_BY.get(skill, frozenset()) & set(person.has):
+        return False
+    if skill in _SHOWN_IN and _SHOWN_IN[skill].search(person.text):
+        return False
+    kind = KIND_OF[skill]
+    if kind in _HEAVY and skill != "Docker" and person.difficulty == "beginner":
+        return False
+    weeks = person.feedback.weeks
+    if (
+        kind in _HEAVY
+        and weeks is not None
+        and weeks <= _MIN_ADVANCED_WEEKS
+        and person.difficulty != "advanced"
+    ):
+        return False
+    if kind in _ONE_OF and skill != "SQL" and any(KIND_OF[known] == kind for known in person.has):
+        return False
+    return not (
+        skill in _FRAMEWORKS and any(known in _FRAMEWORKS and KIND_OF[known] == kind for known in person.has)
+    )
+
+
+def all_ids(lines: Iterable[Line]) -> list[str]:
+    """Returns the ids of all these lines, those of the first lines first."""
+    return list(dict.fromkeys(found for line in lines for found in line.ids))

@@ -1,25 +1,208 @@
-"""How a project is done, step by step: the rules behind `ProjectPlan`."""
+"""The rules behind `ProjectPlan`: the steps of a project, why it suits the person and the market, and quotes
+of the postings for it.
+"""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from tools.lexicon import KIND_OF, canonical, find_skills
 
 from .crafts import CRAFTS, DOMAINS, Angle, Idea, TaskText, Words, ideas_titled
-from .demand import TOPICS, Demand, all_ids
-from .evidence import quote
-from .families import load_yaml
 from .korean import Word
-from .person import Person, meet
-from .reasons import why
-from .subjects import crafts_for
-from .text import is_order, read, read_list, rows, shorten, stems
+from .market import COMMON, TOPICS, Demand, all_ids, concepts_of
+from .person import Person, read_person
+from .subjects import closest, crafts_for
+from .text import (
+    SECTIONS,
+    WORDS,
+    is_order,
+    lines,
+    load_yaml,
+    read,
+    read_list,
+    rows,
+    same_title,
+    shorten,
+    stems,
+)
 
 Row = Mapping[str, Any]
+
+_MAX_QUOTES = 5
+_ENOUGH = 2
+_SHORT, _LONG = 10, 90
+_WORTH_ADDING = 2.0
+_POOR = -10.0
+_TELLING = 0.6
+"""Weight of shared words from which a line speaks of the project."""
+_COMMON_WEIGHT = 0.2
+_OF_A_TASK = 0.5
+_MOST_WORDS = 3.0
+# Lines that only say how long, which degree, which certificate: they show nothing of the work.
+_PAPERS = re.compile(
+    r"\d+\s*년|경력|학위|학사|석사|박사|전공|졸업|자격증|기사\b|신입|years?\b|degree|bachelor|master|certif",
+    re.I,
+)
+_PAPER_CONCEPTS = frozenset({"years", "degree", "foreign", "collaboration"})
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A line with what it is worth; `telling` when it names a skill of the project or its words."""
+
+    posting_id: str
+    line: str
+    worth: float
+    telling: bool
+
+
+def quote(
+    postings: Sequence[Row], idea: Idea, skills: Sequence[str], about: str, work: str
+) -> list[dict[str, str]]:
+    """Returns 2 to 5 quotes, the most telling first, of as many postings as have something to say.
+
+    `about` says what the project is, `work` what is done in it. A posting without a line that speaks of it
+    is left out where others have two. Fewer quotes when the postings hold fewer lines. A quote is always
+    a part of one line of its posting.
+    """
+    wanted = {canonical(skill) for skill in skills}
+    weights = _weights(postings, stems(about), stems(work))
+    found = [
+        _Found(read(posting, "posting_id"), line, *_speaks(line, idea, wanted, weights))
+        for posting in postings
+        for line in _lines(posting)
+    ]
+    found.sort(key=lambda row: (not row.telling, -row.worth))
+    chosen: list[_Found] = []
+    for row in found:
+        fresh = row.posting_id not in {known.posting_id for known in chosen}
+        if row.telling and row.worth >= _WORTH_ADDING and fresh and not _said(row, chosen):
+            chosen.append(row)
+    chosen = chosen[:_MAX_QUOTES]
+    # Rather a second line of a posting that speaks of the project than the first of one that does not.
+    for row in found:
+        if len(chosen) >= _ENOUGH:
+            break
+        if not _said(row, chosen):
+            chosen.append(row)
+    return [{"posting_id": row.posting_id, "quote": row.line} for row in chosen]
+
+
+def _lines(posting: Row) -> list[str]:
+    title = same_title(read(posting, "job_title"))
+    listed = [line for section in SECTIONS for line in lines(read(posting, section))]
+    return [line for line in dict.fromkeys(listed) if same_title(line) != title]
+
+
+def _said(row: _Found, chosen: Sequence[_Found]) -> bool:
+    return row.line in {known.line for known in chosen}
+
+
+def _weights(postings: Sequence[Row], about: frozenset[str], work: frozenset[str]) -> dict[str, float]:
+    """How much a word of the project tells: less, the more of the postings use it or if all trades do,
+    and half where it stands among the tasks only."""
+    used = Counter(
+        word for posting in postings for word in {word for line in _lines(posting) for word in stems(line)}
+    )
+    return {
+        word: (_COMMON_WEIGHT if word in COMMON else 1 - (used[word] - 1) / len(postings))
+        * (1.0 if word in about else _OF_A_TASK)
+        for word in used.keys() & (about | work)
+    }
+
+
+def _speaks(line: str, idea: Idea, skills: set[str], weights: Mapping[str, float]) -> tuple[float, bool]:
+    concepts = set(concepts_of(line))
+    named = [skill for skill in find_skills(line) if skill in skills]
+    shared = sum(weights.get(word, 0.0) for word in stems(line))
+    worth = 2.0 * len(idea.angle.concepts & concepts)
+    worth += 2.0 * (idea.domain.named.search(line.lower()) is not None)
+    worth += min(len(named), 2)
+    worth += min(shared, _MOST_WORDS)
+    telling = bool(named) or shared >= _TELLING
+    if _PAPERS.search(line) and not find_skills(line) and not concepts - _PAPER_CONCEPTS:
+        return worth + 2 * _POOR, False
+    return worth + (0.5 if _SHORT <= len(line) <= _LONG else -1.5), telling
+
+
+def why(idea: Idea, person: Person, demand: Demand, gaps: list[str], skills: list[str]) -> str:
+    """Returns why this project suits this person and this market, with the number of postings."""
+    lines = demand.for_concepts(idea.angle.concepts)
+    asking = len(all_ids(lines))
+    gap = next((gap for gap in gaps if demand.skills.get(gap)), None)
+    own = [skill for skill in skills if canonical(skill) in person.has][:3]
+    if person.language == "en":
+        return _why_en(idea, person, demand, asking=asking, gap=gap, own=own)
+    name = person.wish.family.name["ko"]
+    parts = []
+    if demand.closest and demand.total:
+        parts.append(closest(person, demand))
+        name = "이"
+    if asking and lines:
+        parts.append(
+            f"{name} 공고 {demand.total}건 중 {asking}건에서 "
+            f"{Word(idea.angle.about['ko']):과} 이어지는 업무를 찾는다"
+            f"(예: “{shorten(lines[0].text, 60)}”)."
+        )
+    elif demand.total:
+        parts.append(
+            f"{name} 공고 {demand.total}건이 함께 찾는 역량을 {Word(idea.angle.about['ko']):로} 보여 준다."
+        )
+    if own:
+        listed = ", ".join(own)
+        after = (
+            f" ‘{person.past}’ 다음 단계로 삼기에 알맞고"
+            if person.past
+            else " 이미 다룰 줄 아는 것에서 시작하고"
+        )
+        parts.append(f"{Word(listed):은} 프로필에 있으니{after}, 처음부터 다시 배울 것이 적다.")
+    if gap:
+        parts.append(
+            f"아직 드러나지 않은 {Word(gap):은} {len(demand.skills[gap])}건에서 요구하므로 "
+            "따로 익히는 과제를 두었다."
+        )
+    parts.append("단계마다 남는 산출물과 측정값이 면접에서 그대로 근거가 된다.")
+    return " ".join(parts)
+
+
+def _why_en(
+    idea: Idea, person: Person, demand: Demand, *, asking: int, gap: str | None, own: list[str]
+) -> str:
+    where = f" in {person.wish.family.name['en']}"
+    parts = []
+    if demand.closest and demand.total:
+        parts.append(closest(person, demand))
+        where = ""
+    if asking:
+        parts.append(
+            f"Of {demand.total} postings{where}, {asking} speak of work close to {idea.angle.about['en']}."
+        )
+    elif demand.total:
+        parts.append(
+            f"It answers what {demand.total} postings{where} have in common, "
+            f"by way of {idea.angle.about['en']}."
+        )
+    if own:
+        parts.append(f"You already show {_listed(own)}, so the project starts from what you can do.")
+    if gap:
+        count = len(demand.skills[gap])
+        asks = "posting asks" if count == 1 else "postings ask"
+        parts.append(
+            f"{gap} is not in your profile yet, while {count} {asks} for it; it has a task of its own."
+        )
+    parts.append("Every step leaves a result and a figure that you can put in front of an interviewer.")
+    return " ".join(parts)
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
 
 _WEEKS = {"beginner": 4, "intermediate": 6, "advanced": 8}
 # The answer before is not known here, and the level may change between the two. So "shorter" is shorter
@@ -52,7 +235,7 @@ def plan(
     request: Row, profile: Row, subject: Row, summary: Sequence[Row], postings: Sequence[Row]
 ) -> dict[str, Any]:
     """Returns a `ProjectPlan` for the subject, whoever proposed it."""
-    person = meet(request, profile)
+    person = read_person(request, profile)
     demand = Demand(summary, request)
     idea = _recognise(subject, person, demand)
     skills = _skills(subject, idea, person)
@@ -85,33 +268,8 @@ def plan(
 
 _LONGEST_SKILL = 40
 # Fields and ways of working: they are shown by a project, but nothing is "made with" them.
-_NO_TOOL = frozenset(
-    {
-        "LLM",
-        "NLP",
-        "Computer Vision",
-        "Deep Learning",
-        "Machine Learning",
-        "Generative AI",
-        "ETL",
-        "Data Pipeline",
-        "Data Warehouse",
-        "Data Modeling",
-        "Data Governance",
-        "Statistics",
-        "Time Series",
-        "A/B Testing",
-        "Cohort Analysis",
-        "Data Visualization",
-        "Model Serving",
-        "Model Compression",
-        "MLOps",
-    }
-)
-_METHODS = frozenset(
-    {"Statistics", "A/B Testing", "Causal Inference", "Cohort Analysis", "Time Series", "Anomaly Detection"}
-    | {"Data Visualization", "Data Modeling", "Data Governance", "Query Tuning", "Labor Law"}
-)
+_NO_TOOL = frozenset(WORDS["no_tool"])
+_METHODS = frozenset(WORDS["methods"])
 _SKILL_FIELD = re.compile(r"\{skill(?::([^}]+))?\}")
 # Words of a task that call for a kind of skill, so that a task names what it really uses.
 _HINTS = {

@@ -5,8 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from importlib.resources import files
 from typing import Any
 
+import yaml
+
+DATA = files("local.model.rules") / "data"
+
+
+def load_yaml(name: str) -> Any:
+    """Returns a data file of this package as plain Python data."""
+    return yaml.load((DATA / name).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+
+
+WORDS: dict[str, Any] = load_yaml("words.yaml")
 SECTIONS = ("responsibilities", "requirements", "preferred")
 MAX_LINE_CHARS = 110
 """A line of an answer is cut here, at a word."""
@@ -108,95 +120,7 @@ _TOKEN = re.compile(r"[a-z][a-z0-9.+#]*|[가-힣]+")
 _ENDING = re.compile(
     r"(?:하(?:시는|신|는|며|고|여|실)|되는|된|할|한|을|를|은|는|이|가|에서|에게|에|으로|로|와|과|의|도|및|부터|까지|이나|들|이며|하기|해본)$"
 )
-_EMPTY_WORDS = frozenset(
-    [
-        "및",
-        "등",
-        "또는",
-        "관련",
-        "대한",
-        "위한",
-        "통한",
-        "통해",
-        "있는",
-        "있으신",
-        "없는",
-        "가능",
-        "가능한",
-        "경험",
-        "경험이",
-        "보유",
-        "이해",
-        "능력",
-        "업무",
-        "수행",
-        "담당",
-        "분",
-        "자",
-        "우대",
-        "필수",
-        "이상",
-        "년",
-        "이하",
-        "기반",
-        "활용",
-        "사용",
-        "개발",
-        "그",
-        "수",
-        "것",
-        "있",
-        "하",
-        "다양",
-        "다양한",
-        "대해",
-        "따른",
-        "위해",
-        "기본",
-        "기본적",
-        "관",
-        "년이상",
-        "경력",
-        "지식",
-        "역량",
-        "운영",
-        "a",
-        "an",
-        "the",
-        "and",
-        "or",
-        "of",
-        "to",
-        "in",
-        "for",
-        "with",
-        "on",
-        "at",
-        "by",
-        "is",
-        "are",
-        "be",
-        "as",
-        "you",
-        "we",
-        "our",
-        "your",
-        "experience",
-        "years",
-        "ability",
-        "skills",
-        "strong",
-        "knowledge",
-        "work",
-        "working",
-        "using",
-        "etc",
-        "good",
-        "excellent",
-        "preferred",
-        "required",
-    ]
-)
+_EMPTY_WORDS = frozenset(WORDS["empty_words"])
 
 
 @lru_cache(maxsize=16_384)

@@ -10,11 +10,20 @@ from typing import Any
 
 from local.model.rules.text import is_order, read, read_list
 
-from .events import Break, Event, Fact, Line, Record, Section, Title, document_events
-from .facts import company_in, deadline_in, employment_in, experience_in
-from .heads import FACT_KINDS, LINE_KINDS, Head
-from .tables import line_kind, table_events
-from .titles import LONGEST, clean, is_job, is_sentence
+from .events import Break, Event, Fact, Line, Record, Section, Title, document_events, line_kind, table_events
+from .labels import (
+    FACT_KINDS,
+    LINE_KINDS,
+    LONGEST,
+    Head,
+    clean,
+    company_in,
+    deadline_in,
+    employment_in,
+    experience_in,
+    is_job,
+    is_sentence,
+)
 
 _NO_JOB = re.compile(
     r"수강생|교육생|훈련생|참가자|서포터즈|참가\s*신청|개인정보\s*처리\s*방침|이용\s*약관"

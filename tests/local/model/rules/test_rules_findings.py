@@ -13,9 +13,9 @@ import pytest
 
 from local.model.rules import answer
 from local.model.rules.crafts import CRAFTS, Angle, angle_of
-from local.model.rules.demand import Demand
 from local.model.rules.families import FAMILIES
-from local.model.rules.feedback import understand
+from local.model.rules.market import Demand
+from local.model.rules.person import read_feedback
 from local.model.rules.text import lines, stems
 from tests.local.model.rules.test_rules_answers import (
     POSTINGS,
@@ -196,7 +196,7 @@ def test_says_when_no_posting_was_for_the_job(language: str) -> None:
     ],
 )
 def test_tells_a_wish_from_a_refusal(text: str, unwanted: set[str], wanted: set[str]) -> None:
-    found = understand(text)
+    found = read_feedback(text)
     assert set(found.unwanted_skills) == unwanted
     assert set(found.skills) == wanted
     if unwanted and text.isascii() is False:

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.model.rules.feedback import understand
-from local.model.rules.person import meet
+from local.model.rules.person import read_feedback, read_person
 from tests.local.model.rules.test_rules_answers import profile, project, request, subjects
 
 Row = dict[str, Any]
@@ -62,12 +61,12 @@ def test_a_shorter_plan_has_less_to_do(stage: str, level: str) -> None:
     ],
 )
 def test_understands_how_long_it_may_take(said: str, stretch: int, number: int | None) -> None:
-    found = understand(said)
+    found = read_feedback(said)
     assert (found.stretch, found.weeks) == (stretch, number)
 
 
 def level_of(job: str, stage: str | None, **fields: Any) -> str:
-    return meet({"desired_job": job, "language": "ko"}, {"career_stage": stage, **fields}).difficulty
+    return read_person({"desired_job": job, "language": "ko"}, {"career_stage": stage, **fields}).difficulty
 
 
 def job(role: str, start: str, end: str | None = None, description: str = "") -> Row:
