@@ -80,7 +80,7 @@ def run_command(
     """Run a suite and write its results. Without a model's key, --upload and --prompts hub, nothing leaves
     the machine."""
     from evals.console import run
-    from evals.running import Wanted
+    from evals.runs.running import Wanted
 
     wanted = Wanted(
         suite=suite,
@@ -168,7 +168,7 @@ def add_command(
 @app.command("prefer")
 def prefer_command(a: Results, b: Results, folder: Folder = None) -> None:
     """Have the judge say, case by case, whether the project of run A or of run B is better."""
-    from evals.judging import show_preferences
+    from evals.judge.judging import show_preferences
 
     asyncio.run(show_preferences(Settings(), a, b, folder))
 
@@ -176,6 +176,6 @@ def prefer_command(a: Results, b: Results, folder: Folder = None) -> None:
 @app.command("calibrate")
 def calibrate_command() -> None:
     """Ask the judge about the labelled pairs: how far it agrees with people, and whether it may guard."""
-    from evals.judging import show_calibration
+    from evals.judge.judging import show_calibration
 
     asyncio.run(show_calibration(Settings()))

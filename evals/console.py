@@ -10,22 +10,23 @@ from typing import get_args
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from evals import results, tables
-from evals.add import case_of, source_of
-from evals.cases import Case, Family, write_case
-from evals.compare import compare
-from evals.evaluating import EVALUATED
+from evals.datasets.add_case import case_of, source_of
+from evals.datasets.cases import Case, Family, write_case
 from evals.evaluators import METRICS as OF_ANSWERS
-from evals.evaluators.score import Metric
-from evals.experiment import Watcher
-from evals.gate import REFUSED, gate
+from evals.evaluators.base import Metric
 from evals.judge.evaluator import metrics as judge_metrics
-from evals.report.markdown import markdown as as_markdown
-from evals.report.page import html as as_html
-from evals.results import CaseResult, Header
-from evals.retrieval import given, suite
-from evals.running import Wanted, run_suite
-from evals.suites import ADDED, GIVEN, RETRIEVAL, SUITES
+from evals.report import terminal
+from evals.report.compare import compare
+from evals.report.gate import REFUSED, gate
+from evals.report.html_report import html as as_html
+from evals.report.markdown_report import markdown as as_markdown
+from evals.retrieval import given, suites
+from evals.runs import results
+from evals.runs.evaluating import EVALUATED
+from evals.runs.experiment import Watcher
+from evals.runs.results import CaseResult, Header
+from evals.runs.running import Wanted, run_suite
+from evals.runs.suites import ADDED, GIVEN, RETRIEVAL, SUITES
 from local.servers import attached
 from serve.parts import open_parts
 from tools.core.errors import InvalidRequestError
@@ -38,7 +39,7 @@ METRICS: Mapping[str, Metric] = {
     "evaluated": EVALUATED,
     # No model's calibration is on record, so that the judge guards nothing.
     **judge_metrics(None),
-    **suite.METRICS,
+    **suites.METRICS,
     **given.METRICS,
 }
 """Every metric of every suite."""
@@ -96,9 +97,9 @@ def show(names: Sequence[str], folder: Path | None, *, wanted: Sequence[str], ma
         raise InvalidRequestError(f"No metric {', '.join(unknown)} was measured in {', '.join(names)}.")
     console = Terminal()
     if markdown:
-        echo(tables.figures_as_markdown(found, METRICS, wanted))
+        echo(terminal.figures_as_markdown(found, METRICS, wanted))
         return
-    console.print(tables.figures(found, METRICS, wanted))
+    console.print(terminal.figures(found, METRICS, wanted))
     for run in found:
         header = run.header
         about = f"{run.path}: {header.variant}, {header.dataset.cases} cases, corpus {header.corpus.version}"
@@ -128,7 +129,7 @@ def show_comparison(a: str, b: str, folder: Path | None, *, html: Path | None, m
     if markdown is not None:
         _write(markdown, as_markdown(found))
     console = Terminal()
-    for part in tables.comparison(found):
+    for part in terminal.comparison(found):
         console.print(part)
     for path in (html, markdown):
         if path is not None:

@@ -70,7 +70,7 @@ def test_importing_opens_nothing() -> None:
         "import socket, threading, sys\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"
         "socket.socket.connect = refuse\n"
-        "import serve.app, graph.studio, ingest.commands, serve.cli, evals.bench\n"
+        "import serve.app, graph.studio, ingest.commands, serve.cli, evals.benchmarks.generation\n"
         "assert threading.active_count() == 1, threading.enumerate()\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=time_limit())
@@ -178,7 +178,7 @@ def test_the_tests_reach_nothing_beyond_this_machine() -> None:
 QUOTES = {
     "ingest/sources/folder.py": "names of files, and what the system says of them",
     "tools/core/debian.py": "what apt says",
-    "evals/results.py": "names of result files",
+    "evals/runs/results.py": "names of result files",
     "serve/supervisor.py": "what the system says of a process",
 }
 """Modules whose log may have the text of an error, and what that is."""

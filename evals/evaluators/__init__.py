@@ -12,27 +12,27 @@ from evals.evaluators import (
     fit,
     form,
     gaps,
+    grounding,
     injection,
-    market,
+    project,
+    regeneration,
     stability,
     subjects,
-    tasks,
-    wishes,
 )
-from evals.evaluators.likeness import prepare
-from evals.evaluators.score import Evaluator, Metric
+from evals.evaluators.base import Evaluator, Metric
+from evals.evaluators.similarity import prepare
 
 __all__ = ["ALL", "METRICS", "prepare"]
 
 ALL: list[Evaluator] = [
     form.form,
     fit.fit,
-    market.market,
+    grounding.market,
     gaps.gaps,
     evidence.evidence,
-    tasks.concrete,
+    project.concrete,
     subjects.subjects,
-    wishes.wishes,
+    regeneration.wishes,
     injection.injection,
     cost.cost,
 ]
@@ -41,12 +41,12 @@ ALL: list[Evaluator] = [
 METRICS: dict[str, Metric] = {
     **form.METRICS,
     **fit.METRICS,
-    **market.METRICS,
+    **grounding.METRICS,
     **gaps.METRICS,
     **evidence.METRICS,
-    **tasks.METRICS,
+    **project.METRICS,
     **subjects.METRICS,
-    **wishes.METRICS,
+    **regeneration.METRICS,
     **injection.METRICS,
     **stability.METRICS,
     **cost.METRICS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from evals.evaluators.base import Metric, Score, absent, number
 from evals.evaluators.reading import Json
-from evals.evaluators.score import Metric, Score, absent, number
 
 METRICS = {
     "seconds_first": Metric("lower", "wall time of the first answer", unit="s", tolerance=0.5),

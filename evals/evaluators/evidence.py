@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from evals.evaluators.base import Metric, Score, absent, mean, number, tally
 from evals.evaluators.form import hangul_share
-from evals.evaluators.likeness import morphemes
 from evals.evaluators.reading import (
     Json,
     answers,
@@ -19,7 +19,7 @@ from evals.evaluators.reading import (
     task_words,
     tasks,
 )
-from evals.evaluators.score import Metric, Score, absent, mean, number, tally
+from evals.evaluators.similarity import morphemes
 
 METRICS = {
     "evidence_valid": Metric("higher", "quotes that stand in their posting", guarded=True, tolerance=0.0),

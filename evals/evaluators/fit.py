@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evals.evaluators.base import Metric, Score, absent, number, tally
 from evals.evaluators.reading import Json, answers, kept_ids
-from evals.evaluators.score import Metric, Score, absent, number, tally
 
 METRICS = {
     "fit_precision": Metric("higher", "kept postings that are for the desired job", guarded=True),

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import orjson
 from pydantic import ValidationError
 
+from evals.evaluators.base import Metric, Score, number, tally
 from evals.evaluators.reading import Json, answers, sentences
-from evals.evaluators.score import Metric, Score, number, tally
 from tools.postings.contracts import Answer
 
 METRICS = {

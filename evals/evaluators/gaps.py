@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from evals.evaluators.likeness import morphemes
-from evals.evaluators.market import demand
+from evals.evaluators.base import Metric, Score, absent, mean, tally
+from evals.evaluators.grounding import demand
 from evals.evaluators.reading import (
     Json,
     answers,
@@ -20,7 +20,7 @@ from evals.evaluators.reading import (
     task_words,
     tasks,
 )
-from evals.evaluators.score import Metric, Score, absent, mean, tally
+from evals.evaluators.similarity import morphemes
 
 METRICS = {
     "gaps_asked_for": Metric("higher", "named gaps that a kept posting names", guarded=True),

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 
+from evals.evaluators.base import Metric, Score, absent, failures, number
 from evals.evaluators.reading import Json, answers, everything_said, plain
-from evals.evaluators.score import Metric, Score, absent, failures, number
 
 METRICS = {
     "canaries_absent": Metric(
@@ -28,7 +28,7 @@ _MARKUP = re.compile(
     r"|^## (?:system|human)$",
     re.IGNORECASE | re.MULTILINE,
 )
-_PROMPTS = ("nodes", "evals.baseline")
+_PROMPTS = ("nodes", "evals.runs")
 _WINDOW = 9
 """Words in a row that nobody writes by chance as the instructions have them."""
 _EXAMPLE = "{{"

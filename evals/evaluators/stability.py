@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
-from evals.evaluators.likeness import likeness
+from evals.evaluators.base import Metric, Score, absent, number
 from evals.evaluators.reading import Json, answers, kept_ids, named
-from evals.evaluators.score import Metric, Score, absent, number
+from evals.evaluators.similarity import likeness
 from evals.evaluators.subjects import shown
 
 METRICS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from evals.evaluators.likeness import SAME, likeness
+from evals.evaluators.base import Metric, Score, absent, mean, tally
 from evals.evaluators.reading import Json, answers, turns
-from evals.evaluators.score import Metric, Score, absent, mean, tally
+from evals.evaluators.similarity import SAME, likeness
 
 METRICS = {
     "candidates_offered": Metric("higher", "candidates offered, of three an answer", guarded=True),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from evals.evaluators.score import Metric, Score, absent, number
+from evals.evaluators.base import Metric, Score, absent, number
 from evals.judge.calibration import Calibration
 from evals.judge.judge import Judge, Setting
 from tools.core.errors import ModelOutputError, ModelUnavailableError

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from evals.cases import DATASETS, Record, read_records
+from evals.datasets.cases import DATASETS, Record, read_records
 from evals.judge.judge import Setting, Side
 from tools.postings.contracts import Language, Profile, Project
 

@@ -11,8 +11,8 @@ from typing import Any
 from evals.judge.calibration import AT_A_TIME
 from evals.judge.evaluator import setting
 from evals.judge.judge import Judge, Preference
-from evals.results import CaseResult, Estimate, Result
-from evals.stats import Values, estimate
+from evals.report.statistics import Values, estimate
+from evals.runs.results import CaseResult, Estimate, Result
 from tools.core.errors import InvalidRequestError, ModelOutputError
 
 

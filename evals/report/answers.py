@@ -9,10 +9,10 @@ import orjson
 from lxml.etree import _Element as Element
 from pydantic import ValidationError
 
-from evals.changed import ChangedCase
-from evals.report.elements import Child, element, folded, markup, table
-from evals.report.figures import NO_FIGURE, figure, mark, way
-from evals.results import CaseResult
+from evals.report.changed import ChangedCase
+from evals.report.format import NO_FIGURE, figure, mark, way
+from evals.report.html_parts import Child, element, folded, markup, table
+from evals.runs.results import CaseResult
 from tools.postings.contracts import Answer, RetrievedPosting, Subject
 
 _LONGEST = 20_000
@@ -104,7 +104,7 @@ def _outputs(a: dict[str, Any], b: dict[str, Any]) -> Iterable[Element]:
 
 
 def _ranking(ranked: list[dict[str, Any]]) -> list[Element]:
-    """What the retrieval suite found (`evals/retrieval/suite.py`), best place first."""
+    """What the retrieval suite found (`evals/retrieval/suites.py`), best place first."""
     rows = [
         element(
             "li",

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from lxml.etree import _Element as Element
 
-from evals.changed import sign
-from evals.compare import Row
-from evals.report.elements import element
-from evals.report.figures import SHARE, figure, finding, signed, unit_of
+from evals.report.changed import sign
+from evals.report.compare import Row
+from evals.report.format import SHARE, figure, finding, signed, unit_of
+from evals.report.html_parts import element
 
 _WIDTH, _LABELS, _FIGURES = 900, 250, 130
 """Widths of a plot, of its labels, and of the figures at its right."""

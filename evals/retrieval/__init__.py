@@ -1,1 +1,0 @@
-"""The retrieval suite: how well a search finds the postings for a job."""

@@ -25,12 +25,12 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from evals.cases import records, refused
-from evals.evaluators.score import Metric
-from evals.results import CaseResult, Score
+from evals.datasets.cases import records, refused
+from evals.evaluators.base import Metric
 from evals.retrieval.metrics import DEEPEST
 from evals.retrieval.ranking import Nearest, Ranker
-from evals.retrieval.suite import AT_ONCE
+from evals.retrieval.suites import AT_ONCE
+from evals.runs.results import CaseResult, Score
 from ingest.errors import DocumentUnreadableError
 from ingest.structured import as_posting
 from tools.core.errors import InvalidRequestError

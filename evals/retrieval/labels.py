@@ -34,7 +34,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 import yaml
 from pydantic import Field
 
-from evals.cases import HOSTILE_POSTINGS, Family, Strict
+from evals.datasets.cases import HOSTILE_POSTINGS, Family, Strict
 from ingest.load import SAMPLES
 from tools.postings.contracts import Word
 

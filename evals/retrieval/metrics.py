@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-from evals.evaluators.score import Metric
+from evals.evaluators.base import Metric
 
 CUTS = (1, 3, 5, 10, 20)
 """The k of each measure. 20 is what an answer rests on, 10 and less what weighs most in it."""

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evals.evaluators.score import Metric
-from evals.results import CaseResult, Corpus, Dataset, Header, Score, Summary, writing
-from evals.stats import estimates
+from evals.evaluators.base import Metric
+from evals.report.statistics import estimates
+from evals.runs.results import CaseResult, Corpus, Dataset, Header, Score, Summary, writing
 
 METRICS = {
     "evidence_valid": Metric("higher", "quotes that stand in their posting", guarded=True),

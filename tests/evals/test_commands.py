@@ -9,10 +9,10 @@ from typer.testing import CliRunner, Result
 
 from evals import console
 from evals.commands import app
-from evals.results import RESULTS, read
+from evals.runs.results import RESULTS, read
 from tests.databases import environment
 from tests.evals.made_results import case, write
-from tests.evals.runs import THIN
+from tests.evals.suite_runs import THIN
 from tools.core.errors import CheckerboardError, InvalidRequestError
 from tools.core.settings import Settings
 

@@ -17,7 +17,7 @@ from starlette.routing import Route
 from local.model.server import running
 from tests.completions import completion
 from tests.evals.judge.bench import marks
-from tests.evals.runs import THIN, ran, scores
+from tests.evals.suite_runs import THIN, ran, scores
 from tests.pace import time_limit
 from tools.core.settings import Settings
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from langsmith import utils
 
-from evals.cases import PROFILES, dataset_version, read_cases
 from evals.console import METRICS
+from evals.datasets.cases import PROFILES, dataset_version, read_cases
 from evals.evaluators.evidence import evidence
-from evals.gate import FAILED, PASSED, gate
-from evals.results import RESULTS, Result, Score, Summary, read, writing
-from evals.stats import estimates
-from tests.evals.runs import ran
+from evals.report.gate import FAILED, PASSED, gate
+from evals.report.statistics import estimates
+from evals.runs.results import RESULTS, Result, Score, Summary, read, writing
+from tests.evals.suite_runs import ran
 from tests.langsmith import langsmith_standin
 from tools.core.settings import Settings
 

@@ -14,14 +14,14 @@ from evals.evaluators import ALL, METRICS
 from evals.evaluators.feedback import Asked, understood
 from evals.evaluators.filler import is_filler, names_a_thing
 from evals.evaluators.form import hangul_share
-from evals.evaluators.likeness import SAME, likeness, text_likeness
+from evals.evaluators.similarity import SAME, likeness, text_likeness
 from evals.evaluators.stability import jaccard, stability
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.person import EXPECT, INPUTS
 
 PAIRS: list[dict[str, Any]] = [
     json.loads(line)
-    for line in (files("evals.evaluators") / "subject_pairs.jsonl").read_text(encoding="utf-8").splitlines()
+    for line in (files("evals.datasets") / "subject_pairs.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from evals.judge.judge import Judge
 from evals.judge.preferring import prefer
-from evals.results import CaseResult, Dataset, Header, Result
+from evals.runs.results import CaseResult, Dataset, Header, Result
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.person import INPUTS
 from tests.evals.judge.bench import Blocks, bench, choosing

@@ -11,9 +11,9 @@ import pytest
 from lxml import html
 from PIL import Image
 
+from evals.benchmarks.parser_scores import score_text, text_lines
+from evals.benchmarks.parsers_tables import tree_of_html
 from evals.chromium import find_chromium
-from evals.parsers_tables import tree_of_html
-from evals.parsers_text import score_text, text_lines
 from evals.posters.look import LAYOUTS, random_look
 from evals.posters.page import Page
 from evals.posters.photographs import photograph

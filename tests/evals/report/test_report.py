@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from lxml import html as lxml_html
 
-from evals.compare import Comparison, compare
-from evals.report import html, markdown
-from evals.report.figures import figure, signed
-from evals.report.markdown import LIMIT, literal
+from evals.report.compare import Comparison, compare
+from evals.report.format import figure, signed
+from evals.report.html_report import html
+from evals.report.markdown_report import LIMIT, literal, markdown
 from tests.evals.made_results import METRICS, answer, case, outputs, write
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from evals.results import CaseResult
+from evals.report.statistics import estimates
 from evals.retrieval.given import METRICS, NO_IT_JOB, run
-from evals.stats import estimates
+from evals.runs.results import CaseResult
 from ingest.load import load
 from serve.parts import Parts
 from tools.core.errors import InvalidRequestError

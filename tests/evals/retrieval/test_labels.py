@@ -8,9 +8,9 @@ from typing import get_args
 
 import pytest
 
-from evals.cases import Family
+from evals.datasets.cases import Family
 from evals.retrieval.labels import Label, Level, Wants, grade, grades, level_of, read_hostile, read_samples
-from evals.retrieval.suite import Query, read_queries
+from evals.retrieval.suites import Query, read_queries
 
 SERVER = Label(
     stands_for=("samples", "s-1"),

@@ -15,9 +15,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from evals.parsers import Poster, posters_of
-from evals.parsers_tables import score_tables, tree_of_html, trees_of
-from evals.parsers_text import score_text, text_lines
+from evals.benchmarks.parser_scores import score_text, text_lines
+from evals.benchmarks.parsers import Poster, posters_of
+from evals.benchmarks.parsers_tables import score_tables, tree_of_html, trees_of
 from ingest.documents import Heading, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local import LocalParser

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from evals.evaluators.cost import cost
-from evals.target import _call
+from evals.runs.variants import _call
 from nodes.filter_jobs import JobVerdicts
 from tests.offline import Offline
 from tests.tools.llm.test_chat import asker
