@@ -16,7 +16,7 @@ from ingest.run import Ingest
 from ingest.store import Document, Wanted
 from ingest.tagging.batch import BatchRequest, Collected, within_limits
 from tools.core.errors import ModelUnavailableError
-from tools.prompts.registry import begun
+from tools.prompts.registry import PromptSet
 
 DOCUMENTS = 2_000
 """Documents of one batch: so many requests are in memory while it is sent, some 10 kB each."""
@@ -29,8 +29,6 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
         ModelUnavailableError: the API has refused a batch, or did not answer. The next run goes on.
         CheckerboardError: as `Pipeline.run`.
     """
-    # What is asked together is asked with the same prompts, though others come into force meanwhile.
-    begun.set(ingest.services.prompts.current)
     parse, tag, *rest = ingest.steps()
     await ingest.collect_and_work([parse], counts)
     ingest.sources.clear()
@@ -47,9 +45,11 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
 async def _send(ingest: Ingest) -> list[int]:
     """Sends what is parsed and in no batch yet; returns the documents without text, which need no answer."""
     unsent = await ingest.store.unsent()
+    # What is asked together is asked with the same prompts, though others come into force meanwhile.
+    prompts = ingest.services.prompts.current
     silent: list[int] = []
     for start in range(0, len(unsent), DOCUMENTS):
-        asked = await _requests(ingest, unsent[start : start + DOCUMENTS])
+        asked = await _requests(ingest, unsent[start : start + DOCUMENTS], prompts)
         silent += [number for number, requests in asked.items() if not requests]
         spoken = {number: requests for number, requests in asked.items() if requests}
         numbers = iter(spoken)
@@ -60,7 +60,7 @@ async def _send(ingest: Ingest) -> list[int]:
     return silent
 
 
-async def _requests(ingest: Ingest, ids: Sequence[int]) -> dict[int, list[BatchRequest]]:
+async def _requests(ingest: Ingest, ids: Sequence[int], prompts: PromptSet) -> dict[int, list[BatchRequest]]:
     """Claims documents; returns the calls for each, in the order of their numbers, so that the same
     documents make the same batch."""
     asked: dict[int, list[BatchRequest]] = {}
@@ -68,7 +68,9 @@ async def _requests(ingest: Ingest, ids: Sequence[int]) -> dict[int, list[BatchR
         documents = await ingest.store.claim(Wanted(("parsed",), tuple(chunk)), len(chunk))
         for document in sorted(documents, key=lambda document: document.id):
             assert document.parsed is not None  # noqa: S101 - `unsent` names those that are parsed
-            asked[document.id] = ingest.batches.requests(str(document.id), document.parsed, document.hints)
+            asked[document.id] = ingest.batches.requests(
+                str(document.id), document.parsed, document.hints, prompts
+            )
     return asked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from ingest.sources.web import Fetch
@@ -25,10 +26,15 @@ class PostgresJournal:
             row = await (await connection.execute(_SQL["find_answer"], {"question": question})).fetchone()
         return None if row is None else bytes(row["answer"])
 
-    async def keep(self, question: str, answer: bytes) -> None:
-        """As `ResponseJournal.keep`."""
+    async def record(self, question: str, answer: bytes) -> None:
+        """As `ResponseJournal.record`."""
         async with self._pool.connection() as connection:
             await connection.execute(_SQL["keep_answer"], {"question": question, "answer": answer})
+
+    async def forget(self, questions: Sequence[str]) -> None:
+        """As `ResponseJournal.forget`."""
+        async with self._pool.connection() as connection:
+            await connection.execute(_SQL["forget_answers"], {"questions": list(questions)})
 
     async def forget_old(self) -> None:
         """Forgets answers older than KEPT_DAYS."""

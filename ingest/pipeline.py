@@ -18,9 +18,8 @@ from ingest.failures import Failure, failure
 from ingest.progress import Counts
 from ingest.sources.source import Source
 from ingest.store import STAGES, Document, DocumentStore, Stage, Wanted
-from tools.core.errors import CheckerboardError, ModelOutputError
+from tools.core.errors import CheckerboardError
 from tools.core.logs import cause
-from tools.llm import journal
 
 logger = logging.getLogger(__name__)
 
@@ -175,15 +174,10 @@ class Pipeline:
             await self._process(step, batch)
 
     async def _process(self, step: Step, batch: list[Document]) -> None:
-        asked: list[str] = []
-        journal.asked.set(asked)
         try:
             outcomes = await step.work(batch)
         except Exception as error:  # noqa: BLE001 - what a document brings about ends that document only
             if len(batch) == 1:
-                if isinstance(error, ModelOutputError):
-                    # Kept, they would be found again, and the next try would fail of them too.
-                    await self._store.forget_answers(asked)
                 await self._failed(step, batch[0], error)
             else:
                 # One of them may be the cause: each alone.

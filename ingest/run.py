@@ -26,7 +26,6 @@ from tools.core.errors import InvalidRequestError, StoreUnavailableError
 from tools.core.settings import Settings
 from tools.core.store_failures import one_line, store_failure
 from tools.core.tracing import traced
-from tools.llm import journal
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.llm.pacing import Pacer
@@ -62,8 +61,6 @@ class Ingest:
         Raises:
             CheckerboardError: as `Pipeline.run`.
         """
-        # What is asked and answered from here on is paid once, over all runs.
-        token = journal.current.set(self.answers)
         pipeline = Pipeline(
             self.store,
             steps,
@@ -78,8 +75,6 @@ class Ingest:
             told = store_failure(error)
             why = told.message if told else f"PostgreSQL refuses: {one_line(error)}."
             raise StoreUnavailableError(f"{why} What was made is kept; run it again.") from error
-        finally:
-            journal.current.reset(token)
 
     async def tidy(self) -> None:
         """What a run begins with: what was set aside for a reason that passes, such as a provider's
@@ -107,14 +102,17 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         raw = RawFiles(settings.raw or Path(settings.home) / "raw")
         store = await stack.enter_async_context(open_store(settings.database_url, services.pool, raw))
         web = await stack.enter_async_context(open_web(settings, FetchLog(services.pool)))
-        parsers = await stack.enter_async_context(open_parsers(settings))
+        # What is asked and answered is paid once, over all runs.
+        journal = PostgresJournal(services.pool)
+        parsers = await stack.enter_async_context(open_parsers(settings, journal=journal))
         model = await stack.enter_async_context(open_http_client(settings))
-        tagger = Tagger(ChatModel(settings, model, Pacer(settings.chat_per_second)), services.prompts)
+        chat = ChatModel(settings, model, Pacer(settings.chat_per_second))
+        tagger = Tagger(chat, services.prompts, journal)
         stages = Stages(raw, parsers, tagger, services)
         sources = [open_source(spec, settings, web) for spec in specs]
         _refuse_namesakes(sources)
         batches = BatchTagger(tagger, settings, model)
-        yield Ingest(services, store, stages, batches, PostgresJournal(services.pool), sources)
+        yield Ingest(services, store, stages, batches, journal, sources)
 
 
 def _refuse_namesakes(sources: Sequence[Source]) -> None:

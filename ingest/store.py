@@ -220,11 +220,6 @@ class DocumentStore:
         async with self._pool.connection() as connection:
             await connection.execute(_SQL["forget_batch"], {"batch_id": batch_id})
 
-    async def forget_answers(self, questions: Sequence[str]) -> None:
-        """Forgets answers that led to nothing, so that they are asked for anew."""
-        async with self._pool.connection() as connection:
-            await connection.execute(_SQL["forget_answers"], {"questions": list(questions)})
-
     async def unfinished(self) -> list[int]:
         """Returns the ids of all documents that are neither loaded nor set aside."""
         return await self._ids("unfinished")

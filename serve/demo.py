@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from importlib.resources import files
 from typing import Any
 
@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 from rich.tree import Tree
 
-from graph.sessions.runs import Event
+from graph.sessions.sessions import Event
 from serve.parts import open_parts
 from tools.core import errors
 from tools.core.errors import InvalidRequestError
@@ -52,7 +52,7 @@ def _sample(profile_id: str | None) -> dict[str, Any]:
     return samples[profile_id]
 
 
-async def _watched(events: AsyncIterator[Event], console: Terminal) -> Answer:
+async def _watched(events: AsyncIterable[Event], console: Terminal) -> Answer:
     with console.status("…") as status:
         async for event in events:
             match event["type"]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from graph.build import build_graph
 from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.sessions import Sessions
@@ -53,6 +52,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             saver = await open_checkpointer(settings, services.redis)
         except RedisError as error:
             raise to_service_error(error) from error
-        sessions = Sessions(build_graph(services, saver), saver, services.redis, settings, services.prompts)
-        async with aclosing(sessions), aclosing(Readiness(services, probing)) as readiness:
+        async with (
+            aclosing(Sessions(services, saver)) as sessions,
+            aclosing(Readiness(services, probing)) as readiness,
+        ):
             yield Parts(services, sessions, readiness)

@@ -10,9 +10,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.schema import StreamEvent
 from langserve.serialization import Serializer
 
-from graph.build import NODES
-from graph.sessions.runs import Event, outcome
-from graph.sessions.sessions import ANYONE, Caller
+from graph.progress import PROGRESS_MESSAGES
+from graph.sessions.sessions import ANYONE, Caller, Run
 
 
 class Progressing(Runnable[Any, dict[str, Any]]):
@@ -25,7 +24,7 @@ class Progressing(Runnable[Any, dict[str, Any]]):
 
     name: str
 
-    def __init__(self, name: str, start: Callable[[Any, Caller], AsyncIterator[Event]]) -> None:
+    def __init__(self, name: str, start: Callable[[Any, Caller], Run]) -> None:
         self.name = name
         self._start = start
 
@@ -47,7 +46,7 @@ class Progressing(Runnable[Any, dict[str, Any]]):
         caller = _caller(config)
 
         async def answer(given: Any) -> dict[str, Any]:
-            return await outcome(self._start(given, caller))
+            return await self._start(given, caller).answer()
 
         return await self._acall_with_config(answer, input, config)
 
@@ -75,7 +74,7 @@ class Progressing(Runnable[Any, dict[str, Any]]):
         """Yields LangChain's own events of the run and of its nodes; the prompts and the answers of
         the model in between are not for clients."""
         async for event in super().astream_events(*args, **kwargs):
-            if event["name"] in NODES or not event["parent_ids"]:
+            if event["name"] in PROGRESS_MESSAGES or not event["parent_ids"]:
                 yield event
 
 

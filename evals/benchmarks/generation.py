@@ -25,7 +25,7 @@ import psutil
 import typer
 from rich.table import Table
 
-from graph.build import NODES
+from graph.progress import PROGRESS_MESSAGES
 from ingest.load import load_samples_where_empty
 from local.servers import attached
 from serve.parts import Parts, open_parts
@@ -60,7 +60,7 @@ def main(
     table.add_column("ms of CPU", justify="right")
     table.add_row("the serving process, whole", f"{service['cpu_ms']:.1f}")
     table.add_row("generations a second", f"{service['per_second']:.1f}")
-    for name in NODES:
+    for name in PROGRESS_MESSAGES:
         table.add_row(f"  {name}", f"{statistics.median(nodes[name]):.1f}")
     table.add_row("  between nodes (graph, checkpoint, answer)", f"{statistics.median(nodes['rest']):.1f}")
     Terminal().print(table)

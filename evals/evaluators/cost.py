@@ -30,7 +30,7 @@ def cost(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     answer and regenerations alike). A call answered from the ledger (`replayed`) is not paid. Tokens and
     `usd` are None when those of one call are unknown.
     `paid_twice`: paid calls that asked what a paid call of the same turn had asked before, by the hash of
-    what was asked (`tools/llm/metering.py`).
+    what was asked (`tools/llm/journal.py`).
 
     They cannot see prompt caching, and latency is that of the machine and the hour: compare only runs
     made side by side.

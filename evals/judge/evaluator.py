@@ -12,9 +12,8 @@ from evals.judge.judge import Judge, Setting
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.settings import Settings
 from tools.core.tracing import traced
-from tools.llm import metering
 from tools.llm.chat import ChatModel
-from tools.llm.metering import Call
+from tools.llm.journal import Call
 from tools.llm.openai_client import open_http_client
 from tools.llm.prices import usd
 
@@ -62,13 +61,12 @@ def evaluator(chat: ChatModel) -> JudgeEvaluator:
     wishes are checked by rule), and what it says is an opinion: `calibration.py` tells how far it agrees
     with people.
     """
-    judge = Judge(chat)
 
     async def judged(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
         if not outputs.get("answers"):
             return [absent(key, "no answer") for key in CRITERIA]
         calls: list[Call] = []
-        metering.calls.set(calls)
+        judge = Judge(chat.for_run(None, calls))
         try:
             marks = await judge.mark(setting(inputs, outputs), outputs["answers"][0]["project"])
         except (ModelOutputError, ModelUnavailableError) as error:

@@ -28,7 +28,9 @@ from evals.retrieval.metrics import DEEPEST, measured
 from evals.retrieval.ranking import Nearest, Ranker
 from evals.runs.results import CaseResult, Estimate, Score
 from nodes.build_query import Reads, build_query
+from nodes.state import profile_dict
 from samples.programs.write_postings import SOURCE
+from tools.context import RunContext
 from tools.core.errors import InvalidRequestError
 from tools.postings.contracts import FoundPosting, Language, Profile
 from tools.services import Services
@@ -135,8 +137,8 @@ async def _result(services: Services, ranker: Ranker, query: Query, known: Mappi
 
 async def _search_text(services: Services, query: Query) -> str:
     assert query.profile is not None  # noqa: S101 - the record has one of the two
-    state: Reads = {"profile": query.profile.model_dump(), "language": query.language}
-    built = await build_query(state, Runtime(context=services))
+    state: Reads = {"profile": profile_dict(query.profile), "language": query.language}
+    built = await build_query(state, Runtime(context=RunContext.of(services)))
     return str(built["query"])
 
 

@@ -6,7 +6,6 @@ same model; what it lacks is what the split design adds.
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,13 +13,17 @@ from typing import Any
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
-from nodes.build_query import build_query
+from graph.errors import run_limit
+from nodes.build_query import Reads, build_query
 from nodes.generate_tasks import ProjectPlan
 from nodes.propose_subjects import CANDIDATES, Proposal
 from nodes.retrieve import retrieve
+from nodes.state import profile_dict
 from nodes.texts import posting_rows, profile_row
+from tools.context import RunContext
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
+from tools.llm.journal import Call
 from tools.postings.contracts import (
     Answer,
     Evidence,
@@ -55,39 +58,37 @@ class Baseline:
         self.prompts = PromptRegistry.bundled("evals.runs")
         self._sessions: dict[str, dict[str, Any]] = {}
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
         """Returns the first answer of a new session.
 
         Raises:
             CheckerboardError: as the service's nodes; ModelOutputError where no subject came.
-            TimeoutError: it took longer than a run may.
         """
-        async with asyncio.timeout(self._services.settings.run_timeout_seconds):
-            return await self._first(profile, language)
+        async with run_limit(self._services.settings.run_timeout_seconds):
+            return await self._first(profile, language, RunContext.of(self._services, calls=calls))
 
-    async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def regenerate(self, session_id: str, wishes: Wishes, calls: list[Call]) -> dict[str, Any]:
         """Returns the next answer: the same prompt again, with what was shown before as rejected.
 
         Raises:
-            CheckerboardError, TimeoutError: as `generate`.
+            CheckerboardError: as `generate`.
         """
-        async with asyncio.timeout(self._services.settings.run_timeout_seconds):
-            return await self._answer(session_id, wishes)
+        async with run_limit(self._services.settings.run_timeout_seconds):
+            return await self._answer(session_id, wishes, RunContext.of(self._services, calls=calls))
 
-    async def _first(self, profile: Profile, language: Language) -> dict[str, Any]:
-        runtime = Runtime(context=self._services)
-        state: dict[str, Any] = await build_query(
-            {"profile": profile.model_dump(), "language": language}, runtime
-        )
+    async def _first(self, profile: Profile, language: Language, context: RunContext) -> dict[str, Any]:
+        runtime = Runtime(context=context)
+        request: Reads = {"profile": profile_dict(profile), "language": language}
+        state: dict[str, Any] = await build_query(request, runtime)
         state |= await retrieve({"query": state["query"], "language": language}, runtime)
         session_id = uuid.uuid4().hex
         self._sessions[session_id] = {**state, "shown": []}
-        return await self._answer(session_id, Wishes())
+        return await self._answer(session_id, Wishes(), context)
 
-    async def _answer(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def _answer(self, session_id: str, wishes: Wishes, context: RunContext) -> dict[str, Any]:
         state = self._sessions[session_id]
         language: Language = state["language"]
-        postings = await self._services.postings.by_ids([row["posting_id"] for row in state["retrieved"]])
+        postings = await context.postings.by_ids([row["posting_id"] for row in state["retrieved"]])
         prompt = self.prompts.get("whole_answer", language)
         chosen = next((s for s in state["shown"] if s["id"] == wishes.subject_id), None)
         request = {
@@ -107,7 +108,7 @@ class Baseline:
             "postings": fence("postings", posting_rows(postings.values(), _EXCERPT)),
             "rejected": fence("rejected", rejected),
         }
-        reply = await self._services.chat.ask(prompt, blocks, WholeAnswer, lambda _: [])
+        reply = await context.chat.ask(prompt, blocks, WholeAnswer, lambda _: [])
         subjects = [
             Subject(id=_id(proposal, chosen), **proposal.model_dump())
             for proposal in reply.value.subjects[: CANDIDATES + 1]
@@ -125,7 +126,7 @@ class Baseline:
             postings=_kept(state["retrieved"]),
             closest_only=False,
             left_out={},
-            versions={"whole_answer": self._services.chat.versions(prompt, WholeAnswer)},
+            versions={"whole_answer": context.chat.versions(prompt, WholeAnswer)},
         ).model_dump()
 
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from evals.datasets.cases import Inputs, Turn
 from evals.runs.baseline import Baseline
 from evals.runs.corpus import truth
-from graph.build import build_graph
 from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
-from graph.sessions.runs import outcome
-from graph.sessions.sessions import Sessions
+from graph.sessions.sessions import Run, Sessions
 from tools.core.errors import CheckerboardError, InternalError
 from tools.core.settings import Settings
-from tools.llm import metering
-from tools.llm.metering import Call
+from tools.llm.journal import Call
 from tools.llm.prices import usd
 from tools.postings.contracts import Language, Profile, Wishes
 from tools.prompts.registry import PromptRegistry, PromptSet
@@ -34,12 +32,13 @@ PromptChoice = Literal["in-force", "bundled", "hub"]
 
 
 class Answering(Protocol):
-    """A variant: both ways of asking return an `Answer` as JSON, or raise a CheckerboardError."""
+    """A variant: both ways of asking return an `Answer` as JSON, or raise a CheckerboardError. The calls of
+    models that were made for it are appended to `calls`."""
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
         """Returns the first answer of a new session."""
 
-    async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def regenerate(self, session_id: str, wishes: Wishes, calls: list[Call]) -> dict[str, Any]:
         """Returns the next answer of a session."""
 
 
@@ -65,13 +64,16 @@ class Target:
             "seconds": [],
             "variant": self.variant,
         }
-        first = await self._asked(outputs, self.answering.generate(inputs.profile, inputs.language))
+        first = await self._asked(
+            outputs, lambda calls: self.answering.generate(inputs.profile, inputs.language, calls)
+        )
         if isinstance(first, CheckerboardError):
             return {**outputs, "error": first.as_json()}
         answer = first
         for turn in inputs.turns:
             wishes = _wishes(turn, answer)
-            after = await self._asked(outputs, self.answering.regenerate(answer["session_id"], wishes))
+            regenerate = partial(self.answering.regenerate, answer["session_id"], wishes)
+            after = await self._asked(outputs, regenerate)
             if isinstance(after, CheckerboardError):
                 outputs["turns"].append({"wishes": wishes.model_dump(), "error": after.as_json()})
                 break
@@ -84,15 +86,14 @@ class Target:
         return outputs
 
     async def _asked(
-        self, outputs: dict[str, Any], asking: Awaitable[dict[str, Any]]
+        self, outputs: dict[str, Any], ask: Callable[[list[Call]], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any] | CheckerboardError:
         """Awaits an answer; notes it, what it cost and how long it took, or returns what failed."""
         calls: list[Call] = []
-        metering.calls.set(calls)
         turn = len(outputs["seconds"])
         began = time.monotonic()
         try:
-            answer = await asking
+            answer = await ask(calls)
         except Exception as error:  # noqa: BLE001 - whatever fails is the outcome of the case
             return _ours(error)
         finally:
@@ -122,13 +123,20 @@ class _Split:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
         """As `Answering.generate`."""
-        return await outcome(self._sessions.generate(profile, language))
+        return await _answered(self._sessions.generate(profile, language), calls)
 
-    async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def regenerate(self, session_id: str, wishes: Wishes, calls: list[Call]) -> dict[str, Any]:
         """As `Answering.regenerate`."""
-        return await outcome(self._sessions.regenerate(session_id, wishes))
+        return await _answered(self._sessions.regenerate(session_id, wishes), calls)
+
+
+async def _answered(run: Run, calls: list[Call]) -> dict[str, Any]:
+    try:
+        return await run.answer()
+    finally:
+        calls += run.calls
 
 
 @asynccontextmanager
@@ -158,7 +166,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
             yield Target(services, variant, baseline, baseline.prompts.current)
             return
         saver = await open_checkpointer(settings, services.redis)
-        sessions = Sessions(build_graph(services, saver), saver, services.redis, settings, registry)
+        sessions = Sessions(services, saver)
         async with aclosing(sessions):
             yield Target(services, variant, _Split(sessions), chosen)
 

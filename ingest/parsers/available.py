@@ -20,6 +20,7 @@ from ingest.parsers.vision import VisionParser
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.proxies import proxy_for
 from tools.core.settings import Settings
+from tools.llm.journal import ResponseJournal
 from tools.llm.openai_client import open_http_client
 
 
@@ -52,7 +53,13 @@ class ByPage:
 
 
 async def open_parser(
-    name: str, settings: Settings, stack: AsyncExitStack, pdf: PdfReader, limits: Limits
+    name: str,
+    settings: Settings,
+    stack: AsyncExitStack,
+    pdf: PdfReader,
+    limits: Limits,
+    *,
+    journal: ResponseJournal | None,
 ) -> tuple[Parser | None, ParserState]:
     """Returns a parser of the setting, open until `stack` ends, or None and what it lacks.
 
@@ -65,13 +72,19 @@ async def open_parser(
             fields=[{"field": "parsers", "problem": f"unknown parser {name!r}"}],
         )
     try:
-        parser = await _OPENING[name](settings, stack, pdf, limits)
+        parser = await _OPENING[name](settings, stack, pdf, limits, journal)
     except SetupError as error:
         return None, ParserState(name, usable=False, reason=error.message)
     return parser, ParserState(name, usable=True)
 
 
-async def _upstage(settings: Settings, stack: AsyncExitStack, _: PdfReader, limits: Limits) -> Parser:
+async def _upstage(
+    settings: Settings,
+    stack: AsyncExitStack,
+    _: PdfReader,
+    limits: Limits,
+    journal: ResponseJournal | None,
+) -> Parser:
     if settings.upstage_api_key is None:
         raise SetupError("UPSTAGE_API_KEY is not set.")
     http = await stack.enter_async_context(
@@ -89,23 +102,28 @@ async def _upstage(settings: Settings, stack: AsyncExitStack, _: PdfReader, limi
         per_second=settings.upstage_per_second,
         limits=limits,
     )
-    return UpstageParser(api, limits)
+    return UpstageParser(api, limits, journal)
 
 
-async def _local(settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits) -> Parser:
+async def _local(
+    settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits, __: ResponseJournal | None
+) -> Parser:
     return ByPage(await stack.enter_async_context(LocalParser.open(settings)), pdf)
 
 
-async def _vision(settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits) -> Parser:
+async def _vision(
+    settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits, journal: ResponseJournal | None
+) -> Parser:
     if settings.vision_model is None:
         raise SetupError("CHECKERBOARD_VISION_MODEL is not set.")
     if settings.offline:
         raise SetupError("OPENAI_API_KEY is not set, and the offline model reads no images.")
     http = await stack.enter_async_context(open_http_client(settings))
-    return ByPage(VisionParser(settings, http), pdf)
+    return ByPage(VisionParser(settings, http, journal), pdf)
 
 
-_OPENING: dict[str, Callable[[Settings, AsyncExitStack, PdfReader, Limits], Awaitable[Parser]]] = {
+_Open = Callable[[Settings, AsyncExitStack, PdfReader, Limits, ResponseJournal | None], Awaitable[Parser]]
+_OPENING: dict[str, _Open] = {
     "upstage": _upstage,
     "local": _local,
     "vision": _vision,

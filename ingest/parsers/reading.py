@@ -19,6 +19,7 @@ from ingest.parsers.text import parse_text
 from ingest.parsers.upstage.api import LIMITS, Limits
 from tools.core.logs import cause
 from tools.core.settings import Settings
+from tools.llm.journal import ResponseJournal
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +156,11 @@ class Parsers:
 
 
 @asynccontextmanager
-async def open_parsers(settings: Settings, limits: Limits = LIMITS) -> AsyncIterator[Parsers]:
+async def open_parsers(
+    settings: Settings, limits: Limits = LIMITS, journal: ResponseJournal | None = None
+) -> AsyncIterator[Parsers]:
     """Yields the parsers of `settings.parsers` that can be used; the others are logged and passed over.
+    What is paid for is recorded in `journal`.
 
     Raises:
         InvalidRequestError: the setting names a parser that does not exist.
@@ -166,7 +170,7 @@ async def open_parsers(settings: Settings, limits: Limits = LIMITS) -> AsyncIter
         parsers: list[Parser] = []
         states: list[ParserState] = []
         for name in dict.fromkeys(settings.parsers):
-            parser, state = await open_parser(name, settings, stack, pdf, limits)
+            parser, state = await open_parser(name, settings, stack, pdf, limits, journal=journal)
             states.append(state)
             if parser is None:
                 logger.info("parser passed over", extra={"parser": name, "reason": state.reason})

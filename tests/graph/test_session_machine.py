@@ -26,7 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from graph.sessions.runs import Event
+from graph.sessions.sessions import Event
 from serve.parts import Parts, open_parts
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline

@@ -204,12 +204,12 @@ async def longest(request: pytest.FixtureRequest) -> tuple[Reader, dict[str, Any
             "problems": [f"'{hangul(200)}' repeats '{hangul(200)}'"] * 60,
             "attempts": 2,
         },
-        "left_out": {},
+        "omitted_postings": {},
     }
     for node in NODES:
         update = await node(state, runtime)
-        left_out = {**state["left_out"], **update.pop("left_out", {})}
-        state |= {**update, "left_out": left_out, "rejected": rejected}
+        omitted = {**state["omitted_postings"], **update.pop("omitted_postings", {})}
+        state |= {**update, "omitted_postings": omitted, "rejected": rejected}
     return reader, state
 
 
@@ -243,7 +243,7 @@ def test_the_postings_that_are_not_read_are_the_least_relevant_and_are_named(
 ) -> None:
     reader, state = longest
     read = [row["posting_id"] for row in rows_read(reader, purpose)["postings"]]
-    left_out = state["left_out"][purpose]
+    left_out = state["omitted_postings"][purpose]
     kept = [row["posting_id"] for row in state["relevant"]["kept"]]
     given = {
         "filter_jobs": [f"p-{number}" for number in range(1, 21)],
@@ -259,7 +259,7 @@ def test_a_posting_that_is_not_read_is_not_kept_and_the_reason_is_not_a_judgemen
 ) -> None:
     _, state = longest
     reasons = {row["posting_id"]: row["reason"] for row in state["relevant"]["dropped"]}
-    assert list(reasons) == state["left_out"]["filter_jobs"] != []
+    assert list(reasons) == state["omitted_postings"]["filter_jobs"] != []
     expected = {"ko": "입력이 너무 길어 읽지 않음", "en": "not read, because the input was too long"}
     assert set(reasons.values()) == {expected[state["language"]]}
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import AsyncIterator
 from typing import Any
 
-from graph.sessions.runs import Event
+from graph.sessions.sessions import Event
 from serve import demo
 from serve.parts import Parts
 from tools.core.terminal import Terminal

@@ -1,11 +1,10 @@
-"""A worker's copy of the prompts in force, and the set that a run began with."""
+"""A worker's copy of the prompts in force."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 import orjson
@@ -42,10 +41,6 @@ class PromptSet:
         return {p.purpose: p.version for p in self.prompts.values() if p.language == language}
 
 
-begun: ContextVar[PromptSet | None] = ContextVar("begun", default=None)
-"""The set that the run of this context began with; it keeps it though another comes into force."""
-
-
 class PromptRegistry:
     """The prompts that this worker answers from."""
 
@@ -74,9 +69,9 @@ class PromptRegistry:
         return cls(files, models or {})
 
     def get(self, purpose: str, language: Language) -> Prompt:
-        """Returns the prompt for a purpose, in a language: that of the set the run began with, or else
-        the newest."""
-        return (begun.get() or self.current).get(purpose, language)
+        """Returns the newest prompt for a purpose, in a language. A run takes its prompts from a snapshot of
+        `current`, which it keeps though others come into force."""
+        return self.current.get(purpose, language)
 
     def checked(self, in_force: ActiveSet) -> PromptSet:
         """Returns a shared set as prompts. A prompt of these files that the set does not know is taken

@@ -18,7 +18,7 @@ from ingest.parsers.pictures import as_png
 from ingest.parsers.upstage.api import MODEL, GoneError, Limits, RefusedError, TooLargeError, UpstageApi
 from ingest.parsers.upstage.elements import Answer, blocks_of
 from tools.core.logs import cause
-from tools.llm.journal import recorded_call
+from tools.llm.journal import ResponseJournal, recorded_call
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +35,10 @@ class UpstageParser:
 
     name = "upstage"
 
-    def __init__(self, api: UpstageApi, limits: Limits) -> None:
+    def __init__(self, api: UpstageApi, limits: Limits, journal: ResponseJournal | None = None) -> None:
         self._api = api
         self._limits = limits
+        self._journal = journal
         self._webp_refused = False
 
     async def parse(self, file: RawFile) -> Parsed:
@@ -49,7 +50,9 @@ class UpstageParser:
         """
         try:
             # The file's own hash, whatever form of it is sent.
-            answer = await recorded_call(self._question(file, "sync"), lambda: self._sync(file))
+            answer = await recorded_call(
+                self._journal, self._question(file, "sync"), lambda: self._sync(file)
+            )
             return _parsed([(_answer(answer), 1)])
         except TooLargeError:
             logger.info("upstage takes it asynchronously", extra={"file": file.name})
@@ -81,7 +84,7 @@ class UpstageParser:
             file = await asyncio.to_thread(as_png, file)
         for submission in range(_SUBMISSIONS):
             question = self._question(file, "async", submission)
-            told = orjson.loads(await recorded_call(question, lambda: self._api.submit(file)))
+            told = orjson.loads(await recorded_call(self._journal, question, lambda: self._api.submit(file)))
             request_id = told.get("request_id")
             if not isinstance(request_id, str) or not request_id.replace("-", "").isalnum():
                 raise ParserUnavailableError("Upstage gave no request_id.", parser=self.name, cause="answer")
@@ -107,7 +110,7 @@ class UpstageParser:
         answers = []
         for number, batch in enumerate(_in_order(status)):
             question = self._question(file, "batch", submission, request_id, number)
-            content = await recorded_call(question, partial(self._batch, request_id, number))
+            content = await recorded_call(self._journal, question, partial(self._batch, request_id, number))
             answers.append((_answer(content), _whole(batch.get("start_page"), 1)))
         return answers
 

@@ -10,7 +10,7 @@ from evals.evaluators.cost import cost
 from evals.runs.variants import Answering, Target
 from serve.parts import Parts
 from tools.core.errors import ModelUnavailableError
-from tools.llm import metering
+from tools.llm.journal import Call
 from tools.postings.contracts import Language, Profile, Wishes
 
 INPUTS = {
@@ -27,10 +27,10 @@ class Scripted:
         self._said = list(said)
         self.wishes: list[Wishes] = []
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
         return self._next()
 
-    async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def regenerate(self, session_id: str, wishes: Wishes, calls: list[Call]) -> dict[str, Any]:
         self.wishes.append(wishes)
         return self._next()
 
@@ -98,9 +98,9 @@ async def test_a_case_whose_postings_cannot_be_read_is_an_error(parts: Parts) ->
 class Untold(Scripted):
     """Answers with the help of an API that does not tell its tokens."""
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
-        metering.note("filter_jobs", "gpt-4o-mini", {}, 0.0, paid=True, tokens=None)
-        return await super().generate(profile, language)
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
+        calls.append(Call("filter_jobs", "gpt-4o-mini", "q", 0.1, False, None, None))
+        return await super().generate(profile, language, calls)
 
 
 async def test_tokens_that_no_api_told_are_not_none_at_all(parts: Parts) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from graph.sessions.idempotency import IdempotencyKeys
+from graph.sessions.record import IdempotencyKeys
 from graph.sessions.sessions import Caller
 from serve.parts import Parts
 from tests.graph.sessions.test_sessions import BACKEND, finished, result

@@ -95,8 +95,8 @@ async def test_a_session_at_work_is_not_forgotten(records: SessionRecords) -> No
 
 async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: SessionRecords) -> None:
     record = await records.create("record-6", "ada", REQUEST)
-    await record.keep("q1", b"\x00\xff")
-    await record.keep("q2", "답".encode())
+    await record.record("q1", b"\x00\xff")
+    await record.record("q2", "답".encode())
     again = await records.load("record-6", "ada")
     assert again.paid == {"q1": b"\x00\xff", "q2": "답".encode()}
     assert (await again.find("q1"), await again.find("q3")) == (b"\x00\xff", None)
@@ -107,9 +107,9 @@ async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: Sess
 
 async def test_settling_keeps_what_another_turn_has_paid_for(records: SessionRecords) -> None:
     record = await records.create("record-7", "ada", REQUEST)
-    await record.keep("old", b"1")
+    await record.record("old", b"1")
     other = await records.load("record-7", "ada")
-    await other.keep("new", b"2")
+    await other.record("new", b"2")
     await records.clear_pending(record)
     assert (await records.load("record-7", "ada")).paid == {"new": b"2"}
 
@@ -121,7 +121,7 @@ async def test_what_is_paid_for_after_the_end_of_a_session_does_not_bring_it_bac
     record = await records.create("record-8", "ada", REQUEST)
     await parts.services.redis.delete("session:record-8")
     with pytest.raises(StoreUnavailableError, match="gone from Redis"):
-        await record.keep("q", b"answer")
+        await record.record("q", b"answer")
     try:
         with pytest.raises(SessionNotFoundError):
             await records.load("record-8", "ada")

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from graph.sessions.runs import Event
+from graph.sessions.sessions import Event
 from serve.parts import Parts, open_parts
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
