@@ -28,7 +28,7 @@ from evals.runs.results import CaseResult, Header
 from evals.runs.running import Wanted, run_suite
 from evals.runs.suites import ADDED, GIVEN, RETRIEVAL, SUITES
 from local.servers import attached
-from serve.parts import open_parts
+from serve.context import open_app_context
 from tools.core.errors import InvalidRequestError
 from tools.core.program import program, typed
 from tools.core.settings import Settings
@@ -209,8 +209,8 @@ def add(run_id: str, label: str, families: Sequence[str], owner: str) -> None:
 
 
 async def _made(settings: Settings, run_id: str, label: str, families: Sequence[Family], owner: str) -> Case:
-    async with open_parts(settings) as parts:
-        source = await source_of(run_id, owner, parts.sessions, settings)
+    async with open_app_context(settings) as app_context:
+        source = await source_of(run_id, owner, app_context.sessions, settings)
     return await asyncio.to_thread(case_of, source, label, families)
 
 

@@ -12,9 +12,9 @@ from graph.errors import to_service_error
 from graph.sessions.sessions import Caller
 from graph.sessions.views import SessionView
 from serve.callers import BEARER, caller_of
+from serve.context import AppContext
 from serve.drain import drain_of
 from serve.errors import responses
-from serve.parts import Parts
 from tools.core.errors import PostingNotFoundError
 from tools.postings.contracts import Clean, FoundPosting, StoredPosting
 
@@ -43,7 +43,7 @@ class Readiness(BaseModel):
     offline: bool = Field(description="the rule-based offline model answers")
     embeddings_offline: bool = Field(description="the offline model embeds")
     version: str
-    parts: dict[str, Part]
+    app_context: dict[str, Part]
 
 
 class Health(BaseModel):
@@ -52,9 +52,9 @@ class Health(BaseModel):
     status: str
 
 
-def parts(request: Request) -> Parts:
-    """Returns the parts that the app opened at its start."""
-    opened: Parts = request.app.state.parts
+def app_context(request: Request) -> AppContext:
+    """Returns what the app opened at its start."""
+    opened: AppContext = request.app.state.app_context
     return opened
 
 
@@ -68,7 +68,7 @@ async def search_postings(
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
-    services = parts(request).services
+    services = app_context(request).services
     try:
         await services.postings.corpus()
         vector = await services.embedder.query(q)
@@ -88,7 +88,7 @@ async def get_posting(
 ) -> StoredPosting:
     """One posting, whole: what a quote in an answer can be checked against."""
     try:
-        found = await parts(request).services.postings.by_ids([posting_id])
+        found = await app_context(request).services.postings.by_ids([posting_id])
     except Exception as error:
         raise to_service_error(error) from error
     if posting_id not in found:
@@ -104,7 +104,7 @@ async def get_posting(
 )
 async def get_session(request: Request, caller: Calling, session_id: SessionId) -> JSONResponse:
     """A session: profile, summary, subject, candidates, rejected, history of projects."""
-    return JSONResponse(await parts(request).sessions.view(session_id, caller.owner))
+    return JSONResponse(await app_context(request).sessions.view(session_id, caller.owner))
 
 
 @router.delete(
@@ -116,7 +116,7 @@ async def get_session(request: Request, caller: Calling, session_id: SessionId) 
 )
 async def delete_session(request: Request, caller: Calling, session_id: SessionId) -> None:
     """Forgets a session at once: nothing of it is left."""
-    await parts(request).sessions.forget(session_id, caller.owner)
+    await app_context(request).sessions.forget(session_id, caller.owner)
 
 
 @router.get("/healthz", tags=["health"], responses=responses(500))
@@ -141,7 +141,7 @@ async def readyz(request: Request) -> JSONResponse:
     """Whether the stores take a write, give it back and answer a query, within a second; 503 when one does
     not, and while this worker drains. What is known of the model is told, and readiness does not depend on
     it."""
-    report = await parts(request).readiness.report()
+    report = await app_context(request).readiness.report()
     draining = drain_of(request).begun
     report |= {"draining": draining, "ready": report["ready"] and not draining}
     return JSONResponse(report, 200 if report["ready"] else 503)

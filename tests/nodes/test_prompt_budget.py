@@ -22,7 +22,7 @@ from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs
 from nodes.generate_tasks import ProjectPlan, Quote, generate_tasks
 from nodes.propose_subjects import Proposal, SubjectProposals, propose_subjects
 from nodes.summarize import AskedFor, MarketSummary, summarize
-from serve.parts import open_parts
+from serve.context import open_app_context
 from tests.fakes import Stage, posting
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
@@ -301,19 +301,19 @@ def test_the_longest_part_of_a_document_stays_below_the_limit(language: Language
     reading = Reading(Parsed(blocks=[*levels, Paragraph(text=hangul(50_000))], parser="test/1"), Hints())
     hints = Hints(title=hangul(300), company=hangul(300), positions=(hangul(100),) * 20)
     prompt = PROMPTS.get("tag_posting", language)
-    assert len(reading.parts) > 5
-    for number in range(len(reading.parts)):
-        messages = prompt.render(fences(reading.parts, number, hints))
+    assert len(reading.app_context) > 5
+    for number in range(len(reading.app_context)):
+        messages = prompt.render(fences(reading.app_context, number, hints))
         assert tokens_of(messages, PostingPositions) <= LIMIT
 
 
 async def test_the_answer_of_a_run_names_the_postings_that_were_not_read(settings: Settings) -> None:
     tight = settings.model_copy(update={"prompt_tokens": 8_000})
     profile = Profile(desired_job="백엔드 개발자", skills=["Java", "Spring Boot"])
-    async with open_parts(tight) as parts:
-        events = [event async for event in parts.sessions.generate(profile, "ko")]
+    async with open_app_context(tight) as app_context:
+        events = [event async for event in app_context.sessions.generate(profile, "ko")]
         answer = Answer.model_validate(events[-1]["data"])
-        view = await parts.sessions.view(answer.session_id)
+        view = await app_context.sessions.view(answer.session_id)
     left_out = answer.left_out["filter_jobs"]
     assert 0 < len(left_out) < 20
     assert left_out == [posting.posting_id for posting in answer.postings][-len(left_out) :]
@@ -323,6 +323,6 @@ async def test_the_answer_of_a_run_names_the_postings_that_were_not_read(setting
 
 
 async def test_the_answer_of_an_ordinary_run_leaves_nothing_out(settings: Settings) -> None:
-    async with open_parts(settings) as parts:
-        events = [event async for event in parts.sessions.generate(Profile(desired_job="QA"), "ko")]
+    async with open_app_context(settings) as app_context:
+        events = [event async for event in app_context.sessions.generate(Profile(desired_job="QA"), "ko")]
     assert events[-1]["data"]["left_out"] == {}

@@ -16,7 +16,7 @@ from evals.retrieval.suites import METRICS, Query, by_family, read_queries, run
 from evals.runs.results import CaseResult
 from ingest.load import SAMPLES, load
 from ingest.rows import read
-from serve.parts import Parts
+from serve.context import AppContext
 from tests.databases import cloned
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
@@ -60,10 +60,10 @@ def scores(result: CaseResult) -> dict[str, float | None]:
     return {score.key: score.score for score in result.scores}
 
 
-async def test_the_search_is_far_better_than_chance(parts: Parts) -> None:
+async def test_the_search_is_far_better_than_chance(app_context: AppContext) -> None:
     queries = (await read_queries())[::EVERY]
-    searched = [result async for result in run(parts.services, queries)]
-    shuffled = [result async for result in run(parts.services, queries, ranker=Shuffled())]
+    searched = [result async for result in run(app_context.services, queries)]
+    shuffled = [result async for result in run(app_context.services, queries, ranker=Shuffled())]
 
     assert [result.case_id for result in searched] == [query.id for query in queries]
     for result in searched:
@@ -82,14 +82,14 @@ async def test_the_search_is_far_better_than_chance(parts: Parts) -> None:
     assert sum(family["ndcg@10"].n for family in families.values()) == len(queries)
 
 
-async def test_the_same_queries_give_the_same_figures(parts: Parts) -> None:
+async def test_the_same_queries_give_the_same_figures(app_context: AppContext) -> None:
     queries = (await read_queries())[:3]
-    once, again = [[result async for result in run(parts.services, queries)] for _ in range(2)]
+    once, again = [[result async for result in run(app_context.services, queries)] for _ in range(2)]
     assert once == again
     assert estimates(once) == estimates(again)
 
 
-async def test_a_profile_is_searched_for_as_the_service_does(parts: Parts) -> None:
+async def test_a_profile_is_searched_for_as_the_service_does(app_context: AppContext) -> None:
     query = Query.model_validate(
         {
             "id": "p",
@@ -104,24 +104,24 @@ async def test_a_profile_is_searched_for_as_the_service_does(parts: Parts) -> No
             },
         }
     )
-    [result] = [result async for result in run(parts.services, [query])]
+    [result] = [result async for result in run(app_context.services, [query])]
     assert result.outputs["query"] == "QA 엔지니어\npytest\n꼼꼼합니다."
-    ranked = await Nearest(parts.services).rank(result.outputs["query"], 20)
+    ranked = await Nearest(app_context.services).rank(result.outputs["query"], 20)
     assert [row["source_id"] for row in result.outputs["ranked"]] == [one.source_id for one in ranked]
 
 
-async def test_a_posting_published_again_is_counted_once(parts: Parts) -> None:
+async def test_a_posting_published_again_is_counted_once(app_context: AppContext) -> None:
     again, label = next((key, label) for key, label in read_samples().items() if label.stands_for != key)
     ranker = Fixed(again[1], label.stands_for[1])
-    [result] = [r async for r in run(parts.services, [_query(label.family)], ranker=ranker)]
+    [result] = [r async for r in run(app_context.services, [_query(label.family)], ranker=ranker)]
     assert [row["source_id"] for row in result.outputs["ranked"]] == [again[1]]
     assert scores(result)["precision@3"] == pytest.approx(1 / 3)
     assert scores(result)["mrr@1"] == 1
 
 
-async def test_what_has_no_label_counts_for_nothing_and_is_told(parts: Parts) -> None:
+async def test_what_has_no_label_counts_for_nothing_and_is_told(app_context: AppContext) -> None:
     ranker = Fixed("s-001", "s-002", source="elsewhere")
-    [result] = [r async for r in run(parts.services, [_query("백엔드")], ranker=ranker)]
+    [result] = [r async for r in run(app_context.services, [_query("백엔드")], ranker=ranker)]
     assert scores(result)["judged@20"] == 0
     assert scores(result)["precision@20"] == 0
     assert [row["grade"] for row in result.outputs["ranked"]] == [None, None]

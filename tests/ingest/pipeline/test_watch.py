@@ -11,7 +11,7 @@ import pytest
 from ingest.progress import Counts
 from ingest.run import open_ingest
 from ingest.watching import WatchedFolder
-from serve.parts import Parts, open_parts
+from serve.context import Parts, open_parts
 from tests.ingest.pipeline.runs import POSTING, until
 from tests.pace import scaled, time_limit
 from tools.core.errors import InvalidRequestError

@@ -20,8 +20,8 @@ from tools.services import Services, open_services
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The services and the sessions of one worker."""
+class AppContext:
+    """What one worker has open: its services, sessions and readiness checks."""
 
     services: Services
     sessions: Sessions
@@ -40,8 +40,8 @@ async def probe_stores(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Yields the parts of a worker.
+async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
+    """Yields what a worker needs, and closes it at the end.
 
     Raises:
         SetupError, StoreUnavailableError: PostgreSQL or Redis does not answer, or is not fit.
@@ -56,4 +56,4 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             aclosing(Sessions(services, saver)) as sessions,
             aclosing(Readiness(services, probing)) as readiness,
         ):
-            yield Parts(services, sessions, readiness)
+            yield AppContext(services, sessions, readiness)
