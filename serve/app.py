@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
 
-from graph.sessions.sessions import Sessions
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import attached
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
@@ -67,10 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
 
-    def sessions() -> Sessions:
-        return app.state.app_context.sessions  # type: ignore[no-any-return]
-
-    langserve_routes.add(app, sessions)
+    langserve_routes.install(app)
     pages.install(app)
     openapi.install(app)
     return app

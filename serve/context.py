@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import Depends, Request
 from redis.exceptions import RedisError
 
 from graph.errors import to_service_error
@@ -26,6 +28,15 @@ class AppContext:
     services: Services
     sessions: Sessions
     readiness: Readiness
+
+
+async def _app_context(request: Request) -> AppContext:
+    context: AppContext = request.app.state.app_context
+    return context
+
+
+ContextDep = Annotated[AppContext, Depends(_app_context)]
+"""What the app opened at its start, for a route."""
 
 
 async def probe_stores(settings: Settings) -> None:

@@ -156,6 +156,9 @@ class Sessions:
         RunInProgressError where it is at work, SubjectNotFoundError where the subject is no candidate.
         """
 
+        # Of the fields of `Wishes` alone, whatever else a subclass has.
+        request = ["regenerate", session_id, wishes.model_dump(include=set(Wishes.model_fields))]
+
         async def work(run: Run) -> dict[str, Any]:
             await self._records.load(session_id, caller.owner)
             run.has_session = True
@@ -163,7 +166,7 @@ class Sessions:
             async def next_turn(attempt: Attempt | None) -> dict[str, Any]:
                 return await self._next_turn(run, wishes, caller, attempt)
 
-            return await self._once(run, caller, ["regenerate", session_id, wishes.model_dump()], next_turn)
+            return await self._once(run, caller, request, next_turn)
 
         return self._run(session_id, work)
 

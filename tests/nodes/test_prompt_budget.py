@@ -301,9 +301,9 @@ def test_the_longest_part_of_a_document_stays_below_the_limit(language: Language
     reading = Reading(Parsed(blocks=[*levels, Paragraph(text=hangul(50_000))], parser="test/1"), Hints())
     hints = Hints(title=hangul(300), company=hangul(300), positions=(hangul(100),) * 20)
     prompt = PROMPTS.get("tag_posting", language)
-    assert len(reading.app_context) > 5
-    for number in range(len(reading.app_context)):
-        messages = prompt.render(fences(reading.app_context, number, hints))
+    assert len(reading.parts) > 5
+    for number in range(len(reading.parts)):
+        messages = prompt.render(fences(reading.parts, number, hints))
         assert tokens_of(messages, PostingPositions) <= LIMIT
 
 

@@ -17,7 +17,7 @@ from langserve import RemoteRunnable
 
 from graph.sessions.sessions import Caller, Run
 from serve.callers import admin_of, caller_of
-from serve.runnables import Progressing
+from serve.langserve_routes import SessionRunnable
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
 from tools.postings.contracts import Answer
@@ -177,7 +177,7 @@ async def test_who_calls_is_passed_to_the_run_not_left_in_a_context() -> None:
 
         return Run("session", lambda run: asyncio.create_task(finish(run)))
 
-    runnable = Progressing("generate", start)
+    runnable = SessionRunnable("generate", start)
     config: RunnableConfig = {"configurable": {"caller": Caller("ada", "key")}}
     assert await runnable.ainvoke("invoked", config) == {}
     assert [event["type"] async for event in runnable.astream("streamed", config)] == ["result"]
