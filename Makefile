@@ -17,7 +17,7 @@ endif
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-ingest test walk studio bench eval eval-ingest ocr-data doctor lock clean
+.PHONY: help run demo demo-ingest check test-fast test walk openapi studio bench eval eval-ingest ocr-data doctor lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -31,10 +31,19 @@ demo: $(VENV)/.runtime ## one generation and one regeneration for a sample profi
 demo-ingest: $(VENV)/.runtime ocr-data ## 30 sample posters (or POSTERS=4), from image to search result
 	@$(CHECKERBOARD) ingest demo $(if $(POSTERS),--posters "$(POSTERS)")
 
-test: $(VENV)/.dev ## set up and run the tests and the static checks
+check: $(VENV)/.dev ## lint, types, imports, unused code and dependencies, docs and the API's description: under a minute
+	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(BIN)/vulture && $(BIN)/deptry . && $(BIN)/mypy && $(BIN)/python -m pytest tests/test_house.py
+
+test-fast: $(VENV)/.dev ## the tests that need no server, under a minute (ROOMS=ingest for others)
+	@cd "$(ROOT)" && $(BIN)/python -m pytest -n 2 -m "not servers" $(addprefix tests/,$(or $(ROOMS),nodes graph tools))
+
+test: check ## the checks, and then every test
 	@# Without these some tests are skipped; in CI they fail.
-	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata samples.programs.drawing.fonts evals.chromium; do $(BIN)/python -m $$part; done
-	@cd "$(ROOT)" && $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/python -m pytest -n 2 --dist loadfile
+	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata "samples.programs.draw_posters --fonts" evals.chromium; do $(BIN)/python -m $$part; done
+	@cd "$(ROOT)" && $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/test_house.py
+
+openapi: $(VENV)/.dev ## write docs/openapi.json anew, after a change of the API
+	@cd "$(ROOT)" && $(BIN)/python -m tests.openapi
 
 walk: $(VENV)/.dev ## walk through the README in a fresh clone and home: its commands and its curls
 	@cd "$(ROOT)" && $(BIN)/python -m tests.walk
@@ -60,16 +69,19 @@ doctor: $(VENV)/.runtime ## check every dependency and say what to do about what
 	@$(CHECKERBOARD) doctor
 
 lock: $(VENV)/.uv ## write the lock files anew from pyproject.toml
-	@cd "$(ROOT)" && for lock in bootstrap runtime dev; do $(MAKE) --no-print-directory lock-$$lock || exit 1; done
+	@cd "$(ROOT)" && for lock in bootstrap production runtime dev; do $(MAKE) --no-print-directory lock-$$lock || exit 1; done
 
 COMPILE = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
-.PHONY: lock-bootstrap lock-runtime lock-dev
+EXTRAS = --extra local --extra ocr --extra eval
+.PHONY: lock-bootstrap lock-production lock-runtime lock-dev
 lock-bootstrap:
 	@$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
+lock-production:
+	@$(COMPILE) pyproject.toml --group build -o requirements/production.txt
 lock-runtime:
-	@$(COMPILE) pyproject.toml --group build -o requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --group build $(EXTRAS) -c requirements/production.txt -o requirements/runtime.txt
 lock-dev:
-	@$(COMPILE) pyproject.toml --group build --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --group build $(EXTRAS) --extra ray --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## remove .venv and what the embedded parts keep
 	@rm -rf "$(VENV)" "$(ROOT).checkerboard"

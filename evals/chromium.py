@@ -1,4 +1,4 @@
-"""A headless Chromium: the browser that draws for the evaluations and that the tests look at pages with.
+"""A headless Chromium, which draws posters for the evaluations and shows pages in the tests.
 
     python -m evals.chromium
 
@@ -25,8 +25,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""Draws nothing on a screen and asks the network for nothing but what a page names. A `--user-data-dir`
-of its own, new and empty, belongs to each run."""
+"""No screen, and no requests but those of the page. Each run adds a new, empty `--user-data-dir`."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _MAC = tuple(f"/Applications/{name}.app/Contents/MacOS/{name}" for name in ("Chromium", "Google Chrome"))
 _START_SECONDS = 60.0
@@ -61,18 +60,16 @@ def install_chromium() -> Path:
         _apt("update")
         done = _apt("install", "chromium")
         if done.returncode:
-            said = done.stderr.strip().splitlines()
-            raise SetupError(
-                f"apt did not install Chromium: {said[-1] if said else 'it said nothing'}. {_WAYS}"
-            )
+            output = done.stderr.strip().splitlines() or ["it said nothing"]
+            raise SetupError(f"apt did not install Chromium: {output[-1]}. {_WAYS}")
     return find_chromium()
 
 
-def _starts(program: str) -> bool:
+def _starts(command_name: str) -> bool:
     """Whether it is a browser: Ubuntu's `chromium-browser` is a note that asks for a snap."""
     try:
         done = subprocess.run(  # noqa: S603 - one of the programs above
-            [program, "--version"], capture_output=True, timeout=_START_SECONDS, check=False
+            [command_name, "--version"], capture_output=True, timeout=_START_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
@@ -95,13 +92,13 @@ def _apt(*arguments: str) -> subprocess.CompletedProcess[str]:
 def main() -> None:
     """Gets the browser; `make test` does."""
     try:
-        program = find_chromium()
+        command_name = find_chromium()
     except SetupError:
         try:
-            program = install_chromium()
+            command_name = install_chromium()
         except SetupError as error:
             sys.exit(str(error))
-    sys.stdout.write(f"Chromium is {program}\n")
+    sys.stdout.write(f"Chromium is {command_name}\n")
 
 
 if __name__ == "__main__":

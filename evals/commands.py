@@ -4,52 +4,52 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import typer
 
 from tools.core import logs
+from tools.core.errors import InvalidRequestError, SetupError
+from tools.core.extras import require_extra
 from tools.core.settings import Settings
 
-# What a command does is imported when it runs: numpy, LangSmith and the graph would slow down every start
-# of `checkerboard`.
+# What a command needs is imported when it runs: numpy, LangSmith and the graph would slow down every start of
+# `checkerboard`.
 # ruff: noqa: PLC0415
 
 app = typer.Typer(help="Measure whether a change made it better.", no_args_is_help=True)
 
-Results = Annotated[str, typer.Argument(help="a result file, or the name of one in evals/results")]
+ResultName = Annotated[str, typer.Argument(help="a result file, or the name of one in evals/results")]
 Folder = Annotated[Path | None, typer.Option(help="where results are kept; evals/results by default")]
 
 
-class Variant(StrEnum):
-    """What answers."""
-
-    SPLIT = "split"
-    BASELINE = "baseline"
-
-
-class Prompts(StrEnum):
-    """Which prompts are measured."""
-
-    IN_FORCE = "in-force"
-    BUNDLED = "bundled"
-    HUB = "hub"
+Variant = Literal["split", "baseline"]
+Prompts = Literal["in-force", "bundled", "hub"]
 
 
 @app.callback()
 def evaluate() -> None:
     """Measure whether a change made it better."""
+    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
     logs.configure(logging.ERROR)
 
 
 @app.command("suites")
 def suites_command() -> None:
     """List the suites."""
-    from evals.console import show_suites
+    from rich.table import Table
 
-    show_suites()
+    from evals.retrieval.search_suites import GIVEN, RETRIEVAL
+    from evals.runs.suites import SUITES
+    from tools.core.terminal import Terminal
+
+    table = Table("suite", "what", box=None, pad_edge=False)
+    for suite in SUITES.values():
+        table.add_row(suite.name, suite.description)
+    table.add_row(RETRIEVAL, "what the search finds for queries whose relevant postings are known")
+    table.add_row(GIVEN, "the same for postings and profiles of your own (--postings, --profiles)")
+    Terminal().print(table)
 
 
 @app.command("run")
@@ -58,10 +58,10 @@ def run_command(
     suite: Annotated[str, typer.Option(help="as `eval suites` lists them")] = "quick",
     variant: Annotated[
         Variant, typer.Option(help="the service, or the one prompt with everything in it that it has to beat")
-    ] = Variant.SPLIT,
+    ] = "split",
     prompts: Annotated[
         Prompts, typer.Option(help="those in force, the files of this checkout, or the hub's newest")
-    ] = Prompts.IN_FORCE,
+    ] = "in-force",
     case: Annotated[list[str] | None, typer.Option(help="only this case; may be given again")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, max=20, help="times each case is run")] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=200, help="cases under way at the same time")] = 4,
@@ -79,13 +79,16 @@ def run_command(
 ) -> None:
     """Run a suite and write its results. Without a model's key, --upload and --prompts hub, nothing leaves
     the machine."""
-    from evals.console import run
-    from evals.runs.running import Wanted
+    from evals.report.terminal import ProgressBar
+    from evals.runs.suites import RunOptions, run_suite
+    from local.servers import embedded_servers
+    from tools.core.processes import command_name
+    from tools.core.terminal import Terminal
 
-    wanted = Wanted(
+    options = RunOptions(
         suite=suite,
-        variant=variant.value,
-        prompts=prompts.value,
+        variant=variant,
+        prompts=prompts,
         cases=tuple(case or ()),
         repeats=repeats,
         concurrency=concurrency,
@@ -95,7 +98,25 @@ def run_command(
         folder=folder,
         upload=upload,
     )
-    run(wanted)
+    with embedded_servers(Settings()) as settings, ProgressBar() as bar:
+        try:
+            path = asyncio.run(run_suite(settings, options, bar))
+        except KeyboardInterrupt:
+            bar.interrupted()
+            raise
+    show_command([str(path)])
+    console = Terminal()
+    if bar.url:
+        console.print(f"in LangSmith: {bar.url}", soft_wrap=True)
+    console.print("next:", style="bold")
+    for words, what in (
+        (f"compare OTHER {path.stem}", "what differs from another run; --html and --markdown write reports"),
+        (f"gate {path.stem}", "whether a guarded metric fell below the baseline"),
+        (f"baseline {path.stem}", "keep it as the run that later ones are held against"),
+    ):
+        where = f" --folder {folder}" if folder else ""
+        console.print(f"  {command_name()} eval {words}{where}", soft_wrap=True)
+        console.print(f"    {what}", style="dim")
 
 
 @app.command("show")
@@ -106,15 +127,26 @@ def show_command(
     folder: Folder = None,
 ) -> None:
     """Show the figures of a run, or of several side by side."""
-    from evals.console import show
+    from evals.report import terminal
+    from evals.runs.results import RESULTS, find, read
+    from evals.runs.suites import METRICS
+    from tools.core.terminal import echo
 
-    show(results, folder, wanted=metric or [], markdown=markdown)
+    runs = [read(find(name, folder or RESULTS)) for name in results]
+    measured = {score.key for run in runs for case in run.cases for score in case.scores}
+    wanted = metric or []
+    if unknown := [key for key in wanted if key not in measured]:
+        raise InvalidRequestError(f"No metric {', '.join(unknown)} was measured in {', '.join(results)}.")
+    if markdown:
+        echo(terminal.figures_as_markdown(runs, METRICS, wanted))
+    else:
+        terminal.print_figures(runs, METRICS, wanted)
 
 
 @app.command("compare")
 def compare_command(
-    a: Results,
-    b: Results,
+    a: ResultName,
+    b: ResultName,
     html: Annotated[Path | None, typer.Option(help="write the report here; it opens from disk")] = None,
     markdown: Annotated[
         Path | None, typer.Option(help="write the text for a pull request here; `-` prints it")
@@ -122,9 +154,33 @@ def compare_command(
     folder: Folder = None,
 ) -> None:
     """Compare run B with run A: per metric, per job family, and the ten cases that changed most."""
-    from evals.console import show_comparison
+    from evals.report.compare import compare
+    from evals.report.html_report import html as as_html
+    from evals.report.markdown_report import markdown as as_markdown
+    from evals.report.terminal import print_comparison
+    from evals.runs.results import RESULTS, find
+    from evals.runs.suites import METRICS
+    from tools.core.terminal import Terminal, echo
 
-    show_comparison(a, b, folder, html=html, markdown=markdown)
+    comparison = compare(find(a, folder or RESULTS), find(b, folder or RESULTS), METRICS)
+    if html is not None:
+        _write(html, as_html(comparison))
+    if markdown == Path("-"):
+        echo(as_markdown(comparison))
+        return
+    if markdown is not None:
+        _write(markdown, as_markdown(comparison))
+    print_comparison(comparison)
+    for path in (html, markdown):
+        if path is not None:
+            Terminal().print(f"written: {path}", soft_wrap=True)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidRequestError(f"{path} cannot be written: {error}", file=str(path)) from error
 
 
 @app.command("gate")
@@ -137,17 +193,38 @@ def gate_command(
     folder: Folder = None,
 ) -> None:
     """Exit 1 when a guarded metric fell beyond its noise, 2 when the runs cannot be compared."""
-    from evals.console import hold_against
+    from evals.report.gate import REFUSED, gate
+    from evals.runs.results import RESULTS, find, find_baseline, latest, read
+    from evals.runs.suites import METRICS
+    from tools.core.terminal import Terminal
 
-    raise typer.Exit(hold_against(results, baseline, suite, folder))
+    where = folder or RESULTS
+    console = Terminal()
+    try:
+        new = find(results, where) if results else latest(suite or "quick", where)
+        suite = suite or read(new).header.suite
+        old = find(baseline, where) if baseline else find_baseline(suite, where)
+        console.print(f"{new} against {old}", soft_wrap=True)
+        verdict = gate(old, new, METRICS)
+    except InvalidRequestError as error:
+        # Without two result files there is nothing that could have fallen.
+        console.print(f"gate refused: {error.message}", soft_wrap=True)
+        raise typer.Exit(REFUSED) from error
+    console.print(verdict.text(), soft_wrap=True)
+    raise typer.Exit(verdict.exit_code)
 
 
 @app.command("baseline")
-def baseline_command(results: Results, folder: Folder = None) -> None:
+def baseline_command(results: ResultName, folder: Folder = None) -> None:
     """Keep a run as the one that `eval gate` holds later ones of its suite against."""
-    from evals.console import keep
+    from evals.runs.results import BASELINE, RESULTS, find, keep_as_baseline, read
+    from tools.core.terminal import Terminal
 
-    keep(results, folder)
+    result = read(find(results, folder or RESULTS))
+    path = (folder or RESULTS) / f"{BASELINE}-{result.header.suite}.jsonl"
+    keep_as_baseline(result, path)
+    message = f"{path} is what `eval gate --suite {result.header.suite}` compares with now"
+    Terminal().print(message, soft_wrap=True)
 
 
 @app.command("add")
@@ -160,22 +237,78 @@ def add_command(
     owner: Annotated[str, typer.Option(help="name of the API key whose session it is")] = "",
 ) -> None:
     """Make a case of a session or a trace, without its personal data, for the suite `added`."""
-    from evals.console import add
+    from evals.datasets.add_case import case_of, source_of
+    from evals.datasets.cases import Case, Family, write_case
+    from evals.runs.suites import ADDED
+    from local.servers import embedded_servers
+    from serve.context import open_app_context
+    from tools.core.processes import command_name
+    from tools.core.terminal import Terminal
 
-    add(from_run, label, family or [], owner)
+    known: dict[str, Family] = {name: name for name in get_args(Family)}
+    if unknown := [name for name in family or [] if name not in known]:
+        raise InvalidRequestError(
+            f"There is no job family {', '.join(unknown)}; there are {', '.join(known)}."
+        )
+
+    async def make(settings: Settings) -> Case:
+        async with open_app_context(settings) as app_context:
+            source = await source_of(from_run, owner, app_context.sessions, settings)
+        return await asyncio.to_thread(case_of, source, label, [known[name] for name in family or []])
+
+    with embedded_servers(Settings()) as settings:
+        case = asyncio.run(make(settings))
+    write_case(ADDED, case)
+    console = Terminal()
+    console.print(
+        f"{case.id} is in {ADDED} now. Read it before you commit it: rules took out what looks like a name, "
+        "a school, a company, an address or a day, and rules miss some.",
+        style="yellow",
+    )
+    console.print_json(case.model_dump_json(exclude_defaults=True))
+    if case.expect.family is None:
+        console.print("no --family: it counts as no IT job, so that no posting fits", style="yellow")
+    console.print(f"next: {command_name()} eval run --suite added")
 
 
 @app.command("prefer")
-def prefer_command(a: Results, b: Results, folder: Folder = None) -> None:
+def prefer_command(a: ResultName, b: ResultName, folder: Folder = None) -> None:
     """Have the judge say, case by case, whether the project of run A or of run B is better."""
-    from evals.judge.judging import show_preferences
+    from evals.judge.judge import Judge, open_chat
+    from evals.judge.pairwise import Preferences, prefer
+    from evals.report.terminal import print_preferences
+    from evals.runs.results import RESULTS, find, read
 
-    asyncio.run(show_preferences(Settings(), a, b, folder))
+    settings = _settings_with_model()
+    runs = [read(find(name, folder or RESULTS)) for name in (a, b)]
+
+    async def ask() -> Preferences:
+        async with open_chat(settings) as chat:
+            return await prefer(Judge(chat), *runs)
+
+    print_preferences(asyncio.run(ask()), a, b)
 
 
 @app.command("calibrate")
 def calibrate_command() -> None:
     """Ask the judge about the labelled pairs: how far it agrees with people, and whether it may guard."""
-    from evals.judge.judging import show_calibration
+    from evals.judge.judge import Judge, open_chat
+    from evals.judge.pairwise import Calibration, calibrate, read_pairs
+    from evals.report.terminal import print_calibration
 
-    asyncio.run(show_calibration(Settings()))
+    settings = _settings_with_model()
+
+    async def ask() -> tuple[Calibration, str]:
+        async with open_chat(settings) as chat:
+            return await calibrate(Judge(chat), read_pairs()), chat.model_name
+
+    print_calibration(*asyncio.run(ask()))
+
+
+def _settings_with_model() -> Settings:
+    from evals.judge.judge import skip_reason
+
+    settings = Settings()
+    if reason := skip_reason(settings):
+        raise SetupError(f"There is no judge: {reason}.")
+    return settings

@@ -16,7 +16,7 @@ from nodes.propose_subjects import propose_subjects
 from nodes.retrieve import retrieve
 from nodes.summarize import summarize
 from tools.context import RunContext
-from tools.core.postgres import NoAnswerError
+from tools.core.database import NoAnswerError
 
 STORE_RETRY = RetryPolicy(
     max_attempts=3,

@@ -10,14 +10,14 @@ from dataclasses import fields
 from pydantic_core import CoreSchema, core_schema
 
 from graph.build import Graph, build_graph
-from local.servers import attached
+from local.servers import embedded_servers
 from tools.context import RunContext
 from tools.core import proxies, tracing
 from tools.core.settings import Settings
 from tools.services import Services, open_services
 
 # Before the server that imports this has made a client of its own.
-proxies.spare_loopback()
+proxies.exempt_loopback()
 tracing.hide()
 
 _graphs: dict[asyncio.AbstractEventLoop, Graph] = {}
@@ -36,7 +36,7 @@ async def make_graph() -> Graph:
     loop = asyncio.get_running_loop()
     async with _opening:
         if loop not in _graphs:
-            settings = await asyncio.to_thread(lambda: _held.enter_context(attached(Settings())))
+            settings = await asyncio.to_thread(lambda: _held.enter_context(embedded_servers(Settings())))
             services = await _held.enter_async_context(open_services(settings))
             _graphs[loop] = build_graph(context_schema=_context_schema(services))
     return _graphs[loop]

@@ -1,4 +1,4 @@
-"""Blocks as HTML, as Markdown, as plain text and as lines. The same blocks give the same text."""
+"""Blocks as HTML, Markdown, plain text and lines."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from itertools import groupby
 from ingest.documents import Block, Cell, Heading, Paragraph, Parsed, Table
 
 BULLET = "- "
-"""What begins an item of a list in a Paragraph."""
+"""How an item of a list begins in a Paragraph."""
 
 _MARK = re.compile(
     r"^(?:[\s\-–—•·∙ㆍ▪▫▶▷►◆◇■□○●◦※*>»✓✔☑#|ㅇ]|~(?!\s*\d))+(?=[^ㄱ-ㅎ]|$)"
     r"|^\(?\d{1,2}[.)]\s+|^[①-⑳❶-❿]\s*|^[가-하][.)]\s+"
 )
-"""What stands before an item: marks, "1. ", "2) ", "③", "가. "; not the range of "~3년"."""
+"""The mark before an item: a sign, "1. ", "2) ", "③", "가. "; not the range of "~3년"."""
 
 MAX_GRID = 1_000_000
-"""Cells up to which a table's spans are followed. A table that claims more is a hoax or a bomb: its
+"""Cells up to which a table's spans are followed. A table that claims more is broken or an attack: its
 cells are then taken one after another."""
 
 _INLINE = re.compile(
@@ -28,12 +28,12 @@ _INLINE = re.compile(
     r"|(?<![^\W_])_|_(?![^\W_])"
     r"|\](?=[(\[:])"
 )
-"""What Markdown would read as a sign and not as itself. A tilde too: two ranges in one line
-(`1~2년, 3~4년`) would be struck out."""
+"""What has to be escaped in Markdown. A tilde too: two ranges in one line (`1~2년, 3~4년`) would be struck
+out."""
 _LINE_START = re.compile(r"^(?:(#{1,6}|[-+])(?=\s|$)|(\d{1,9})([.)])(?=\s|$)|(-|=)(?=[-=:\s|]*$))")
 
 _CLOSING = re.compile(r"(?<=\s)#(?=#*\s*$)")
-"""Signs at the end of a heading, which Markdown would take for its closing."""
+"""Signs at the end of a heading, which Markdown would drop."""
 
 
 def to_html(blocks: Iterable[Block]) -> str:
@@ -44,9 +44,8 @@ def to_html(blocks: Iterable[Block]) -> str:
 def to_markdown(blocks: Iterable[Block]) -> str:
     """Returns blocks as GitHub's Markdown.
 
-    Its tables know no spans: what spans rows is said again in each of them, so that a row can be
-    read alone, and what spans columns is said in the first of them.
-    """
+    Its tables have no spans: a cell that spans rows is repeated in each of them, and one that spans columns
+    is in the first of them."""
     return "\n\n".join(_markdown(block) for block in blocks)
 
 
@@ -61,7 +60,7 @@ def to_text(blocks: Iterable[Block]) -> str:
 
 
 def lines(parsed: Parsed) -> list[str]:
-    """Returns every line of a document in reading order, those of its cells included."""
+    """Returns every line of a document in reading order, also those of cells."""
     return [line for block in parsed.blocks for line in block_lines(block)]
 
 
@@ -172,7 +171,7 @@ def _markdown_cell(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    """A line of Markdown that begins nothing but itself."""
+    """Returns a line of Markdown that begins no list, heading or the like."""
     return _LINE_START.sub(
         lambda match: f"{match[2]}\\{match[3]}" if match[2] else f"\\{match[0]}", _inline(text.strip())
     )

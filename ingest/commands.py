@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from enum import StrEnum
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from local.servers import attached
+from local.servers import embedded_servers
+from local.servers.files import temporary_home
 from tools.core import logs
-from tools.core.program import typed
+from tools.core.processes import with_command_name
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, echo_json
 from tools.core.text import clean
 
-# What a command does is imported when it runs: the libraries behind it (images, PDF, HTML) would slow
-# down every start of `checkerboard`.
+if TYPE_CHECKING:
+    from tools.core.database import Pool
+
+# What a command needs is imported when it runs: the libraries behind it (images, PDF, HTML) would slow down
+# every start of `checkerboard`.
 # ruff: noqa: PLC0415
 
+T = TypeVar("T")
 app = typer.Typer(help="Bring postings in.", no_args_is_help=True)
 
 _SHOWN = 10
 """Refused rows that are listed one by one."""
-
-
-class Engine(StrEnum):
-    """Where the stages run."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-class From(StrEnum):
-    """The stages that can be done again."""
-
-    PARSE = "parse"
-    TAG = "tag"
-    EMBED = "embed"
 
 
 @app.callback()
@@ -64,7 +54,7 @@ def load_command(
     chosen = [*(paths or []), *([SAMPLES] if samples else [])]
     if not chosen:
         raise typer.BadParameter("name files to load, or use --samples")
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         loaded = asyncio.run(work.load_files(settings, chosen, console))
     unread = f", {len(loaded.unread)} fields could not be read" if loaded.unread else ""
     console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused{unread}.")
@@ -74,7 +64,7 @@ def load_command(
         console.print(f"  … and {len(loaded.refused) - _SHOWN} more")
     for field in loaded.unread[:_SHOWN]:
         where = f"{field.file}, line {field.line}, {field.field}"
-        console.print(f"  {where}: {field.problem}: {field.said!r}", style="yellow")
+        console.print(f"  {where}: {field.problem}: {field.value!r}", style="yellow")
     if len(loaded.unread) > _SHOWN:
         console.print(f"  … and {len(loaded.unread) - _SHOWN} more fields")
     if loaded.refused and not loaded.postings:
@@ -90,8 +80,8 @@ def run_command(
         ),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="where the stages run: here, or on a Ray cluster")
-    ] = Engine.LOCAL,
+        Literal["local", "ray"], typer.Option(help="where the stages run: here, or on a Ray cluster")
+    ] = "local",
     batch: Annotated[
         bool, typer.Option("--batch", help="tag by the Batch API: at half the price, within a day")
     ] = False,
@@ -102,11 +92,11 @@ def run_command(
     """
     from ingest import console as work
 
-    if batch and engine is Engine.RAY:
+    if batch and engine == "ray":
         raise typer.BadParameter("--batch goes with the local engine: one batch serves all machines")
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         chosen = sources or list(settings.sources)
-        if engine is Engine.RAY:
+        if engine == "ray":
             whole = asyncio.run(work.run_on_ray(settings, chosen))
         else:
             whole = asyncio.run(work.run(settings, chosen, batch=batch))
@@ -121,7 +111,7 @@ def watch_command(
     """Take every posting that arrives in a folder into retrieval within seconds, until Ctrl-C."""
     from ingest import console as work
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(work.watch(settings, folder))
 
 
@@ -130,14 +120,14 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON, for programs")] = False,
 ) -> None:
     """Show how far the documents are, what was set aside and why, and what it all cost."""
-    from ingest import status
+    from ingest.pipeline.progress import status_tables
+    from ingest.pipeline.store import status
 
-    with attached(Settings()) as settings:
-        found = asyncio.run(status.asked(settings, status.status))
+    state = _with_pool(status)
     if as_json:
-        echo_json(found)
+        echo_json(state)
     else:
-        Terminal().print(status.render(found))
+        Terminal().print(status_tables(state))
 
 
 @app.command("retry")
@@ -145,22 +135,18 @@ def retry_command(
     ids: Annotated[list[int] | None, typer.Argument(metavar="ID…", help="documents; without: all")] = None,
     source: Annotated[str | None, typer.Option(help="only of this source")] = None,
     again_from: Annotated[
-        From | None, typer.Option("--from", help="do this stage and those after it again, done or not")
+        Literal["parse", "tag", "embed"] | None,
+        typer.Option("--from", help="do this stage and those after it again, done or not"),
     ] = None,
 ) -> None:
     """Make documents that were set aside due again; the next run takes them."""
-    from ingest import status
+    from ingest.pipeline.store import retry
 
-    chosen = None if again_from is None else again_from.value
     named = source and clean(source)
-    with attached(Settings()) as settings:
-        due = asyncio.run(
-            status.asked(
-                settings,
-                lambda pool: status.retry(pool, ids=ids or [], source=named, again_from=chosen),
-            )
-        )
-    Terminal().print(typed(f"{due} documents are due again: `checkerboard ingest run` takes them."))
+    due = _with_pool(lambda pool: retry(pool, ids=ids or [], source=named, again_from=again_from))
+    Terminal().print(
+        with_command_name(f"{due} documents are due again: `checkerboard ingest run` takes them.")
+    )
 
 
 @app.command("remove")
@@ -168,11 +154,22 @@ def remove_command(
     source: Annotated[str, typer.Option(help="whose; `samples` are the sample postings")],
 ) -> None:
     """Delete the postings that came from a source, and forget its documents."""
-    from ingest import removing, status
+    from ingest.pipeline.store import remove
 
-    with attached(Settings()) as settings:
-        removed = asyncio.run(status.asked(settings, lambda pool: removing.remove(pool, clean(source))))
+    removed = _with_pool(lambda pool: remove(pool, clean(source)))
     Terminal().print("{} postings and {} documents removed.".format(*removed))
+
+
+def _with_pool(work: Callable[[Pool], Awaitable[T]]) -> T:
+    """Runs `work` with a pool of connections that is closed afterwards."""
+    from tools.core.database import open_pool
+
+    async def opened(settings: Settings) -> T:
+        async with await open_pool(settings) as pool:
+            return await work(pool)
+
+    with embedded_servers(Settings()) as settings:
+        return asyncio.run(opened(settings))
 
 
 @app.command("sources")
@@ -195,7 +192,7 @@ def reembed_command(
     """Embed every posting by the configured model, while the service goes on with the former one."""
     from ingest import console as work
 
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(work.embed_again(settings, drop_others=drop_others))
 
 
@@ -204,9 +201,17 @@ def demo_command(
     posters: Annotated[int | None, typer.Option(min=1, help="only the first so many; all by default")] = None,
 ) -> None:
     """Read the sample posters, load them into a database of their own, and search."""
-    from ingest import demo
+    from ingest import console as work
+    from ingest.parsers.tessdata import find_tessdata
 
-    with demo.fresh(Settings()) as own, attached(own) as settings:
-        whole = asyncio.run(demo.demo(settings, Terminal(), posters))
+    settings = Settings()
+    tessdata = settings.tessdata
+    if "local" in settings.parsers and settings.upstage_api_key is None:
+        tessdata = find_tessdata(settings)
+    with temporary_home() as home:
+        # A home of its own: what the demo loads does not get among your postings.
+        own = {"home": home, "database_url": None, "redis_url": None, "raw": None, "tessdata": tessdata}
+        with embedded_servers(settings.model_copy(update=own)) as demo_settings:
+            whole = asyncio.run(work.demo(demo_settings, Terminal(), posters))
     if not whole:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""What passes from stage to stage: raw files, documents, blocks.
+"""What the stages hand on: raw files, documents, blocks.
 
 collect ─ Collected ─► parse ─ Parsed ─► tag ─ Tagged ─► embed, load
 """
@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tools.core.text import clean
-from tools.postings.contracts import Deadline, Known, Name, Skills, Text, WebAddress
+from tools.postings.contracts import Deadline, Name, OptionalName, Position, WebAddress
 
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
     """One file of a document as it came: a poster, a page of HTML, a row of a JSONL file.
 
-    `media_type` is what its source says; the parsers look at the content and go by that.
+    `media_type` is what its source says; the parsers go by the content.
     """
 
     name: str
@@ -34,17 +34,17 @@ class RawFile:
 
 
 class Hints(BaseModel):
-    """What a source says of a posting beside its files. Where the document itself is silent, it counts."""
+    """What a source says of a posting beside its files. It is used where the document itself says nothing."""
 
     model_config = ConfigDict(frozen=True)
 
-    title: Known = None
-    company: Known = None
+    title: OptionalName = None
+    company: OptionalName = None
     url: WebAddress = None
     deadline: Deadline = None
-    location: Known = None
-    employment_type: Known = None
-    experience: Known = None
+    location: OptionalName = None
+    employment_type: OptionalName = None
+    experience: OptionalName = None
     positions: tuple[Name, ...] = ()
     """Names of the positions, where the source lists them."""
 
@@ -53,9 +53,8 @@ class Hints(BaseModel):
 class Collected:
     """One document: the files of one posting, in reading order, and where they came from.
 
-    `source` and `source_id` name it for ever. `scope` is the part of a source that one listing
-    covers (a board), so that what is missing from a later listing can be told.
-    """
+    `source` and `source_id` are its key in every run. `scope` is the part of a source that one listing
+    covers (a board): what a later listing of that scope does not name is withdrawn."""
 
     source: str
     source_id: str
@@ -63,26 +62,25 @@ class Collected:
     hints: Hints = field(default_factory=Hints)
     scope: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """JSON: `url`, `fetched_at`, and what else tells where the files are from."""
+    """JSON: `url`, `fetched_at`, and what else says where the files are from."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A source's word that these are all documents of a scope that are open now: others are withdrawn."""
+    """The ids of all documents of a scope that are open now: the others are withdrawn."""
 
     source: str
     scope: str
     source_ids: frozenset[str]
 
 
-Read = Annotated[str, AfterValidator(clean)]
-"""What a parser has read, whichever it is."""
+CleanText = Annotated[str, AfterValidator(clean)]
 
 
 class Cell(BaseModel):
     """A table's cell: its text (lines separated by a line feed) and what it spans."""
 
-    text: Read
+    text: CleanText
     rowspan: int = Field(1, ge=1)
     colspan: int = Field(1, ge=1)
     header: bool = False
@@ -92,7 +90,7 @@ class Heading(BaseModel):
     """A heading, from level 1 (the document's title) to 6."""
 
     kind: Literal["heading"] = "heading"
-    text: Read
+    text: CleanText
     level: int = Field(2, ge=1, le=6)
     page: int = 1
     confidence: float | None = None
@@ -102,7 +100,7 @@ class Paragraph(BaseModel):
     """Running text or a list, one item a line; items of a list begin with `- `."""
 
     kind: Literal["text"] = "text"
-    text: Read
+    text: CleanText
     page: int = 1
     confidence: float | None = None
 
@@ -117,8 +115,8 @@ class Table(BaseModel):
 
 
 Block = Annotated[Heading | Paragraph | Table, Field(discriminator="kind")]
-"""A piece of a document. `page` counts from 1 over all its files; `confidence` is 0 to 1, and null
-where nothing had to be recognised."""
+"""A piece of a document. `page` counts from 1 over all its files; `confidence` is 0 to 1, and null where
+the text was not recognised from a picture."""
 
 
 class Cost(BaseModel):
@@ -142,10 +140,9 @@ class Cost(BaseModel):
 class Parsed(BaseModel):
     """A document as blocks in reading order.
 
-    `parser` names what read it, with its version (`local/1`, `upstage/document-parse-260930`,
-    `html/1`). `confidence` is the mean over recognised text, weighted by its length; null where
-    nothing had to be recognised. `warnings` are for people: "page 2: 3 boxes with ink and no text".
-    """
+    `parser` is the parser with its version (`local/1`, `upstage/document-parse-260930`, `html/1`).
+    `confidence` is the mean over recognised text, weighted by its length; null where no text was recognised
+    from a picture. `warnings` are for people: "page 2: 3 boxes with ink and no text"."""
 
     blocks: list[Block]
     parser: str
@@ -156,24 +153,9 @@ class Parsed(BaseModel):
     cost: Cost = Cost()
 
 
-class Position(BaseModel):
-    """One position of a posting, in the document's own words: texts with one item a line."""
-
-    job_title: Annotated[Name, Field(min_length=1, max_length=500)]
-    responsibilities: Text = ""
-    requirements: Text = ""
-    preferred: Text = ""
-    company: Annotated[Name, Field(max_length=300)] = ""
-    employment_type: Known = None
-    experience: Known = None
-    location: Known = None
-    deadline: Deadline = None
-    skills: Skills = []
-    url: WebAddress = None
-
-
 class Tagged(BaseModel):
-    """The positions of a document. `dropped` are lines that the model wrote and the document has not."""
+    """The positions of a document. `dropped` are lines that the model wrote and that are not in the
+    document."""
 
     positions: list[Position]
     dropped: list[str] = []

@@ -1,5 +1,5 @@
 """What goes wrong while documents are collected, read and tagged. No request meets these errors, so they have
-no HTTP status; `ingest.failures` says what each means for its document.
+no HTTP status; `ingest.pipeline.failures` says what each means for its document.
 
     IngestError
     ├── SourceRefusedError        source_refused

@@ -1,16 +1,15 @@
-"""load: structured postings from JSONL or CSV files into the store."""
+"""Structured postings from JSONL or CSV files into the store, and the vectors of postings."""
 
 from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from ingest.embedding import embed_lacking
-from ingest.rows import Refused, Unread, read
+from ingest.structured.files import RefusedRow, UnreadCell, read_postings
 from tools.llm.embeddings import BATCH
 from tools.postings.contracts import Posting
 from tools.services import Services
@@ -23,30 +22,29 @@ SAMPLES = Path(str(files("samples") / "postings.jsonl"))
 
 @dataclass(slots=True)
 class Loaded:
-    """What a load did."""
+    """The result of a load."""
 
     postings: int = 0
     revision: int | None = None
-    refused: list[Refused] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
+    unread: list[UnreadCell] = field(default_factory=list)
 
 
 async def load(
     services: Services, paths: Iterable[Path], progress: Callable[[int], None] = lambda _: None
 ) -> Loaded:
-    """Embeds and upserts the postings of `paths`, in batches; calls `progress` with how many rows
-    each had. Refused rows are passed over and listed in the result, as are fields that were left empty.
+    """Embeds and upserts the postings of `paths`, in batches; calls `progress` with the rows of each batch.
 
     Raises:
         InvalidRequestError: a file cannot be read.
-        ModelUnavailableError, EmbeddingMismatchError, StoreUnavailableError: nothing more is loaded;
-            what was written stays, and loading again goes over it without harm.
+        ModelUnavailableError, EmbeddingMismatchError, StoreUnavailableError: nothing more is loaded. What was
+            written stays, and loading again does no harm.
     """
     loaded = Loaded()
-    rows = itertools.chain.from_iterable(read(path) for path in paths)
+    rows = itertools.chain.from_iterable(read_postings(path) for path in paths)
     while batch := list(itertools.islice(rows, BATCH)):
-        loaded.refused += [row for row in batch if isinstance(row, Refused)]
-        loaded.unread += [row for row in batch if isinstance(row, Unread)]
+        loaded.refused += [row for row in batch if isinstance(row, RefusedRow)]
+        loaded.unread += [row for row in batch if isinstance(row, UnreadCell)]
         postings = [row for row in batch if isinstance(row, Posting)]
         if postings:
             await embed_lacking(services, postings)
@@ -58,13 +56,54 @@ async def load(
 
 
 async def load_samples_where_empty(services: Services) -> None:
-    """Loads the sample postings when nothing else is loaded and they are not all there.
+    """Loads the sample postings when no others are loaded and some of them are missing.
 
     Raises:
-        ModelUnavailableError, StoreUnavailableError: they could not be loaded. What was loaded stays,
-            and the next call loads the rest.
-    """
-    samples = [row for row in read(SAMPLES) if isinstance(row, Posting)]
+        ModelUnavailableError, StoreUnavailableError: they could not be loaded. What was loaded stays, and
+            the next call loads the rest."""
+    samples = [row for row in read_postings(SAMPLES) if isinstance(row, Posting)]
     sources = await services.postings.sources()
     if set(sources) <= {samples[0].source} and sum(sources.values()) < len(samples):
         await load(services, [SAMPLES])
+
+
+async def embed_lacking(services: Services, postings: Sequence[Posting]) -> int:
+    """Embeds those of `postings` whose text has no vector yet; returns the tokens that it took.
+
+    Raises:
+        EmbeddingMismatchError: the loaded postings were embedded by another model.
+        ModelUnavailableError: the model did not answer.
+    """
+    missing = await services.vectors.lacking(postings)
+    if not missing:
+        return 0
+    embedded = await services.embedder.postings(missing)
+    await services.vectors.keep(missing, embedded.vectors)
+    return embedded.tokens
+
+
+async def reembed(services: Services, progress: Callable[[int, int], None] = lambda *_: None) -> int:
+    """Embeds every posting that has no vector of the configured embedding; then that embedding serves.
+
+    Workers that are configured for the former embedding go on with it meanwhile, and loads into it go on
+    too: what they add is embedded before the new one is made ready. Stopped, it goes on where it was.
+    `progress` is called with the texts and the tokens of each batch. Returns the number of texts.
+
+    Raises:
+        ModelUnavailableError: the model did not answer. What was embedded is stored.
+    """
+    embedded = after = 0
+    while True:
+        numbered = await services.vectors.lacking_of_all(after=after, count=BATCH)
+        if numbered:
+            after = numbered[-1][0]
+            # One posting for each text: several may have the same.
+            texts = list({posting.text(): posting for _, posting in numbered}.values())
+            answer = await services.embedder.postings(texts)
+            await services.vectors.keep(texts, answer.vectors)
+            embedded += len(numbered)
+            progress(len(numbered), answer.tokens)
+        elif await services.vectors.finish():
+            after = 0
+        else:
+            return embedded

@@ -14,7 +14,7 @@ from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_toke
 from tools.context import RunContext
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
-from tools.core.text import folded, standing
+from tools.core.text import find_quote, folded
 from tools.postings.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
 
 logger = logging.getLogger(__name__)
@@ -159,4 +159,4 @@ def _quoted(quote: Quote, postings: dict[str, StoredPosting]) -> str | None:
     posting = postings.get(quote.posting_id)
     if posting is None or len(folded(quote.quote)) < _SHORTEST_QUOTE:
         return None
-    return standing(quote.quote, posting.text())
+    return find_quote(quote.quote, posting.text())

@@ -12,7 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
 
 from graph.sessions.views import SERVICE_VERSION
-from local.servers import attached
+from local.servers import embedded_servers
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
 from serve.bodies import BodyLimit, ReadOn
 from serve.callers import ApiKeys, Keyed
@@ -20,7 +20,7 @@ from serve.context import open_app_context
 from serve.drain import Drain, Draining
 from serve.origins import Origins
 from tools.core import logs
-from tools.core.proxies import spare_loopback
+from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
 from tools.core.tracing import traced
 
@@ -37,9 +37,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        spare_loopback()
+        exempt_loopback()
         logs.configure()  # each worker is a process of its own
-        hold = attached(given)
+        hold = embedded_servers(given)
         settings = await asyncio.to_thread(hold.__enter__)
         try:
             if settings.offline or settings.embeddings_offline:

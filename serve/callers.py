@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions.sessions import ANYONE, Caller
 from serve.errors import error_response
+from tools.core.api_keys import parse_key_lists
 from tools.core.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
-from tools.core.key_lists import read_key_lists
 
 MAX_IDEMPOTENCY_KEY = 200
 OPEN = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/")
@@ -39,9 +39,9 @@ class ApiKeys:
         administrators nobody may change a thing.
 
         Raises:
-            ValueError: as `read_key_lists`.
+            ValueError: as `parse_key_lists`.
         """
-        self._callers, self._admins = read_key_lists(callers, admins)
+        self._callers, self._admins = parse_key_lists(callers, admins)
 
     @property
     def needed(self) -> bool:

@@ -17,7 +17,7 @@ import typer
 from rich.text import Text
 
 from ingest.load import load_samples_where_empty
-from local.servers import attached
+from local.servers import embedded_servers
 from serve import doctor as checks
 from serve.app import create_app
 from serve.context import probe_stores
@@ -27,11 +27,10 @@ from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
 from tools.core import logs
 from tools.core.errors import SetupError
-from tools.core.proxies import spare_loopback
-from tools.core.refusals import refusals
+from tools.core.processes import stop_ignoring_signals
+from tools.core.proxies import exempt_loopback
 from tools.core.settings import CHECKOUT, Settings, offline_notice
-from tools.core.signals import not_inherited
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, exit_on_errors
 from tools.services import open_services
 
 app = typer.Typer(
@@ -45,11 +44,11 @@ for _room in entry_points(group="checkerboard.commands"):
 
 def main() -> None:
     """Runs the command; an error of ours is one line on standard error and exit code 1."""
-    not_inherited()
-    spare_loopback()
+    stop_ignoring_signals()
+    exempt_loopback()
     # Terminated, a command still leaves the embedded servers in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with refusals():
+    with exit_on_errors():
         app()
 
 
@@ -68,7 +67,7 @@ def serve(
     sockets = bound(host, port)
     given = _opened(Settings(), sockets, without_keys=without_keys)
     app = create_app(given)
-    with attached(given) as settings:
+    with embedded_servers(given) as settings:
         asyncio.run(_checked_start(settings))
         for listener in sockets:
             listener.listen(BACKLOG)
@@ -85,7 +84,7 @@ def demo(
 ) -> None:
     """Run one generation and one regeneration for a sample profile, and print the project."""
     logs.configure(logging.ERROR)
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(_first_start(settings))
         asyncio.run(run_demo(settings, profile, Terminal()))
 
@@ -101,7 +100,7 @@ def studio(
         raise SetupError("LangGraph's command line is not installed. `make studio` installs it.")
     for listener in bound("127.0.0.1", port):  # only to see that it is free
         listener.close()
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(_first_start(settings))
     os.chdir(CHECKOUT)  # langgraph.json is there
     os.execv(langgraph, [str(langgraph), "dev", "--port", str(port)])  # noqa: S606 - it is ours

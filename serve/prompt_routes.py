@@ -11,7 +11,7 @@ from serve.callers import admin_of
 from serve.context import ContextDep
 from serve.errors import responses
 from serve.routes import KEYED, CallerDep
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.postings.contracts import Language
 from tools.prompts.audit_log import Change
 from tools.services import Services
@@ -105,7 +105,7 @@ async def pin_prompt(context: ContextDep, admin: AdminDep, name: Name, wanted: P
 
 async def _shown(services: Services, changes: int) -> PromptsInForce:
     registry = services.prompts
-    entries = registry.in_force.prompts if registry.in_force else {}
+    entries = registry.active.prompts if registry.active else {}
     shown = []
     for key, prompt in registry.current.prompts.items():
         entry = entries.get(key)
@@ -128,5 +128,5 @@ async def _shown(services: Services, changes: int) -> PromptsInForce:
         version=registry.current.version,
         warning=registry.own_warning or registry.shared_warning,
         prompts=shown,
-        changes=list(await services.prompt_changes.trail.newest(changes)) if changes else [],
+        changes=list(await services.prompt_changes.audit_log.newest(changes)) if changes else [],
     )

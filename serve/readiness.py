@@ -18,9 +18,9 @@ from redis.asyncio import Redis
 
 from graph.errors import to_service_error
 from graph.sessions.views import SERVICE_VERSION
+from tools.core.database import CONNECTION_OPTIONS, Connection
 from tools.core.errors import InternalError, StoreUnavailableError
-from tools.core.postgres import CONNECTING, Connection
-from tools.core.redis_client import write_and_read
+from tools.core.redis_client import check_round_trip
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ class Readiness:
                 pass
         except PoolTimeout:
             # The pool does not say why: a connection of our own is told.
-            async with await Connection.connect(str(services.settings.database_url), **CONNECTING):
+            async with await Connection.connect(str(services.settings.database_url), **CONNECTION_OPTIONS):
                 raise StoreUnavailableError(
                     "All connections of this worker to PostgreSQL are in use. Ask again in a moment; if that "
                     "stays so, raise CHECKERBOARD_DATABASE_POOL.",
@@ -142,7 +142,7 @@ class Readiness:
         }
 
     async def _ask_redis(self) -> Facts:
-        await write_and_read(self._own_redis)
+        await check_round_trip(self._own_redis)
         info = await self._own_redis.info("server")
         return {"version": info.get("valkey_version") or info["redis_version"]}
 

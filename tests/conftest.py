@@ -16,7 +16,7 @@ import pytest
 
 from tests import pace
 from tests.places import new_folder, remove_abandoned_folders
-from tools.core.signals import not_inherited
+from tools.core.processes import stop_ignoring_signals
 
 _OUTSIDE = (
     "OPENAI_API_KEY",
@@ -40,6 +40,8 @@ FIRST = (
     "graph/test_studio.py",
 )
 """What takes longest comes first, so that no process works on at the end while the others are done."""
+STARTING = ("local/servers/", "serve/", "graph/test_studio.py", "ingest/pipeline/", "test_makefile.py")
+"""Where tests start processes of their own, whatever fixtures they take."""
 
 HOME = pytest.StashKey[Path]()
 
@@ -50,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("house", deadline=None, derandomize=True)
     hypothesis.settings.load_profile("house")
     # Tests stop what they start as Ctrl-C does, also in a shell's background job, where that is ignored.
-    not_inherited()
+    stop_ignoring_signals()
     proxies = [name for name in os.environ if name.lower().endswith("_proxy")]
     for name in [*_OUTSIDE, *proxies, *(name for name in os.environ if name.startswith("CHECKERBOARD_"))]:
         os.environ.pop(name, None)
@@ -84,8 +86,12 @@ def pytest_report_header() -> str:
     return f"slowness: {pace.slowness:.1f}"
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begins with what takes longest."""
+    """Marks the tests that need servers, before `-m` is looked at, and begins with what takes longest."""
+    for item in items:
+        if "embedded" in getattr(item, "fixturenames", ()) or _group(item.nodeid).startswith(STARTING):
+            item.add_marker("servers")
     places = {name: place for place, name in enumerate(FIRST)}
     items.sort(key=lambda item: places.get(_group(item.nodeid), len(FIRST)))
 

@@ -22,7 +22,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingest.load import SAMPLES, load
-from local.servers import attached
+from local.servers import embedded_servers
 from serve.context import AppContext, open_app_context
 from tests.conftest import HOME
 from tests.databases import cloned, create, with_database
@@ -68,7 +68,7 @@ def embedded(home: Path) -> Iterator[Settings]:
     its own."""
     unused = "unused"
     shared = Settings(home=home / "all", redis_url=unused, openai_api_key=SecretStr(unused))
-    with attached(shared) as joined:
+    with embedded_servers(shared) as joined:
         given = Settings(
             home=home / os.environ.get("PYTEST_XDIST_WORKER", "alone"),
             database_url=joined.database_url,
@@ -76,7 +76,7 @@ def embedded(home: Path) -> Iterator[Settings]:
             model_retries=1,
             run_timeout_seconds=2 * time_limit(),
         )
-        with attached(given) as settings:
+        with embedded_servers(given) as settings:
             yield settings
 
 

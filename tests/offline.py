@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from local.servers.home import part_home
+from local.servers.files import server_files
 from tests.pace import scaled, time_limit
 from tools.core.settings import Settings
 
@@ -32,7 +32,7 @@ class Offline:
     def of(cls, settings: Settings) -> Self:
         """The controls of the embedded model of `settings`."""
         assert settings.openai_base_url is not None
-        return cls(settings.openai_base_url, part_home("model", settings.home).secret.read_text())
+        return cls(settings.openai_base_url, server_files("model", settings.home).secret.read_text())
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(headers={"Authorization": f"Bearer {self._secret}"})

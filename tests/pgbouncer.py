@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from local.servers.initdb import SYSTEM_USER
+from local.servers.postgres import SYSTEM_USER
 from tests.local.servers.machine import eventually
 from tests.places import new_folder
 from tests.serve.processes import free_port

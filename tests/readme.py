@@ -1,4 +1,4 @@
-"""What the READMEs tell a reader to type."""
+"""What the READMEs and the pages of `docs/` tell a reader to type."""
 
 from __future__ import annotations
 
@@ -9,12 +9,23 @@ from pathlib import Path
 from tools.core.settings import CHECKOUT
 
 READMES = ("README.md", "README.ko.md")
-PROGRAM = ".venv/bin/checkerboard"
+API = "docs/api.md"
+SETTINGS = "docs/configuration.md"
 
 
-def text_of(readme: str, checkout: Path = CHECKOUT) -> str:
-    """The whole text."""
-    return (checkout / readme).read_text(encoding="utf-8")
+def text_of(page: str, checkout: Path = CHECKOUT) -> str:
+    """The whole text of one page."""
+    return (checkout / page).read_text(encoding="utf-8")
+
+
+def pages(checkout: Path = CHECKOUT) -> list[str]:
+    """The pages of `docs/` in English, without the decisions."""
+    return sorted(path.relative_to(checkout).as_posix() for path in (checkout / "docs").glob("*.md"))
+
+
+def whole_text(checkout: Path = CHECKOUT) -> str:
+    """README.md and the pages of `docs/` behind it, as one text."""
+    return "\n".join(text_of(page, checkout) for page in ("README.md", *pages(checkout)))
 
 
 def shell_lines(text: str) -> list[str]:
@@ -24,14 +35,21 @@ def shell_lines(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
+def block(text: str, language: str) -> str:
+    """Its one block of code in another language than the shell's."""
+    [code] = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return str(code)
+
+
 def curls(text: str) -> list[str]:
-    """The calls it shows, in order."""
-    return [line for line in shell_lines(text) if line.startswith("curl ")]
+    """The calls it shows, in order, each once."""
+    return list(dict.fromkeys(line for line in shell_lines(text) if line.startswith("curl ")))
 
 
 def targets(text: str) -> set[str]:
-    """The targets of make that it names."""
-    return set(re.findall(r"\bmake ([a-z][a-z-]+)", text))
+    """The targets of make that it names, in code."""
+    typed = [*shell_lines(text), *re.findall(r"`([^`\n]+)`", text)]
+    return {name for line in typed for name in re.findall(r"^make ([a-z][a-z-]+)", line)}
 
 
 def table(text: str) -> list[str]:
@@ -47,4 +65,5 @@ def hashing(text: str) -> str:
 
 def commands(text: str) -> list[list[str]]:
     """The commands of ours that it shows, each as its words."""
-    return [shlex.split(line)[1:] for line in shell_lines(text) if line.startswith(f"{PROGRAM} ")]
+    lines = [line.removeprefix(".venv/bin/") for line in shell_lines(text)]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("checkerboard ")]

@@ -118,6 +118,7 @@ def test_uv_trusts_what_the_system_trusts(clone: Path) -> None:
         (("demo-ingest", "POSTERS=4"), 'checkerboard ingest demo --posters "4"'),
         (("bench", "GENERATIONS=20"), 'evals.benchmarks.generation --generations "20"'),
         (("eval-ingest", "POSTERS=4", "DOCUMENTS=9"), 'evals.benchmarks.parsers --posters "4"'),
+        (("test-fast", "ROOMS=ingest"), '-m "not servers" tests/ingest'),
     ],
 )
 def test_a_port_and_the_size_of_a_set_can_be_given(words: tuple[str, ...], typed: str) -> None:

@@ -15,12 +15,9 @@ from tools.core.settings import Settings
 from tools.llm.chat import ChatModel
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import open_http_client
-from tools.postings.embedding_sets import EmbeddingSet
-from tools.postings.repository import PostingStore
-from tools.postings.writer import PostingWriter
-from tools.prompts.changes import PromptChanges
+from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
+from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
-from tools.prompts.watcher import open_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Services:
 async def open_services(settings: Settings, *, newest_prompts: bool = False) -> AsyncIterator[Services]:
     """Yields the services; closes their connections at the end.
 
-    `settings` must name every part (`local.servers.attached` sees to that). `newest_prompts` puts the
+    `settings` must name every part (`local.servers.embedded_servers` sees to that). `newest_prompts` puts the
     hub's newest in force, as the whole service does when it starts; one worker follows what is in force.
     """
     async with (

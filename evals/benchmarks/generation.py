@@ -27,11 +27,10 @@ from rich.table import Table
 
 from graph.progress import PROGRESS_MESSAGES
 from ingest.load import load_samples_where_empty
-from local.servers import attached
+from local.servers import embedded_servers
 from serve.context import AppContext, open_app_context
-from tools.core.refusals import refusals
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, exit_on_errors
 from tools.postings.contracts import Profile
 from tools.services import open_services
 
@@ -51,7 +50,7 @@ def main(
     # Whatever the shell has configured: no key is used, no money spent, no database of yours touched.
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "REDIS_URL", "CHECKERBOARD_API_KEYS"):
         os.environ.pop(name, None)
-    with attached(Settings()) as settings:
+    with embedded_servers(Settings()) as settings:
         asyncio.run(_samples(settings))
         service = asyncio.run(_service(settings, generations))
         nodes = asyncio.run(_nodes(settings, round(SEQUENTIAL * generations)))
@@ -154,5 +153,5 @@ async def _one_run(app_context: AppContext) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    with refusals():
+    with exit_on_errors():
         typer.run(main)

@@ -10,7 +10,6 @@ what is measured is the ingest, with PostgreSQL's part (in `postgres`), and no m
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import base64
 import hashlib
@@ -21,31 +20,31 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import orjson
 import psutil
+import typer
 from aiohttp import web
 from pydantic import SecretStr
 from rich.table import Table
 
 from ingest.documents import Collected, Listed, RawFile
-from ingest.progress import Counts
-from ingest.run import Ingest, open_ingest
-from local.servers import attached
-from local.servers.home import passing_home
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.run import Ingest, open_ingest
+from local.servers import embedded_servers
+from local.servers.files import temporary_home
 from tools.core.fencing import unfence
-from tools.core.refusals import refusals
 from tools.core.settings import Settings
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, exit_on_errors
 
-SAY_EVERY = 5_000
+_REPORT_EVERY = 5_000
 _WORDS = [f"낱말{n}" for n in range(3_000)]
 
 
 class Texts:
-    """A source of so many texts, each different."""
+    """A source of different texts."""
 
     name = "texts"
 
@@ -53,7 +52,7 @@ class Texts:
         self._number = number
 
     async def documents(self) -> AsyncIterator[Collected | Listed]:
-        """Yields them, made as they are asked for."""
+        """Yields the texts."""
         for n in range(self._number):
             # Of many words, as postings are: texts of one mould would all be candidates for duplicates.
             words = random.Random(n)  # noqa: S311 - not a secret
@@ -94,7 +93,7 @@ async def _embeddings(request: web.Request) -> web.Response:
     return web.json_response({"object": "list", "model": "stand-in", "data": rows, "usage": usage})
 
 
-def _serve(told: Connection) -> None:
+def _serve(port: Connection) -> None:
     async def main() -> None:
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_post("/v1/chat/completions", _chat)
@@ -102,7 +101,7 @@ def _serve(told: Connection) -> None:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        told.send(runner.addresses[0][1])
+        port.send(runner.addresses[0][1])
         await asyncio.Event().wait()
 
     asyncio.run(main())
@@ -128,7 +127,7 @@ def _cpu() -> float:
     return own.ru_utime + own.ru_stime + waited.ru_utime + waited.ru_stime
 
 
-async def by_stage(settings: Settings, documents: int, console: Terminal) -> None:
+async def _by_stage(settings: Settings, documents: int, console: Terminal) -> None:
     """One stage after the other."""
     table = Table("stage", "documents/s", "CPU ms/document", title=f"{documents} texts", title_justify="left")
     async with open_ingest(settings) as ingest:
@@ -141,25 +140,24 @@ async def by_stage(settings: Settings, documents: int, console: Terminal) -> Non
 
 
 async def _timed(table: Table, name: str, documents: int, ingest: Ingest, steps: list[Any]) -> None:
-    began, cpu = time.perf_counter(), _cpu()
+    started, cpu = time.perf_counter(), _cpu()
     await ingest.collect_and_work(steps, Counts())
-    seconds, spent = time.perf_counter() - began, _cpu() - cpu
+    seconds, spent = time.perf_counter() - started, _cpu() - cpu
     table.add_row(name, f"{documents / seconds:.0f}", f"{1000 * spent / documents:.2f}")
 
 
-async def together(settings: Settings, documents: int, console: Terminal) -> None:
-    """All stages at the same time; says the memory of this process every SAY_EVERY documents."""
+async def _together(settings: Settings, documents: int, console: Terminal) -> None:
+    """All stages at the same time; prints the memory of this process every _REPORT_EVERY documents."""
     counts, process = Counts(), psutil.Process()
-    began, cpu = time.perf_counter(), _cpu()
+    started, cpu = time.perf_counter(), _cpu()
 
     async def watch() -> None:
-        said = 0
+        report_at = 0
         while True:
             await asyncio.sleep(0.5)
-            if counts.reached["loaded"] >= said:
-                said += SAY_EVERY
-                memory = process.memory_info().rss / 1e6
-                done, seconds = counts.reached["loaded"], time.perf_counter() - began
+            if (done := counts.reached["loaded"]) >= report_at:
+                report_at += _REPORT_EVERY
+                memory, seconds = process.memory_info().rss / 1e6, time.perf_counter() - started
                 console.print(f"{done:>7} loaded, {memory:.0f} MB, {seconds:.0f} s")
 
     async with open_ingest(settings) as ingest:
@@ -167,7 +165,7 @@ async def together(settings: Settings, documents: int, console: Terminal) -> Non
         watching = asyncio.create_task(watch())
         await ingest.collect_and_work(ingest.steps(), counts)
         watching.cancel()
-    seconds, spent = time.perf_counter() - began, _cpu() - cpu
+    seconds, spent = time.perf_counter() - started, _cpu() - cpu
     memory = process.memory_info().rss / 1e6
     console.print(
         f"{counts.reached['loaded']} loaded in {seconds:.0f} s: {documents / seconds:.0f} a second, "
@@ -175,16 +173,12 @@ async def together(settings: Settings, documents: int, console: Terminal) -> Non
     )
 
 
-def main() -> None:
-    """Runs the bench in a home of its own, which is removed at the end."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--documents", type=int, default=400)
-    parser.add_argument("--together", action="store_true", help="all stages at the same time")
-    given = parser.parse_args()
-    console = Terminal()
-    with refusals(), passing_home() as home, _stand_in() as url:
+def main(
+    documents: Annotated[int, typer.Option(min=1, help="how many are measured")] = 400,
+    together: Annotated[bool, typer.Option("--together", help="all stages at the same time")] = False,
+) -> None:
+    """Measures what a document costs, in a home of its own, which is removed at the end."""
+    with temporary_home() as home, _stand_in() as url:
         # Whatever the shell has configured: no money is spent, and no database of yours touched.
         own = {
             "home": home,
@@ -197,10 +191,10 @@ def main() -> None:
             "chat_per_second": 100_000,
             "parsers": (),
         }
-        with attached(Settings().model_copy(update=own)) as ready:
-            work = together if given.together else by_stage
-            asyncio.run(work(ready, given.documents, console))
+        with embedded_servers(Settings().model_copy(update=own)) as ready:
+            asyncio.run((_together if together else _by_stage)(ready, documents, Terminal()))
 
 
 if __name__ == "__main__":
-    main()
+    with exit_on_errors():
+        typer.run(main)

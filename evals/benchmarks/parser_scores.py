@@ -1,37 +1,47 @@
-"""How well a text was read: error rates and recalls against what stands on the page.
+"""How well a parser read a poster: its lines, its words and skills, its tables, and the fields made of it.
 
-White space and bullets count nowhere: a bullet is drawn in twenty ways, and where a wrapped line goes
-on is not the recogniser's doing. Words are counted with their spaces, by the recall of Hangul words.
+White space and bullets count nowhere: a bullet is drawn in twenty ways, and where a wrapped line goes on is
+not the recogniser's doing. Words are counted with their spaces, by the recall of Hangul words.
+
+Tables are scored by tree edit distance similarity (TEDS: Zhong, ShafieiBavani and Jimeno Yepes, "Image-based
+table recognition: data, model, and evaluation", 2020): a table is a tree of rows and cells; the score is one
+minus the edit distance of the two trees over the size of the larger one. TEDS-structure leaves texts out.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
+from lxml import html
 
 from ingest.documents import Parsed, Table
 from tools.lexicon import find_skills
+from tools.postings.contracts import Position
 
+# apted and rapidfuzz are imported where they are used: they are in the extra `eval`.
+# ruff: noqa: PLC0415
+
+TRUTH = "truth.ndjson"
+"""The file beside a folder's posters that has the truth about them."""
+READ = 0.2
+"""Share of a line's letters that may be wrong for the line to count as read."""
+_FIELDS = ("job_title", "responsibilities", "requirements", "preferred")
 _IGNORED = re.compile(r"[\s\-–—•·ㆍ▶▷►■□●○◆◇※✓>*]+")
 _WORD = re.compile("[가-힣]+")
 _TAKEN = "\0"
-READ = 0.2
-"""Share of a line's letters that may be wrong for the line to count as read."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one document; rates come from sums over documents."""
+    """Counts of one document; rates come from sums over documents. `errors` of letters are counted with lines
+    in whatever order (`line_errors`), `ordered_errors` in reading order."""
 
     errors: int
-    """Of letters, lines in whatever order: see `line_errors`."""
     ordered_errors: int
-    """Of letters, in reading order: the edit distance of the two whole texts."""
     letters: int
     words_found: int
     words: int
@@ -42,7 +52,7 @@ class Score:
 
 
 def text_lines(parsed: Parsed) -> list[str]:
-    """The lines that a parser read, table cells row by row."""
+    """Returns the lines that a parser read, table cells row by row."""
     lines: list[str] = []
     for block in parsed.blocks:
         if isinstance(block, Table):
@@ -54,9 +64,11 @@ def text_lines(parsed: Parsed) -> list[str]:
 
 def score_text(truth: Sequence[str], read: Sequence[str]) -> Score:
     """Compares the lines of a document with those read of it."""
+    from rapidfuzz.distance import Levenshtein
+
     wanted, seen = [bare(line) for line in truth], [bare(line) for line in read]
     skills, seen_skills = set(find_skills("\n".join(truth))), set(find_skills("\n".join(read)))
-    words, seen_words = _words(truth), _words(read)
+    words, seen_words = (Counter(w for line in lines for w in _WORD.findall(line)) for lines in (truth, read))
     return Score(
         errors=line_errors(wanted, seen),
         ordered_errors=Levenshtein.distance("".join(wanted), "".join(seen)),
@@ -71,21 +83,22 @@ def score_text(truth: Sequence[str], read: Sequence[str]) -> Score:
 
 
 def bare(line: str) -> str:
-    """A line without white space and bullets."""
+    """Returns a line without white space and bullets."""
     return _IGNORED.sub("", line)
 
 
 def lines_found(truth: Iterable[str], read: Iterable[str]) -> int:
-    """How many lines of the truth stand in what was read, with at most `READ` of their letters wrong."""
+    """Returns how many lines of the truth stand in what was read, with at most `READ` of their letters
+    wrong."""
     text = _TAKEN.join(read)
     return sum(nearest(line, text)[0] <= READ * len(line) for line in truth if line)
 
 
 def line_errors(truth: Iterable[str], read: Iterable[str]) -> int:
-    """Edit distance without regard to the order of lines.
+    """Returns the edit distance without regard to the order of lines.
 
-    Each line of the truth, the longest first, takes the stretch of what was read that is nearest to it
-    (Sellers' approximate search); what no line has taken in the end was made up, and counts in full.
+    Each line of the truth, the longest first, takes the stretch of what was read that is nearest to it; what
+    no line has taken in the end was made up, and counts in full.
     """
     rest = _TAKEN.join(read)
     errors = 0
@@ -97,7 +110,7 @@ def line_errors(truth: Iterable[str], read: Iterable[str]) -> int:
 
 
 def nearest(line: str, text: str) -> tuple[int, int, int]:
-    """The stretch of `text` with the least edit distance to `line`: distance, start, end.
+    """Returns the stretch of `text` with the least edit distance to `line`: distance, start, end.
 
     Sellers, "The theory and computation of evolutionary distances: pattern recognition", 1980.
     """
@@ -126,5 +139,104 @@ def _costs(line: str, text: str, *, anchored: bool = False) -> np.typing.NDArray
     return row
 
 
-def _words(lines: Iterable[str]) -> Counter[str]:
-    return Counter(word for line in lines for word in _WORD.findall(line))
+def field_lines_found(
+    truth: Sequence[Mapping[str, str | None]], tagged: Sequence[Position]
+) -> tuple[int, int]:
+    """Returns how many lines of the true positions' four fields stand in the same field of some tagged
+    position, and of how many; `READ` of a line's letters may be wrong, as misreading is measured
+    elsewhere."""
+    found = total = 0
+    for name in _FIELDS:
+        text = _TAKEN.join(bare(getattr(position, name)) for position in tagged)
+        lines = [bare(line) for position in truth for line in (position[name] or "").split("\n")]
+        total += sum(map(bool, lines))
+        found += lines_found(lines, [text])
+    return found, total
+
+
+@dataclass
+class Node:
+    """A node of a table's tree: the table, a row or a cell."""
+
+    tag: str
+    spans: tuple[int, int] = (1, 1)
+    text: str = ""
+    children: list[Node] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return 1 + sum(child.size for child in self.children)
+
+
+def tree_of_html(text: str) -> Node:
+    """Returns the tree of a table in HTML."""
+    table = Node("table")
+    for row in html.fragment_fromstring(text).iter("tr"):
+        cells = [
+            Node(
+                "td",
+                (int(cell.get("rowspan") or 1), int(cell.get("colspan") or 1)),
+                bare("".join(cell.itertext())),
+            )
+            for cell in row.iter("td", "th")
+        ]
+        table.children.append(Node("tr", children=cells))
+    return table
+
+
+def trees_of(parsed: Parsed) -> list[Node]:
+    """Returns the trees of the tables that a parser found."""
+    trees = []
+    for block in parsed.blocks:
+        if isinstance(block, Table):
+            table = Node("table")
+            for row in block.rows:
+                cells = [Node("td", (cell.rowspan, cell.colspan), bare(cell.text)) for cell in row]
+                table.children.append(Node("tr", children=cells))
+            trees.append(table)
+    return trees
+
+
+def similarity(one: Node, other: Node, *, structure: bool = False) -> float:
+    """Returns the TEDS of two tables, 0 to 1."""
+    from apted import APTED, Config
+    from rapidfuzz.distance import Levenshtein
+
+    class Costs(Config):  # type: ignore[misc]
+        """Cells with other spans are other cells; equal ones differ by their texts' distance."""
+
+        def rename(self, one: Node, other: Node) -> float:
+            if one.tag != other.tag or one.spans != other.spans:
+                return 1.0
+            if structure or one.tag != "td":
+                return 0.0
+            return float(Levenshtein.normalized_distance(one.text, other.text))
+
+        def children(self, node: Node) -> list[Node]:
+            return node.children
+
+    distance = APTED(one, other, Costs()).compute_edit_distance()
+    return 1.0 - float(distance) / max(one.size, other.size)
+
+
+def score_tables(truth: Sequence[Node], found: Sequence[Node]) -> tuple[list[float], list[float]]:
+    """Returns TEDS and TEDS-structure of each table of an image.
+
+    Tables are paired by similarity, the best pairs first; a table that was not found scores 0, and so does
+    one that is none.
+    """
+    pairs = sorted(
+        ((similarity(one, other), i, j) for i, one in enumerate(truth) for j, other in enumerate(found)),
+        reverse=True,
+    )
+    left, right = set(range(len(truth))), set(range(len(found)))
+    full: list[float] = []
+    structure: list[float] = []
+    for score, i, j in pairs:
+        if i in left and j in right:
+            left.remove(i)
+            right.remove(j)
+            full.append(score)
+            structure.append(similarity(truth[i], found[j], structure=True))
+    missed = [0.0] * (len(left) + len(right))
+    return full + missed, structure + missed

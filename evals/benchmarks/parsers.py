@@ -1,22 +1,23 @@
-"""`make eval-ingest`: how well each parser of images reads posters whose truth is known.
+"""`make eval-ingest`: how well the parsers of images read posters whose truth is known.
 
-Three sets: the committed sample posters; random ones that the same program draws now, in fonts, colours and
-words of their own; and pages that a browser lays out and photographs, layout by layout, so that not all
-figures are those of the hand that drew what the parser was made on (`evals.posters`). On the random ones and
-the browser's nothing was tuned; their number and seed are arguments. Synthetic posters are kinder than real
-ones: the figures are an upper bound, and good for comparing parsers and versions.
+Three sets: the committed sample posters; random ones of the same program, in fonts, colours and words that no
+sample has; and pages that a browser lays out and photographs (`evals/posters/`), so that not all figures come
+from the program on whose posters the parser was made. Nothing was tuned on the random ones and the browser's.
+Synthetic posters are kinder than real ones: the figures are an upper bound, good for comparing parsers and
+versions.
 
     python -m evals.benchmarks.parsers --posters 40 --seed 4242 --output figures.jsonl
 
-Measures: see `evals.benchmarks.parser_scores` (the offline model
-sorts what was read into positions). Seconds are per image, with all cores at
-work; CPU and the peak of memory are those of this process and the reading processes together.
+Measures: `parser_scores.py`; the offline model sorts what was read into positions. Seconds are per image,
+with all cores at work; CPU and the peak of memory are of this process and the reading processes together.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,31 +31,34 @@ import psutil
 import typer
 from rich.table import Table as Grid
 
-from evals.benchmarks.parser_scores import Score, score_text, text_lines
-from evals.benchmarks.parsers_fields import field_lines_found
-from evals.benchmarks.parsers_tables import score_tables, tree_of_html, trees_of
-from evals.posters.photographs import write_photographs
-from evals.posters.texts import varied_postings
-from ingest.documents import Hints, Parsed, Position, RawFile
+from evals.benchmarks.parser_scores import (
+    TRUTH,
+    Score,
+    field_lines_found,
+    score_tables,
+    score_text,
+    text_lines,
+    tree_of_html,
+    trees_of,
+)
+from ingest.documents import Hints, Parsed, RawFile
 from ingest.errors import NotAPostingError
+from ingest.load import SAMPLES
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
 from ingest.tagging import Tagger
-from local.servers import attached
-from samples.programs.draw_posters import HERE, TRUTH, write_posters
-from samples.programs.drawing.fonts import find_fonts
-from samples.programs.drawing.sets import random_posters
-from samples.programs.drawing.style import HELD_OUT
+from local.servers import embedded_servers
 from tools.core.errors import SetupError
-from tools.core.refusals import refusals
-from tools.core.settings import Settings
-from tools.core.terminal import Terminal
+from tools.core.extras import require_extra
+from tools.core.settings import CHECKOUT, Settings
+from tools.core.terminal import Terminal, exit_on_errors
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
+from tools.postings.contracts import Position
 from tools.prompts.registry import PromptRegistry
 
-_SAMPLE_EVERY = 0.2
-"""Seconds between two looks at the memory in use."""
+_POLL_SECONDS = 0.2
+"""Between two measurements of the memory in use."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Poster:
-    """A poster's files and what is true of each, as a row of `truth.ndjson` has it."""
+    """A poster's files and the truth about each, as a row of `truth.ndjson` has it."""
 
     files: list[Path]
     pages: list[dict[str, list[str]]]
@@ -89,7 +93,7 @@ class Poster:
 
 
 def posters_of(folder: Path) -> list[Poster]:
-    """Reads the truth beside a folder's posters."""
+    """Returns a folder's posters with their truth."""
     rows = [json.loads(line) for line in (folder / TRUTH).read_text(encoding="utf-8").splitlines()]
     return [
         Poster(
@@ -104,7 +108,7 @@ Tag = Callable[[Parsed], Awaitable[Sequence[Position]]]
 
 
 @dataclass(frozen=True)
-class _Read:
+class _Reading:
     """A poster as a parser read it, image by image, and how well it did."""
 
     poster: Poster
@@ -121,41 +125,42 @@ async def measure(
     Returns the figures of all of them, and where they have layouts, those of each. With `tag`, the recall
     of the four fields is measured, too.
     """
-    async with _watched() as usage:
+    async with _measuring() as usage:
         # The first image starts the processes, which is no part of reading one.
         await parser.parse(_raw(posters[0].files[0]))
         cpu, started = usage.cpu(), time.monotonic()
-        read = await asyncio.gather(*(_read(parser, poster) for poster in posters))
+        readings = await asyncio.gather(*(_read(parser, poster) for poster in posters))
         seconds, cpu = time.monotonic() - started, usage.cpu() - cpu
-    images = sum(len(one.images) for one in read)
+    images = sum(len(reading.images) for reading in readings)
     costs = (seconds / images, cpu / images, usage.peak)
-    sets = {name: read}
+    sets = {name: readings}
     for layout in sorted({poster.layout for poster in posters} - {""}):
-        sets[f"{name}: {layout}"] = [one for one in read if one.poster.layout == layout]
+        sets[f"{name}: {layout}"] = [one for one in readings if one.poster.layout == layout]
     return [await _figures(parser.name, title, own, tag, costs) for title, own in sets.items()]
 
 
-async def _read(parser: Parser, poster: Poster) -> _Read:
+async def _read(parser: Parser, poster: Poster) -> _Reading:
     images = await asyncio.gather(*(parser.parse(_raw(file)) for file in poster.files))
     pages = list(zip(poster.pages, images, strict=True))
-    return _Read(
+    return _Reading(
         poster,
         images,
         [score_text(page["lines"], text_lines(parsed)) for page, parsed in pages],
-        [
-            score_tables([tree_of_html(table) for table in page["tables"]], trees_of(parsed))
-            for page, parsed in pages
-        ],
+        [score_tables(list(map(tree_of_html, page["tables"])), trees_of(parsed)) for page, parsed in pages],
     )
 
 
+def _raw(file: Path) -> RawFile:
+    return RawFile(file.name, "image/webp", file.read_bytes())
+
+
 async def _figures(
-    parser: str, name: str, read: Sequence[_Read], tag: Tag | None, costs: tuple[float, float, int]
+    parser: str, name: str, readings: Sequence[_Reading], tag: Tag | None, costs: tuple[float, float, int]
 ) -> Figures:
     """The figures of a set; `costs` are seconds and CPU seconds of an image, and the peak of memory."""
-    scores = [score for one in read for score in one.scores]
-    full = [score for one in read for scored, _ in one.tables for score in scored]
-    structure = [score for one in read for _, scored in one.tables for score in scored]
+    scores = [score for one in readings for score in one.scores]
+    full = [score for one in readings for scored, _ in one.tables for score in scored]
+    structure = [score for one in readings for _, scored in one.tables for score in scored]
     return Figures(
         parser=parser,
         posters=name,
@@ -168,21 +173,11 @@ async def _figures(
         teds=sum(full) / len(full) if full else 1.0,
         teds_structure=sum(structure) / len(structure) if structure else 1.0,
         tables=len(full),
-        field_recall=None if tag is None else await _field_recall(tag, read),
+        field_recall=None if tag is None else await _field_recall(tag, readings),
         seconds=costs[0],
         cpu_seconds=costs[1],
         peak_bytes=costs[2],
     )
-
-
-async def _field_recall(tag: Tag, read: Sequence[_Read]) -> float:
-    found = total = 0
-    for one in read:
-        blocks = [block for image in one.images for block in image.blocks]
-        whole = Parsed(blocks=blocks, parser=one.images[0].parser)
-        here, of = field_lines_found(one.poster.positions, await tag(whole))
-        found, total = found + here, total + of
-    return found / total if total else 0.0
 
 
 def _share(scores: Sequence[Score], part: str, whole: str) -> float:
@@ -190,8 +185,14 @@ def _share(scores: Sequence[Score], part: str, whole: str) -> float:
     return sum(getattr(score, part) for score in scores) / total if total else 0.0
 
 
-def _raw(file: Path) -> RawFile:
-    return RawFile(file.name, "image/webp", file.read_bytes())
+async def _field_recall(tag: Tag, readings: Sequence[_Reading]) -> float:
+    found = total = 0
+    for one in readings:
+        blocks = [block for image in one.images for block in image.blocks]
+        whole = Parsed(blocks=blocks, parser=one.images[0].parser)
+        lines, of = field_lines_found(one.poster.positions, await tag(whole))
+        found, total = found + lines, total + of
+    return found / total if total else 0.0
 
 
 class _Usage:
@@ -202,7 +203,7 @@ class _Usage:
         self.peak = 0
 
     def cpu(self) -> float:
-        """Seconds of CPU so far, of the processes that are alive."""
+        """Returns the seconds of CPU so far, of the processes that are alive."""
         total = 0.0
         for process in self._alive():
             with suppress(psutil.NoSuchProcess):
@@ -210,8 +211,8 @@ class _Usage:
                 total += times.user + times.system
         return total
 
-    def look(self) -> None:
-        """Takes note of the memory in use."""
+    def measure_memory(self) -> None:
+        """Raises the peak to the memory in use."""
         total = 0
         for process in self._alive():
             with suppress(psutil.NoSuchProcess):
@@ -223,25 +224,25 @@ class _Usage:
 
 
 @asynccontextmanager
-async def _watched() -> AsyncIterator[_Usage]:
+async def _measuring() -> AsyncIterator[_Usage]:
     usage = _Usage()
 
-    async def look() -> None:
+    async def poll() -> None:
         while True:
-            usage.look()
-            await asyncio.sleep(_SAMPLE_EVERY)
+            usage.measure_memory()
+            await asyncio.sleep(_POLL_SECONDS)
 
-    task = asyncio.create_task(look())
+    task = asyncio.create_task(poll())
     try:
         yield usage
     finally:
-        usage.look()
+        usage.measure_memory()
         task.cancel()
 
 
 async def _run(sets: dict[str, list[Poster]], settings: Settings) -> list[Figures]:
     async with AsyncExitStack() as stack:
-        parsers: list[Parser] = [await stack.enter_async_context(LocalParser.open(settings))]
+        parser = await stack.enter_async_context(LocalParser.open(settings))
         http_client = await stack.enter_async_context(open_http_client(settings))
         tagger = Tagger(ChatModel(settings, http_client), PromptRegistry.bundled("ingest.tagging"))
 
@@ -251,16 +252,11 @@ async def _run(sets: dict[str, list[Poster]], settings: Settings) -> list[Figure
             except NotAPostingError:
                 return []
 
-        return [
-            figures
-            for parser in parsers
-            for name, posters in sets.items()
-            for figures in await measure(parser, name, posters, tag)
-        ]
+        return [row for name, posters in sets.items() for row in await measure(parser, name, posters, tag)]
 
 
 def shown(figures: Sequence[Figures]) -> Grid:
-    """The figures as a table for people."""
+    """Returns the figures as a table for people."""
     grid = Grid(title="Parsers on posters with known truth")
     heads = ("parser", "posters", "images", "line CER", "CER in order", "words", "skills", "lines", "TEDS")
     for head in (*heads, "TEDS-S", "tables", "fields", "s/image", "CPU s", "peak MB"):
@@ -285,17 +281,26 @@ def shown(figures: Sequence[Figures]) -> Grid:
 
 
 def _draw_random(count: int, seed: int, folder: Path, home: Path) -> None:
-    write_posters(random_posters(count, seed, HELD_OUT, find_fonts(home)), folder)
+    command = [sys.executable, "-m", "samples.programs.draw_posters", "--held-out"]
+    command += ["--random", str(count), "--seed", str(seed), "--into", str(folder)]
+    environment = {**os.environ, "CHECKERBOARD_HOME": str(home)}
+    done = subprocess.run(  # noqa: S603 - a program of the checkout
+        command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SetupError((done.stderr.strip() or "the drawing program failed").splitlines()[-1])
 
 
 def _draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
-    write_photographs(list(varied_postings(count, seed)), seed, folder, home)
+    try:
+        # Not in the wheel: what draws needs a browser and the fonts of Debian.
+        from evals.posters.photographs import write_photographs  # noqa: PLC0415
+    except ImportError as error:
+        raise SetupError("the browser's posters are drawn in a checkout only") from error
+    write_photographs(count, seed, folder, home)
 
 
-_DRAWN: dict[str, Callable[[int, int, Path, Path], None]] = {
-    "random": _draw_random,
-    "browser": _draw_in_browser,
-}
+_DRAWN = {"random": _draw_random, "browser": _draw_in_browser}
 
 
 def main(
@@ -304,12 +309,13 @@ def main(
     output: Annotated[Path | None, typer.Option(help="where the figures go as JSON lines")] = None,
 ) -> None:
     """Measures the local parser, and prints a table and a line of JSON for each set."""
-    # A table of fifteen columns; what is no terminal is as wide as one needs.
+    require_extra("eval", "apted", "rapidfuzz", purpose="Measuring parsers")
+    # A table of fifteen columns; what is no terminal is as wide as it needs.
     console = Terminal(width=None if sys.stdout.isatty() else 150)
     # Whatever the shell has configured: the offline model sorts what was read.
     settings = Settings().model_copy(update={"openai_api_key": None, "openai_base_url": None})
     with tempfile.TemporaryDirectory() as scratch:
-        sets = {"samples": posters_of(HERE)[:posters]}
+        sets = {"samples": posters_of(SAMPLES.with_name("posters"))[:posters]}
         for name, draw in _DRAWN.items():
             folder = Path(scratch, name)
             try:
@@ -318,7 +324,7 @@ def main(
                 console.print(f"no posters of the set {name}: {error}", style="yellow")
             else:
                 sets[f"{name} {seed}"] = posters_of(folder)
-        with attached(settings, parts=("model",)) as running:
+        with embedded_servers(settings, servers=("model",)) as running:
             figures = asyncio.run(_run(sets, running))
     console.print(shown(figures))
     lines = [json.dumps(asdict(row), ensure_ascii=False) for row in figures]
@@ -330,5 +336,5 @@ def main(
 
 
 if __name__ == "__main__":
-    with refusals():
+    with exit_on_errors():
         typer.run(main)

@@ -1,25 +1,22 @@
-"""Cases of the evals: a person, what is asked turn by turn, and what a good answer must hold to.
+"""Cases of the evals: a person, what is asked turn by turn, and what is known of a good answer.
 
-A data set is a file of cases, one line of JSON each (`evals/datasets/profiles.jsonl`). Its version is
-the hash of its content, so that results name exactly what they were measured on.
+A data set is a file of cases, one line of JSON each. Its version is the hash of its content.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from ingest.rows import rows
+from ingest.structured.files import read_rows
 from tools.core.errors import FieldProblem, InvalidRequestError
 from tools.postings.contracts import Difficulty, Language, Profile, Wishes, Word
 
 DATASETS = Path(__file__).parent
-"""The data sets written for the project."""
 PROFILES = DATASETS / "profiles.jsonl"
 HOSTILE_POSTINGS = DATASETS / "hostile_postings.jsonl"
 QUERIES = DATASETS / "queries.jsonl"
@@ -40,22 +37,12 @@ Family = Literal[
 ]
 """The job families, named as in the truth of the sample postings."""
 TAGS = (
-    "beginner",
-    "junior",
-    "senior",
-    "career_changer",
-    "thin",
-    "rich",
-    "contradictory",
-    "hostile",
-    "non_it",
-    "odd",
-    "long",
-    "turns",
+    *("beginner", "junior", "senior", "career_changer"),
+    *("thin", "rich", "contradictory", "hostile", "non_it", "odd", "long", "turns"),
 )
-"""What the written cases are tagged with: who asks (the first four), then how. `thin`: little more than
-the desired job; `contradictory`: parts of the profile speak against each other; `hostile`: it carries
-instructions to the model; `odd`: valid, but unlike what people mostly send; `turns`: it regenerates."""
+"""The tags of the written cases. `thin`: little more than the desired job; `contradictory`: parts of the
+profile contradict each other; `hostile`: it carries instructions to the model; `odd`: valid, but unusual;
+`turns`: it regenerates."""
 
 CaseId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
 Tag = Annotated[str, StringConstraints(pattern=r"^\w+$", max_length=50)]
@@ -74,13 +61,13 @@ class Record(Strict):
     id: CaseId
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
-_Kind = TypeVar("_Kind", bound=Record)
+ModelT = TypeVar("ModelT", bound=BaseModel)
+RecordT = TypeVar("RecordT", bound=Record)
 
 
 class Turn(Wishes):
-    """One regeneration. `choose`: the candidate (0 to 2) of the answer before to build; the ids of
-    subjects are not known when a case is written, so `subject_id` stays null."""
+    """One regeneration. `choose`: the candidate (0 to 2) of the answer before to build. The ids of subjects
+    are not known when a case is written, so `subject_id` stays null."""
 
     subject_id: None = None
     choose: int | None = Field(None, ge=0, le=2)
@@ -105,7 +92,7 @@ class Expect(Strict):
     known_skills: list[Word] = Field([], description="what the person can do, so that no gap may name it")
 
     @model_validator(mode="after")
-    def _fits_itself(self) -> Expect:
+    def _check(self) -> Expect:
         if self.family is not None and self.family not in self.fits:
             raise ValueError(f"`fits` lacks the family itself, {self.family}")
         return self
@@ -120,54 +107,45 @@ class Case(Record):
     source: Literal["written", "session"]
 
     @model_validator(mode="after")
-    def _one_language(self) -> Case:
+    def _check(self) -> Case:
         if self.expect.language != self.inputs.language:
             raise ValueError("`expect.language` is another than `inputs.language`")
         return self
 
 
 def read_cases(path: Path) -> list[Case]:
-    """Returns the cases of a file, in its order.
-
-    Raises:
-        InvalidRequestError: see `read_records`.
-    """
+    """Returns the cases of a file; see `read_records`."""
     return read_records(path, Case)
 
 
-def read_records(path: Path, kind: type[_Kind]) -> list[_Kind]:
+def read_records(path: Path, kind: type[RecordT]) -> list[RecordT]:
     """Returns the records of a data set, in its order.
 
     Raises:
-        InvalidRequestError: the file cannot be read, a line is no such record, or an id stands twice. The
-            message has the file, the line and what is wrong; so have `details`.
+        InvalidRequestError: the file cannot be read, a line is no such record, or an id stands twice.
     """
-    found: dict[str, _Kind] = {}
+    by_id: dict[str, RecordT] = {}
     for line, record in records(path, kind):
-        if record.id in found:
-            raise refused(path, line, [("id", f"{record.id} stands twice")])
-        found[record.id] = record
-    return list(found.values())
+        if record.id in by_id:
+            raise line_error(path, line, [("id", f"{record.id} stands twice")])
+        by_id[record.id] = record
+    return list(by_id.values())
 
 
-def records(path: Path, kind: type[_Model]) -> Iterator[tuple[int, _Model]]:
-    """Yields what the lines of a file state, each with its number. Empty lines are passed over.
-
-    Raises:
-        InvalidRequestError: the file cannot be read, or a line is no such record.
-    """
-    for row in rows(path):
+def records(path: Path, kind: type[ModelT]) -> Iterator[tuple[int, ModelT]]:
+    """Yields the records of a file, each with its line's number. Empty lines are skipped."""
+    for row in read_rows(path):
         if row.problem is not None:
-            raise refused(path, row.line, [("line", row.problem)])
+            raise line_error(path, row.line, [("line", row.problem)])
         try:
             yield row.line, kind.model_validate(row.value)
         except ValidationError as error:
             problems = [(".".join(map(str, one["loc"])) or "line", one["msg"]) for one in error.errors()]
-            raise refused(path, row.line, problems) from error
+            raise line_error(path, row.line, problems) from error
 
 
 def write_case(path: Path, case: Case) -> None:
-    """Appends a case to a file, which is made where there is none.
+    """Appends a case to a file, which is created where there is none.
 
     Raises:
         InvalidRequestError: its id is taken, or the file cannot be read or written.
@@ -177,32 +155,25 @@ def write_case(path: Path, case: Case) -> None:
     line = case.model_dump_json(exclude_unset=True) + "\n"
     try:
         with path.open("a+b") as file:
-            # Someone's editor may have left the last line without its end.
-            if file.tell() and not _ends_a_line(file.fileno()):
-                line = "\n" + line
+            # An editor may have left the last line without its end.
+            if size := file.tell():
+                file.seek(size - 1)
+                line = line if file.read(1) == b"\n" else "\n" + line
             file.write(line.encode())
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be written: {error}", file=str(path)) from error
 
 
 def dataset_version(path: Path) -> str:
-    """Returns the first 16 hex digits of the SHA-256 of the file's content.
-
-    Raises:
-        InvalidRequestError: the file cannot be read.
-    """
+    """Returns the first 16 hex digits of the SHA-256 of the file's content."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as error:
         raise InvalidRequestError(f"{path} cannot be read: {error}", file=str(path)) from error
 
 
-def refused(path: Path, line: int, problems: Iterable[tuple[str, str]]) -> InvalidRequestError:
+def line_error(path: Path, line: int, problems: Iterable[tuple[str, str]]) -> InvalidRequestError:
     """Returns the error of a line: `problems` are its fields, and what is wrong with each."""
     fields: list[FieldProblem] = [{"field": field, "problem": problem} for field, problem in problems]
-    said = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
-    return InvalidRequestError(f"{path}, line {line}: {said}", file=str(path), line=line, fields=fields)
-
-
-def _ends_a_line(descriptor: int) -> bool:
-    return os.pread(descriptor, 1, os.fstat(descriptor).st_size - 1) == b"\n"
+    listed = "; ".join(f"{one['field']}: {one['problem']}" for one in fields)
+    return InvalidRequestError(f"{path}, line {line}: {listed}", file=str(path), line=line, fields=fields)

@@ -1,24 +1,11 @@
-"""Evaluators: small rules that score one case each, and what their figures mean.
+"""Evaluators: rules that score one case each, and what their figures mean.
 
-`ALL` are those of one case; `stability` takes the repeats of one. What every metric is, and what it
-cannot see, is in `docs/evaluators.md`. They compute: call `prepare` before a run, and them in a thread.
+What every metric is, and what it cannot see, is in `docs/evaluators.md`. Call `prepare` before a run.
 """
 
 from __future__ import annotations
 
-from evals.evaluators import (
-    cost,
-    evidence,
-    fit,
-    form,
-    gaps,
-    grounding,
-    injection,
-    project,
-    regeneration,
-    stability,
-    subjects,
-)
+from evals.evaluators import cost, form, grounding, injection, project, regeneration, subjects
 from evals.evaluators.base import Evaluator, Metric
 from evals.evaluators.similarity import prepare
 
@@ -26,29 +13,30 @@ __all__ = ["ALL", "METRICS", "prepare"]
 
 ALL: list[Evaluator] = [
     form.form,
-    fit.fit,
+    grounding.fit,
     grounding.market,
-    gaps.gaps,
-    evidence.evidence,
+    grounding.gaps,
+    grounding.evidence,
     project.concrete,
     subjects.subjects,
     regeneration.wishes,
     injection.injection,
     cost.cost,
 ]
-"""The evaluators of one case, in the order in which their scores are shown."""
+"""The evaluators of one case, in the order in which their scores are shown. `subjects.stability` takes the
+repeats of one case."""
 
 METRICS: dict[str, Metric] = {
     **form.METRICS,
-    **fit.METRICS,
-    **grounding.METRICS,
-    **gaps.METRICS,
-    **evidence.METRICS,
+    **grounding.FIT,
+    **grounding.MARKET,
+    **grounding.GAPS,
+    **grounding.EVIDENCE,
     **project.METRICS,
-    **subjects.METRICS,
+    **subjects.SUBJECTS,
     **regeneration.METRICS,
     **injection.METRICS,
-    **stability.METRICS,
+    **subjects.STABILITY,
     **cost.METRICS,
 }
-"""Every metric by its key, in the same order. The judge's are in `evals.judge`."""
+"""Every metric by its key, in the same order. The judge's are in `evals/judge/`."""

@@ -1,17 +1,28 @@
-"""What an evaluator is, what it returns, and what is known of a metric."""
+"""What an evaluator is, what it returns, and how the evaluators read a case's outputs.
+
+Nothing here is shared with the service but the dictionary of skills, so that a fault of the service is not
+repeated by what looks for it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from typing_extensions import TypedDict
 
-_SHOWN = 5
+from tools.lexicon import canonical, find_skills
+
+_LISTED = 5
 """Failures that a comment lists."""
 _COMMENT = 160
 """Characters of one failure in a comment."""
+
+Json = dict[str, Any]
+Check = tuple[bool, str]
+"""Whether something is right, and what it is about."""
 
 
 class Score(TypedDict):
@@ -24,8 +35,7 @@ class Score(TypedDict):
 
 
 class Evaluator(Protocol):
-    """Reads one case and what was answered and scores it. Evaluators compute: call
-    them in a thread."""
+    """Scores one case by rule. `outputs` are those of `Target.run`. It computes: to be called in a thread."""
 
     def __call__(
         self, inputs: dict[str, Any], outputs: dict[str, Any], reference_outputs: dict[str, Any]
@@ -36,7 +46,7 @@ class Evaluator(Protocol):
 @dataclass(frozen=True, slots=True)
 class Metric:
     """What a score means. `tolerance`, in the metric's own unit, is a fall too small to matter, whatever
-    its significance. A gate watches the `guarded` ones."""
+    its significance. The gate watches the `guarded` ones."""
 
     better: Literal["higher", "lower"]
     what: str
@@ -50,31 +60,172 @@ def absent(key: str, why: str) -> Score:
     return Score(key=key, score=None, comment=why)
 
 
+def all_absent(metrics: Iterable[str], why: str = "no answer") -> list[Score]:
+    """Returns a score for each of the metrics, none of which applies."""
+    return [absent(key, why) for key in metrics]
+
+
 def number(key: str, value: float, comment: str = "") -> Score:
     """Returns a score that is a figure."""
     return Score(key=key, score=float(value), comment=comment)
 
 
-def tally(key: str, checks: Iterable[tuple[bool, str]], *, none: str) -> Score:
-    """Returns the share of `checks` (right or wrong, and what it is about) that are right; without any,
-    no score, because of `none`."""
-    listed = list(checks)
+def mean(key: str, parts: Iterable[tuple[float, str]], *, none: str) -> Score:
+    """Returns the mean of `parts` (each 0 to 1 or a bool, and what it is about), with those below 1 as the
+    comment; without any, no score, because of `none`."""
+    listed = list(parts)
     if not listed:
         return absent(key, none)
-    failed = [what for right, what in listed if not right]
-    return number(key, 1 - len(failed) / len(listed), failures(failed))
-
-
-def mean(key: str, parts: Sequence[tuple[float, str]], *, none: str) -> Score:
-    """Returns the mean of `parts` (each 0 to 1, and what it is about); without any, no score."""
-    if not parts:
-        return absent(key, none)
-    return number(
-        key, sum(part for part, _ in parts) / len(parts), failures([what for part, what in parts if part < 1])
-    )
+    short = [what for part, what in listed if part < 1]
+    return number(key, sum(part for part, _ in listed) / len(listed), failures(short))
 
 
 def failures(failed: Sequence[str]) -> str:
     """Returns the first failures in one line."""
-    shown = "; ".join(what[:_COMMENT] for what in failed[:_SHOWN])
-    return f"{shown}; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else shown
+    listed = "; ".join(what[:_COMMENT] for what in failed[:_LISTED])
+    return f"{listed}; and {len(failed) - _LISTED} more" if len(failed) > _LISTED else listed
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A regeneration that succeeded: its wishes, the answer before it, and its answer."""
+
+    wishes: Json
+    before: Json
+    after: Json
+
+
+def answers(outputs: Json) -> list[Json]:
+    """Returns the answers in order: the first one, then one for each turn that succeeded."""
+    return list(outputs.get("answers") or [])
+
+
+def turns(outputs: Json) -> list[Turn]:
+    """Returns the regenerations that succeeded."""
+    listed = answers(outputs)
+    wishes = [turn["wishes"] for turn in outputs.get("turns") or [] if not turn["error"]]
+    return [Turn(*turn) for turn in zip(wishes, listed, listed[1:], strict=False)]
+
+
+def kept_ids(answer: Json) -> list[str]:
+    """Returns the ids of the postings that an answer rests on."""
+    return [posting["posting_id"] for posting in answer["postings"] if posting["kept"]]
+
+
+def kept_postings(outputs: Json) -> list[Json]:
+    """Returns the postings that the answers rest on: those of the first, as no turn filters again."""
+    listed = answers(outputs)
+    postings = outputs.get("postings") or {}
+    return [postings[i] for i in kept_ids(listed[0]) if i in postings] if listed else []
+
+
+def posting_text(posting: Json) -> str:
+    """Returns everything a quote may stand in."""
+    parts = (posting.get(k) or "" for k in ("job_title", "responsibilities", "requirements", "preferred"))
+    return "\n".join(parts)
+
+
+def folded(text: str) -> str:
+    """Returns the text with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def plain(text: str) -> str:
+    """Returns the text without case, width, invisible characters and white space: what a reader would take
+    for the same string."""
+    normal = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in normal if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc"))
+
+
+def canonical_skills(skills: Iterable[str]) -> set[str]:
+    """Returns skills by their canonical names, in lower case."""
+    return {canonical(skill).casefold() for skill in skills if skill.strip()}
+
+
+def mentioned_skills(*texts: str) -> set[str]:
+    """Returns the skills of the dictionary that texts name, as `canonical_skills` has them."""
+    return {skill.casefold() for text in texts for skill in find_skills(text)}
+
+
+def asks_for(posting: Json, skill: str) -> bool:
+    """Whether a posting names a skill: in its list, by any spelling of the dictionary, or literally."""
+    wanted = canonical(skill).casefold()
+    text = posting_text(posting)
+    literally = plain(skill)
+    return (
+        wanted in canonical_skills(posting.get("skills") or [])
+        or wanted in mentioned_skills(text)
+        or (len(literally) > 1 and literally in plain(text))
+    )
+
+
+def known_skills(inputs: Json, reference: Json) -> set[str]:
+    """Returns what the person can do: the skills of the profile and its projects, and the case's list."""
+    profile = inputs.get("profile") or {}
+    listed = [*(profile.get("skills") or []), *(reference.get("known_skills") or [])]
+    for project in profile.get("projects") or []:
+        listed += project.get("skills") or []
+    return canonical_skills(listed)
+
+
+def tasks(project: Json) -> list[Json]:
+    """Returns the tasks of a project, in order."""
+    return [task for step in project["steps"] for task in step["tasks"]]
+
+
+def task_text(task: Json) -> str:
+    """Returns what a task says."""
+    return f"{task['title']}\n{task['description']}\n{task['deliverable']}"
+
+
+def used_skills(project: Json) -> set[str]:
+    """Returns the skills that the work of a project uses: those its tasks list or mention."""
+    listed = tasks(project)
+    in_lists = canonical_skills(skill for task in listed for skill in task["skills"])
+    return in_lists | mentioned_skills(*map(task_text, listed))
+
+
+def chosen_subject(outputs: Json, project: Json) -> Json | None:
+    """Returns the candidate that a project was built from, when it was shown as one before."""
+    candidates = (c for answer in answers(outputs) for c in answer["candidates"])
+    return next((c for c in candidates if c["id"] == project["subject_id"]), None)
+
+
+def sentences(answer: Json) -> Iterator[tuple[str, str]]:
+    """Yields what an answer says in its own words: (where, text). Names, ids and quotes are not its own."""
+    project = answer["project"]
+    for field in ("title", "description", "summary"):
+        yield f"project.{field}", project[field]
+    for number, step in enumerate(project["steps"], 1):
+        yield f"step {number}", step["title"]
+        for task in step["tasks"]:
+            for field in ("title", "description", "deliverable"):
+                yield f"step {number} task {field}", task[field]
+    for number, subject in enumerate(answer["candidates"], 1):
+        for field in ("title", "description", "goal"):
+            yield f"candidate {number} {field}", subject[field]
+        for gap in subject["skill_gaps"]:
+            yield f"candidate {number} gap", gap["reason"]
+    for part, lines in _summary(answer).items():
+        # Skills are names, in whatever language the rest is.
+        yield from ((f"summary.{part}", line["text"]) for line in lines if part != "skills")
+
+
+def all_texts(answer: Json) -> Iterator[tuple[str, str]]:
+    """Yields `sentences`, the names of skills, and the reasons for postings."""
+    yield from sentences(answer)
+    for line in _summary(answer).get("skills", []):
+        yield "summary.skills", line["text"]
+    for skill in answer["project"]["skills"]:
+        yield "project.skills", skill
+    for task in tasks(answer["project"]):
+        yield from (("task skills", skill) for skill in task["skills"])
+    for number, subject in enumerate(answer["candidates"], 1):
+        yield from ((f"candidate {number} skills", skill) for skill in subject["skills"])
+        yield from ((f"candidate {number} gap", gap["skill"]) for gap in subject["skill_gaps"])
+    for posting in answer["postings"]:
+        yield f"reason of {posting['posting_id']}", posting["reason"]
+
+
+def _summary(answer: Json) -> Mapping[str, list[Json]]:
+    return answer.get("summary") or {}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from evals.evaluators.base import Metric, Score, absent, number
-from evals.evaluators.reading import Json
+from evals.evaluators.base import Json, Metric, Score, absent, all_absent, number
 
 METRICS = {
     "seconds_first": Metric("lower", "wall time of the first answer", unit="s", tolerance=0.5),
@@ -19,34 +18,28 @@ METRICS = {
     ),
 }
 
-_UNTOLD = "an API did not tell its tokens"
+_NOT_REPORTED = "an API did not tell its tokens"
 
 
 def cost(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
-    """Scores what the answers took. Lower is better throughout; errors count in, they cost as well.
+    """Scores what the answers cost. Errors count in: they cost as well.
 
     `seconds_first`, `seconds_regeneration`: wall time in seconds; the second is a mean, None without one.
     `tokens_in`, `tokens_out`, `usd`, `calls`: of all paid calls, divided by the turns that were run (first
-    answer and regenerations alike). A call answered from the ledger (`replayed`) is not paid. Tokens and
-    `usd` are None when those of one call are unknown.
-    `paid_twice`: paid calls that asked what a paid call of the same turn had asked before, by the hash of
-    what was asked (`tools/llm/journal.py`).
+    answer and regenerations alike). A call answered from the response journal (`replayed`) is not paid.
+    Tokens and `usd` are None when those of one call are unknown.
+    `paid_twice`: paid calls that repeat a paid call of the same turn, by the hash of the question.
 
-    They cannot see prompt caching, and latency is that of the machine and the hour: compare only runs
-    made side by side.
+    Cannot see prompt caching. Latency is that of the machine and the hour: compare runs made side by side.
     """
-    seconds = list(outputs.get("seconds") or [])
-    calls = list(outputs.get("calls") or [])
+    seconds, calls = list(outputs.get("seconds") or []), list(outputs.get("calls") or [])
     paid = [call for call in calls if not call["replayed"]]
-    later = seconds[1:]
     timed = [
-        number("seconds_first", seconds[0]) if seconds else absent("seconds_first", "not timed"),
-        number("seconds_regeneration", sum(later) / len(later))
-        if later
-        else absent("seconds_regeneration", "no regeneration"),
+        _mean("seconds_first", seconds[:1], "not timed"),
+        _mean("seconds_regeneration", seconds[1:], "no regeneration"),
     ]
     if not calls:
-        return [*timed, *(absent(key, "no calls recorded") for key in list(METRICS)[2:])]
+        return [*timed, *all_absent(list(METRICS)[2:], "no calls recorded")]
     turns = max(1, len(seconds))
     asked = Counter((call["turn"], call["purpose"], call["question"]) for call in paid)
     again = {key: count - 1 for key, count in asked.items() if count > 1}
@@ -60,9 +53,13 @@ def cost(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     ]
 
 
+def _mean(key: str, seconds: list[float], none: str) -> Score:
+    return number(key, sum(seconds) / len(seconds)) if seconds else absent(key, none)
+
+
 def _usd(paid: list[Json], turns: int) -> Score:
     if any(call["input_tokens"] is None or call["output_tokens"] is None for call in paid):
-        return absent("usd", _UNTOLD)
+        return absent("usd", _NOT_REPORTED)
     unpriced = sorted({str(call["model"]) for call in paid if call["usd"] is None})
     if unpriced:
         return absent("usd", f"price unknown: {', '.join(unpriced)}")
@@ -70,7 +67,5 @@ def _usd(paid: list[Json], turns: int) -> Score:
 
 
 def _tokens(key: str, counts: list[int | None], turns: int) -> Score:
-    told = [count for count in counts if count is not None]
-    if len(told) < len(counts):
-        return absent(key, _UNTOLD)
-    return number(key, sum(told) / turns)
+    known = [count for count in counts if count is not None]
+    return number(key, sum(known) / turns) if len(known) == len(counts) else absent(key, _NOT_REPORTED)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import orjson
 from pydantic import ValidationError
 
-from evals.evaluators.base import Metric, Score, number, tally
-from evals.evaluators.reading import Json, answers, sentences
+from evals.evaluators.base import Check, Json, Metric, Score, answers, mean, number, sentences
 from tools.postings.contracts import Answer
 
 METRICS = {
@@ -37,14 +35,14 @@ def form(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     """Scores shape and language.
 
     `answered`: share of the turns of the case (the first answer, and each regeneration) that ended in an
-    answer, those that an error kept from being asked included; 0 to 1, higher is better. It cannot see
-    whose fault an error was.
+    answer; those that an error kept from being asked count as failed.
     `schema_valid`: share of answers that validate strictly as `Answer`, have no empty text and account for
-    three candidates; 0 to 1, higher is better. It cannot see what the texts say.
-    `language_match`: share of the texts of all answers (titles, descriptions, goals, reasons, deliverables,
-    summary lines) that are in the language asked for, by their letters; names of technologies and what
-    stands in quotation marks are not counted; 0 to 1, higher is better. It cannot see bad grammar,
-    nor tell English from another language in Latin letters.
+    three candidates.
+    `language_match`: share of the texts of all answers (`sentences`) that are in the language asked for, by
+    their letters; names of technologies and what stands in quotation marks are not counted.
+
+    Cannot see whose fault an error was, what the texts say, bad grammar, nor tell English from another
+    language in Latin letters.
     """
     asked = 1 + max(len(inputs.get("turns") or []), len(outputs.get("turns") or []))
     error = outputs.get("error") or {}
@@ -53,16 +51,21 @@ def form(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     listed = answers(outputs)
     return [
         number("answered", len(listed) / asked, ", ".join(str(code) for code in codes if code)),
-        tally("schema_valid", (_valid(answer) for answer in listed), none="no answer"),
-        tally(
+        mean("schema_valid", (_valid(answer) for answer in listed), none="no answer"),
+        mean(
             "language_match",
-            (check for answer in listed for check in _spoken(answer, language)),
+            (
+                ((share >= 0.5) == (language == "ko"), f"{where}: {text}")  # noqa: PLR2004 - a majority
+                for answer in listed
+                for where, text in sentences(answer)
+                if (share := hangul_share(text)) is not None
+            ),
             none="no answer, or no text long enough",
         ),
     ]
 
 
-def _valid(answer: Json) -> tuple[bool, str]:
+def _valid(answer: Json) -> Check:
     try:
         read = Answer.model_validate_json(orjson.dumps(answer), strict=True)
     except ValidationError as error:
@@ -75,13 +78,6 @@ def _valid(answer: Json) -> tuple[bool, str]:
         return False, "a step without tasks"
     accounted = len(read.candidates) + read.missing == _CANDIDATES
     return accounted, f"{len(read.candidates)} candidates, {read.missing} missing"
-
-
-def _spoken(answer: Json, language: str) -> Iterator[tuple[bool, str]]:
-    for where, text in sentences(answer):
-        share = hangul_share(text)
-        if share is not None:
-            yield (share >= 0.5) == (language == "ko"), f"{where}: {text}"  # noqa: PLR2004 - a majority
 
 
 def hangul_share(text: str) -> float | None:

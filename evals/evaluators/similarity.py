@@ -1,18 +1,15 @@
-"""Whether two subjects are one project in other words: no model, no network, the same figure always.
+"""Whether two subjects are one project in other words, without a model and always with the same figure.
 
-The likeness of two texts is the mean of two cosines: of their letters (pairs and triples inside words,
+The similarity of two texts is the mean of two cosines: of their letters (pairs and triples inside words,
 which see through endings and spelling) and of their content morphemes (Kiwi's for Korean, stems for
-English). The likeness of two subjects is the mean of the likeness of their titles and of their
-descriptions; what hangs on a title behind a dash, and sentences about how many postings ask, are left
-out, because they vary a subject without making it another.
+English). That of two subjects is the mean of the similarity of their titles and of their descriptions,
+without what follows a dash in a title and sentences about how many postings ask.
 
-SAME was chosen on `subject_pairs.jsonl`: 53 labelled pairs in Korean and English, 24 of them one project
-(another noun, other words) and 29 two (same trade or same frame of title, another problem). On those,
-calling a pair the same from .36 has a precision of .96 and a recall of 1.00; with the threshold chosen
-without the pair that is judged (leave one out), .92 and 1.00. On 599 pairs of candidates out of six sessions
-of the offline model, 53 of them the same by their goals but for numbers and nouns, 1.00 and 1.00. On 1,017
-pairs of the 71 cases of `profiles.jsonl`: Korean 1.00 and 1.00; English all 6, and 3 of 272 called the same
-that only share their subject matter.
+SAME was chosen on `evals/datasets/subject_pairs.jsonl`: 53 labelled pairs in Korean and English, 24 of them
+one project (another noun, other words) and 29 two (same trade or same frame of title, another problem). On
+those, .36 has a precision of .96 and a recall of 1.00; with the threshold chosen without the pair that is
+judged (leave one out), .92 and 1.00. On 599 pairs of candidates of the offline model, 53 of them the same,
+1.00 and 1.00.
 
     F1, each with the threshold best on the labelled pairs    labelled    the 599
     title and description as one text (.43)                   1.00        .75
@@ -21,7 +18,7 @@ that only share their subject matter.
     morphemes only (.36)                                       .94        .95
     what is used (.36)                                         .98       1.00
 
-It cannot see that a Korean and an English subject are one, nor that two are when they share no word.
+Cannot see that a Korean and an English subject are one, nor that two are when they share no word.
 """
 
 from __future__ import annotations
@@ -38,7 +35,7 @@ import numpy as np
 from kiwipiepy import Kiwi
 
 SAME = 0.36
-"""Likeness from which two subjects count as one."""
+"""Similarity from which two subjects count as one."""
 
 _TAGS = frozenset(("NNG", "NNP", "NR", "XR", "SH", "SL", "SN", "VV", "VA"))
 _SAYS_NOTHING = frozenset(
@@ -60,13 +57,14 @@ def prepare() -> None:
     morphemes("준비")
 
 
-def likeness(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+def similarity(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     """Returns how like two subjects (each with `title` and `description`) are, from 0 to 1."""
-    titles = text_likeness(_title(one), _title(other))
-    return (titles + text_likeness(_description(one), _description(other))) / 2
+    titles = [_ADDED.sub("", subject["title"]) for subject in (one, other)]
+    descriptions = [_OF_THE_MARKET.sub("", subject["description"]).strip() for subject in (one, other)]
+    return (text_similarity(*titles) + text_similarity(*descriptions)) / 2
 
 
-def text_likeness(one: str, other: str) -> float:
+def text_similarity(one: str, other: str) -> float:
     """Returns how like two texts are, from 0 to 1; 0 when either is empty."""
     return (_cosine(_letters(one), _letters(other)) + _cosine(morphemes(one), morphemes(other))) / 2
 
@@ -102,11 +100,3 @@ def _cosine(one: Counter[str], other: Counter[str]) -> float:
     mine, theirs = (1 + np.log(np.array(list(c.values()), dtype=float)) for c in (one, other))
     shared = sum((1 + np.log(one[k])) * (1 + np.log(other[k])) for k in one.keys() & other.keys())
     return min(1.0, float(shared / (np.linalg.norm(mine) * np.linalg.norm(theirs))))
-
-
-def _title(subject: Mapping[str, Any]) -> str:
-    return _ADDED.sub("", subject["title"])
-
-
-def _description(subject: Mapping[str, Any]) -> str:
-    return _OF_THE_MARKET.sub("", subject["description"]).strip()

@@ -1,26 +1,41 @@
-"""Subjects distinct from each other, and new against all that the session showed before."""
+"""Subjects: distinct from each other, new against what the session showed before, and stable over repeats."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations
 
-from evals.evaluators.base import Metric, Score, absent, mean, tally
-from evals.evaluators.reading import Json, answers, turns
-from evals.evaluators.similarity import SAME, likeness
+from evals.evaluators.base import (
+    Check,
+    Json,
+    Metric,
+    Score,
+    all_absent,
+    answers,
+    canonical_skills,
+    kept_ids,
+    mean,
+    number,
+    turns,
+)
+from evals.evaluators.similarity import SAME, similarity
 
-METRICS = {
+SUBJECTS = {
     "candidates_offered": Metric("higher", "candidates offered, of three an answer", guarded=True),
     "subjects_distinct": Metric("higher", "subjects unlike the others of their answer", guarded=True),
     "subjects_new": Metric("higher", "subjects unlike all of earlier turns", guarded=True),
     "subjects_asked_for": Metric("higher", "subjects that cite kept postings only", guarded=True),
 }
-
+STABILITY = {
+    "stable_kept": Metric("higher", "overlap of the kept postings of two runs"),
+    "stable_skills": Metric("higher", "overlap of the summary's skills of two runs"),
+    "stable_subjects": Metric("higher", "likeness of the subjects of two runs", tolerance=0.05),
+}
 _CANDIDATES = 3
 
 
 def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
-    """Scores the subjects of all answers: each project, and the candidates beside it. All are 0 to 1,
-    higher is better.
+    """Scores the subjects of all answers: each project, and the candidates beside it.
 
     `candidates_offered`: candidates, of three an answer.
     `subjects_distinct`: share of an answer's subjects that are like none before them in the answer.
@@ -28,56 +43,84 @@ def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
     candidate that was chosen left out; None without a regeneration.
     `subjects_asked_for`: share of candidates that cite at least one posting, and kept ones only.
 
-    Alike is a likeness from `likeness.SAME`, by words and not only by title: another noun in the same plan is
-    no new subject. See `likeness.py` for what that cannot see.
+    Alike is a similarity from `SAME`: another noun in the same plan is no new subject.
     """
     listed = answers(outputs)
     if not listed:
-        return [absent(key, "no answer") for key in METRICS]
+        return all_absent(SUBJECTS)
+    offered = [len(answer["candidates"]) for answer in listed]
+    shown = [_subjects_of(answer) for answer in listed]
+    distinct = (_unlike(one, subjects[:place]) for subjects in shown for place, one in enumerate(subjects))
     return [
-        mean(
-            "candidates_offered",
-            [(min(1.0, len(a["candidates"]) / _CANDIDATES), f"{len(a['candidates'])}") for a in listed],
-            none="no answer",
-        ),
-        tally("subjects_distinct", (check for answer in listed for check in _distinct(answer)), none="none"),
-        tally("subjects_new", _new(outputs), none="no regeneration"),
-        tally("subjects_asked_for", (check for a in listed for check in _cited(a)), none="no candidates"),
+        mean("candidates_offered", [(min(1.0, n / _CANDIDATES), f"{n}") for n in offered], none="no answer"),
+        mean("subjects_distinct", distinct, none="none"),
+        mean("subjects_new", _new(outputs), none="no regeneration"),
+        mean("subjects_asked_for", (check for a in listed for check in _cited(a)), none="no candidates"),
     ]
 
 
-def shown(answer: Json) -> list[Json]:
-    """The subjects that an answer shows: the project's and the candidates."""
+def stability(repeats: Sequence[Json]) -> list[Score]:
+    """Scores the first answers of several runs of one case (the `outputs` of each), averaged over all
+    pairs of runs; None for fewer than two runs with an answer.
+
+    `stable_kept`, `stable_skills`: Jaccard overlap of the ids kept and of the skills the summary names.
+    `stable_subjects`: similarity of each subject to the nearest one of the other run.
+
+    Stability is no virtue by itself: compare it at equal quality. Cannot see whether what changed mattered.
+    """
+    firsts = [listed[0] for outputs in repeats if (listed := answers(outputs))]
+    if len(firsts) < 2:  # noqa: PLR2004 - a pair
+        return all_absent(STABILITY, "fewer than two runs with an answer")
+
+    def over_pairs(key: str, measure: Callable[[Json, Json], float]) -> Score:
+        values = [measure(a, b) for a, b in combinations(firsts, 2)]
+        return number(key, sum(values) / len(values), f"{len(firsts)} runs")
+
+    return [
+        over_pairs("stable_kept", lambda a, b: jaccard(set(kept_ids(a)), set(kept_ids(b)))),
+        over_pairs("stable_skills", lambda a, b: jaccard(_summary_skills(a), _summary_skills(b))),
+        over_pairs("stable_subjects", _nearest_subjects),
+    ]
+
+
+def jaccard(a: set[str], b: set[str]) -> float:
+    """Returns the overlap of two sets, from 0 to 1; two empty ones are the same."""
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def _subjects_of(answer: Json) -> list[Json]:
     return [answer["project"], *answer["candidates"]]
 
 
-def _distinct(answer: Json) -> Iterator[tuple[bool, str]]:
-    listed = shown(answer)
-    for number, subject in enumerate(listed):
-        yield _verdict(subject, listed[:number])
-
-
-def _new(outputs: Json) -> Iterator[tuple[bool, str]]:
+def _new(outputs: Json) -> Iterator[Check]:
     earlier: list[Json] = []
     for turn in turns(outputs):
-        earlier += shown(turn.before)
+        earlier += _subjects_of(turn.before)
         chosen = turn.wishes.get("subject_id")
-        for subject in shown(turn.after):
-            # What was chosen is to come again; anything else that does is a repetition, under whatever id.
+        for subject in _subjects_of(turn.after):
+            # The chosen subject is to come again; anything else that does is a repetition, under whatever id.
             if chosen is None or (subject.get("id") or subject["subject_id"]) != chosen:
-                yield _verdict(subject, earlier)
+                yield _unlike(subject, earlier)
 
 
-def _verdict(subject: Json, others: Iterable[Json]) -> tuple[bool, str]:
-    alike = [other["title"] for other in others if likeness(subject, other) >= SAME]
+def _unlike(subject: Json, others: Iterable[Json]) -> Check:
+    alike = [other["title"] for other in others if similarity(subject, other) >= SAME]
     return not alike, f"'{subject['title']}' is like '{alike[0]}'" if alike else ""
 
 
-def _cited(answer: Json) -> Iterator[tuple[bool, str]]:
-    kept = {posting["posting_id"] for posting in answer["postings"] if posting["kept"]}
+def _cited(answer: Json) -> Iterator[Check]:
+    kept = set(kept_ids(answer))
     for subject in answer["candidates"]:
         ids = set(subject["posting_ids"])
-        yield (
-            bool(ids) and ids <= kept,
-            f"{subject['title']}: {', '.join(sorted(ids - kept)) or 'cites none'}",
-        )
+        wrong = ", ".join(sorted(ids - kept)) or "cites none"
+        yield bool(ids) and ids <= kept, f"{subject['title']}: {wrong}"
+
+
+def _summary_skills(answer: Json) -> set[str]:
+    return canonical_skills(line["text"] for line in (answer.get("summary") or {}).get("skills", []))
+
+
+def _nearest_subjects(a: Json, b: Json) -> float:
+    table = [[similarity(one, other) for other in _subjects_of(b)] for one in _subjects_of(a)]
+    nearest = [max(row) for row in table] + [max(column) for column in zip(*table, strict=True)]
+    return sum(nearest) / len(nearest)

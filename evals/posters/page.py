@@ -1,17 +1,38 @@
-"""A poster as a page of HTML, with the truth about it."""
+"""Posters as pages of HTML with the truth about them: their texts, their looks, their layouts.
+
+Texts are the sample postings, their lines mixed and made longer; a seed chooses texts and looks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
+from itertools import chain
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal, NamedTuple, get_args
 
-from evals.posters.look import ENGLISH, Look
+from ingest.load import SAMPLES
 
 Posting = dict[str, Any]
+Layout = Literal["ruled", "open", "cards", "columns", "plain", "mixed"]
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
+FONTS = (
+    *("NanumGothic", "NanumBarunGothic", "NanumSquare", "NanumSquareRound", "NanumMyeongjo"),
+    *("Noto Sans CJK KR", "Noto Serif CJK KR", "UnDotum", "UnBatang", "Baekmuk Dotum", "Baekmuk Batang"),
+)
+"""Families of the packages in `photographs.FONT_PACKAGES`."""
+_ENGLISH_EVERY = 7
+"""Not as many as there are layouts, so that English comes up in each of them."""
+_MOST = 3
+"""Positions on one poster."""
+_FEWEST_LINES, _MOST_LINES = 2, 5
+_LONG = 0.35
+"""Share of lines that are two of the samples' in one: on a real poster more lines wrap than not."""
 _STEPS = (
     ("서류전형", "실무면접", "임원면접", "최종합격"),
     ("지원서 접수", "코딩테스트", "1차 면접", "2차 면접", "입사"),
@@ -29,18 +50,109 @@ _MOTTOES_EN = ("Come and build it with us", "Do the best work of your life")
 _FIELDS = ("responsibilities", "requirements", "preferred")
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """A cell: what it is in HTML, its text, and whether that is a `list`, a `name` or nothing special."""
+class Words(NamedTuple):
+    """What a company calls the parts of a posting."""
 
-    tag: str
-    text: str
-    kind: str = ""
+    position: str
+    work: str
+    must: str
+    welcome: str
+    terms: str
+    steps: str
+    notes: str
+
+
+_KOREAN = (
+    Words("모집부문", "담당업무", "자격요건", "우대사항", "근무조건", "전형절차", "유의사항"),
+    Words("채용분야", "주요업무", "지원자격", "우대조건", "근무환경", "채용절차", "기타사항"),
+    Words("포지션", "하는 일", "필수요건", "우대요건", "근무조건", "전형방법", "참고사항"),
+)
+ENGLISH = Words(
+    "Position",
+    "Responsibilities",
+    "Requirements",
+    "Nice to have",
+    "Working conditions",
+    "Hiring process",
+    "Notes",
+)
+
+
+class Look:
+    """How a poster looks, by chance. Lengths in CSS pixels; `hue` is that of all colours, in degrees."""
+
+    def __init__(self, random: Random, layout: Layout) -> None:
+        self.layout = layout
+        self.size = random.randint(13, 20)
+        self.font = random.choice(FONTS)
+        self.leading = round(random.uniform(1.25, 1.85), 2)
+        self.spacing = random.choice((0.0, 0.0, 0.0, -0.3, -0.5, 0.3))
+        # Most designers ask for lines that break between words only, not between any two syllables.
+        self.keep_all = random.random() < 0.6  # noqa: PLR2004
+        self.width = self.size * random.randint(46, 64)
+        self.padding = random.randint(6, 20)
+        self.hue = random.randrange(360)
+        self.ink = random.choice(("#1a1a1a", "#333333", "#2b3440", "#444444"))
+        self.page = random.choice(("#ffffff", "#ffffff", "#fafaf7", "#f4f6f9"))
+        self.rules = random.choice(("none", "zebra") if layout == "open" else ("grid", "horizontal"))
+        self.rule_width = random.choice((1, 1, 1, 2))
+        self.head_fill = random.choice(("dark", "pale", "none"))
+        self.heading = random.choice(("bare", "underlined", "bar", "pill", "band", "bracketed"))
+        self.bullet = random.choice(("•", "-", "·", "○", "▪", "✓", ""))
+        self.words = random.choice(_KOREAN)
+        self.quality = random.randint(75, 92)
+
+
+def varied_postings(count: int, seed: int) -> Iterator[list[Posting]]:
+    """Yields what stands on `count` posters: companies with one to three positions each."""
+    random = Random(seed)  # noqa: S311 - no secret is made of it
+    every = _companies()
+    random.shuffle(every)
+    english = [company for company in every if company[0]["company"].isascii()]
+    korean = [company for company in every if not company[0]["company"].isascii()]
+    for number in range(count):
+        pool = english if number % _ENGLISH_EVERY == _ENGLISH_EVERY - 1 else korean
+        company = pool[number % len(pool)]
+        lines = {name: [line for one in chain(*pool) for line in one[name].split("\n")] for name in _FIELDS}
+        positions = company[: random.randint(1, _MOST)]
+        yield [_varied(position, lines, random) for position in positions]
+
+
+def _varied(posting: Posting, lines: dict[str, list[str]], random: Random) -> Posting:
+    mixed = {}
+    for name in _FIELDS:
+        own = posting[name].split("\n")
+        wanted = random.randint(_FEWEST_LINES, _MOST_LINES)
+        chosen = [*own[: wanted // 2], *random.sample(lines[name], wanted - min(wanted // 2, len(own)))]
+        mixed[name] = "\n".join(_line(text, random.choice(lines[name]), random) for text in chosen)
+    return {**posting, **mixed}
+
+
+def _line(text: str, other: str, random: Random) -> str:
+    longer = f"{text}, {other}" if random.random() < _LONG else text
+    return re.sub(r"(\d+)(?=년|\+? years)", lambda _: str(random.randint(1, 12)), longer)
+
+
+def _companies() -> list[list[Posting]]:
+    """The sample postings by company, without near-duplicates and hostile ones."""
+    excluded = {
+        row["source_id"]
+        for row in _rows(SAMPLES.with_name("truth.jsonl"))
+        if row["hostile"] or row["near_duplicate_of"]
+    }
+    companies: dict[str, list[Posting]] = defaultdict(list)
+    for posting in _rows(SAMPLES):
+        if posting["source_id"] not in excluded and posting["preferred"]:
+            companies[posting["company"]].append(posting)
+    return list(companies.values())
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 class Page:
-    """A page that is being written. `lines` are what is written on it in reading order, a wrapped line
-    as one and without bullets; `tables` are its tables as HTML."""
+    """A page. `lines` are its texts in reading order, without bullets; `tables` are its tables as HTML."""
 
     def __init__(self, postings: Sequence[Posting], look: Look, random: Random) -> None:
         self.lines: list[str] = []
@@ -54,9 +166,7 @@ class Page:
         self.html = f"<!DOCTYPE html>{style}<body>{self._body()}</body>"
 
     def _body(self) -> str:
-        parts = [self._banner()]
-        for number, posting in enumerate(self._postings):
-            parts.append(self._posting(posting, number))
+        parts = [self._banner(), *map(self._posting, self._postings)]
         match self._look.layout:
             case "plain" | "cards":
                 tail = [self._pairs, self._process, self._notes]
@@ -69,17 +179,17 @@ class Page:
 
     def _banner(self) -> str:
         motto = self._random.choice(_MOTTOES_EN if self._english else _MOTTOES)
-        first = self._postings[0]
-        title = first["job_title"] if len(self._postings) == 1 else f"{first['company']} {self._hiring()}"
-        return f"<header><p>{self._said(motto)}</p><h1>{self._said(title)}</h1></header>"
+        title = self._postings[0]["job_title"]
+        if len(self._postings) > 1:
+            korean = ("채용", "인재 모집", "개발자 공개채용")
+            hiring = "is hiring" if self._english else self._random.choice(korean)
+            title = f"{self._postings[0]['company']} {hiring}"
+        return f"<header><p>{self._write(motto)}</p><h1>{self._write(title)}</h1></header>"
 
-    def _hiring(self) -> str:
-        return "is hiring" if self._english else self._random.choice(("채용", "인재 모집", "개발자 공개채용"))
-
-    def _posting(self, posting: Posting, number: int) -> str:
+    def _posting(self, posting: Posting) -> str:
         match self._look.layout:
             case "ruled" | "open":
-                return self._position_table() if number == 0 else ""
+                return self._position_table() if posting is self._postings[0] else ""
             case "cards":
                 return self._name(posting) + self._cards(posting)
             case "columns":
@@ -91,65 +201,63 @@ class Page:
                 return self._name(posting) + part(posting)
 
     def _name(self, posting: Posting) -> str:
-        return f"<h2>{self._said(posting['job_title'])}</h2>" if len(self._postings) > 1 else ""
+        return f"<h2>{self._write(posting['job_title'])}</h2>" if len(self._postings) > 1 else ""
 
     def _labels(self) -> tuple[str, str, str]:
         return self._words.work, self._words.must, self._words.welcome
 
+    def _parts(self, posting: Posting) -> Iterator[str]:
+        """The three lists of a posting under their headings."""
+        for label, name in zip(self._labels(), _FIELDS, strict=True):
+            yield self._heading(label) + self._list(_lines(posting[name]))
+
     def _sections(self, posting: Posting) -> str:
-        return "".join(
-            self._heading(label) + self._list(_lines(posting[name]))
-            for label, name in zip(self._labels(), _FIELDS, strict=True)
-        )
+        return "".join(self._parts(posting))
 
     def _cards(self, posting: Posting) -> str:
-        cards = "".join(
-            f"<div class='card'>{self._heading(label)}{self._list(_lines(posting[name]))}</div>"
-            for label, name in zip(self._labels(), _FIELDS, strict=True)
-        )
-        return cards + self._pills(posting)
-
-    def _pills(self, posting: Posting) -> str:
-        pills = "".join(f"<span class='tag'>{self._said(skill)}</span>" for skill in posting["skills"])
-        return f"<div>{pills}</div>"
+        cards = "".join(f"<div class='card'>{part}</div>" for part in self._parts(posting))
+        pills = "".join(f"<span class='tag'>{self._write(skill)}</span>" for skill in posting["skills"])
+        return f"{cards}<div>{pills}</div>"
 
     def _columns(self, posting: Posting) -> str:
         """Two columns side by side, and the third part below them."""
-        halves = [
-            f"<div class='half'>{self._heading(label)}{self._list(_lines(posting[name]))}</div>"
-            for label, name in zip(self._labels(), _FIELDS, strict=True)
-        ]
+        halves = [f"<div class='half'>{part}</div>" for part in self._parts(posting)]
         return f"<div class='halves'>{''.join(halves[:2])}</div>{halves[2]}"
 
     def _position_table(self) -> str:
-        heads = [self._words.position, *self._labels()]
-        rows = [[_Cell("th", head) for head in heads]]
-        for posting in self._postings:
-            name = _Cell("td", posting["job_title"], "name")
-            rows.append([name, *(_Cell("td", posting[field], "list") for field in _FIELDS)])
         over = "Open positions" if self._english else self._random.choice(("모집요강", "모집개요"))
-        return self._heading(over) + self._table(rows)
+        heading = self._heading(over)
+        heads = [self._cell("th", head) for head in (self._words.position, *self._labels())]
+        rows = [
+            [
+                self._cell("td", posting["job_title"], "name"),
+                *(self._cell("td", posting[field], "list") for field in _FIELDS),
+            ]
+            for posting in self._postings
+        ]
+        return heading + self._table([heads, *rows])
 
     def _label_table(self, posting: Posting) -> str:
         """Labels at the left, lists at the right."""
         fields = zip(self._labels(), _FIELDS, strict=True)
         return self._table(
-            [[_Cell("th", label), _Cell("td", posting[field], "list")] for label, field in fields]
+            [self._cell("th", label), self._cell("td", posting[field], "list")] for label, field in fields
         )
 
     def _pairs(self) -> str:
         first = self._postings[0]
         labels = ("Employment", "Experience", "Location") if self._english else ("고용형태", "경력", "근무지")
-        values = (first["employment_type"], first["experience"], first["location"])
-        pairs = zip(labels, values, strict=True)
-        rows = [[_Cell("th", label), _Cell("td", value)] for label, value in pairs if value]
-        return self._heading(self._words.terms) + self._table(rows)
+        pairs = zip(labels, (first["employment_type"], first["experience"], first["location"]), strict=True)
+        heading = self._heading(self._words.terms)
+        return heading + self._table(
+            [self._cell("th", label), self._cell("td", value)] for label, value in pairs if value
+        )
 
     def _process(self) -> str:
         steps = _STEPS_EN if self._english else self._random.choice(_STEPS)
         head = self._heading(self._words.steps)
-        said = [f"<span class='step'>{self._said(step)}</span>" for step in steps]
-        return f"{head}<div class='steps'>{'<i>›</i>'.join(said)}</div>"
+        shown = [f"<span class='step'>{self._write(step)}</span>" for step in steps]
+        return f"{head}<div class='steps'>{'<i>›</i>'.join(shown)}</div>"
 
     def _notes(self) -> str:
         notes = _NOTES_EN if self._english else self._random.sample(_NOTES, 3)
@@ -157,22 +265,22 @@ class Page:
 
     def _heading(self, text: str) -> str:
         shown = f"[{text}]" if self._look.heading == "bracketed" else text
-        return f"<h3><span>{self._said(shown)}</span></h3>"
+        return f"<h3><span>{self._write(shown)}</span></h3>"
 
     def _list(self, texts: Sequence[str]) -> str:
-        return f"<ul>{''.join(f'<li>{self._said(text)}</li>' for text in texts)}</ul>"
+        return f"<ul>{''.join(f'<li>{self._write(text)}</li>' for text in texts)}</ul>"
 
-    def _table(self, rows: Sequence[Sequence[_Cell]]) -> str:
-        shown = "".join(f"<tr>{''.join(map(self._cell, row))}</tr>" for row in rows)
+    def _table(self, rows: Iterable[Sequence[str]]) -> str:
+        shown = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
         table = f"<table>{shown}</table>"
         self.tables.append(table)
         return table
 
-    def _cell(self, cell: _Cell) -> str:
-        said = self._list(_lines(cell.text)) if cell.kind == "list" else self._said(cell.text)
-        return f"<{cell.tag} class='{cell.kind}'>{said}</{cell.tag}>"
+    def _cell(self, tag: str, text: str, kind: str = "") -> str:
+        content = self._list(_lines(text)) if kind == "list" else self._write(text)
+        return f"<{tag} class='{kind}'>{content}</{tag}>"
 
-    def _said(self, text: str) -> str:
+    def _write(self, text: str) -> str:
         self.lines.append(text)
         return escape(text)
 
@@ -182,8 +290,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _css(look: Look) -> str:
-    accent, pale = look.accent, look.pale
-    rule = f"{look.rule_width}px solid {look.line}"
+    accent, pale = f"hsl({look.hue} 62% 34%)", f"hsl({look.hue} 48% 94%)"
+    rule = f"{look.rule_width}px solid hsl({look.hue} 18% 76%)"
     dark = f"background:{accent};color:#fff"
     head = {"dark": dark, "pale": f"background:{pale}", "none": ""}[look.head_fill]
     borders = {

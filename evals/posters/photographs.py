@@ -1,4 +1,4 @@
-"""Photographs of pages: Chromium lays a poster out, Pillow keeps it as WebP."""
+"""Photographs of posters: Chromium lays a page out, Pillow saves it as WebP."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
 import numpy as np
 from PIL import Image
 
+from evals.benchmarks.parser_scores import TRUTH
 from evals.chromium import FLAGS, find_chromium
-from evals.posters.look import LAYOUTS, random_look
-from evals.posters.page import Page, Posting
-from samples.programs.draw_posters import TRUTH
+from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
 
 FONT_PACKAGES = ("fonts-nanum", "fonts-noto-cjk", "fonts-unfonts-core", "fonts-baekmuk")
-"""Of Debian: hands that Korean pages are written in."""
+"""Debian packages of Korean fonts."""
 _TALLEST = 8_000
 """Pixels of the window; a poster is cut to what is written on it."""
 _SECONDS = 120.0
@@ -31,10 +30,9 @@ _SECONDS = 120.0
 _FONT_SUFFIXES = (".ttf", ".ttc", ".otf")
 
 
-def write_photographs(postings: Sequence[Sequence[Posting]], seed: int, folder: Path, home: Path) -> None:
-    """Photographs a poster for each of the companies' `postings`, in looks that `seed` chooses, and writes
-    the truth beside them as `samples.programs.draw_posters` does, with the `layout` of each. Layouts take
-    turns.
+def write_photographs(count: int, seed: int, folder: Path, home: Path) -> None:
+    """Photographs `count` posters, in texts and looks that `seed` chooses, layouts in turn, and writes the
+    truth beside them as `samples.programs.draw_posters` does, with the `layout` of each.
 
     Raises:
         SetupError: there is no Chromium, or there are no fonts; the message says what to do.
@@ -44,32 +42,25 @@ def write_photographs(postings: Sequence[Sequence[Posting]], seed: int, folder: 
     random = Random(seed)  # noqa: S311 - no secret is made of it
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
-    for number, own in enumerate(postings):
-        look = random_look(random, LAYOUTS[number % len(LAYOUTS)])
-        page = Page(own, look, random)
+    for number, postings in enumerate(varied_postings(count, seed)):
+        look = Look(random, LAYOUTS[number % len(LAYOUTS)])
+        page = Page(postings, look, random)
         name = f"c{number + 1:02d}.webp"
-        photograph(page.html, look.width + 4 * look.padding, browser, fonts).save(
-            folder / name, "WEBP", quality=look.quality, method=4
-        )
-        rows.append(
-            {
-                "files": [name],
-                "layout": look.layout,
-                "look": f"{look.font}, {look.size} px, leading {look.leading}, quality {look.quality}",
-                "positions": list(own),
-                "pages": [{"lines": page.lines, "tables": page.tables}],
-            }
-        )
-    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
-    (folder / TRUTH).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        image = photograph(page.html, look.width + 4 * look.padding, browser, fonts)
+        image.save(folder / name, "WEBP", quality=look.quality, method=4)
+        row = {
+            "files": [name],
+            "layout": look.layout,
+            "look": f"{look.font}, {look.size} px, leading {look.leading}, quality {look.quality}",
+            "positions": postings,
+            "pages": [{"lines": page.lines, "tables": page.tables}],
+        }
+        rows.append(json.dumps(row, ensure_ascii=False))
+    (folder / TRUTH).write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def photograph(html: str, width: int, browser: Path, fonts: Path) -> Image.Image:
-    """Returns what a browser with these fonts shows of a page that asks for nothing else.
-
-    Raises:
-        SetupError: Chromium does not photograph.
-    """
+    """Returns what a browser with these fonts shows of a page that asks for nothing else."""
     with tempfile.TemporaryDirectory() as scratch:
         page, picture = Path(scratch, "page.html"), Path(scratch, "page.png")
         page.write_text(html, encoding="utf-8")
@@ -102,11 +93,7 @@ def _cut(image: Image.Image) -> Image.Image:
 
 
 def find_browser_fonts(home: Path) -> Path:
-    """Returns the folder of the fonts, which apt downloads into `home / "browser-fonts"` the first time.
-
-    Raises:
-        SetupError: there is no apt to get them with.
-    """
+    """Returns the folder of the fonts, which apt downloads into `home / "browser-fonts"` the first time."""
     own = home / "browser-fonts"
     if not own.is_dir():
         home.mkdir(parents=True, exist_ok=True)
@@ -114,12 +101,12 @@ def find_browser_fonts(home: Path) -> Path:
             unpacked = Path(scratch, "packages")
             unpacked.mkdir()
             unpack_debian(FONT_PACKAGES, unpacked)
-            kept = Path(scratch, "fonts")
-            kept.mkdir()
+            fonts = Path(scratch, "fonts")
+            fonts.mkdir()
             for font in _fonts_in(unpacked):
-                shutil.move(font, kept / font.name)
-            # Renamed into place, so that a run that is cut short leaves no half of them behind.
-            kept.rename(own)
+                shutil.move(font, fonts / font.name)
+            # Renamed into place, so that an interrupted run leaves no half of them behind.
+            fonts.rename(own)
     return own
 
 

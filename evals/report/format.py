@@ -1,4 +1,4 @@
-"""Figures and findings in words, the same in every report."""
+"""Figures, findings and answers in words, the same in every report."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import math
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from evals.report.compare import Comparison, Row
+from evals.runs.results import CaseResult
+from tools.postings.contracts import Answer
 
 SHARE = "share"
 """The unit of metrics from 0 to 1."""
@@ -46,19 +49,25 @@ def figure(value: float | None, unit: str) -> str:
 def signed(value: float | None, unit: str) -> str:
     """Returns a difference with its sign; a zero, also one that is rounded to it, has none."""
     shown = figure(value, unit)
-    nothing = not any(digit in shown for digit in "123456789")
-    if value is None or nothing:
+    if value is None or not any(digit in shown for digit in "123456789"):
         return shown.removeprefix("−")
     return shown if value < 0 else f"+{shown}"
 
 
+def means(row: Row) -> list[str]:
+    """Returns the means of A and B and their difference."""
+    change, unit = row.difference, unit_of(row)
+    if change is None:
+        return [NO_FIGURE] * 3
+    return [figure(change.a, unit), figure(change.b, unit), signed(change.difference, unit)]
+
+
 def interval(row: Row) -> str:
     """Returns the 95 % interval of a row's difference."""
-    found = row.difference
-    if found is None or found.low is None:
+    change, unit = row.difference, unit_of(row)
+    if change is None or change.low is None:
         return NO_FIGURE
-    unit = unit_of(row)
-    return f"{signed(found.low, unit)} to {signed(found.high, unit)}"
+    return f"{signed(change.low, unit)} to {signed(change.high, unit)}"
 
 
 def probability(p: float | None) -> str:
@@ -68,14 +77,14 @@ def probability(p: float | None) -> str:
     return f"<{_SMALL}" if p < _SMALL else f"{p:.3f}"
 
 
-def way(improvement: float) -> str:
+def direction(improvement: float) -> str:
     """Returns whether something is `better`, `worse` or `plain` (neither, or not known)."""
     return "better" if improvement > 0 else "worse" if improvement < 0 else "plain"
 
 
 def mark(improvement: float) -> str:
     """Returns the sign of that."""
-    return {"better": "▲", "worse": "▼", "plain": "◆"}[way(improvement)]
+    return {"better": "▲", "worse": "▼", "plain": "◆"}[direction(improvement)]
 
 
 def finding(row: Row) -> str:
@@ -92,15 +101,15 @@ def tally(comparison: Comparison) -> str:
     return " · ".join(f"{findings.count(one)} {one}" for one in order if one in findings)
 
 
-def said(row: Row) -> str:
+def one_line(row: Row) -> str:
     """Returns a row in one line, for a terminal or a log."""
-    found, unit = row.difference, unit_of(row)
-    if found is None:
+    change, unit = row.difference, unit_of(row)
+    if change is None:
         return f"{row.key}: {finding(row)}"
     of = "" if unit == SHARE else f" {unit}"
-    between = "" if found.low is None else f" ({interval(row)})"
-    means = f"{figure(found.a, unit)} → {figure(found.b, unit)}{of}"
-    return f"{row.key} {means}, {signed(found.difference, unit)}{between}, {found.n} cases"
+    between = "" if change.low is None else f" ({interval(row)})"
+    means = f"{figure(change.a, unit)} → {figure(change.b, unit)}{of}"
+    return f"{row.key} {means}, {signed(change.difference, unit)}{between}, {change.n} cases"
 
 
 def setting(value: Any) -> str:
@@ -108,3 +117,26 @@ def setting(value: Any) -> str:
     if value is None:
         return NO_FIGURE
     return value if isinstance(value, str) else orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def answers_of(outputs: dict[str, Any]) -> list[Answer] | None:
+    """Returns the answers in a case's outputs; None where they have another version's shape."""
+    try:
+        return [Answer.model_validate(one) for one in outputs["answers"]]
+    except (KeyError, TypeError, ValidationError):
+        return None
+
+
+def error_of(outputs: dict[str, Any]) -> str | None:
+    """Returns the error of the first answer in a line; None when there is none."""
+    error = outputs.get("error")
+    if not error:
+        return None
+    return f"{error.get('code')}: {error.get('message')}" if isinstance(error, dict) else str(error)
+
+
+def desired_job(case: CaseResult) -> str:
+    """Returns the desired job of a case, or its query."""
+    profile = case.inputs.get("profile")
+    wanted = profile.get("desired_job") if isinstance(profile, dict) else case.inputs.get("query")
+    return wanted if isinstance(wanted, str) else ""

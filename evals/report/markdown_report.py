@@ -9,32 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from evals.report.answers import answers_of, asked_for, error_of
-from evals.report.changed import ChangedCase
-from evals.report.compare import Comparison, Row
-from evals.report.format import (
-    NO_FIGURE,
-    SHARE,
-    figure,
-    finding,
-    interval,
-    mark,
-    setting,
-    signed,
-    tally,
-    unit_of,
-)
+from evals.report import format as fmt
+from evals.report.compare import ChangedCase, Comparison, Row
 from evals.runs.results import CaseResult
 from tools.core.terminal import plain
 
 LIMIT = 60_000
 """Bytes. Code hosts cut or refuse comments of more than 64 KiB."""
-_LEFT = "\n\n_The rest is in the HTML report._\n"
+_TRUNCATED = "\n\n_The rest is in the HTML report._\n"
 _TEXT = 240
 """Characters of a text of a run that are shown."""
 _SETTINGS = 60
 """Settings that are shown."""
-_TELLING = ("better", "worse", "changed")
+_SIGNIFICANT = ("better", "worse", "changed")
 _PLAIN = re.compile(r"[^\w ,;()%+/?=-]|_", re.ASCII)
 
 
@@ -42,10 +29,10 @@ def markdown(comparison: Comparison, limit: int = LIMIT) -> str:
     """Returns the comparison in at most `limit` bytes: the table of metrics, and what else has room, the
     most telling first."""
     text = ""
-    room = limit - len(_LEFT.encode())
+    room = limit - len(_TRUNCATED.encode())
     for block in _blocks(comparison):
         if len(text.encode()) + len(block.encode()) > room:
-            return text + _LEFT
+            return text + _TRUNCATED
         text += block
     return text
 
@@ -54,7 +41,7 @@ def literal(text: str, longest: int = _TEXT) -> str:
     """Returns a text of a run as what it is, cut to `longest` characters."""
     shown = " ".join(plain(text).split())
     shown = f"{shown[:longest]}…" if len(shown) > longest else shown
-    return f"<code>{_PLAIN.sub(_reference, shown)}</code>" if shown else NO_FIGURE
+    return f"<code>{_PLAIN.sub(_reference, shown)}</code>" if shown else fmt.NO_FIGURE
 
 
 def _reference(match: re.Match[str]) -> str:
@@ -65,7 +52,7 @@ def _reference(match: re.Match[str]) -> str:
 def _blocks(comparison: Comparison) -> Iterator[str]:
     a, b = comparison.a.header, comparison.b.header
     yield f"## Evals: {literal(a.name)} → {literal(b.name)}\n\n"
-    yield f"Suite {literal(b.suite)}, {len(comparison.common)} cases. {tally(comparison)}\n\n"
+    yield f"Suite {literal(b.suite)}, {len(comparison.common)} cases. {fmt.tally(comparison)}\n\n"
     yield from (f"> ⚠️ {literal(warning, 2 * _TEXT)}\n>\n" for warning in comparison.warnings)
     yield "\n| Metric | A | B | B − A | 95 % interval | |\n|---|--:|--:|--:|---|---|\n"
     yield from map(_row, comparison.rows)
@@ -79,74 +66,68 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
 
 
 def _row(row: Row) -> str:
-    found, unit = row.difference, unit_of(row)
-    guarded = " 🛡" if row.metric is not None and row.metric.guarded else ""
-    named = literal(row.key) + ("" if unit == SHARE else f" {literal(unit)}")
-    figures = [NO_FIGURE] * 3
-    if found is not None:
-        figures = [figure(found.a, unit), figure(found.b, unit), signed(found.difference, unit)]
-    said = f"**{finding(row)}**" if row.verdict in _TELLING else finding(row)
-    return f"| {named}{guarded} | {' | '.join([*figures, interval(row), said])} |\n"
+    unit = fmt.unit_of(row)
+    guarded = " 🛡" if row.guarded else ""
+    named = literal(row.key) + ("" if unit == fmt.SHARE else f" {literal(unit)}")
+    verdict = f"**{fmt.finding(row)}**" if row.verdict in _SIGNIFICANT else fmt.finding(row)
+    return f"| {named}{guarded} | {' | '.join([*fmt.means(row), fmt.interval(row), verdict])} |\n"
 
 
-def _folded(title: str, lines: Iterable[str]) -> str:
+def _details(title: str, lines: Iterable[str]) -> str:
     return f"<details><summary>{title}</summary>\n\n{''.join(lines)}\n</details>\n\n"
 
 
 def _settings(comparison: Comparison) -> Iterator[str]:
     rows = [
-        f"| {literal(one.name)} | {literal(setting(one.a))} | {literal(setting(one.b))} |\n"
+        f"| {literal(one.name)} | {literal(fmt.setting(one.a))} | {literal(fmt.setting(one.b))} |\n"
         for one in comparison.settings[:_SETTINGS]
     ]
     if rows:
         title = f"What was different: {len(comparison.settings)} settings"
-        yield _folded(title, ["| Setting | A | B |\n|---|---|---|\n", *rows])
+        yield _details(title, ["| Setting | A | B |\n|---|---|---|\n", *rows])
 
 
 def _families(comparison: Comparison) -> Iterator[str]:
     """Only what is beyond chance: the whole table is in the HTML report."""
     lines = [
-        f"| {literal(family)} | {literal(row.key)} | {signed(row.difference.difference, unit_of(row))} "
-        f"| {finding(row)} |\n"
+        f"| {literal(family)} | {literal(row.key)} | {fmt.means(row)[2]} | {fmt.finding(row)} |\n"
         for family, rows in comparison.families.items()
         for row in rows
-        if row.difference is not None and row.verdict in _TELLING
+        if row.difference is not None and row.verdict in _SIGNIFICANT
     ]
     if lines and len(comparison.families) > 1:
         head = "| Job family | Metric | B − A | |\n|---|---|--:|---|\n"
-        yield _folded(f"By job family: {len(lines)} beyond chance", [head, *lines])
+        yield _details(f"By job family: {len(lines)} beyond chance", [head, *lines])
 
 
 def _case(case: ChangedCase) -> str:
     changes = [
-        f"| {literal(one.key)} | {figure(one.a, one.unit)} | {figure(one.b, one.unit)} |\n"
+        f"| {literal(one.key)} | {fmt.figure(one.a, one.unit)} | {fmt.figure(one.b, one.unit)} |\n"
         for one in case.changes
     ]
     rows = [f"| {name} | {of_a} | {of_b} |\n" for name, of_a, of_b in _beside(case.a, case.b)]
-    title = f"{mark(case.direction)} {literal(case.case_id)} {literal(asked_for(case.b), 80)}"
-    return _folded(title, ["| | A | B |\n|---|---|---|\n", *changes, *rows])
+    title = f"{fmt.mark(case.direction)} {literal(case.case_id)} {literal(fmt.desired_job(case.b), 80)}"
+    return _details(title, ["| | A | B |\n|---|---|---|\n", *changes, *rows])
 
 
 def _beside(a: CaseResult, b: CaseResult) -> Iterator[tuple[str, str, str]]:
-    of_a, of_b = _told(a), _told(b)
-    for name in dict.fromkeys([*of_a, *of_b]):
-        sides = [
-            "<br>".join(literal(text) for text in told.get(name, ())) or NO_FIGURE for told in (of_a, of_b)
-        ]
-        if any(side != NO_FIGURE for side in sides):
-            yield name, sides[0], sides[1]
+    sides = _parts(a), _parts(b)
+    for name in dict.fromkeys([*sides[0], *sides[1]]):
+        of_a, of_b = ("<br>".join(map(literal, side.get(name, ()))) or fmt.NO_FIGURE for side in sides)
+        if (of_a, of_b) != (fmt.NO_FIGURE, fmt.NO_FIGURE):
+            yield name, of_a, of_b
 
 
-def _told(case: CaseResult) -> dict[str, Sequence[str]]:
+def _parts(case: CaseResult) -> dict[str, Sequence[str]]:
     """The first answer, by part."""
-    error = error_of(case.outputs)
-    told: dict[str, Sequence[str]] = {"Error": [error] if error else []}
-    answers = answers_of(case.outputs)
+    error = fmt.error_of(case.outputs)
+    parts: dict[str, Sequence[str]] = {"Error": [error] if error else []}
+    answers = fmt.answers_of(case.outputs)
     if not answers:
-        return told
+        return parts
     answer = answers[0]
     kept = [posting for posting in answer.postings if posting.kept]
-    return told | {
+    return parts | {
         "Title": [answer.project.title],
         "Description": [answer.project.description],
         "Subjects": [subject.title for subject in answer.candidates],

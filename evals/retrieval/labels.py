@@ -1,9 +1,8 @@
-"""Which sample postings answer a query, and how well: labels by rule, from the structured truth.
+"""Which sample postings are relevant to a query, and how much: labels by rule, from the truth of the samples.
 
-What is known of a sample posting was written down when it was made, before anything searched for it:
-its job family (`samples/truth.jsonl`), its skills and the years it asks for (structured fields,
-which are not part of the text that is embedded), the industry of its company (`samples/programs/bank/`).
-A query says what it wants in the same terms (`Wants`). The rule:
+The truth was written with the postings, before anything searched for them: job family and industry
+(`samples/truth.jsonl`), skills and years asked for (fields that are not part of the embedded text). A query
+says in the same terms what it wants (`Wants`). The rule:
 
 | grade | when |
 |---|---|
@@ -12,14 +11,12 @@ A query says what it wants in the same terms (`Wants`). The rule:
 | 1 | a neighbouring family, and the wanted skills hold |
 | 0 | anything else |
 
-What else a query can ask for: skills, which hold when the posting lists at least `SHARED` of them; a
-level, which holds within one step (a beginner can apply where one year is asked for, a senior is not
-lost where five are); an industry, which must be that of the posting. A query that asks for nothing else
-is content with the family, and then all its postings have grade 3.
+Wanted skills hold when the posting lists at least `SHARED` of them; a level holds within one step; an
+industry must be that of the posting. A query that asks for nothing else gives grade 3 to its whole family.
 
-A posting that was published again counts once, with the first: the search shows one of near-duplicates
-(`tools/postings/near_duplicates.py`), and finding both would be no better. Postings that carry
-instructions to a model have the grade of what they advertise: resisting them is not the search's task.
+A posting that was published again counts once, as the first: the search shows one of near-duplicates
+(`tools/postings/near_duplicates.py`). Postings with instructions to a model have the grade of the job they
+advertise: resisting them is not the search's task.
 """
 
 from __future__ import annotations
@@ -29,9 +26,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, get_args
 
-import yaml
 from pydantic import Field
 
 from evals.datasets.cases import HOSTILE_POSTINGS, Family, Strict
@@ -56,13 +52,15 @@ Industry = Literal[
     "security",
     "travel",
 ]
-"""Named as the files of `samples/programs/bank/industries/`."""
+Key = tuple[str, str]
+"""Source and source id."""
 
 SHARED = 2
 """Wanted skills that a posting must list for the skills to hold."""
 BEST = 3
 _LEVELS: tuple[Level, ...] = get_args(Level)
-_JUNIOR_FROM, _MID_FROM, _SENIOR_FROM = 1, 3, 6
+_LEVELS_FROM = (1, 3, 6)
+"""The years from which a posting asks for the second, third and fourth level."""
 _NEIGHBOURS: tuple[tuple[Family, Family], ...] = (
     ("백엔드", "풀스택"),
     ("백엔드", "데이터 엔지니어"),
@@ -78,42 +76,22 @@ _NEIGHBOURS: tuple[tuple[Family, Family], ...] = (
     ("임베디드", "QA"),
     ("모바일", "QA"),
 )
-"""Families between which people move, and whose postings share work: a game's server is a server, a
-device's tests need its protocols."""
+"""Families between which people move, and whose postings share work."""
 _NEAR = frozenset(_NEIGHBOURS) | {(b, a) for a, b in _NEIGHBOURS}
-_ENGLISH: dict[str, Industry] = {
-    "Hollowreed Pay": "fintech",
-    "Pebblefjord Logistics": "logistics",
-    "Tallowbrook Health": "healthcare",
-    "Larkspindle Games": "game",
-    "Murmurgrid": "iot",
-    "Ninecairn Security": "security",
-    "Saltlantern Robotics": "robotics",
-    "Fennbridge Mobility": "mobility",
-    "Wickerstack": "saas",
-    "Copperwren Media": "media",
-    "Orchardloop": "commerce",
-    "Quillmarsh Learning": "education",
-}
-"""The companies that write in English stand in one file for all industries, which does not name these."""
 
 
 class Wants(Strict):
-    """What a query asks for beside the family; nothing of it: the family alone."""
+    """What a query asks for beside the family."""
 
     skills: list[Word] = Field(default_factory=list)
     level: Level | None = None
     domain: Industry | None = Field(None, description="the industry of the company")
 
 
-Key: TypeAlias = tuple[str, str]
-"""Source and source id."""
-
-
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What is known of a posting. `stands_for`: the first of its near-duplicates, mostly itself. The
-    industry of a company that is in no bank is null."""
+    """The truth of a posting. `stands_for`: the first of its near-duplicates, mostly itself. `domain` is null
+    for hostile postings."""
 
     stands_for: Key
     family: Family
@@ -122,23 +100,20 @@ class Label:
     domain: Industry | None
 
 
-def read_samples(samples: Path = SAMPLES) -> dict[Key, Label]:
-    """Returns what is known of the sample postings. It reads files: for a thread."""
-    truth = {row["source_id"]: row for row in _rows(samples.with_name("truth.jsonl"))}
-    industries = _industries(samples.parent / "programs" / "bank" / "companies")
-    found: dict[Key, Label] = {}
-    for posting in _rows(samples):
+def read_samples() -> dict[Key, Label]:
+    """Returns the labels of the sample postings. Blocks."""
+    truth = {row["source_id"]: row for row in _rows(SAMPLES.with_name("truth.jsonl"))}
+    labels: dict[Key, Label] = {}
+    for posting in _rows(SAMPLES):
         known = truth[posting["source_id"]]
-        first = known["near_duplicate_of"] or posting["source_id"]
-        industry = industries[posting["company"]]
-        found[_key(posting)] = _label(posting, known["family"], (posting["source"], first), industry)
-    return found
+        first = (posting["source"], known["near_duplicate_of"] or posting["source_id"])
+        labels[_key(posting)] = _label(posting, known["family"], first, known["industry"])
+    return labels
 
 
-def read_hostile(postings: Path = HOSTILE_POSTINGS) -> dict[Key, Label]:
-    """Returns what is known of the postings that were written to mislead. It reads a file."""
-    rows = _rows(postings)
-    return {_key(row): _label(row, row["family"], _key(row), None) for row in rows}
+def read_hostile() -> dict[Key, Label]:
+    """Returns the labels of the hostile postings. Blocks."""
+    return {_key(row): _label(row, row["family"], _key(row), None) for row in _rows(HOSTILE_POSTINGS)}
 
 
 def level_of(experience: str) -> Level:
@@ -146,11 +121,11 @@ def level_of(experience: str) -> Level:
     are junior, 3 to 5 mid, 6 and more senior. (`경력 4~8년` is mid, `신입/경력` entry.)"""
     years = re.search(r"\d+", experience)
     least = int(years[0]) if years and "신입" not in experience else 0
-    return _LEVELS[(least >= _JUNIOR_FROM) + (least >= _MID_FROM) + (least >= _SENIOR_FROM)]
+    return _LEVELS[sum(least >= start for start in _LEVELS_FROM)]
 
 
 def grade(family: Family, wants: Wants, posting: Label) -> int:
-    """Returns how well a posting answers a query, 0 to 3."""
+    """Returns how relevant a posting is to a query, 0 to 3."""
     skills = len(_folded(wants.skills) & posting.skills) >= SHARED
     if posting.family != family:
         return int((family, posting.family) in _NEAR and bool(wants.skills) and skills)
@@ -161,10 +136,10 @@ def grade(family: Family, wants: Wants, posting: Label) -> int:
 
 def grades(family: Family, wants: Wants, postings: Iterable[Label]) -> dict[Key, int]:
     """Returns the grade of every posting, near-duplicates as one under the first's key."""
-    found: dict[Key, int] = {}
+    best: dict[Key, int] = {}
     for posting in postings:
-        found[posting.stands_for] = max(found.get(posting.stands_for, 0), grade(family, wants, posting))
-    return found
+        best[posting.stands_for] = max(best.get(posting.stands_for, 0), grade(family, wants, posting))
+    return best
 
 
 def _key(row: dict[str, Any]) -> Key:
@@ -173,17 +148,6 @@ def _key(row: dict[str, Any]) -> Key:
 
 def _label(row: dict[str, Any], family: Family, stands_for: Key, domain: Industry | None) -> Label:
     return Label(stands_for, family, _folded(row["skills"]), level_of(row["experience"]), domain)
-
-
-def _industries(folder: Path) -> dict[str, Industry]:
-    """The industry of each company."""
-    found = dict(_ENGLISH)
-    for path in folder.glob("*.yaml"):
-        # The C loader: 20 ms for all files, where the one in Python takes half a second.
-        sheet = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-        if "industry" in sheet:
-            found |= {company["name"]: cast(Industry, sheet["industry"]) for company in sheet["companies"]}
-    return found
 
 
 def _folded(skills: Iterable[str]) -> frozenset[str]:

@@ -1,13 +1,12 @@
 """Measures of a ranking, each cut off after the first k.
 
-A ranking is the list of its grades, best place first (`evals.retrieval.labels`: 0 to 3); `ideal` are the
-grades of everything that could have been found, in any order. The binary measures call a posting
-relevant from grade `RELEVANT` on. A ranking shorter than k counts as if it went on with grade 0, as in
-trec_eval. R is the number of relevant postings; where there is none, or all grades are 0, nothing can be
-measured: ValueError.
+A ranking is the list of its grades, best place first (`evals/retrieval/labels.py`: 0 to 3); `ideal` are the
+grades of everything that could have been found, in any order. The binary measures call a posting relevant
+from grade `RELEVANT` on; R is the number of relevant postings. A ranking shorter than k counts as if it went
+on with grade 0, as in trec_eval. ValueError where nothing in `ideal` is relevant.
 
-All are from 0 to 1, higher is better, and 1 is reached at every k by a perfect ranking, except for
-recall (k / R at most, where k < R) and precision (R / k at most, where R < k).
+All are from 0 to 1, higher is better, and a perfect ranking reaches 1 at every k, except for recall (k / R at
+most, where k < R) and precision (R / k at most, where R < k).
 """
 
 from __future__ import annotations
@@ -47,8 +46,7 @@ def reciprocal_rank(ranking: Grades, ideal: Grades, k: int) -> float:
 
 def average_precision(ranking: Grades, ideal: Grades, k: int) -> float:
     """The precision at the place of each relevant one among the first k, summed and divided by
-    min(R, k). Its mean over queries is MAP (Manning, Raghavan & Schütze 2008, section 8.4, where k has
-    no limit; with R alone below, a perfect ranking could not reach 1 at a k below R)."""
+    min(R, k). Its mean over queries is MAP (the same, section 8.4, where k has no limit)."""
     found, total = 0, 0.0
     for place, one in enumerate(ranking[:k], 1):
         if one >= RELEVANT:
@@ -60,8 +58,7 @@ def average_precision(ranking: Grades, ideal: Grades, k: int) -> float:
 def ndcg(ranking: Grades, ideal: Grades, k: int) -> float:
     """Normalised discounted cumulative gain: DCG = Σ (2^grade - 1) / log2(place + 1) over the first k,
     divided by that of the best order of `ideal` (Järvelin & Kekäläinen 2002, *Cumulated Gain-Based
-    Evaluation of IR Techniques*; the gain as in Burges et al. 2005, *Learning to Rank Using Gradient
-    Descent*, so that a 3 counts more than two 2). It is the one measure that sees the grades."""
+    Evaluation of IR Techniques*; the gain as in Burges et al. 2005). The one measure that sees the grades."""
     best = _dcg(sorted(ideal, reverse=True)[:k])
     if not best:
         raise ValueError("no posting has a grade above 0")
@@ -87,11 +84,7 @@ METRICS: dict[str, Metric] = {
 
 
 def measured(ranking: Grades, ideal: Grades) -> dict[str, float]:
-    """Returns every measure at every cut, by the keys of `METRICS`.
-
-    Raises:
-        ValueError: nothing in `ideal` is relevant.
-    """
+    """Returns every measure at every cut, by the keys of `METRICS`."""
     return {f"{name}@{k}": of(ranking, ideal, k) for name, (of, _) in _MEASURES.items() for k in CUTS}
 
 

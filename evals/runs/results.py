@@ -1,20 +1,25 @@
 """Result files: what an experiment was, and what came of each case. Lines of JSON.
 
-The first line says what was run and with what (`Header`), then comes one line a case (`CaseResult`), and
-at the end a line that sums up (`Summary`). A case's line is in the file as soon as the case is done, so
-that a run which breaks off keeps what it had; without its last line a file counts as incomplete.
+The first line says what was run and with what (`Header`), then comes one line a case (`CaseResult`), and at
+the end a line that sums up (`Summary`). A case's line is written as soon as the case is done, so that an
+interrupted run keeps what it had; a file without its last line is incomplete.
 
-Results are in `evals/results/NAME.jsonl`. A name that begins with `baseline` is one to compare with: it
-is kept in the repository, and is never the `latest`.
+Results are in `evals/results/NAME.jsonl`. A name that begins with `baseline` is one to compare with: it is
+kept in the repository, and is never the `latest`.
 """
 
 from __future__ import annotations
 
 import difflib
 import logging
+import platform
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TypeVar
 
@@ -22,17 +27,31 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tools.core.errors import InvalidRequestError
+from tools.core.settings import CHECKOUT
 
 logger = logging.getLogger(__name__)
 
 RESULTS = Path(__file__).parents[1] / "results"
-"""Where results are kept."""
 BASELINE = "baseline"
 """What the names of baselines begin with."""
 _SUFFIX = ".jsonl"
 _BULKY = ("postings", "ranked", "calls")
-_SHOWN = 8
+"""Outputs that a baseline does not keep."""
+_LISTED = 8
 """Names that an error lists."""
+_PACKAGES = (
+    "checkerboard",
+    "langgraph",
+    "langchain-core",
+    "langchain-openai",
+    "langsmith",
+    "openai",
+    "kiwipiepy",
+    "numpy",
+    "pgvector",
+)
+"""Packages whose version can change an answer or a score."""
+_GIT_SECONDS = 10
 
 
 class _Line(BaseModel):
@@ -105,7 +124,7 @@ class CaseResult(_Line):
 
     @field_validator("outputs")
     @classmethod
-    def _turns_are_told(cls, outputs: dict[str, Any]) -> dict[str, Any]:
+    def _check_turns(cls, outputs: dict[str, Any]) -> dict[str, Any]:
         turns = outputs.get("turns") or []
         if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
             raise ValueError("`turns` is no list of objects")
@@ -137,7 +156,7 @@ class Summary(_Line):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A result file that was read. `summary` is null when the run broke off."""
+    """A result file that was read. `summary` is null when the run was interrupted."""
 
     path: Path
     header: Header
@@ -154,20 +173,13 @@ class Result:
 
 
 class ResultWriter:
-    """Writes a result file, each line to the disk's cache at once (0.1 ms for a case of 100 kB)."""
+    """Writes a result file, each line at once (0.1 ms for a case of 100 kB)."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def case(self, case: CaseResult) -> None:
-        """Writes a case's line."""
-        self._line(case)
-
-    def summary(self, summary: Summary) -> None:
-        """Writes the last line. Without it the file counts as incomplete."""
-        self._line(summary)
-
-    def _line(self, line: BaseModel) -> None:
+    def write(self, line: Header | CaseResult | Summary) -> None:
+        """Appends a line. The summary comes last: without it the file counts as incomplete."""
         self._file.write(orjson.dumps(line.model_dump(mode="json"), option=orjson.OPT_APPEND_NEWLINE))
         self._file.flush()
 
@@ -183,60 +195,76 @@ def writing(path: Path, header: Header) -> Iterator[ResultWriter]:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("xb")
     except FileExistsError as error:
-        raise _refused(path, "is there already. Take another name, or remove it.") from error
+        raise _file_error(path, "is there already. Take another name, or remove it.") from error
     except OSError as error:
-        raise _refused(path, f"cannot be written: {error}") from error
+        raise _file_error(path, f"cannot be written: {error}") from error
     with file:
         writer = ResultWriter(file)
-        writer._line(header)
+        writer.write(header)
         yield writer
 
 
 def read(path: Path) -> Result:
-    """Reads a result file. One that broke off is read as far as it goes, a cut last line left out.
+    """Reads a result file. One of an interrupted run is read as far as it goes, without a truncated last
+    line.
 
     Raises:
         InvalidRequestError: the file cannot be read or is no result file. The message and `details` have
-            the file, the line and what is wrong there.
+            the file, the line and the problem.
     """
     try:
         lines = path.read_bytes().splitlines(keepends=True)
     except OSError as error:
-        raise _refused(path, f"cannot be read: {error}") from error
+        raise _file_error(path, f"cannot be read: {error}") from error
     if lines and not lines[-1].endswith(b"\n"):
         logger.warning("the last line is cut off and left out", extra={"file": str(path), "line": len(lines)})
         lines.pop()
     if not lines:
-        raise _refused(path, "is empty: not a result file.")
+        raise _file_error(path, "is empty: not a result file.")
     header, summary, cases = _header(path, lines[0]), None, dict[tuple[str, int], CaseResult]()
     for number, line in enumerate(lines[1:], 2):
         value = _object(path, number, line)
         if summary is not None:
-            raise _wrong(path, number, "something follows the summary")
+            raise _line_error(path, number, "something follows the summary")
         if value.get("kind") == "summary":
-            summary = _as(Summary, path, number, value)
+            summary = _validated(Summary, path, number, value)
             continue
-        case = _as(CaseResult, path, number, value)
+        case = _validated(CaseResult, path, number, value)
         if (case.case_id, case.repeat) in cases:
-            raise _wrong(path, number, f"case {case.case_id}, repeat {case.repeat} stands twice")
+            raise _line_error(path, number, f"case {case.case_id}, repeat {case.repeat} stands twice")
         cases[case.case_id, case.repeat] = case
     return Result(path, header, list(cases.values()), summary)
 
 
 def find(name_or_path: str, folder: Path = RESULTS) -> Path:
-    """Returns the result file that is meant: a path, or the name of one in `folder`.
+    """Returns a result file by its path, or by its name in `folder`.
 
     Raises:
-        InvalidRequestError: there is none. The message lists names that are like it.
+        InvalidRequestError: there is none. The message lists similar names.
     """
     named = folder / f"{name_or_path.removesuffix(_SUFFIX)}{_SUFFIX}"
     for path in (Path(name_or_path), named):
         if path.is_file():
             return path
     names = sorted(path.stem for path in folder.glob(f"*{_SUFFIX}"))
-    near = difflib.get_close_matches(name_or_path, names, _SHOWN, 0.4) or names[-_SHOWN:]
+    near = difflib.get_close_matches(name_or_path, names, _LISTED, 0.4) or names[-_LISTED:]
     there = f"There are: {', '.join(near)}." if near else "There is none yet: `checkerboard eval run`."
     raise InvalidRequestError(f"No result file {name_or_path} (looked in {folder}). {there}")
+
+
+def find_baseline(suite: str, folder: Path = RESULTS) -> Path:
+    """Returns the baseline of a suite in `folder`, or else the one that the repository keeps.
+
+    Raises:
+        InvalidRequestError: there is none.
+    """
+    name = f"{BASELINE}-{suite}{_SUFFIX}"
+    for path in (folder / name, RESULTS / name):
+        if path.exists():
+            return path
+    raise InvalidRequestError(
+        f"The suite {suite} has no baseline yet: `checkerboard eval baseline RUN` keeps a run as one."
+    )
 
 
 def latest(suite: str, folder: Path = RESULTS) -> Path:
@@ -245,25 +273,25 @@ def latest(suite: str, folder: Path = RESULTS) -> Path:
     Raises:
         InvalidRequestError: there is none.
     """
-    found: list[tuple[AwareDatetime, Path]] = []
+    candidates: list[tuple[AwareDatetime, Path]] = []
     for path in sorted(folder.glob(f"*{_SUFFIX}")):
         if path.stem.startswith(BASELINE):
             continue
-        with _passing_over(path), path.open("rb") as file:
+        with _skipping(path), path.open("rb") as file:
             header = _header(path, file.readline())
             if header.suite == suite:
-                found.append((header.created_at, path))
-    # A run is megabytes, and a folder has many: only the newest ones are read whole.
-    for _, path in sorted(found, reverse=True):
-        with _passing_over(path):
+                candidates.append((header.created_at, path))
+    # A file is megabytes and a folder has many: only the newest ones are read whole.
+    for _, path in sorted(candidates, reverse=True):
+        with _skipping(path):
             if read(path).summary is not None:
                 return path
     raise InvalidRequestError(f"No results of the suite {suite} in {folder}: `checkerboard eval run`.")
 
 
 @contextmanager
-def _passing_over(path: Path) -> Iterator[None]:
-    """Logs what keeps a file from being a result, and goes on."""
+def _skipping(path: Path) -> Iterator[None]:
+    """Logs why a file is no result file, and goes on."""
     try:
         yield
     except (InvalidRequestError, OSError) as error:
@@ -271,56 +299,84 @@ def _passing_over(path: Path) -> Iterator[None]:
 
 
 def keep_as_baseline(result: Result, path: Path) -> None:
-    """Writes a result as one to compare with, in place of what is at `path`: all of it but the postings'
-    texts, rankings and the list of model calls, which would be most of a file that is kept in the repository.
+    """Writes a result to `path`, replacing what is there, without the bulk of the outputs (postings' texts,
+    rankings, model calls).
 
     Raises:
         InvalidRequestError: the result is incomplete, or the file cannot be written.
     """
-    lacks = result.incomplete()
-    if lacks is not None or result.summary is None:
-        raise _refused(result.path, f"cannot be a baseline: {lacks}.")
+    missing = result.incomplete()
+    if missing is not None or result.summary is None:
+        raise _file_error(result.path, f"cannot be a baseline: {missing}.")
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     with writing(new, result.header) as writer:
         for case in result.cases:
             outputs = {key: value for key, value in case.outputs.items() if key not in _BULKY}
-            writer.case(case.model_copy(update={"outputs": outputs}))
-        writer.summary(result.summary)
+            writer.write(case.model_copy(update={"outputs": outputs}))
+        writer.write(result.summary)
     new.replace(path)
+
+
+def provenance() -> dict[str, Any]:
+    """Returns the header fields `commit`, `dirty`, `python`, `packages` and `command`. Calls git, so it
+    blocks for some milliseconds; outside a checkout there is no commit."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        # Result files lie in the checkout, untracked.
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 - the arguments are ours
+            ["git", *arguments],  # noqa: S607 - whichever git the user has
+            cwd=CHECKOUT,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def _header(path: Path, line: bytes) -> Header:
     value = _object(path, 1, line)
     if value.get("kind") != "experiment":
-        raise _wrong(path, 1, "does not begin with an experiment: not a result file")
-    return _as(Header, path, 1, value)
+        raise _line_error(path, 1, "does not begin with an experiment: not a result file")
+    return _validated(Header, path, 1, value)
 
 
 def _object(path: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise _wrong(path, number, f"not JSON: {error}") from error
+        raise _line_error(path, number, f"not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise _wrong(path, number, "not a JSON object")
+        raise _line_error(path, number, "not a JSON object")
     return value
 
 
-_Kind = TypeVar("_Kind", bound=_Line)
+LineT = TypeVar("LineT", bound=_Line)
 
 
-def _as(kind: type[_Kind], path: Path, number: int, value: dict[str, Any]) -> _Kind:
+def _validated(kind: type[LineT], path: Path, number: int, value: dict[str, Any]) -> LineT:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise _wrong(path, number, "; ".join(problems)) from error
+        raise _line_error(path, number, "; ".join(problems)) from error
 
 
-def _wrong(path: Path, number: int, problem: str) -> InvalidRequestError:
+def _line_error(path: Path, number: int, problem: str) -> InvalidRequestError:
     return InvalidRequestError(f"{path}, line {number}: {problem}", file=str(path), line=number)
 
 
-def _refused(path: Path, problem: str) -> InvalidRequestError:
+def _file_error(path: Path, problem: str) -> InvalidRequestError:
     return InvalidRequestError(f"{path} {problem}", file=str(path))

@@ -1,4 +1,4 @@
-"""The team's side of an experiment: its data set and its figures in LangSmith."""
+"""An experiment's data set, runs and scores in LangSmith (`eval run --upload`)."""
 
 from __future__ import annotations
 
@@ -22,45 +22,46 @@ from evals.runs.results import Header, Score
 from tools.core.errors import SetupError
 from tools.core.logs import cause
 from tools.core.settings import Settings
-from tools.core.tracing import settle_proxy
+from tools.core.tracing import use_proxy_for
 
 logger = logging.getLogger(__name__)
 
 _PREFIX = "checkerboard"
 _FLUSH_SECONDS = 30.0
-_REQUEST_MS = (5_000, 30_000)
-"""Limits of one request: to connect, to answer."""
+REQUEST_MS = (5_000, 30_000)
+"""Limits of one request to LangSmith: to connect, to answer."""
 _CONTENT = "content"
-"""The key of an example's metadata under which the hash of its case is."""
+"""The key of an example's metadata that has the hash of its case."""
 
 
 class _Client(Client):
-    """A client that ends an experiment in order. `aevaluate` closes it while cases are under way, and would
-    hold all of them up, or break them off when LangSmith is down; and it sends scores from threads that
-    nobody waits for."""
+    """A client that ends an experiment in order. `aevaluate` closes the experiment while cases are under way,
+    which would delay all of them, or break them off when LangSmith is down; and it sends scores from threads
+    that nobody waits for."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._threads = ThreadPoolExecutor(1)
         self._closing: list[Future[Any]] = []
-        self._taken = threading.Semaphore(0)
+        self._sent = threading.Semaphore(0)
 
     def update_project(self, *args: Any, **changes: Any) -> Any:
-        """As `Client.update_project`, later; returns nothing."""
+        """See `Client.update_project`; done later, in a thread. Returns nothing."""
         self._closing.append(self._threads.submit(super().update_project, *args, **changes))
 
     def create_feedback(self, *args: Any, **score: Any) -> Any:
-        """As `Client.create_feedback`, and counted."""
+        """See `Client.create_feedback`; counts it as well."""
         try:
             return super().create_feedback(*args, **score)
         finally:
-            self._taken.release()
+            self._sent.release()
 
-    def settle(self, scores: int) -> None:
-        """Waits for so many scores and sends what waits; blocks at most some `_FLUSH_SECONDS`."""
+    def finish(self, scores: int) -> None:
+        """Waits until so many scores are sent, and sends what is pending. Blocks at most some
+        `_FLUSH_SECONDS`."""
         until = time.monotonic() + _FLUSH_SECONDS
         for left in range(scores, 0, -1):
-            if not self._taken.acquire(timeout=max(0.0, until - time.monotonic())):
+            if not self._sent.acquire(timeout=max(0.0, until - time.monotonic())):
                 logger.error("LangSmith was not given scores in time", extra={"scores": left})
                 break
         self.flush(_FLUSH_SECONDS)
@@ -73,44 +74,43 @@ class _Client(Client):
         self.close(_FLUSH_SECONDS)
 
 
-class Uploaded:
-    """A data set that is in LangSmith, in the version that is run, and the experiment over it."""
+class Upload:
+    """A data set in LangSmith, in the version that is run, and the experiment over it.
+
+    Attributes:
+        examples: the cases that are run, as LangSmith has them.
+        scores: how many scores the experiment has so far.
+        experiment: the arguments of `aevaluate` that describe the experiment.
+    """
 
     def __init__(self, client: Client, dataset: Dataset, header: Header) -> None:
         self.client = client
         self.examples: dict[uuid.UUID, tuple[Example, Case]] = {}
-        """The cases that are run, as LangSmith has them."""
         self.scores = 0
-        """How many scores the experiment has by now."""
         self._dataset = dataset
+        fields = ("suite", "variant", "commit", "dirty", "prompts", "models", "parameters")
         self.experiment: dict[str, Any] = {
             "experiment_prefix": header.name,
             "description": f"{header.suite} suite, {header.variant}",
             "metadata": {
-                "suite": header.suite,
-                "variant": header.variant,
-                "commit": header.commit,
-                "dirty": header.dirty,
-                "prompts": header.prompts,
-                "models": header.models,
-                "parameters": header.parameters,
+                **{field: getattr(header, field) for field in fields},
                 "corpus_version": header.corpus.version,
                 "cases_version": header.dataset.version,
             },
         }
 
     def put(self, cases: Sequence[Case], version: str, run: Sequence[Case]) -> None:
-        """Brings the data set to `cases`, tags it with their version and takes the examples of those that
+        """Makes the data set hold `cases`, tags it with their version, and takes the examples of those that
         are `run`. Blocks.
 
-        Cases that are there stay, so that experiments compare by example; one that says something else by
-        now is a new example, and the old one is in earlier versions of the data set only.
+        Unchanged cases keep their examples, so that experiments compare by example. A changed case is a new
+        example; the old one stays in earlier versions of the data set only.
 
         Raises:
             LangSmithError: LangSmith does not answer, or refuses.
         """
         wanted = {_content(case): case for case in cases}
-        there = self._there()
+        existing = self._existing()
         new = [
             {
                 "inputs": case.inputs.model_dump(mode="json"),
@@ -123,18 +123,18 @@ class Uploaded:
                 },
             }
             for content, case in wanted.items()
-            if content not in there
+            if content not in existing
         ]
         if new:
             self.client.create_examples(dataset_id=self._dataset.id, examples=new)
-        # A second one of the same content is left by two evaluations that began at once.
-        gone = [one for content, found in there.items() for one in found[content in wanted :]]
-        if gone:
-            self.client.delete_examples([example.id for example in gone])
+        # Two evaluations that begin at once may both create an example of the same content: one is dropped.
+        surplus = [one for content, examples in existing.items() for one in examples[content in wanted :]]
+        if surplus:
+            self.client.delete_examples([example.id for example in surplus])
         newest = self.client.read_dataset_version(dataset_id=self._dataset.id, tag="latest")
         self.client.update_dataset_tag(dataset_id=self._dataset.id, as_of=newest.as_of, tag=version)
-        now = self._there()
-        self.examples = {now[_content(case)][0].id: (now[_content(case)][0], case) for case in run}
+        existing = self._existing()
+        self.examples = {(example := existing[_content(case)][0]).id: (example, case) for case in run}
 
     async def feedback(self, run_id: uuid.UUID, experiment_id: uuid.UUID, scores: Sequence[Score]) -> None:
         """Adds scores that were known only when other runs had ended."""
@@ -152,16 +152,17 @@ class Uploaded:
                 )
             except LangSmithError as error:
                 extra = {"score": score.key, "cause": cause(error)}
-                logger.error("LangSmith did not take a score", extra=extra)  # noqa: TRY400 - it is told
+                logger.error("LangSmith did not take a score", extra=extra)  # noqa: TRY400 - it has the cause
 
-    def _there(self) -> dict[str, list[Example]]:
-        """The newest version's examples by content, the oldest first, but for what somebody added by hand."""
-        found: dict[str, list[Example]] = {}
+    def _existing(self) -> dict[str, list[Example]]:
+        """The newest version's examples by content, the oldest first, without those that somebody added by
+        hand."""
+        existing: dict[str, list[Example]] = {}
         for example in self.client.list_examples(dataset_id=self._dataset.id):
             content = (example.metadata or {}).get(_CONTENT)
             if content is not None:
-                found.setdefault(content, []).insert(0, example)
-        return found
+                existing.setdefault(content, []).insert(0, example)
+        return existing
 
 
 def require_key(settings: Settings) -> str:
@@ -178,10 +179,10 @@ def require_key(settings: Settings) -> str:
 @asynccontextmanager
 async def uploading(
     settings: Settings, header: Header, cases: Sequence[Case], run: Sequence[Case]
-) -> AsyncIterator[Uploaded]:
+) -> AsyncIterator[Upload]:
     """Yields the data set in LangSmith, with all `cases` of its file, of which some are `run`; at the end
-    what waits is sent. Every run is sent, and whole, whatever LANGSMITH_TRACING_SAMPLING_RATE and
-    LANGSMITH_HIDE_INPUTS say of the service's own: nobody's profile is in a data set.
+    sends what is pending. Every run is sent whole, whatever LANGSMITH_TRACING_SAMPLING_RATE and
+    LANGSMITH_HIDE_INPUTS say of the service's traces: a data set holds nobody's profile.
 
     Raises:
         SetupError: LANGSMITH_API_KEY is not set, or LangSmith does not answer or refuses.
@@ -189,30 +190,29 @@ async def uploading(
     client = _Client(
         api_url=settings.langsmith_endpoint,
         api_key=require_key(settings),
-        timeout_ms=_REQUEST_MS,
+        timeout_ms=REQUEST_MS,
         tracing_sampling_rate=1.0,
         hide_inputs=False,
         hide_outputs=False,
     )
-    settle_proxy(client)
-    uploaded = None
+    use_proxy_for(client)
+    upload = None
     try:
-        uploaded = await asyncio.to_thread(_dataset, client, header)
-        await asyncio.to_thread(uploaded.put, cases, header.dataset.version, run)
-        yield uploaded
+        upload = Upload(client, await asyncio.to_thread(_dataset, client, header), header)
+        await asyncio.to_thread(upload.put, cases, header.dataset.version, run)
+        yield upload
     except LangSmithError as error:
         raise SetupError(f"LangSmith did not take the evaluation: {error}") from error
     finally:
-        await asyncio.to_thread(client.settle, uploaded.scores if uploaded else 0)
+        await asyncio.to_thread(client.finish, upload.scores if upload else 0)
 
 
-def _dataset(client: Client, header: Header) -> Uploaded:
+def _dataset(client: Client, header: Header) -> Dataset:
     name = f"{_PREFIX}-{header.dataset.name}"
     if client.has_dataset(dataset_name=name):
-        dataset = client.read_dataset(dataset_name=name)
-    else:
-        dataset = client.create_dataset(name, description="Cases of the file in evals/datasets")
-    return Uploaded(client, dataset, header)
+        dataset: Dataset = client.read_dataset(dataset_name=name)
+        return dataset
+    return client.create_dataset(name, description="Cases of the file in evals/datasets")
 
 
 def _content(case: Case) -> str:

@@ -1,12 +1,11 @@
-"""The process that opens PDFs: `python -m ingest.parsers.pdf_worker text` or `render 1 4 5`, the file on
-its standard input.
+"""The process that opens PDFs: `python -m ingest.parsers.pdf_worker text` or `render 1 4 5`.
 
 A PDF is a program of sorts, and PDFium is written in C: a process of its own can be ended when one takes
-too long, is held to its memory, and takes nothing with it when it crashes. It imports little, to start
-quickly. What it finds goes to standard output in frames: a letter, eight bytes of length, the content.
+too long, is held to its memory, and takes nothing with it when it crashes.
 
-    N  JSON: the number of pages          T  JSON: the text of a page (PageText), page after page
-    P  a page as PNG, in the order asked  E  why the file cannot be read, in words
+Its input is one message (`ingest.parsers.processes`), the file. Its answers begin with a letter: R, the
+result, or E, why the file cannot be read, in words. With `text` the results are the number of pages and the
+text of each (PageText), in JSON; with `render` the pages with these numbers, as PNG.
 """
 
 from __future__ import annotations
@@ -14,33 +13,29 @@ from __future__ import annotations
 import io
 import json
 import resource
-import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from statistics import median
-from typing import Any, BinaryIO, TypedDict
+from typing import Any, TypedDict
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
 
-HEADER = struct.Struct(">cQ")
+from ingest.parsers.processes import open_answers, read_message, write_message
+
 MEMORY_BYTES = 1_000_000_000
 """Address space of the process, libraries included: the largest page takes half of it."""
 CPU_SECONDS = 600
-DPI = 200
-"""At which 10-point Hangul is some 28 pixels tall."""
+DPI = 200  # at which 10-point Hangul is some 28 pixels tall
 MAX_RENDERED_PIXELS = 40_000_000
 """Of one page; a larger one is drawn at fewer dots per inch. All parsers read so many."""
 
-_FEW_CHARACTERS = 100
-"""Below so many, a page that is mostly a picture is a picture with a footer."""
-_MOSTLY_PICTURE = 0.4
-_MOJIBAKE = 0.2
-"""Share of unreadable characters from which a text layer is worthless: a font without its code table."""
-_PARAGRAPH_GAP = 0.8
-"""Of a line's height, between two lines."""
-_OBJECTS_LOOKED_AT = 2000
+_FEW_CHARACTERS = 100  # below so many, a page that is mostly an image is an image with a footer
+_MOSTLY_IMAGE = 0.4
+_MOJIBAKE = 0.2  # share of unreadable characters from which a text layer is worthless: a font without codes
+_PARAGRAPH_GAP = 0.8  # of a line's height, between two lines
+_MOST_OBJECTS = 2000
 _BOLD_WEIGHT = 600
 
 
@@ -56,50 +51,43 @@ class PageLine(TypedDict):
 
 
 class PageText(TypedDict):
-    """A page: its lines, or that it has to be looked at."""
+    """A page: its lines, or that it has to be recognised from its image."""
 
     lines: list[PageLine]
-    look: bool
+    is_scanned: bool
 
 
 def main(mode: str, numbers: list[int]) -> None:
-    """Reads the file and writes its frames."""
+    """Reads the file and writes the answers."""
     if sys.platform == "linux":
         # macOS takes no limit of memory.
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    out = sys.stdout.buffer
+    answers = open_answers()
     try:
-        document = pdfium.PdfDocument(sys.stdin.buffer.read())
-        _send(out, b"N", json.dumps(len(document)).encode())
-        if mode == "text":
-            for page in _pages(document, range(len(document))):
-                _send(out, b"T", json.dumps(_text(page)).encode())
-        else:
-            for page in _pages(document, numbers):
-                _send(out, b"P", _rendered(page))
+        for result in _results(mode, numbers):
+            write_message(answers, b"R" + result)
     except pdfium.PdfiumError as error:
-        _send(out, b"E", _reason(error).encode())
+        write_message(answers, b"E" + _reason(error).encode())
     except MemoryError:
-        _send(out, b"E", b"needs too much memory")
+        write_message(answers, b"Eneeds too much memory")
 
 
-def _send(out: BinaryIO, kind: bytes, content: bytes) -> None:
-    out.write(HEADER.pack(kind, len(content)) + content)
-    out.flush()
+def _results(mode: str, numbers: Iterable[int]) -> Iterator[bytes]:
+    document = pdfium.PdfDocument(read_message())
+    if mode == "text":
+        yield json.dumps(len(document)).encode()
+        numbers = range(len(document))
+    for number in numbers:
+        page = document[number]
+        yield json.dumps(_text(page)).encode() if mode == "text" else _rendered(page)
+        page.close()
 
 
 def _reason(error: pdfium.PdfiumError) -> str:
     if error.err_code in (c.FPDF_ERR_PASSWORD, c.FPDF_ERR_SECURITY):
         return "is encrypted; save it without its password"
     return f"is a broken PDF: {error}"
-
-
-def _pages(document: Any, numbers: Any) -> Iterator[Any]:
-    for number in numbers:
-        page = document[number]
-        yield page
-        page.close()
 
 
 def _rendered(page: Any) -> bytes:
@@ -116,27 +104,26 @@ def _text(page: Any) -> PageText:
     textpage = page.get_textpage()
     lines = list(_lines(textpage))
     textpage.close()
-    text = "".join(line["text"] for line in lines)
-    letters = [letter for letter in text if not letter.isspace()]
-    strange = sum(_is_strange(letter) for letter in letters)
+    letters = [letter for line in lines for letter in line["text"] if not letter.isspace()]
     if not letters:
-        return PageText(lines=[], look=c.FPDFPage_CountObjects(page) > 0)
-    look = strange > _MOJIBAKE * len(letters) or (
-        len(letters) < _FEW_CHARACTERS and _picture_share(page) >= _MOSTLY_PICTURE
+        return PageText(lines=[], is_scanned=c.FPDFPage_CountObjects(page) > 0)
+    unreadable = sum(map(_is_unreadable, letters))
+    is_scanned = unreadable > _MOJIBAKE * len(letters) or (
+        len(letters) < _FEW_CHARACTERS and _image_share(page) >= _MOSTLY_IMAGE
     )
-    return PageText(lines=[] if look else lines, look=look)
+    return PageText(lines=[] if is_scanned else lines, is_scanned=is_scanned)
 
 
-def _is_strange(letter: str) -> bool:
+def _is_unreadable(letter: str) -> bool:
     return letter == "\ufffd" or letter < " " or "\ue000" <= letter <= "\uf8ff"
 
 
-def _picture_share(page: Any) -> float:
-    """The share of the page that pictures cover, overlaps counted twice."""
+def _image_share(page: Any) -> float:
+    """The share of the page that images cover, overlaps counted twice."""
     width, height = page.get_size()
     covered = 0.0
-    for found in islice(page.get_objects(filter=[c.FPDF_PAGEOBJ_IMAGE], max_depth=3), _OBJECTS_LOOKED_AT):
-        left, bottom, right, top = found.get_bounds()
+    for image in islice(page.get_objects(filter=[c.FPDF_PAGEOBJ_IMAGE], max_depth=3), _MOST_OBJECTS):
+        left, bottom, right, top = image.get_bounds()
         covered += (right - left) * (top - bottom)
     return float(covered / max(width * height, 1))
 
@@ -145,9 +132,10 @@ def _lines(textpage: Any) -> Iterator[PageLine]:
     """Yields the lines in the order in which the page writes them, which is mostly that of reading."""
     before: tuple[float, float] | None = None
     for characters in _characters(textpage):
-        boxes = [textpage.get_charbox(index, loose=True) for index, letter in characters if letter > " "]
-        if not boxes:
+        visible = [index for index, letter in characters if letter > " "]
+        if not visible:
             continue
+        boxes = [textpage.get_charbox(index, loose=True) for index in visible]
         bottom, top = median(box[1] for box in boxes), median(box[3] for box in boxes)
         height = max(top - bottom, 0.1)
         space = before[0] - top if before else 0.0
@@ -159,11 +147,7 @@ def _lines(textpage: Any) -> Iterator[PageLine]:
             height=round(height, 1),
             left=round(min(box[0] for box in boxes), 1),
             right=round(max(box[2] for box in boxes), 1),
-            bold=all(
-                c.FPDFText_GetFontWeight(textpage, index) >= _BOLD_WEIGHT
-                for index, letter in characters
-                if letter > " "
-            ),
+            bold=all(c.FPDFText_GetFontWeight(textpage, index) >= _BOLD_WEIGHT for index in visible),
             gap=gap,
         )
 

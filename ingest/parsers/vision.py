@@ -1,37 +1,36 @@
-"""Any chat model that sees, as a parser: `settings.vision_model` at the model's API."""
+"""Any chat model that reads images, as a parser: `settings.vision_model` at the model's API."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from ingest.blocks import block_lines
-from ingest.documents import Block, Cell, Cost, Heading, Paragraph, Parsed, RawFile
+from ingest.documents import Block, Cell, Cost, Heading, Paragraph, Parsed, RawFile, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.flow import folded
-from ingest.parsers.pictures import Piece, pieces
-from ingest.parsers.seams import sewn
-from ingest.parsers.tables import MAX_COLSPAN, tidy
+from ingest.parsers.images import Piece, cut_into_pieces
+from ingest.parsers.lines import MAX_COLSPAN, clean_table
+from ingest.parsers.parser import mean_confidence
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
+from tools.core.text import one_line
 from tools.llm.chat import ChatModel, Usage
 from tools.llm.journal import ResponseJournal
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.prompts.registry import PromptRegistry
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE = 4
-"""Pieces in one question: some 3,000 rows of a poster, whose text fits into one answer."""
+_PIECES_PER_CALL = 4  # some 3,000 rows of a poster, whose text fits into one answer
 _MAX_PIECES = 64
+_LONGEST_OVERLAP = 6  # lines or rows that two pieces can have in common
 _FATAL = ("key", "quota", "region", "model_not_found", "not_found", "structured_output", "parameter")
-"""Causes that concern every image alike, until somebody sets something right."""
+"""Causes that concern every image alike, until somebody corrects a setting or an account."""
 _DECLINED = ("refusal", "content_filter")
 
 
@@ -60,14 +59,8 @@ class ReadImage(BaseModel):
     blocks: list[ReadBlock]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    blocks: list[Block]
-    usage: Usage
-
-
 class VisionParser:
-    """Reads images with a chat model that sees. Every answer is paid for once (`tools.llm.journal`)."""
+    """Reads images with a chat model. Every answer is paid for once (`tools.llm.journal`)."""
 
     name = "vision"
 
@@ -77,7 +70,7 @@ class VisionParser:
         self._prompt = PromptRegistry.bundled("ingest.parsers").get("read_image", "ko")
 
     async def parse(self, file: RawFile) -> Parsed:
-        """As `Parser.parse`. The confidence is the model's own word for it.
+        """As `Parser.parse`. The confidence is the model's own estimate.
 
         Raises:
             DocumentUnreadableError: the image is broken or too long, the model refuses it, or its
@@ -85,40 +78,38 @@ class VisionParser:
             ParserUnavailableError: the model does not answer; `fatal` where the key or the
                 model is wrong.
         """
-        cut = await asyncio.to_thread(pieces, file)
-        if len(cut) > _MAX_PIECES:
+        pieces = await asyncio.to_thread(cut_into_pieces, file)
+        if len(pieces) > _MAX_PIECES:
             raise DocumentUnreadableError(
-                f"{file.name} is too tall for a vision model: {len(cut)} pieces, of which at most "
+                f"{file.name} is too tall for a vision model: {len(pieces)} pieces, of which at most "
                 f"{_MAX_PIECES} are read.",
                 file=file.name,
             )
         usage = Usage()
         blocks: list[Block] = []
-        for start in range(0, len(cut), _AT_ONCE):
-            group = cut[start : start + _AT_ONCE]
+        for start in range(0, len(pieces), _PIECES_PER_CALL):
+            group = pieces[start : start + _PIECES_PER_CALL]
             try:
-                reading = await self._read(group)
+                read, used = await self._read(group)
             except ModelOutputError as error:
                 words = error.message if _declined(error) else "The vision model gives no valid answer."
                 raise DocumentUnreadableError(
-                    f"{file.name}: {words}",
-                    file=file.name,
-                    cost=self._cost(usage + (error.usage or Usage())),
+                    f"{file.name}: {words}", file=file.name, cost=self._cost(usage + _usage(error))
                 ) from error
             except ModelUnavailableError as error:
                 raise self._refused(file, error, usage) from error
-            usage += reading.usage
-            blocks = sewn(blocks, reading.blocks) if group[0].overlaps else [*blocks, *reading.blocks]
+            usage += used
+            blocks = join_pieces(blocks, read, overlap=group[0].overlaps)
         return Parsed(
             blocks=blocks,
             parser=f"{self.name}/{self._model.model_name}",
-            confidence=_confidence(blocks),
+            confidence=mean_confidence(blocks),
             cost=self._cost(usage),
         )
 
-    async def _read(self, group: Sequence[Piece]) -> _Reading:
-        """Asks for the text of some pieces; of fewer, where the answer for all of them is invalid: what
-        is cut off for its length is whole for half of them."""
+    async def _read(self, group: Sequence[Piece]) -> tuple[list[Block], Usage]:
+        """Asks for the text of some pieces; where the answer for all of them is invalid, of half as many at a
+        time: a common reason is that the answer was cut off for its length."""
         shown = [
             {"picture": number, "repeats": piece.overlaps and number > 1}
             for number, piece in enumerate(group, 1)
@@ -137,14 +128,13 @@ class VisionParser:
             logger.info("vision model is asked for fewer pieces", extra={"pieces": len(group)})
             half = len(group) // 2
             try:
-                first, second = await self._read(group[:half]), await self._read(group[half:])
+                above, above_usage = await self._read(group[:half])
+                below, below_usage = await self._read(group[half:])
             except ModelOutputError as again:
-                raise ModelOutputError(usage=(error.usage or Usage()) + (again.usage or Usage())) from again
-            blocks = (
-                sewn(first.blocks, second.blocks) if group[half].overlaps else [*first.blocks, *second.blocks]
-            )
-            return _Reading(blocks, (error.usage or Usage()) + first.usage + second.usage)
-        return _Reading([block for read in reply.value.blocks for block in _block(read)], reply.usage)
+                raise ModelOutputError(usage=_usage(error) + _usage(again)) from again
+            blocks = join_pieces(above, below, overlap=group[half].overlaps)
+            return blocks, _usage(error) + above_usage + below_usage
+        return [block for read in reply.value.blocks for block in _blocks(read)], reply.usage
 
     def _cost(self, usage: Usage) -> Cost:
         return Cost(
@@ -195,40 +185,81 @@ def _problems(answer: ReadImage) -> list[str]:
     ][:10]
 
 
-def _block(read: ReadBlock) -> list[Block]:
+def _blocks(read: ReadBlock) -> list[Block]:
     """The block of an answer; none where nothing is written in it."""
     confidence = min(max(read.confidence, 0.0), 1.0)
-    text = "\n".join(line for line in map(folded, read.text.split("\n")) if line)
     if read.rows:
-        table = tidy([[_cell(cell, len(read.rows)) for cell in row] for row in read.rows])
+        table = clean_table([[_cell(cell, len(read.rows)) for cell in row] for row in read.rows])
         return [table.model_copy(update={"confidence": confidence})] if table else []
+    text = _lines(read.text)
     if not text:
         return []
     if read.kind == "heading":
-        return [
-            Heading(text=" ".join(text.split("\n")), level=min(max(read.level, 1), 6), confidence=confidence)
-        ]
+        level = min(max(read.level, 1), 6)
+        return [Heading(text=text.replace("\n", " "), level=level, confidence=confidence)]
     return [Paragraph(text=text, confidence=confidence)]
 
 
 def _cell(cell: ReadCell, rows: int) -> Cell:
     return Cell(
-        text="\n".join(line for line in map(folded, cell.text.split("\n")) if line),
+        text=_lines(cell.text),
         rowspan=min(max(cell.rowspan, 1), rows),
         colspan=min(max(cell.colspan, 1), MAX_COLSPAN),
         header=cell.header,
     )
 
 
-def _confidence(blocks: Sequence[Block]) -> float | None:
-    weights = [sum(map(len, block_lines(block))) for block in blocks]
-    total = sum(weights)
-    if not total:
-        return None
-    return (
-        sum((block.confidence or 0) * weight for block, weight in zip(blocks, weights, strict=True)) / total
-    )
+def _lines(text: str) -> str:
+    return "\n".join(line for line in map(one_line, text.split("\n")) if line)
 
 
 def _declined(error: ModelOutputError) -> bool:
     return error.cause in _DECLINED
+
+
+def _usage(error: ModelOutputError) -> Usage:
+    return error.usage or Usage()
+
+
+def join_pieces(above: Sequence[Block], below: Sequence[Block], *, overlap: bool) -> list[Block]:
+    """Returns the blocks of two pieces of an image. Where they overlap, the lines in both are taken once, and
+    a table that the border cuts becomes one."""
+    if not overlap or not above or not below:
+        return [*above, *below]
+    last, first = above[-1], below[0]
+    if isinstance(last, Table) and isinstance(first, Table) and _width(last) == _width(first):
+        repeated = _overlap([_row_text(row) for row in last.rows], [_row_text(row) for row in first.rows])
+        confidences = [table.confidence for table in (last, first) if table.confidence is not None]
+        joined = {"rows": [*last.rows, *first.rows[repeated:]], "confidence": min(confidences, default=None)}
+        return [*above[:-1], last.model_copy(update=joined), *below[1:]]
+    lines_above = [line for block in above[-_LONGEST_OVERLAP:] for line in block_lines(block)]
+    lines_below = [line for block in below[:_LONGEST_OVERLAP] for line in block_lines(block)]
+    return [*above, *_without_first_lines(below, _overlap(lines_above, lines_below))]
+
+
+def _overlap(above: Sequence[str], below: Sequence[str]) -> int:
+    """How many of the last lines of one are the first of the other."""
+    most = min(len(above), len(below), _LONGEST_OVERLAP)
+    return next((n for n in range(most, 0, -1) if list(above[-n:]) == list(below[:n])), 0)
+
+
+def _without_first_lines(blocks: Sequence[Block], lines: int) -> list[Block]:
+    """Blocks without their first lines. A table is not cut: it stays where some of it is new."""
+    rest = list(blocks)
+    while lines and rest:
+        first = block_lines(rest[0])
+        if len(first) > lines:
+            if isinstance(rest[0], Paragraph):
+                rest[0] = rest[0].model_copy(update={"text": "\n".join(first[lines:])})
+            break
+        lines -= len(first)
+        rest.pop(0)
+    return rest
+
+
+def _row_text(row: Sequence[Cell]) -> str:
+    return "\t".join(cell.text for cell in row)
+
+
+def _width(table: Table) -> int:
+    return max((sum(cell.colspan for cell in row) for row in table.rows), default=0)

@@ -19,8 +19,8 @@ _EMPLOYMENT = {
 
 
 class AshbySource(Board):
-    """`ashby:acme`, for https://jobs.ashbyhq.com/acme. One answer holds the whole board. Jobs that
-    their company does not list are not read: only those who were given the address should know them."""
+    """`ashby:acme`, for https://jobs.ashbyhq.com/acme. One answer has the whole board. Unlisted jobs
+    are not read: they are only for those who got their address."""
 
     kind: ClassVar[str] = "ashby"
     home: ClassVar[str] = "https://api.ashbyhq.com"
@@ -29,10 +29,10 @@ class AshbySource(Board):
     async def listing(self) -> Listing | None:
         """As `Board.listing`."""
         url = f"{self.base}/posting-api/job-board/{self.path}?includeCompensation=true"
-        found = await self.whole(url)
-        if found is None:
+        fetched = await self.fetch_jobs(url)
+        if fetched is None:
             return None
-        answer, jobs = found
+        answer, jobs = fetched
         return Listing(jobs, [answer], fetch=answer.fetch)
 
     def job(self, row: Any) -> Job | None:

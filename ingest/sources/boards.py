@@ -1,4 +1,5 @@
-"""What the public boards of recruiting software have in common: one listing of JSON, a page a job."""
+"""What the public boards of recruiting software have in common: a listing as JSON, and a page for each
+job."""
 
 from __future__ import annotations
 
@@ -12,10 +13,10 @@ from urllib.parse import quote
 
 from ingest.documents import Collected, Hints, Listed, RawFile
 from ingest.errors import SourceUnavailableError
-from ingest.sources.web import Answer, Fetch, Reach, Web
+from ingest.sources.web import AllowedHosts, Answer, Fetch, Web
 from tools.core.errors import InvalidRequestError
 from tools.core.logs import cause
-from tools.core.urls import web_address
+from tools.core.text import web_address
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ _BOARD = re.compile(r"[\w.&+-](?:[\w .&+-]{0,98}[\w.&+-])?")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job of a board: its id there, its page, what the board says beside it."""
+    """A job of a board: its id there, its page, and what the board says beside it."""
 
     id: str
     html: bytes
@@ -34,8 +35,8 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A board's jobs as they stand in its answers. `complete` says that they are all of them; `fetch`
-    is what to remember once they are taken, where one answer told it all."""
+    """A board's jobs as its answers have them. `complete`: these are all. `fetch` is recorded once they are
+    stored, where one answer had all of them."""
 
     jobs: list[Any]
     answers: list[Answer]
@@ -46,19 +47,17 @@ class Listing:
 class Board:
     """The open jobs of one board.
 
-    Documents are of the source `kind`, under the board's ids. A listing that is known to be whole is
-    followed by a `Listed` for `scope`, the board; one that has not changed since it was taken last
-    yields nothing at all.
-    """
+    Documents are of the source `kind`, under the board's ids. A complete listing is followed by a `Listed`
+    for `scope`, the board; one that has not changed since it was taken last yields nothing."""
 
     kind: ClassVar[str]
     home: ClassVar[str]
-    """Where the API is, unless the specification says otherwise."""
+    """The address of the API, unless the specification names another."""
     title: ClassVar[str]
     """The software's name, as people write it."""
 
     def __init__(self, argument: str, web: Web, base: str | None = None) -> None:
-        """Takes the board's name in the API, which is also in the address of its page.
+        """Takes the board's name, which is also in the address of its page.
 
         Raises:
             InvalidRequestError: this cannot be the name of a board.
@@ -74,10 +73,10 @@ class Board:
         self.path = quote(argument, safe="")
         self.base = base or self.home
         self.web = web
-        self.reach = Reach.of(self.base)
+        self.allowed = AllowedHosts.of(self.base)
 
     async def documents(self) -> AsyncGenerator[Collected | Listed, None]:
-        """Yields the jobs of the board, then that these are all.
+        """Yields the jobs of the board, then a `Listed`.
 
         Raises:
             InvalidRequestError: there is no such board.
@@ -103,12 +102,12 @@ class Board:
             logger.warning("listing is not whole: no job is withdrawn", extra={"source": self.name})
             return
         yield Listed(self.kind, self.scope, frozenset(seen))
-        # Not earlier: what was not taken would never be sent again.
+        # Only now: a fetch counts as taken, and what was taken is not sent again.
         if listing.fetch is not None:
-            await self.web.keep(listing.fetch)
+            await self.web.log.record(listing.fetch)
 
     async def listing(self) -> Listing | None:
-        """Asks for the board's jobs; None: they are as they were when they were taken last."""
+        """Fetches the board's jobs; None: they have not changed since they were taken last."""
         raise NotImplementedError
 
     def job(self, row: Any) -> Job | None:
@@ -119,14 +118,14 @@ class Board:
         """
         raise NotImplementedError
 
-    async def whole(self, url: str) -> tuple[Answer, list[Any]] | None:
-        """Asks for a board that comes in one answer, an object with its `jobs`; None: it has not changed
+    async def fetch_jobs(self, url: str) -> tuple[Answer, list[Any]] | None:
+        """Fetches a board that comes in one answer, an object with its `jobs`; None: it has not changed
         since it was taken last.
 
         Raises:
             InvalidRequestError, SourceRefusedError, SourceUnavailableError: as `documents`.
         """
-        answer = await self.web.get(url, want="json", reach=self.reach, conditional=True)
+        answer = await self.web.get(url, want="json", allowed=self.allowed, conditional=True)
         if answer.unchanged:
             return None
         self.require_board(answer)
@@ -144,13 +143,13 @@ class Board:
             raise InvalidRequestError(
                 f"{self.title} has no board {self.board!r} at {self.base}. {self.hint}".rstrip(),
             )
-        answer.require()
+        answer.require_ok()
 
     hint: ClassVar[str] = ""
-    """What to look at when a board is not found."""
+    """What to try when a board is not found."""
 
     def unknown_shape(self, answer: Answer) -> SourceUnavailableError:
-        """Returns the error for an answer that is no listing as it is known."""
+        """Returns the error for an answer that is no listing."""
         return SourceUnavailableError(f"{answer.url} answered in a shape that is not known.")
 
     def _document(self, job: Job, answers: list[Answer]) -> Collected:
@@ -165,8 +164,8 @@ class Board:
 
 
 def page(title: str, *parts: str | None) -> bytes:
-    """Returns a page of HTML with a title and parts of HTML. The same job is always the same page, so
-    that a job that was not edited is not read again."""
+    """Returns a page of HTML with a title and parts of HTML. The same job gives the same page, so that a
+    job that was not edited is not parsed again."""
     head = f'<!DOCTYPE html>\n<html>\n<head><meta charset="utf-8"><title>{escape(title)}</title></head>'
     body = "\n".join(part for part in parts if part)
     return f"{head}\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n".encode()
@@ -178,7 +177,7 @@ def paragraphs(plain: str | None) -> str:
 
 
 def required(row: Any, key: str) -> str:
-    """Returns a text (or a number's digits) that a job has to have.
+    """Returns the text (or a number's digits) at a required key.
 
     Raises:
         TypeError, ValueError: it has none.
@@ -199,15 +198,15 @@ def text(value: Any, *keys: str) -> str | None:
 
 
 def address(value: Any, key: str) -> str | None:
-    """Returns the web address at `key`; None where there is none or, with a word in the log, another."""
-    said = text(value, key)
-    found = web_address(said)
-    if said is not None and found is None:
-        logger.warning("a job's address is none of a web page", extra={"address": said[:200]})
-    return found
+    """Returns the web address at `key`; None where there is none, or (logged) no web address."""
+    written = text(value, key)
+    url = web_address(written)
+    if written is not None and url is None:
+        logger.warning("a job's address is none of a web page", extra={"address": written[:200]})
+    return url
 
 
 def texts(values: Any, *keys: str) -> list[str]:
     """Returns the text at `keys` in each of a list's objects, each once."""
-    found = (text(value, *keys) for value in values) if isinstance(values, list) else ()
-    return list(dict.fromkeys(filter(None, found)))
+    listed = values if isinstance(values, list) else ()
+    return list(dict.fromkeys(filter(None, (text(value, *keys) for value in listed))))

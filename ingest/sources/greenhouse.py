@@ -9,12 +9,12 @@ from ingest.documents import Hints
 from ingest.sources.boards import Board, Job, Listing, address, page, required, text, texts
 
 _EMPLOYMENT = {"employment type", "job type", "commitment", "고용형태", "고용 형태", "근무형태", "근무 형태"}
-"""Names of custom fields in which boards say how one is employed."""
+"""Names of custom fields in which boards state the kind of employment."""
 
 
 class GreenhouseSource(Board):
-    """`greenhouse:acme`, for https://boards.greenhouse.io/acme. One answer holds the whole board; the
-    content of a job is HTML that is escaped once more."""
+    """`greenhouse:acme`, for https://boards.greenhouse.io/acme. One answer has the whole board; the
+    content of a job is HTML that is escaped twice."""
 
     kind: ClassVar[str] = "greenhouse"
     home: ClassVar[str] = "https://boards-api.greenhouse.io"
@@ -28,12 +28,12 @@ class GreenhouseSource(Board):
     async def listing(self) -> Listing | None:
         """As `Board.listing`."""
         url = f"{self.base}/v1/boards/{self.path}/jobs?content=true"
-        found = await self.whole(url)
-        if found is None:
+        fetched = await self.fetch_jobs(url)
+        if fetched is None:
             return None
-        answer, jobs = found
+        answer, jobs = fetched
         if any(text(job, "company_name") is None for job in jobs):
-            await self._ask_company()
+            await self._fetch_company()
         meta = answer.value.get("meta")
         total = meta.get("total") if isinstance(meta, dict) else None
         return Listing(jobs, [answer], complete=total in (None, len(jobs)), fetch=answer.fetch)
@@ -55,14 +55,14 @@ class GreenhouseSource(Board):
         departments = {"departments": texts(row.get("departments"), "name")}
         return Job(required(row, "id"), page(title, content), hints, published | departments)
 
-    async def _ask_company(self) -> None:
-        """Asks for the name of the board, which older boards do not say with each job."""
-        answer = await self.web.get(f"{self.base}/v1/boards/{self.path}", want="json", reach=self.reach)
+    async def _fetch_company(self) -> None:
+        """Fetches the name of the board, which older boards do not have in each job."""
+        answer = await self.web.get(f"{self.base}/v1/boards/{self.path}", want="json", allowed=self.allowed)
         self._company = text(answer.value, "name")
 
 
 def _employment(metadata: Any) -> str | None:
-    """Returns what a custom field says of the employment."""
+    """Returns the kind of employment out of the custom fields."""
     for entry in metadata if isinstance(metadata, list) else []:
         if (text(entry, "name") or "").lower() in _EMPLOYMENT:
             value = entry.get("value")

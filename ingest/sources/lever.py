@@ -16,11 +16,10 @@ MOST_PAGES = 200
 
 
 class LeverSource(Board):
-    """`lever:acme`, for https://jobs.lever.co/acme. A posting comes in parts, which are put together.
+    """`lever:acme`, for https://jobs.lever.co/acme. A posting comes in parts, which are joined.
 
-    The listing is read in pages that overlap by one posting: where the overlap is missing the board was
-    changed meanwhile, and the listing does not count as whole.
-    """
+    The listing is read in pages that overlap by one posting: where the overlap is missing, the board was
+    changed meanwhile, and the listing is not complete."""
 
     kind: ClassVar[str] = "lever"
     home: ClassVar[str] = "https://api.lever.co"
@@ -43,7 +42,7 @@ class LeverSource(Board):
                 jobs = jobs + new
             else:
                 jobs = jobs + new[1:]
-        # The first page alone says nothing of the others, so only a board of one page is remembered.
+        # An unchanged first page does not mean that the others are, so only a board of one page is recorded.
         fetch = answers[0].fetch if len(answers) == 1 else None
         return Listing(jobs, answers, complete and len(answers) < MOST_PAGES, fetch)
 
@@ -71,7 +70,7 @@ class LeverSource(Board):
 
     async def _page(self, skip: int, *, conditional: bool = False) -> tuple[Answer, list[Any]]:
         url = f"{self.base}/v0/postings/{self.path}?mode=json&skip={skip}&limit={PAGE}"
-        answer = await self.web.get(url, want="json", reach=self.reach, conditional=conditional)
+        answer = await self.web.get(url, want="json", allowed=self.allowed, conditional=conditional)
         if answer.unchanged:
             return answer, []
         self.require_board(answer)
@@ -81,18 +80,18 @@ class LeverSource(Board):
 
 
 def _description(row: dict[str, Any]) -> list[str]:
-    """The opening and the body, which `description` has together where it is given."""
+    """Returns the opening and the body, which `description` has together where there is one."""
     whole = _either(row, "description")
     return [whole] if whole else [_either(row, "opening"), _either(row, "descriptionBody")]
 
 
 def _either(row: dict[str, Any], key: str) -> str:
-    """A part as HTML, or else its plain twin."""
+    """Returns a part as HTML, or else its plain text."""
     return text(row, key) or paragraphs(text(row, f"{key}Plain"))
 
 
 def _lists(row: dict[str, Any]) -> list[str]:
-    """The lists, each under its heading. Their content is the items without the list around them."""
+    """Returns the lists, each under its heading. Their content is items without a list around them."""
     rows = row.get("lists")
     found = []
     for entry in rows if isinstance(rows, list) else []:

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.errors import NotAPostingError, TaggingError
-from ingest.tagging.reading import Reading
-from ingest.tagging.rows import Part
-from ingest.tagging.schema import PostingPositions
+from ingest.tagging.document_parts import Part
+from ingest.tagging.positions import PostingPositions, TaggingTask
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.chat import ChatModel, Reply, Usage
 from tools.llm.journal import Call, ResponseJournal
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry, PromptSet
 
@@ -58,10 +57,10 @@ class Tagger:
             ModelUnavailableError: the model did not answer.
             ModelOutputError: the model's answer was no valid one, or had nothing of the document.
         """
-        reading = await asyncio.to_thread(Reading, parsed, hints)
-        prompt = self.prompt(reading)
+        task = await asyncio.to_thread(TaggingTask, parsed, hints)
+        prompt = self.prompt(task)
         async with self.recorded_chat() as chat:
-            asking = (self.ask(chat, prompt, reading, hints, number) for number in range(len(reading.parts)))
+            asking = (self.ask(chat, prompt, task, hints, number) for number in range(len(task.parts)))
             # Every part is waited for, so that an answer that was paid for is kept though another failed.
             replies = await asyncio.gather(*asking, return_exceptions=True)
             answered = [reply for reply in replies if not isinstance(reply, BaseException)]
@@ -72,12 +71,12 @@ class Tagger:
             answers = [reply.value for reply in answered]
             made_by = self.made_by(prompt)
             cost = self.cost(made_by.model, usage)
-            return await asyncio.to_thread(self.tagged, reading, answers, cost, made_by)
+            return await asyncio.to_thread(self.tagged, task, answers, cost, made_by)
 
     @asynccontextmanager
     async def recorded_chat(self) -> AsyncIterator[ChatModel]:
         """Yields the chat model for one document. Where its answers end in a ModelOutputError, they are
-        deleted from the journal: found again, they would fail the next try as well."""
+        deleted from the journal: with them the next try would fail in the same way."""
         calls: list[Call] = []
         try:
             yield self.chat.for_run(self._journal, calls)
@@ -86,27 +85,27 @@ class Tagger:
                 await self._journal.forget([call.question for call in calls])
             raise
 
-    def prompt(self, reading: Reading, prompts: PromptSet | None = None) -> Prompt:
-        """Returns the prompt for a document: the one in its language, of `prompts` or of those in force."""
-        return (prompts or self._prompts).get(PURPOSE, reading.language)
+    def prompt(self, task: TaggingTask, prompts: PromptSet | None = None) -> Prompt:
+        """Returns the prompt for a document: the one in its language, of `prompts` or the active ones."""
+        return (prompts or self._prompts).get(PURPOSE, task.language)
 
     def made_by(self, prompt: Prompt) -> MadeBy:
         """Returns what makes the answers to a prompt."""
         return MadeBy(prompt.version, str(self.chat.choice(prompt).model))
 
     def tagged(
-        self, reading: Reading, answers: Sequence[PostingPositions], cost: Cost, made_by: MadeBy
+        self, task: TaggingTask, answers: Sequence[PostingPositions], cost: Cost, made_by: MadeBy
     ) -> Tagged:
         """Returns what the answers to all parts of a document come to.
 
         Raises:
             NotAPostingError, ModelOutputError: as `tag`.
         """
-        found = reading.positions(answers)
+        found = task.positions(answers)
         if found.dropped:
             logger.warning("lines dropped that the document has not", extra={"lines": len(found.dropped)})
         if not found.positions:
-            if not reading.parts:
+            if not task.parts:
                 raise NotAPostingError("The document has no text.", cost=cost)
             if not found.named:
                 raise NotAPostingError(cost=cost)
@@ -126,16 +125,16 @@ class Tagger:
         )
 
     async def ask(
-        self, chat: ChatModel, prompt: Prompt, reading: Reading, hints: Hints, number: int
+        self, chat: ChatModel, prompt: Prompt, task: TaggingTask, hints: Hints, number: int
     ) -> Reply[PostingPositions]:
-        """Returns the answer of `chat` about one part of a document.
+        """Returns the answer about one part of a document.
 
         Raises:
             ModelUnavailableError, ModelOutputError: as `tag`.
         """
-        blocks = fences(reading.parts, number, hints)
+        blocks = fences(task.parts, number, hints)
         try:
-            return await chat.ask(prompt, blocks, PostingPositions, reading.problems)
+            return await chat.ask(prompt, blocks, PostingPositions, task.problems)
         except ModelOutputError as error:
             cost = self.cost(self.made_by(prompt).model, error.usage or Usage())
             raise TaggingError.of(error, cost) from error

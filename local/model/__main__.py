@@ -13,7 +13,7 @@ import sys
 from pydantic import ValidationError
 
 from local.model import SECRET_VARIABLE, rules
-from local.model.behaviour import Behaviour
+from local.model.faults import FaultConfig
 from local.model.server import Server, create_app
 
 BEHAVIOUR_VARIABLE = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
@@ -22,7 +22,7 @@ BEHAVIOUR_VARIABLE = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
 def main(arguments: list[str] | None = None) -> None:
     """Serves until SIGINT or SIGTERM.
 
-    Exits with status 2 when an argument or the behaviour is not valid.
+    Exits with status 2 when an argument or the fault config is not valid.
     """
     parser = argparse.ArgumentParser(prog="python -m local.model", description="Runs the offline model.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -32,16 +32,16 @@ def main(arguments: list[str] | None = None) -> None:
         default=os.environ.get(BEHAVIOUR_VARIABLE, "{}"),
         help=f"JSON as in PUT /offline/behaviour (default: ${BEHAVIOUR_VARIABLE})",
     )
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        behaviour = Behaviour.model_validate_json(given.behaviour)
+        config = FaultConfig.model_validate_json(options.behaviour)
     except ValidationError as error:
         parser.error(f"--behaviour: {error}")
     secret = os.environ.get(SECRET_VARIABLE) or None
-    Server(create_app(rules, behaviour, secret=secret), given.host, given.port, _say).run()
+    Server(create_app(rules, config, secret=secret), options.host, options.port, _announce).run()
 
 
-def _say(url: str) -> None:
+def _announce(url: str) -> None:
     sys.stdout.write(f"listening on {url}\n")
     sys.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Chat completions: what is asked, the answer around the rules' words, and the events of a stream."""
+"""Chat completions: requests, answers, and the events of a stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.model import ApiError, count_tokens
+from local.model.protocol import ApiError, count_tokens
 from tools.core.fencing import unfence
 
 FINGERPRINT = "fp_checkerboard_offline"
@@ -65,7 +65,7 @@ class _Schema(BaseModel):
 class _ResponseFormat(BaseModel):
     type: Literal["text", "json_object", "json_schema"]
     # `json_schema` would hide a method of Pydantic's.
-    named: _Schema | None = Field(None, alias="json_schema")
+    schema_: _Schema | None = Field(None, alias="json_schema")
 
 
 class _StreamOptions(BaseModel):
@@ -73,7 +73,7 @@ class _StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """The body of `POST /v1/chat/completions`, as far as the offline model heeds it."""
+    """The body of `POST /v1/chat/completions`, as far as the offline model reads it."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -87,25 +87,24 @@ class ChatRequest(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """A chat request that has been understood."""
+class ChatTask:
+    """A valid chat request: which schema is filled in from which data."""
 
     model: str
     schema_name: str | None
-    """The schema to fill in; None: plain words."""
+    """The schema to fill in; None: plain text."""
     blocks: Blocks
     as_json: bool
-    """Whether plain words have to stand in a JSON object."""
+    """Whether plain text has to be in a JSON object."""
     stream: bool
-    usage_wanted: bool
+    with_usage: bool
     prompt_tokens: int
 
 
-def understand(request: ChatRequest, known: frozenset[str]) -> Question:
+def read_task(request: ChatRequest, known: frozenset[str]) -> ChatTask:
     """Finds the schema and the data blocks.
 
-    The data stands in the first user message: later ones are the conversation of a retry, and may
-    quote anything.
+    The data is in the first user message: later ones are the conversation of a retry.
 
     Raises:
         ApiError: 400, for a schema that is not in `known`, for a data block that is not JSON lines
@@ -132,13 +131,13 @@ def understand(request: ChatRequest, known: frozenset[str]) -> Question:
         blocks = unfence(data) if name is not None else {}
     except ValueError as error:
         raise ApiError(f"A data block of the prompt is not JSON lines: {error}", param="messages") from error
-    return Question(
+    return ChatTask(
         model=request.model,
         schema_name=name,
         blocks=blocks,
         as_json=request.response_format is not None and request.response_format.type != "text",
         stream=request.stream,
-        usage_wanted=request.stream_options is not None and request.stream_options.include_usage,
+        with_usage=request.stream_options is not None and request.stream_options.include_usage,
         prompt_tokens=sum(count_tokens(text) + TOKENS_PER_MESSAGE for text in texts),
     )
 
@@ -148,9 +147,9 @@ def _schema_name(request: ChatRequest) -> str | None:
     if wanted is None or wanted.type == "text":
         return None
     if wanted.type == "json_schema":
-        if wanted.named is None:
+        if wanted.schema_ is None:
             raise ApiError("`json_schema` is missing.", param="response_format.json_schema")
-        return wanted.named.name
+        return wanted.schema_.name
     # A gateway that knows only `json_object` has no field for the name, so the service writes it
     # into the instructions.
     for message in request.messages:
@@ -159,17 +158,17 @@ def _schema_name(request: ChatRequest) -> str | None:
     return None
 
 
-def plain_words(question: Question, known: frozenset[str]) -> str:
-    """Returns what is said when no schema is asked for; a JSON object of it where JSON is due."""
-    words = PLAIN_ANSWER.format(known=", ".join(sorted(known)))
-    return orjson.dumps({"message": words}).decode() if question.as_json else words
+def plain_answer(task: ChatTask, known: frozenset[str]) -> str:
+    """Returns the answer where no schema is asked for, as a JSON object where JSON is."""
+    text = PLAIN_ANSWER.format(known=", ".join(sorted(known)))
+    return orjson.dumps({"message": text}).decode() if task.as_json else text
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The words of an answer in OpenAI's envelope. `created` is in Unix seconds."""
+    """An answer in OpenAI's envelope. `created` is in Unix seconds."""
 
-    question: Question
+    task: ChatTask
     text: str
     created: int
 
@@ -196,7 +195,7 @@ class Completion:
         for start in range(0, len(self.text), DELTA_CHARACTERS):
             yield _event(envelope, {"content": self.text[start : start + DELTA_CHARACTERS]})
         yield _event(envelope, {}, finish_reason="stop")
-        if self.question.usage_wanted:
+        if self.task.with_usage:
             yield _data(orjson.dumps({**envelope, "choices": [], "usage": self._usage()}))
         yield _data(b"[DONE]")
 
@@ -205,12 +204,12 @@ class Completion:
             "id": identity,
             "object": kind,
             "created": self.created,
-            "model": self.question.model,
+            "model": self.task.model,
             "system_fingerprint": FINGERPRINT,
         }
 
     def _usage(self) -> dict[str, int]:
-        prompt, completion = self.question.prompt_tokens, self.completion_tokens
+        prompt, completion = self.task.prompt_tokens, self.completion_tokens
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion,

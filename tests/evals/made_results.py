@@ -125,6 +125,6 @@ def write(folder: Path, name: str, given: Sequence[CaseResult], **changes: Any) 
     path = folder / f"{name}.jsonl"
     with writing(path, header(name, len(given), **changes)) as writer:
         for one in given:
-            writer.case(one)
-        writer.summary(Summary(metrics=estimates(given), seconds=12.5))
+            writer.write(one)
+        writer.write(Summary(metrics=estimates(given), seconds=12.5))
     return path

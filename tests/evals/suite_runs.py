@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from evals.runs.experiment import Watcher
+from evals.runs.experiment import Progress
 from evals.runs.results import CaseResult, Header, Result, read
-from evals.runs.running import Wanted, run_suite
+from evals.runs.suites import RunOptions, run_suite
 from tools.core.settings import Settings
 
 THIN = "backend-ko-thin-1"
@@ -18,7 +18,7 @@ ENGLISH = "backend-en-student-go-1"
 """A case of one regeneration."""
 
 
-class Told(Watcher):
+class Told(Progress):
     """Keeps what it is told; `first` is set when a case is done."""
 
     def __init__(self) -> None:
@@ -27,20 +27,20 @@ class Told(Watcher):
         self.url = ""
         self.first = asyncio.Event()
 
-    def began(self, header: Header, path: Path) -> None:
+    def started(self, header: Header, path: Path) -> None:
         self.header = header
 
-    def done(self, result: CaseResult) -> None:
+    def case_done(self, result: CaseResult) -> None:
         self.done_cases.append(result.case_id)
         self.first.set()
 
-    def appears(self, url: str) -> None:
+    def uploaded_to(self, url: str) -> None:
         self.url = url
 
 
 async def ran(settings: Settings, folder: Path, *cases: str, **wanted: Any) -> Result:
     """Runs cases, or a suite, and returns what is in the file."""
-    path = await run_suite(settings, Wanted(cases=cases, folder=folder, **wanted), Told())
+    path = await run_suite(settings, RunOptions(cases=cases, folder=folder, **wanted), Told())
     return read(path)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from evals import console
 from evals.commands import app
 from evals.runs.results import RESULTS, read
+from evals.runs.suites import METRICS
 from tests.databases import environment
 from tests.evals.made_results import case, write
 from tests.evals.suite_runs import THIN
@@ -174,4 +174,4 @@ def test_every_metric_that_is_measured_is_registered(folder: Path) -> None:
     for name in ("quick", "retrieval"):
         found = read(RESULTS / f"baseline-{name}.jsonl")
         keys = {score.key for one in found.cases for score in one.scores}
-        assert keys <= console.METRICS.keys()
+        assert keys <= METRICS.keys()

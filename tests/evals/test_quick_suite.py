@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from langsmith import utils
 
-from evals.console import METRICS
 from evals.datasets.cases import PROFILES, dataset_version, read_cases
-from evals.evaluators.evidence import evidence
+from evals.evaluators.grounding import evidence
 from evals.report.gate import FAILED, PASSED, gate
 from evals.report.statistics import estimates
 from evals.runs.results import RESULTS, Result, Score, Summary, read, writing
+from evals.runs.suites import METRICS
 from tests.evals.suite_runs import ran
 from tests.langsmith import langsmith_standin
 from tools.core.settings import Settings
@@ -101,8 +101,8 @@ def test_the_gate_stops_a_variant_whose_quotes_stand_in_no_posting(quick: Watche
             }
             scores = [anew.get(score.key, score) for score in case.scores]
             cases.append(case.model_copy(update={"scores": scores}))
-            writer.case(cases[-1])
-        writer.summary(Summary(metrics=estimates(cases), seconds=1.0))
+            writer.write(cases[-1])
+        writer.write(Summary(metrics=estimates(cases), seconds=1.0))
     verdict = gate(BASELINE, worse, METRICS)
     assert verdict.exit_code == FAILED
     assert any(failure.startswith("evidence_valid 1.000 → 0.000") for failure in verdict.failures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, get_type_hints
 
 import pytest
@@ -13,7 +12,6 @@ from graph.build import build_graph
 from graph.sessions.views import session_view
 from graph.state import Request, State
 from nodes import state
-from tools.core.settings import CHECKOUT
 from tools.postings import contracts
 from tools.postings.contracts import Profile, RetrievedPosting
 
@@ -68,15 +66,6 @@ def test_the_input_of_the_graph_has_the_fields_of_a_profile() -> None:
     assert profile["required"] == ["desired_job"]
     educations = schema["$defs"]["EducationDict"]["properties"]
     assert set(educations) == set(contracts.Education.model_fields)
-
-
-@pytest.mark.parametrize("name", ["State", "Turn", "Relevant", "Draft", "Subjects"])
-def test_the_docs_name_every_key(name: str) -> None:
-    text = (CHECKOUT / "docs" / "state.md").read_text(encoding="utf-8")
-    _, _, section = text.partition(f"\n## {name}\n")
-    table = section.partition("\n## ")[0]
-    part = State if name == "State" else getattr(state, name)
-    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(part.__annotations__)
 
 
 def test_every_node_reads_keys_of_the_state() -> None:

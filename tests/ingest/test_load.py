@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from ingest.commands import app
 from ingest.load import SAMPLES, load
-from ingest.removing import remove
+from ingest.pipeline.store import remove
 from tests.ingest.files import jsonl, row, table
 from tests.offline import Offline
 from tools.core.errors import InvalidRequestError, ModelUnavailableError

@@ -78,7 +78,8 @@ def test_truth_names_every_posting_once(
     postings: dict[str, Posting], truth: dict[str, dict[str, Any]]
 ) -> None:
     assert list(postings) == list(truth) == [row["source_id"] for row in rows("truth.jsonl")]
-    assert all(set(row) == {"source_id", "family", "near_duplicate_of", "hostile"} for row in truth.values())
+    keys = {"source_id", "family", "industry", "near_duplicate_of", "hostile"}
+    assert all(set(row) == keys for row in truth.values())
 
 
 def test_every_posting_says_who_asks_for_what_and_where(postings: dict[str, Posting]) -> None:

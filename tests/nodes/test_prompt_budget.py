@@ -15,8 +15,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
 from ingest.documents import Heading, Hints, Paragraph, Parsed
-from ingest.tagging.reading import Reading
-from ingest.tagging.schema import PostingPositions
+from ingest.tagging.positions import PostingPositions, TaggingTask
 from ingest.tagging.tagger import fences
 from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs
 from nodes.generate_tasks import ProjectPlan, Quote, generate_tasks
@@ -298,12 +297,12 @@ def test_of_three_hundred_earlier_subjects_the_newest_are_told(
 def test_the_longest_part_of_a_document_stays_below_the_limit(language: Language) -> None:
     """Headings of six levels are repeated above every part."""
     levels = [Heading(text=hangul(2_000), level=level) for level in range(1, 7)]
-    reading = Reading(Parsed(blocks=[*levels, Paragraph(text=hangul(50_000))], parser="test/1"), Hints())
+    task = TaggingTask(Parsed(blocks=[*levels, Paragraph(text=hangul(50_000))], parser="test/1"), Hints())
     hints = Hints(title=hangul(300), company=hangul(300), positions=(hangul(100),) * 20)
     prompt = PROMPTS.get("tag_posting", language)
-    assert len(reading.parts) > 5
-    for number in range(len(reading.parts)):
-        messages = prompt.render(fences(reading.parts, number, hints))
+    assert len(task.parts) > 5
+    for number in range(len(task.parts)):
+        messages = prompt.render(fences(task.parts, number, hints))
         assert tokens_of(messages, PostingPositions) <= LIMIT
 
 

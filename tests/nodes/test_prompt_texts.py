@@ -11,8 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from ingest.documents import Block, Cell, Heading, Hints, Paragraph, Parsed, Table
-from ingest.tagging.reading import Reading
-from ingest.tagging.schema import PostingPositions
+from ingest.tagging.positions import PostingPositions, TaggingTask
 from nodes.filter_jobs import JobVerdicts
 from nodes.generate_tasks import ProjectPlan
 from nodes.propose_subjects import SubjectProposals
@@ -87,8 +86,8 @@ def test_a_prompt_says_what_each_of_its_blocks_is(prompt: PromptFile) -> None:
 @pytest.mark.parametrize("language", ["ko", "en"])
 def test_the_example_of_tagging_stands_letter_for_letter_in_its_document(language: str) -> None:
     *document, example = lines_of_json(FILES[f"tag_posting.{language}"])
-    reading = Reading(Parsed(blocks=[*blocks(document)], parser="test/1"), Hints())
-    assert reading.problems(PostingPositions.model_validate_json(example)) == []
+    task = TaggingTask(Parsed(blocks=[*blocks(document)], parser="test/1"), Hints())
+    assert task.problems(PostingPositions.model_validate_json(example)) == []
 
 
 def blocks(rows: list[str]) -> Iterator[Block]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nodes.texts import excerpt, fit_to_budget, posting_rows, profile_row, subject_rows
 from tests.fakes import posting
 from tools.core.fencing import fence
-from tools.core.text import standing
+from tools.core.text import find_quote
 from tools.llm.tokens import estimated_tokens
 from tools.postings.contracts import Profile
 
@@ -30,7 +30,7 @@ def test_a_text_that_fits_is_taken_whole(text: str) -> None:
 def test_what_is_quoted_of_an_excerpt_stands_in_the_text(text: str, limit: int) -> None:
     short = excerpt(text, limit)
     assert text.startswith(short)
-    assert standing(short, text) == (" ".join(short.split()) or None)
+    assert find_quote(short, text) == (" ".join(short.split()) or None)
 
 
 def test_an_excerpt_ends_with_a_whole_line() -> None:

@@ -11,27 +11,25 @@ import pytest
 from PIL import Image
 
 from ingest.load import SAMPLES
-from samples.programs.draw_posters import HERE, TRUTH, write_posters
+from samples.programs.draw_posters import POSTERS, SAMPLE_COUNT, TRUTH, random_posters, write_posters
 from samples.programs.drawing.fonts import find_fonts
-from samples.programs.drawing.sets import SAMPLES as COUNT
-from samples.programs.drawing.sets import random_posters
 from samples.programs.drawing.style import HELD_OUT, TUNING
 from samples.programs.drawing.tables import Drawn, as_html
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
 
-ROWS = [json.loads(line) for line in (HERE / TRUTH).read_text(encoding="utf-8").splitlines()]
+ROWS = [json.loads(line) for line in (POSTERS / TRUTH).read_text(encoding="utf-8").splitlines()]
 POSTINGS = {
     row["source_id"]: row for row in map(json.loads, SAMPLES.read_text(encoding="utf-8").splitlines())
 }
 
 
 def test_there_are_thirty_and_every_image_belongs_to_one() -> None:
-    assert len(ROWS) == COUNT == 30
+    assert len(ROWS) == SAMPLE_COUNT == 30
     named = [name for row in ROWS for name in row["files"]]
-    assert sorted(named) == sorted(path.name for path in HERE.glob("*.webp"))
+    assert sorted(named) == sorted(path.name for path in POSTERS.glob("*.webp"))
     assert sum(len(row["files"]) == 2 for row in ROWS) >= 5
-    assert sum((HERE / name).stat().st_size for name in named) < 2_500_000
+    assert sum((POSTERS / name).stat().st_size for name in named) < 2_500_000
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
@@ -45,7 +43,7 @@ def test_the_truth_is_what_the_sample_postings_say(row: dict) -> None:  # type: 
             for line in posting[name].split("\n"):
                 assert line.replace(" ", "") in shown
     for name in row["files"]:
-        with Image.open(HERE / name) as image:
+        with Image.open(POSTERS / name) as image:
             assert image.format == "WEBP"
 
 

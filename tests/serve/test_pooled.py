@@ -18,11 +18,10 @@ from tests.offline import Offline
 from tests.pgbouncer import pooled
 from tests.serve.conftest import client_of
 from tests.serve.processes import GENERATE
-from tools.core import migrations
+from tools.core import database
+from tools.core.database import migrate, probe_postgres
 from tools.core.errors import SetupError
-from tools.core.migrations import migrate
 from tools.core.settings import Settings
-from tools.core.store_probe import probe_postgres
 from tools.services import open_services
 
 
@@ -93,10 +92,10 @@ async def test_a_lock_that_somebody_keeps_is_named_and_not_waited_for_for_ever(
     empty_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a version that locked for a session has left it on a pooler's connection."""
-    monkeypatch.setattr(migrations, "WAIT_SECONDS", 0.5)
+    monkeypatch.setattr(database, "MIGRATION_WAIT_SECONDS", 0.5)
     url = empty_settings.database_url or ""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as holder:
-        await holder.execute("select pg_advisory_lock(%s)", [migrations._LOCK])
+        await holder.execute("select pg_advisory_lock(%s)", [database._MIGRATION_LOCK])
         with pytest.raises(SetupError, match=rf"Process {holder.info.backend_pid} .*pg_terminate_backend"):
             await migrate(url)
     await migrate(url)
@@ -107,7 +106,7 @@ async def test_a_lock_of_somebody_else_does_not_matter_where_nothing_is_to_be_mi
 ) -> None:
     url = settings.database_url or ""
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as holder:
-        await holder.execute("select pg_advisory_lock(%s)", [migrations._LOCK])
+        await holder.execute("select pg_advisory_lock(%s)", [database._MIGRATION_LOCK])
         await asyncio.wait_for(migrate(url), 10)
 
 

@@ -18,9 +18,8 @@ from tools.core.database import open_pool
 from tools.core.redis_client import open_redis
 from tools.core.settings import Settings
 from tools.prompts.active_set import ActiveSet
-from tools.prompts.changes import PromptChanges
+from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PACKAGES, PromptRegistry
-from tools.prompts.watcher import open_prompts
 
 FOLLOWED_SECONDS = scaled(2)
 TEXTS = PromptRegistry.bundled(*PACKAGES).files["summarize.ko"].texts

@@ -12,7 +12,7 @@ import pytest
 from psycopg import AsyncConnection
 from pydantic import SecretStr
 
-from local.servers import attached
+from local.servers import embedded_servers
 from serve.context import AppContext, open_app_context
 from tests.databases import cloned
 from tests.langsmith import Fault, LangSmith, langsmith_standin
@@ -73,7 +73,10 @@ async def with_hub(
     commit_all(langsmith, "처음")
     named = [f"{node}.ko=own-{node}" for node in NODES]
     unused = Settings(database_url="postgresql://", openai_api_key=SecretStr("unused"))
-    with passing_folder() as folder, attached(unused.model_copy(update={"home": folder})) as own_redis:
+    with (
+        passing_folder() as folder,
+        embedded_servers(unused.model_copy(update={"home": folder})) as own_redis,
+    ):
         async with cloned(embedded, samples_template) as own:
             yield own.model_copy(
                 update={
@@ -184,7 +187,7 @@ async def test_a_service_that_starts_while_the_hub_is_down_is_ready_and_says_so(
     hub.fail(Fault("/commits", status=500))
     with passing_folder() as folder:
         nothing = Settings(home=folder, database_url="postgresql://", openai_api_key=SecretStr("unused"))
-        with attached(nothing) as empty:
+        with embedded_servers(nothing) as empty:
             async with client_of(with_hub.model_copy(update={"redis_url": empty.redis_url})) as client:
                 ready = await client.get("/readyz")
                 assert ready.status_code == 200, ready.text

@@ -1,6 +1,6 @@
 """A Redis that stands still, dies, or is full, and sessions whose time is over.
 
-The Redis is this module's own: its keeper restarts it, and no other test is disturbed.
+The Redis is this module's own: its supervisor restarts it, and no other test is disturbed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from local.servers import attached
-from local.servers.home import part_home
-from local.servers.state import read_state
+from local.servers import embedded_servers
+from local.servers.files import read_state, server_files
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
 from tests.places import passing_folder
@@ -51,7 +50,7 @@ def own_redis(embedded: Settings) -> Iterator[Settings]:
     with passing_folder() as folder:
         # The rest is somebody else's, so that only a Redis is started in this home.
         given = Settings(home=folder, database_url="postgresql://", openai_api_key=SecretStr("unused"))
-        with attached(given) as settings:
+        with embedded_servers(given) as settings:
             yield settings
 
 
@@ -80,7 +79,7 @@ async def hasty(settings: Settings, own_redis: Settings) -> AsyncIterator[Worker
 
 def server_pid(own_redis: Settings) -> int:
     """The process of this module's Redis."""
-    state = read_state(part_home("redis", own_redis.home).state)
+    state = read_state(server_files("redis", own_redis.home).state)
     assert state is not None
     assert state.running is not None
     return state.running.pid
@@ -98,7 +97,7 @@ async def frozen(own_redis: Settings) -> AsyncIterator[None]:
 
 
 async def killed(own_redis: Settings, redis: Redis) -> None:
-    """Kills the Redis and waits until its keeper has started it again."""
+    """Kills the Redis and waits until its supervisor has started it again."""
     pid = server_pid(own_redis)
     os.kill(pid, signal.SIGKILL)
     async with asyncio.timeout(time_limit()):

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from local.servers import attached
-from local.servers.initdb import SYSTEM_USER
+from local.servers import embedded_servers
+from local.servers.postgres import SYSTEM_USER
 from serve.readiness import ANSWER_SECONDS
 from tests.databases import cloned, environment, with_database
 from tests.disks import full, small_disk
@@ -27,7 +27,7 @@ from tests.pace import scaled, time_limit
 from tests.serve.conftest import client_of
 from tests.serve.processes import COMMAND, GENERATE, Worker, answer_of, code_of, working
 from tests.stalling import Stalling, stalling
-from tools.core.migrations import migrate
+from tools.core.database import migrate
 from tools.core.settings import Settings
 
 STATEMENT_SECONDS = scaled(1)
@@ -117,7 +117,7 @@ async def test_a_redis_whose_disk_is_full_is_named_and_serves_again_when_there_i
     settings: Settings, offline: Offline, full_disk: Path
 ) -> None:
     unused = Settings(home=full_disk / "h", database_url="postgresql://", openai_api_key=SecretStr("unused"))
-    with attached(unused) as own:
+    with embedded_servers(unused) as own:
         async with client_of(settings.model_copy(update={"redis_url": own.redis_url})) as client:
             worker = Worker(None, client)
             session_id = (await worker.generated())["session_id"]

@@ -1,7 +1,8 @@
-"""A walk through the README in a fresh clone and a fresh home: `make walk`.
+"""A walk through the docs in a fresh clone and a fresh home: `make walk`.
 
-What the README tells a reader to type is typed: each target of make that ends by itself, the servers that do
-not, and every curl. The sets are small where a whole one takes long. CI takes the walk after the tests.
+What the README and the pages of `docs/` tell a reader to type is typed: each target of make that ends by
+itself, the servers that do not, and every curl. The sets are small where a whole one takes long. CI takes
+the walk after the tests.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tests.pace import time_limit
 from tests.serve.processes import free_port
 from tests.walk.asking import Caller, answers, studio_runs
 from tests.walk.clone import Clone, WalkError, cloned, uncommitted
-from tools.core.signals import not_inherited
+from tools.core.processes import stop_ignoring_signals
 
 KEY = "the walk's key"
 AT_ONCE = ("demo", "doctor")
@@ -32,13 +33,14 @@ ENDING = {
 }
 """What ends by itself, with the size of its set."""
 SERVING = ("run", "studio")
-APART = {"help", "test", "ocr-data"}
-"""`help` comes first, CI has run `test`, and `demo-ingest` needs `ocr-data`."""
+APART = {"help", "check", "test-fast", "test", "clean", "ocr-data"}
+"""`help` comes first, CI has run `test`, of which `check` and `test-fast` are parts, `demo-ingest` needs
+`ocr-data`, and the clone is removed in the end."""
 
 
 def main() -> None:
     """Walks; ends with status 1 where something went otherwise than the README has it."""
-    not_inherited()
+    stop_ignoring_signals()
     pace.slowness = pace.measured(Path(tempfile.gettempdir()))
     try:
         _walk()
@@ -50,10 +52,10 @@ def _walk() -> None:
     if uncommitted():
         _say("what is not committed is not walked\n")
     with cloned() as clone:
-        text = readme.text_of("README.md", clone.checkout)
+        text = readme.whole_text(clone.checkout)
         named = readme.targets(text)
         if unknown := named - {*AT_ONCE, *ENDING, *SERVING, *APART}:
-            raise WalkError(f"the README names {unknown}, which the walk does not know yet")
+            raise WalkError(f"the docs name {unknown}, which the walk does not know yet")
         with _step("make help"):
             listed = clone.make("help", seconds=time_limit())
             if missing := [target for target in named if f"make {target} " not in listed]:

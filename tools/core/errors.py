@@ -38,7 +38,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic_core import to_jsonable_python
 
-from tools.core.program import typed
+from tools.core.processes import with_command_name
 
 ModelCause = Literal[
     "batch_failed",
@@ -96,7 +96,7 @@ class CheckerboardError(Exception):
 
     def __post_init__(self) -> None:
         default = inspect.cleandoc(type(self).__doc__ or "").replace("\n", " ")
-        self.message = typed(self.message or default)
+        self.message = with_command_name(self.message or default)
         super().__init__(self.message)
 
     @property
@@ -247,7 +247,7 @@ class NoPostingsError(ServiceError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ModelUnavailableError(ServiceError):
-    """The model did not answer in time. The session is kept: ask again on it in a moment."""
+    """The model did not answer in time. Ask again in a moment."""
 
     code = "model_unavailable"
     http_status = 503
@@ -266,7 +266,7 @@ class ModelUnavailableError(ServiceError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ModelOutputError(ServiceError):
-    """The model's answer stayed invalid after every retry. The session is kept: ask again on it."""
+    """The model's answer stayed invalid after every retry. Ask again in a moment."""
 
     code = "model_output_invalid"
     http_status = 502

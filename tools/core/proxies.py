@@ -48,7 +48,7 @@ def proxy_for(url: str) -> str | None:
     return proxy
 
 
-def spare_loopback() -> None:
+def exempt_loopback() -> None:
     """Adds this machine to NO_PROXY, for libraries that read the environment themselves, and for processes
     that are started from here."""
     proxies = getproxies_environment()
@@ -60,7 +60,7 @@ def spare_loopback() -> None:
 
 
 @contextmanager
-def only_for(url: str) -> Iterator[None]:
+def only_proxy_for(url: str) -> Iterator[None]:
     """Has the environment name no proxy but that for `url`, for the making of a client that looks there, and
     fails on what it does not know.
 

@@ -1,24 +1,47 @@
-"""Settings: read once from the environment at start, frozen afterwards."""
+"""Which chat model answers for a purpose, and with which parameters."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+import platformdirs
 from pydantic import (
     AfterValidator,
     AliasChoices,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from tools.core.key_lists import read_key_lists
-from tools.llm.model_choice import ModelChoice
+from tools.core.api_keys import parse_key_lists
+
+
+class ModelChoice(BaseModel):
+    """A chat model and its parameters, by the names that OpenAI's API gives them. What is null is left
+    to the service's settings, and after those to the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = Field(None, min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+
+    def over(self, other: ModelChoice) -> ModelChoice:
+        """Returns this choice, with what it leaves open taken from `other`."""
+        return other.model_copy(update=self.model_dump(exclude_none=True))
+
+    def parameters(self) -> dict[str, Any]:
+        """Returns what is chosen besides the model, for a request's body."""
+        return self.model_dump(exclude={"model"}, exclude_none=True)
 
 
 def _words(value: object) -> object:
@@ -80,6 +103,15 @@ Url = Annotated[str | None, BeforeValidator(_bare), AfterValidator(_url)]
 """The address of an OpenAI-compatible API."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+"""The folder that the rooms are in: the checkout, unless this is an installed copy."""
+
+
+def default_home() -> Path:
+    """Returns `.checkerboard/` in the checkout, so that two clones are two services; for an installed copy
+    `checkerboard` in the user's data folder."""
+    if (CHECKOUT / "pyproject.toml").is_file():
+        return CHECKOUT / ".checkerboard"
+    return platformdirs.user_data_path("checkerboard")
 
 
 class Settings(BaseSettings):
@@ -95,7 +127,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    home: Path = Field(CHECKOUT / ".checkerboard", description="where the embedded parts keep their data")
+    home: Path = Field(default_factory=default_home, description="where the embedded parts keep their data")
     database_url: str | None = Field(
         None,
         validation_alias=AliasChoices("DATABASE_URL", "database_url"),
@@ -271,7 +303,7 @@ class Settings(BaseSettings):
         if callers is None:
             # An empty variable is passed over otherwise. Here it would let everybody in.
             callers = os.environ.get("CHECKERBOARD_API_KEYS")
-        read_key_lists(callers, admins)
+        parse_key_lists(callers, admins)
         return self
 
     @model_validator(mode="after")

@@ -1,15 +1,19 @@
-"""What a failure of PostgreSQL or Redis means, in words for whoever runs them."""
+"""What the errors of PostgreSQL and Redis mean, in words for whoever runs them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 import psycopg
 from redis import exceptions as redis_errors
 
 from tools.core.errors import StoreUnavailableError
+
+PROBE_SECONDS = 10.0
+"""How long a store may take to answer a probe."""
 
 _REDIS = {
     "OOM": ("memory", "Redis is full. The operator has to give it more memory."),
@@ -31,8 +35,8 @@ _REDIS = {
     "CLUSTERDOWN": ("cluster", "This Redis is a node of a cluster that is down."),
     "BUSY": ("busy", "Redis is busy with somebody's script. Ask again in a moment."),
 }
-"""By the word with which Redis begins the error: a reason for programs, and a sentence."""
-_CODES: tuple[tuple[type[Exception], str], ...] = (
+"""A reason for programs and a sentence, by the first word of Redis's error."""
+_REDIS_CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (redis_errors.OutOfMemoryError, "OOM"),
     (redis_errors.ReadOnlyError, "READONLY"),
     (redis_errors.BusyLoadingError, "LOADING"),
@@ -42,8 +46,8 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (
     (redis_errors.MovedError, "MOVED"),
     (redis_errors.ClusterDownError, "CLUSTERDOWN"),
 )
-"""The client takes the word away where it has a class for the error."""
-_WORD = re.compile(r"[('\"]*([A-Z]+)\b")
+"""The client removes that word where it has a class for the error."""
+_FIRST_WORD = re.compile(r"[('\"]*([A-Z]+)\b")
 
 _POSTGRESQL = {
     "53100": ("disk", "PostgreSQL's disk is full. The operator has to make room there."),
@@ -67,8 +71,8 @@ _POSTGRESQL = {
     "57P03": ("starting", "PostgreSQL is starting or being stopped. Ask again in a moment."),
     "58030": ("disk", "PostgreSQL cannot read or write its disk."),
 }
-"""By SQLSTATE: a reason for programs, and a sentence."""
-_SAID = {
+"""A reason for programs and a sentence, by SQLSTATE."""
+_POSTGRESQL_MESSAGES = {
     "No space left on device": "53100",
     "too many clients already": "53300",
     "remaining connection slots": "53300",
@@ -79,59 +83,73 @@ _SAID = {
     "the database system is in recovery mode": "57P03",
     "the database system is not yet accepting connections": "57P03",
 }
-"""What is said at the start of a connection, where the driver keeps no SQLSTATE."""
+"""SQLSTATEs by message: while a connection is made the driver keeps none."""
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What a probed store is."""
+
+    server: str
+    """`postgresql`, `redis` or `valkey`."""
+    version: str
+    extensions: dict[str, str] = field(default_factory=dict)
+    """The version of each module or extension; `built in` where it has none of its own."""
 
 
 def store_failure(error: BaseException) -> StoreUnavailableError | None:
-    """Returns what `error` means where it is PostgreSQL's or Redis's and no fault of what was asked;
-    None where it is not."""
+    """Returns the service's error for a failure of PostgreSQL or Redis; None for anything else, such as a
+    statement that is wrong."""
     if isinstance(error, StoreUnavailableError):
         return error
     if isinstance(error, redis_errors.RedisError):
-        return _told("redis", _redis(error))
+        return _failure("redis", _redis_meaning(error))
     if isinstance(error, psycopg.Error):
-        known = _POSTGRESQL.get(error.sqlstate or _unsaid(error))
-        if known or isinstance(error, psycopg.OperationalError):
-            return _told("postgresql", known)
+        meaning = _POSTGRESQL.get(error.sqlstate or _sqlstate_of_message(str(error)))
+        if meaning or isinstance(error, psycopg.OperationalError):
+            return _failure("postgresql", meaning)
     return None
 
 
+def without_credentials(url: str) -> str:
+    """Returns a URL without user, password and options, for logs and errors. What is no URL, such as a list
+    of `key=value`, is not repeated at all."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc + parts.path:
+        return "configured address"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
 def one_line(error: BaseException) -> str:
-    """What an error says, on one line and without a full stop."""
+    """Returns an error's message on one line, without a full stop."""
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
-def _told(store: Literal["redis", "postgresql"], known: tuple[str, str] | None) -> StoreUnavailableError:
-    if known is None:
+def _failure(store: Literal["redis", "postgresql"], meaning: tuple[str, str] | None) -> StoreUnavailableError:
+    if meaning is None:
         name = {"redis": "Redis", "postgresql": "PostgreSQL"}[store]
         return StoreUnavailableError(
             f"{name} did not answer. Ask again in a moment; nothing of the session is lost.", store=store
         )
-    reason, message = known
+    reason, message = meaning
     return StoreUnavailableError(message, store=store, reason=reason)
 
 
-def _redis(error: BaseException) -> tuple[str, str] | None:
-    for cause in _causes(error):
-        code = next((code for kind, code in _CODES if isinstance(cause, kind)), None)
-        # A pipeline puts its command before, in which anybody's words may stand.
-        said = str(cause).rpartition("caused error: ")[2]
-        word = _WORD.match(said)
-        if known := _REDIS.get(code or (word[1] if word else "")):
-            return known
-        if "max number of clients reached" in said:
+def _redis_meaning(error: BaseException) -> tuple[str, str] | None:
+    cause: BaseException | None = error
+    # The client hides a refused password in the cause.
+    while cause is not None:
+        code = next((code for kind, code in _REDIS_CLASSES if isinstance(cause, kind)), None)
+        # A pipeline puts its command first, in which anybody's words may be.
+        message = str(cause).rpartition("caused error: ")[2]
+        word = _FIRST_WORD.match(message)
+        if meaning := _REDIS.get(code or (word[1] if word else "")):
+            return meaning
+        if "max number of clients reached" in message:
             return "connections", "Redis takes no more connections. The operator has to raise its maxclients."
+        cause = cause.__cause__
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from: the client hides a refused password there."""
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = found.__cause__
-
-
-def _unsaid(error: psycopg.Error) -> str:
-    said = str(error)
-    return next((code for words, code in _SAID.items() if words in said), "")
+def _sqlstate_of_message(message: str) -> str:
+    return next((state for words, state in _POSTGRESQL_MESSAGES.items() if words in message), "")

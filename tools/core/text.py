@@ -2,7 +2,7 @@
 
 `clean` is the door. What a caller sends, what a posting says and what a model answers goes through it
 once, so that all that is stored, searched, compared and sent is composed (Unicode's NFC) and has
-nothing in it that a reader does not see. `folded` is the form in which texts are compared, `standing`
+nothing in it that a reader does not see. `folded` is the form in which texts are compared, `find_quote`
 finds in a text what another one quotes of it, and `cut` shortens between words.
 """
 
@@ -13,6 +13,7 @@ import json
 import re
 import unicodedata
 from typing import Any
+from urllib.parse import urlsplit
 
 import regex
 
@@ -74,16 +75,16 @@ def is_typed(text: str) -> bool:
     return _NOT_TYPED.search(text) is None
 
 
-def cleaned(value: Any) -> Any:
+def clean_values(value: Any) -> Any:
     """Returns JSON's objects and arrays with every text in them cleaned, the keys too."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, dict):
-        return {clean(key): cleaned(item) for key, item in value.items()}
-    return [cleaned(item) for item in value] if isinstance(value, list | tuple) else value
+        return {clean(key): clean_values(item) for key, item in value.items()}
+    return [clean_values(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def cleaned_json(text: str) -> str:
+def clean_json(text: str) -> str:
     """Returns JSON with every text in it cleaned. What is no JSON comes back as it is.
 
     Raw control characters in a string, which models write and JSON forbids, are read as what they are.
@@ -92,7 +93,7 @@ def cleaned_json(text: str) -> str:
     if is_clean and _NOT_PLAIN_JSON.search(text) is None:
         return clean(text)
     try:
-        return json.dumps(cleaned(json.loads(text, strict=False)), ensure_ascii=False)
+        return json.dumps(clean_values(json.loads(text, strict=False)), ensure_ascii=False)
     except (ValueError, RecursionError):
         return text
 
@@ -125,7 +126,7 @@ def folded(text: str) -> str:
     return _aligned(clean(text))[0].strip()
 
 
-def standing(quote: str, text: str) -> str | None:
+def find_quote(quote: str, text: str) -> str | None:
     """Returns the words of `text` that `quote` quotes, letter for letter as they stand there, white space
     folded; None where it has no such words. Two texts agree when they are `folded` alike."""
     words, whole = one_line(quote), clean(text)
@@ -175,3 +176,38 @@ def _graphemes(text: str, limit: int) -> str:
             break
         end = match.end()
     return text[:end]
+
+
+_LONGEST = 2_000
+"""Characters: what every browser takes."""
+_WRAPPED = re.compile(r"!?\[[^\[\]]*\]\(\s*<?([^()\s<>]+)>?(?:\s+\"[^\"]*\")?\s*\)|<([^<>\s]+)>")
+_LINK = re.compile(r"<a\b[^<>]*?\bhref\s*=\s*[\"']?([^\"'\s<>]+)", re.IGNORECASE)
+_NOT_IN_ADDRESS = re.compile(r"[\s\x00-\x1f\x7f-\x9f<>\"\\`]")
+_HOST = re.compile(r"[0-9a-f:]*:[0-9a-f:.]+|[\w.-]*[^\W_]\.?", re.IGNORECASE)
+
+
+def web_address(said: Any) -> str | None:
+    """Returns the address of a page, with `http` or `https`; None for all else.
+
+    A link in Markdown or HTML gives what it leads to. Not taken are other schemes (`javascript:`,
+    `data:`), addresses without one (`//host`, `www.host`), with a name or password before the host, and
+    with white space, control or quoting characters in them: a page that shows them could be misled.
+    """
+    if not isinstance(said, str):
+        return None
+    bare = said.strip()
+    if link := _LINK.search(bare) or _WRAPPED.fullmatch(bare):
+        bare = next(filter(None, link.groups()))
+    # What is invisible is no part of an address; what is a control character is no accident.
+    if _NOT_IN_ADDRESS.search(bare) or len(address := clean(bare)) > _LONGEST:
+        return None
+    try:
+        parts = urlsplit(address)
+        port_is_one = parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    rest = address[len(parts.scheme) :]
+    whole = (
+        parts.scheme in ("http", "https") and rest.startswith("://") and _HOST.fullmatch(parts.hostname or "")
+    )
+    return f"{parts.scheme}{rest}" if whole and "@" not in parts.netloc and port_is_one else None

@@ -75,11 +75,11 @@ def hide() -> None:
         anonymizer=_class_of_error if everything else None,
         timeout_ms=_REQUEST_MS,
     )
-    settle_proxy(_in_force)
+    use_proxy_for(_in_force)
     langsmith.configure(client=_in_force)
 
 
-def settle_proxy(client: langsmith.Client) -> None:
+def use_proxy_for(client: langsmith.Client) -> None:
     """Has a client go through the proxy that is LangSmith's, and through none where it is on this machine.
 
     Raises:

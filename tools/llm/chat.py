@@ -27,14 +27,13 @@ from pydantic import BaseModel
 from tools.core import tracing
 from tools.core.errors import ModelOutputError, Usage
 from tools.core.fencing import escaped, fence, shortened
-from tools.core.settings import Settings
+from tools.core.settings import ModelChoice, Settings
 from tools.llm.journal import RecordedModel, Tokens
 from tools.llm.model_answers import ModelAnswer
-from tools.llm.model_choice import ModelChoice
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import chat_endpoint, chat_model_name, connection
 from tools.llm.pacing import Pacer
-from tools.llm.structured_output import declined, validated
+from tools.llm.structured_output import refusal_error, validated
 from tools.prompts.prompt import Prompt
 
 __all__ = ["ChatModel", "Reply", "Usage"]
@@ -141,7 +140,7 @@ class ChatModel(RecordedModel):
                 problems = check(value)
                 if not problems or not attempts_left:
                     return Reply(value, problems, usage)
-            elif refused := declined(answer, purpose=prompt.purpose, usage=usage):
+            elif refused := refusal_error(answer, purpose=prompt.purpose, usage=usage):
                 raise refused
             logger.warning(
                 "model answer refused",

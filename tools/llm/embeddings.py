@@ -17,7 +17,7 @@ from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
 from tools.llm.embedding_answers import BadVectorsError, vectors_of
 from tools.llm.journal import RecordedModel
-from tools.llm.model_answers import usage_of
+from tools.llm.model_answers import read_usage
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import embedding_endpoint, embedding_model_name, open_client
 from tools.postings.contracts import Posting
@@ -107,7 +107,7 @@ class Embedder(RecordedModel):
                 vectors += vectors_of(answer, len(batch), self.dimensions)
             except BadVectorsError as error:
                 raise self._bad(error) from error
-            counted = usage_of(answer).input_tokens
+            counted = read_usage(answer).input_tokens
             # No text is without tokens: 0 is an API that does not say.
             tokens = tokens + counted if tokens is not None and counted else None
         return vectors, tokens

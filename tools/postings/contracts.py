@@ -1,7 +1,7 @@
-"""The shapes that more than one room speaks: what comes in, what goes out, what is stored.
+"""The models that more than one room uses: profiles, postings, answers.
 
-They are the public contract of the REST routes. What a model is asked to write is narrower and
-stands beside the node that asks (`nodes/*.py`).
+They are the public contract of the REST routes. What a model is asked to write is narrower and stands beside
+the node that asks (`nodes/*.py`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from tools.core.text import clean, is_typed
-from tools.core.urls import web_address
+from tools.core.text import clean, is_typed, web_address
 from tools.postings.deadlines import last_day
 
 MAX_PROFILE_CHARS = 20_000
-"""Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which
-leaves room for twenty postings in the smallest context window that is supported (128k)."""
+"""Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which leaves
+room for twenty postings in the smallest context window that is supported (128k)."""
 
 Language = Literal["ko", "en"]
 Difficulty = Literal["beginner", "intermediate", "advanced"]
@@ -37,7 +36,7 @@ CareerStage = Literal["student", "job_seeker", "worker"]
 
 
 def _typed(value: Any) -> Any:
-    """What a person sends has no control characters, and is cleaned: composed, nothing invisible."""
+    """Refuses control characters and cleans what a person sends (`tools.core.text.clean`)."""
     if not isinstance(value, str):
         return value
     if not is_typed(value):
@@ -60,7 +59,7 @@ class _NullIsEmpty:
 
 
 Clean = BeforeValidator(_typed)
-"""Stands last in an annotation: what stands before it is then checked on the cleaned, stripped text."""
+"""Stands last in an annotation: constraints before it are then checked on the cleaned text."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), Clean]
 """One line of a person's text, at most 300 characters."""
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Clean]
@@ -78,13 +77,13 @@ def _length(value: Any) -> int:
     return sum(map(_length, value)) if isinstance(value, list) else 0
 
 
-class _Given(BaseModel):
-    """What a caller sends: unknown keys are refused, `null` is welcome for all that is optional."""
+class _Request(BaseModel):
+    """What a caller sends: unknown keys are refused, `null` is accepted for all that is optional."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Education(_Given):
+class Education(_Request):
     """A school. `gpa` of `gpa_max`, on whatever scale the school uses."""
 
     school: Line | None = None
@@ -93,7 +92,7 @@ class Education(_Given):
     gpa_max: float | None = Field(None, gt=0, le=1000)
 
 
-class Experience(_Given):
+class Experience(_Request):
     """A job, an internship or a team role."""
 
     company: Line | None = None
@@ -103,7 +102,7 @@ class Experience(_Given):
     description: Paragraph | None = None
 
 
-class PastProject(_Given):
+class PastProject(_Request):
     """A project the person has already done."""
 
     title: Line | None = None
@@ -111,7 +110,7 @@ class PastProject(_Given):
     skills: Words = []
 
 
-class Item(_Given):
+class Item(_Request):
     """An activity, an award or a certificate."""
 
     title: Line | None = None
@@ -125,7 +124,7 @@ PastProjects = Annotated[list[PastProject], Field(max_length=50), _NullIsEmpty()
 Items = Annotated[list[Item], Field(max_length=50), _NullIsEmpty()]
 
 
-class Profile(_Given):
+class Profile(_Request):
     """Who looks for a project. Only `desired_job` is required."""
 
     desired_job: Annotated[
@@ -153,7 +152,7 @@ class Profile(_Given):
 
 
 def _storable(value: Any) -> Any:
-    """Postings come from the wild: their texts are cleaned, a missing one is empty, a number its digits."""
+    """Cleans a text of a posting. A missing one is empty, a number becomes its digits."""
     if value is None:
         return ""
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -166,7 +165,7 @@ def _on_one_line(value: Any) -> Any:
     return " ".join(stored.split()) if isinstance(stored, str) else stored
 
 
-def _known(value: Any) -> Any:
+def _or_null(value: Any) -> Any:
     return _on_one_line(value) or None
 
 
@@ -175,33 +174,41 @@ def _words(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-def _said(names: list[str]) -> list[str]:
+def _not_empty(names: list[str]) -> list[str]:
     return [name for name in names if name]
 
 
 Text = Annotated[str, BeforeValidator(_storable), StringConstraints(strip_whitespace=True, max_length=50_000)]
 Name = Annotated[str, BeforeValidator(_on_one_line), StringConstraints(max_length=50_000)]
 """A text of one line."""
-Known = Annotated[str | None, BeforeValidator(_known)]
-"""A text of one line where it is known, else null."""
-Skills = Annotated[list[Name], BeforeValidator(_words), AfterValidator(_said), _NullIsEmpty()]
+OptionalName = Annotated[str | None, BeforeValidator(_or_null)]
+"""A text of one line; null where it is not known."""
+Skills = Annotated[list[Name], BeforeValidator(_words), AfterValidator(_not_empty), _NullIsEmpty()]
 WebAddress = Annotated[str | None, BeforeValidator(web_address)]
-"""The address of a page, http or https; null where there is none, and for all else (`tools.core.urls`)."""
+"""The address of a page, http or https; null for everything else (`tools.core.text`)."""
 Deadline = Annotated[date | None, BeforeValidator(last_day)]
-"""The last day of whatever is said of one (`tools.postings.deadlines`); null where that is no day."""
+"""The last day of a deadline in any form (`tools.postings.deadlines`); null where that is no day."""
 
 
-class Posting(BaseModel):
-    """One position of one job posting, as it is loaded, stored and searched.
-
-    `responsibilities`, `requirements` and `preferred` are texts with one item a line.
-    """
+class PostingKey(BaseModel):
+    """What names a posting in every load: its source, its id there, and which position of it this is."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     source: Annotated[Text, Field(min_length=1, max_length=200)]
     source_id: Annotated[Text, Field(min_length=1, max_length=300)]
     position: int = Field(0, ge=0, description="which of the document's positions this is, from 0")
+
+
+class Position(BaseModel):
+    """One position of a job posting, in the posting's own words.
+
+    Every field is declared here and nowhere else: the columns of the store
+    (`tools/postings/repository.py`), those of files (`ingest/structured/columns.py`) and what the model
+    tags (`ingest/tagging/positions.py`) follow."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     company: Annotated[Name, Field(max_length=300)] = ""
     job_title: Annotated[Name, Field(min_length=1, max_length=500)]
     responsibilities: Text = ""
@@ -209,14 +216,25 @@ class Posting(BaseModel):
     preferred: Text = ""
     url: WebAddress = None
     deadline: Deadline = Field(None, description="last day on which one can apply; null: none is known")
-    location: Known = None
-    employment_type: Known = None
-    experience: Known = None
+    location: OptionalName = None
+    employment_type: OptionalName = None
+    experience: OptionalName = None
     skills: Skills = []
+
+
+TEXT_FIELDS = ("responsibilities", "requirements", "preferred")
+"""The fields of a position that are texts with one item a line."""
+
+
+class Posting(Position, PostingKey):
+    """One position of one job posting, as it is loaded, stored and searched.
+
+    `responsibilities`, `requirements` and `preferred` are texts with one item a line.
+    """
 
     def text(self) -> str:
         """Everything a quote may stand in, one item a line."""
-        parts = (self.job_title, self.responsibilities, self.requirements, self.preferred)
+        parts = (self.job_title, *(getattr(self, name) for name in TEXT_FIELDS))
         return "\n".join(part for part in parts if part)
 
 
@@ -321,7 +339,7 @@ class Project(BaseModel):
     evidence: list[Evidence]
 
 
-class Wishes(_Given):
+class Wishes(_Request):
     """What a person asks of the next project."""
 
     subject_id: Annotated[str, StringConstraints(max_length=100), Clean] | None = Field(

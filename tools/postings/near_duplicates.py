@@ -1,10 +1,14 @@
-"""Which postings are the same one, published twice: MinHash to find candidates, texts to decide.
+"""Near-duplicates: which postings are one that was published twice. MinHash finds candidates, the texts
+decide.
 
 A posting's text is the set of its word triples. `bands` hashes 64 minima of that set (A. Broder,
 "On the resemblance and containment of documents", 1997) in 16 bands of 4: two texts whose sets
 overlap by .5, .7, .8 and .9 (Jaccard) share at least one band with a probability of .64, .99, 1.00
 and 1.00 (1 - (1 - s^4)^16).
-"""
+
+The bands are stored with each posting, so another hash family (that of rensa or datasketch) would find no
+candidates among the postings of a loaded database until all were written anew; these lines need numpy and
+hashlib only."""
 
 from __future__ import annotations
 
@@ -16,9 +20,9 @@ import numpy as np
 
 BANDS, ROWS = 16, 4
 SAME_TEXT = 0.7
-"""Jaccard similarity of two texts from which they are one posting, when title and company agree. Of
-the sample postings, the twelve that were published again overlap by .72 to .94; sister positions of
-one company (another team, another product) by .80 to .89, so the text alone does not tell them apart."""
+"""Jaccard similarity of two texts from which they are one posting, when title and company agree. Of the
+sample postings, the twelve that were published again overlap by .72 to .94; sister positions of one company
+(another team, another product) by .80 to .89, so the text alone does not tell them apart."""
 _WORD = re.compile(r"\w+")
 _COMPANY_FORMS = re.compile(
     r"주식회사|유한회사|\(주\)|㈜|\b(?:inc|ltd|llc|corp|co)\b\.?|[\s.,()]", re.IGNORECASE
@@ -40,8 +44,8 @@ _OFFSETS = _random.integers(0, 1 << 31, size=(BANDS * ROWS, 1), dtype=np.uint64)
 
 
 @dataclass(frozen=True, slots=True)
-class Face:
-    """What of a posting is compared."""
+class Comparable:
+    """The parts of a posting that are compared."""
 
     company: str
     job_title: str
@@ -49,8 +53,8 @@ class Face:
 
 
 def bands(text: str) -> list[int]:
-    """Returns 16 signed 64-bit numbers; texts that are nearly the same share some. Empty for a text
-    of fewer than three words: it says too little to be called the same as another."""
+    """Returns 16 signed 64-bit numbers; texts that are nearly the same share some. Empty for a text of
+    fewer than three words, which is too short to compare."""
     triples = _triples(text)
     if not triples:
         return []
@@ -61,9 +65,9 @@ def bands(text: str) -> list[int]:
     return [int.from_bytes(digest.digest(), signed=True) for digest in digests]
 
 
-def same_posting(one: Face, other: Face) -> bool:
-    """Whether two postings are one: the company agrees (or one of them names none), one title says all
-    that the other says, and the texts overlap by SAME_TEXT."""
+def same_posting(one: Comparable, other: Comparable) -> bool:
+    """Whether two postings are one: the companies agree (or one is missing), the words of one title are all
+    in the other, and the texts overlap by SAME_TEXT."""
     mine, theirs = _company(one.company), _company(other.company)
     if mine and theirs and mine != theirs:
         return False
@@ -90,7 +94,7 @@ def _same_title(one: str, other: str) -> bool:
 
 
 def _telling(title: str) -> list[str]:
-    """The words of a title that tell it from others."""
+    """Returns the words of a title that tell it from others."""
     words = (_ONE_WORD.get(word, word) for word in _WORD.findall(title.lower()))
     return [word for word in words if word not in _SAYS_LITTLE]
 

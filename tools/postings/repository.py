@@ -1,25 +1,45 @@
-"""The store of postings: PostgreSQL with pgvector. What reads it; `posting_writes` is what fills it."""
+"""Postings and their vectors in PostgreSQL with pgvector: what searches them, and what writes them.
+
+Vectors are stored by the text they are of, in one set for each embedding (a model in some dimensions). A text
+is embedded once, whichever postings have it. While one set serves, another can be filled beside it
+(`checkerboard ingest reembed`); it serves from when it is ready.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import DictRow
 
-from tools.core.database import Pool
-from tools.core.errors import NoPostingsError
+from tools.core.database import Pool, long_connection
+from tools.core.errors import EmbeddingMismatchError, NoPostingsError
 from tools.core.sql import queries
-from tools.core.text import cleaned
-from tools.core.urls import web_address
+from tools.core.text import clean, clean_values, web_address
 from tools.llm.embeddings import Vector
-from tools.postings.contracts import FoundPosting, StoredPosting
-from tools.postings.embedding_sets import mismatch
+from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
+from tools.postings.near_duplicates import Comparable, bands, same_posting
 
-_SQL = queries("postings.sql")
+_FIELDS = tuple(Posting.model_fields)
+"""The fields of a posting, each a column of its own name."""
+_COMPARED = ("company", "job_title", *TEXT_FIELDS)
+"""The fields by which near-duplicates are told."""
+_SQL = queries(
+    "postings.sql",
+    fields=", ".join(_FIELDS),
+    updates=", ".join(f"{name} = excluded.{name}" for name in Position.model_fields),
+    one=", ".join(f"p.{name}" for name in _COMPARED),
+    other=", ".join(f"o.{name} as other_{name}" for name in _COMPARED),
+)
 _ID = re.compile(r"p-([1-9][0-9]{0,17})")
+Connection = AsyncConnection[DictRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,63 +51,266 @@ class Corpus:
 
 
 class PostingStore:
-    """Searches postings with the vectors of one embedding (`model` in `dimensions`). Every method takes
-    a connection for one statement only, so none is held during a model call."""
+    """Searches postings with the vectors of one embedding (`model` in `dimensions`). Every method takes a
+    connection for one statement only, so none is held during a model call."""
 
     def __init__(self, pool: Pool, *, model: str, dimensions: int) -> None:
         self._pool = pool
         self._embedding: dict[str, Any] = {"model": model, "dimensions": dimensions}
 
     async def corpus(self) -> Corpus:
-        """Returns what is loaded. To be asked before a query is embedded, which costs.
+        """Returns what is loaded. Call it before a query is embedded, which costs.
 
         Raises:
-            NoPostingsError: nothing is.
-            EmbeddingMismatchError: the postings were embedded by another model or in other dimensions,
-                and distances to those would mean nothing.
+            NoPostingsError: nothing is loaded.
+            EmbeddingMismatchError: the postings were embedded by another model or in other dimensions.
         """
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(_SQL["corpus"], self._embedding)).fetchone()
-        assert row is not None  # noqa: S101 - the statement returns one row always
+            row = await _row(connection, "corpus", self._embedding)
         if row["postings"] == 0:
             raise NoPostingsError
         if not row["ready"]:
-            raise mismatch(row["ready_sets"], **self._embedding)
+            raise _mismatch(row["ready_sets"], **self._embedding)
         return Corpus(postings=row["postings"], revision=row["revision"])
 
     async def read_only(self) -> bool:
         """Whether nothing can be written: on a replica, or where it is set so."""
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(_SQL["read_only"])).fetchone()
-        return bool(row and row["read_only"])
+            return bool((await _row(connection, "read_only"))["read_only"])
 
     async def sources(self) -> dict[str, int]:
-        """Returns how many postings are loaded of each source."""
+        """Returns the number of loaded postings by source."""
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_SQL["sources"])).fetchall()
-        return {row["source"]: row["postings"] for row in rows}
+            return await posting_sources(connection)
 
     async def nearest(self, vector: Vector, *, k: int) -> list[FoundPosting]:
-        """Returns the `k` open postings nearest to `vector` by cosine, nearest first; of
-        near-duplicates one.
-
-        The scan is exact, so its recall is 1.
-        """
-        given = {"vector": np.asarray(vector), "k": k, **self._embedding}
+        """Returns the `k` open postings nearest to `vector` by cosine, nearest first, and one of
+        near-duplicates. The scan is exact, so its recall is 1."""
+        parameters = {"vector": np.asarray(vector), "k": k, **self._embedding}
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_SQL["nearest"], given)).fetchall()
-        return [FoundPosting.model_construct(**_shown(row)) for row in rows]
+            rows = await _rows(connection, "nearest", parameters)
+        return [FoundPosting.model_construct(**_cleaned_again(row)) for row in rows]
 
     async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
-        """Returns the postings that exist among `posting_ids` (`p-17`), by id, in the order given."""
+        """Returns the postings that exist among `posting_ids` (`p-17`), by id, in the order of
+        `posting_ids`."""
         numbers = [int(match[1]) for match in map(_ID.fullmatch, posting_ids) if match]
         async with self._pool.connection() as connection:
-            rows = await (await connection.execute(_SQL["by_ids"], {"ids": numbers})).fetchall()
-        found = {row["posting_id"]: StoredPosting.model_construct(**_shown(row)) for row in rows}
-        return {posting_id: found[posting_id] for posting_id in posting_ids if posting_id in found}
+            rows = await _rows(connection, "by_ids", {"ids": numbers})
+        postings = {row["posting_id"]: StoredPosting.model_construct(**_cleaned_again(row)) for row in rows}
+        return {posting_id: postings[posting_id] for posting_id in posting_ids if posting_id in postings}
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
-    """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by a
-    version that cleaned less."""
-    return {**cleaned(row), "url": web_address(row["url"])}
+class EmbeddingSet:
+    """The vectors of one embedding. The first set of a database is ready from its beginning."""
+
+    def __init__(self, pool: Pool, *, model: str, dimensions: int) -> None:
+        self._pool = pool
+        self._embedding: dict[str, Any] = {"model": model, "dimensions": dimensions}
+
+    async def require_ready(self) -> None:
+        """Refuses to load beside postings of another embedding. Call it before anything is paid for.
+
+        Raises:
+            EmbeddingMismatchError: the loaded postings have vectors of another model or dimensions only.
+        """
+        async with self._pool.connection() as connection:
+            await self._ready(connection)
+
+    async def lacking(self, postings: Sequence[Posting]) -> list[Posting]:
+        """Returns those of `postings` whose text has no vector yet, one for each text.
+
+        Raises:
+            EmbeddingMismatchError: as `require_ready`.
+        """
+        by_hash = {text_hash(posting): posting for posting in postings}
+        async with self._pool.connection() as connection:
+            parameters = {"set_id": await self._ready(connection), "hashes": list(by_hash)}
+            embedded = {row["text_hash"] for row in await _rows(connection, "embedded", parameters)}
+        return [posting for key, posting in by_hash.items() if key not in embedded]
+
+    async def keep(self, postings: Sequence[Posting], vectors: Sequence[Vector]) -> None:
+        """Stores the vectors of the texts of `postings`.
+
+        Raises:
+            ValueError: a vector has other dimensions, or there are not as many as postings.
+        """
+        if any(len(vector) != self._embedding["dimensions"] for vector in vectors):
+            raise ValueError(f"a vector has other than {self._embedding['dimensions']} dimensions")
+        async with long_connection(self._pool) as connection, connection.transaction():
+            set_id = (await self._own(connection))["id"]
+            rows = [
+                {"set_id": set_id, "text_hash": text_hash(posting), "vector": np.asarray(vector)}
+                for posting, vector in zip(postings, vectors, strict=True)
+            ]
+            await connection.cursor().executemany(_SQL["keep_vector"], rows)
+
+    async def lacking_of_all(self, *, after: int, count: int) -> list[tuple[int, Posting]]:
+        """Returns up to `count` stored postings with a number above `after` that have no vector yet, with
+        their numbers, in the order of these."""
+        async with long_connection(self._pool) as connection:
+            parameters = {"set_id": (await self._own(connection))["id"], "after": after, "count": count}
+            rows = await _rows(connection, "not_embedded", parameters)
+        return [(row["id"], Posting.model_construct(**row)) for row in rows]
+
+    async def finish(self) -> int:
+        """Makes the set ready when every posting has a vector; returns the number of those that have none."""
+        async with long_connection(self._pool) as connection, connection.transaction():
+            own = {"set_id": (await self._own(connection))["id"]}
+            # Its row lock keeps writers out, so that none adds a posting between count and readiness.
+            await connection.execute(_SQL["raise_revision"])
+            lacking = int((await _row(connection, "count_not_embedded", own))["postings"])
+            if not lacking:
+                await connection.execute(_SQL["set_ready"], own)
+        return lacking
+
+    async def drop_others(self) -> list[str]:
+        """Deletes the vectors of every other embedding and returns the names of these. Workers that are
+        configured for one of them can search no more."""
+        async with long_connection(self._pool) as connection:
+            own = {"set_id": (await self._own(connection))["id"]}
+            rows = await _rows(connection, "drop_other_sets", own)
+        return [f"{row['model']} in {row['dimensions']} dimensions" for row in rows]
+
+    async def forget_unused(self) -> None:
+        """Deletes vectors, older than a day, of texts that no posting has any more."""
+        async with long_connection(self._pool) as connection:
+            await connection.execute(_SQL["forget_unused_vectors"])
+
+    async def _ready(self, connection: Connection) -> int:
+        """Returns the set's id. Raises as `require_ready`."""
+        own = await self._own(connection)
+        if not own["ready"]:
+            corpus = await _row(connection, "corpus", self._embedding)
+            raise _mismatch(corpus["ready_sets"], **self._embedding)
+        return int(own["id"])
+
+    async def _own(self, connection: Connection) -> DictRow:
+        return await _row(connection, "own_set", self._embedding)
+
+
+class PostingWriter:
+    """Writes postings. Their vectors are stored by `EmbeddingSet`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def upsert(self, postings: Sequence[Posting]) -> int:
+        """Writes postings in one transaction, by (source, source_id, position); of two with one key the last
+        counts. What has not changed is not touched, and positions that a document has no more are withdrawn.
+        Near-duplicates are linked.
+
+        Returns the corpus's new revision.
+        """
+        last = {(posting.source, posting.source_id, posting.position): posting for posting in postings}
+        rows = await asyncio.to_thread(lambda: [_stored(posting) for posting in last.values()])
+        async with long_connection(self._pool) as connection, connection.transaction():
+            # First, because its row lock lets one writer at a time go on.
+            revision = await _row(connection, "raise_revision")
+            await connection.execute(_SQL["stage_table"])
+            async with connection.cursor().copy(_SQL["stage"]) as copy:
+                for ordinal, row in enumerate(rows):
+                    await copy.write_row([ordinal, *row])
+            written = await _rows(connection, "upsert_staged")
+            await connection.execute(_SQL["withdraw_other_positions"])
+            await _link(connection, [row["id"] for row in written])
+        return int(revision["revision"])
+
+
+async def posting_sources(connection: Connection) -> dict[str, int]:
+    """Returns the number of loaded postings by source."""
+    return {row["source"]: row["postings"] for row in await _rows(connection, "sources")}
+
+
+async def withdraw_postings(connection: Connection, source: str, source_ids: Sequence[str]) -> int:
+    """Takes the postings of documents out of retrieval; they stay stored. Returns how many there were. Part
+    of the caller's transaction, which marks the documents."""
+    # First, as in `upsert`: two that lock in one order do not wait for each other.
+    await connection.execute(_SQL["raise_revision"])
+    parameters = {"source": source, "source_ids": list(source_ids)}
+    return (await connection.execute(_SQL["withdraw"], parameters)).rowcount
+
+
+async def remove_postings(connection: Connection, source: str) -> int:
+    """Deletes the postings of a source. What was linked to them as a duplicate is linked anew. Returns how
+    many there were. Part of the caller's transaction, which deletes the documents."""
+    await connection.execute(_SQL["raise_revision"])
+    orphans = await _rows(connection, "orphans", {"source": source})
+    count = (await connection.execute(_SQL["remove"], {"source": source})).rowcount
+    await _link(connection, [row["id"] for row in orphans])
+    return count
+
+
+def text_hash(posting: Posting) -> str:
+    """Returns a hash of the text that is embedded."""
+    # The migration computes it in the same way. It tells texts apart, it protects nothing.
+    return hashlib.md5(posting.text().encode(), usedforsecurity=False).hexdigest()
+
+
+async def _rows(
+    connection: Connection, query: str, parameters: dict[str, Any] | None = None
+) -> list[DictRow]:
+    return await (await connection.execute(_SQL[query], parameters)).fetchall()
+
+
+async def _row(connection: Connection, query: str, parameters: dict[str, Any] | None = None) -> DictRow:
+    """Returns the row of a statement that returns one always."""
+    [row] = await _rows(connection, query, parameters)
+    return row
+
+
+def _cleaned_again(row: DictRow) -> dict[str, Any]:
+    """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by an
+    earlier version that cleaned less."""
+    return {**clean_values(row), "url": web_address(row["url"])}
+
+
+def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> EmbeddingMismatchError:
+    """Returns the error for postings of another embedding than the configured one."""
+    return EmbeddingMismatchError(
+        f"The loaded postings were embedded by {' and '.join(stored or [])}, but {model} in {dimensions} "
+        "dimensions is configured. Set the former again, or run `checkerboard ingest reembed`: the service "
+        "goes on with the former until that is done.",
+        stored=stored or [],
+        configured=[model, dimensions],
+    )
+
+
+async def _link(connection: Connection, written: list[int]) -> None:
+    """Links what was written, and what was linked to it, to the postings that they are duplicates of."""
+    unlinked = [row["id"] for row in await _rows(connection, "unlink", {"ids": written})]
+    await connection.execute(_SQL["by_index"])
+    candidates = await _rows(connection, "alike", {"ids": unlinked})
+    links = await asyncio.to_thread(_links, candidates, set(unlinked))
+    for root in set(links.values()):
+        members = [member for member, own in links.items() if own == root]
+        await connection.execute(_SQL["link"], {"root": root, "ids": members})
+
+
+def _links(candidates: Sequence[DictRow], unlinked: set[int]) -> dict[int, int]:
+    """Returns for each duplicate its root: the first posting that it is the same as and that is no duplicate
+    itself. `candidates` are the pairs to compare, by number; the postings `unlinked` have no link now."""
+    links: dict[int, int] = {}
+    for row in candidates:
+        one, other = row["id"], row["other_id"]
+        same = one not in links and other not in links and not row["other_root"]
+        if same and same_posting(_comparable(row, ""), _comparable(row, "other_")):
+            if other < one:
+                links[one] = other
+            elif other not in unlinked:
+                links[other] = one
+    return links
+
+
+def _comparable(row: DictRow, prefix: str) -> Comparable:
+    # Cleaned, because an earlier version may have written one of the two.
+    company, job_title, *texts = (clean(row[f"{prefix}{name}"]) for name in _COMPARED)
+    return Comparable(company, job_title, "\n".join(texts))
+
+
+def _stored(posting: Posting) -> list[Any]:
+    """Returns the columns of a posting as they are written."""
+    fields = [getattr(posting, name) for name in _FIELDS]
+    content_hash = hashlib.blake2b(orjson.dumps(fields), digest_size=16).hexdigest()
+    texts = "\n".join(getattr(posting, name) for name in TEXT_FIELDS)
+    return [*fields, content_hash, text_hash(posting), bands(texts)]

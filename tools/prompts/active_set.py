@@ -1,9 +1,9 @@
-"""The prompts that are in force on all workers: one set in Redis.
+"""The active prompt set, from which all workers answer: one in Redis.
 
 | key | what |
 |---|---|
 | `prompts:in-force` | the set, as JSON, with the texts of the hub's prompts: the last good ones |
-| `prompts:version` | its version; a worker that has another one reads the set |
+| `prompts:version` | its version; a worker at another one reads the set |
 | `prompts:changed` | channel: a change is announced here |
 | `prompts:warning` | why the set is not what the settings ask for, where it is not |
 | `prompts:lock` | one change at a time, over all workers |
@@ -25,7 +25,7 @@ from redis.exceptions import LockError, RedisError
 
 from tools.core.errors import StoreUnavailableError
 from tools.core.logs import cause
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.prompts.prompt import Texts
 
 logger = logging.getLogger(__name__)
@@ -36,25 +36,25 @@ _VERSION = "prompts:version"
 _WARNING = "prompts:warning"
 _LOCK = "prompts:lock"
 CHANGE_SECONDS = 50.0
-"""How long a change may take: the slowest pull of all prompts, and the waits for both stores."""
+"""How long a change may take: the slowest pull of all prompts, and both stores."""
 LOCK_SECONDS = 60.0
 """Longer than that, so that a change keeps the lock to its end."""
 LOCK_WAIT_SECONDS = 65.0
-"""Longer than that: what a worker that was killed in the middle of a change still holds is waited out."""
+"""Longer than that: the lock of a worker that was killed during a change expires before."""
 _RELEASE_SECONDS = 5.0
 
 
 class Bundled(BaseModel):
-    """The prompt is the one in the file of the code that runs."""
+    """The prompt of the file beside the code."""
 
     model_config = ConfigDict(frozen=True)
 
     source: Literal["bundled"] = "bundled"
-    commit: str = Field(description="the version of the file that was in force when it was chosen")
+    commit: str = Field(description="the version of the file when it was chosen")
 
 
 class FromHub(BaseModel):
-    """The prompt is a commit of LangSmith's hub; its texts are here, so that the hub may be away."""
+    """A commit of LangSmith's hub, with its texts: the hub may be away."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -66,15 +66,15 @@ class FromHub(BaseModel):
 
     @property
     def texts(self) -> Texts:
-        """What the prompt says."""
+        """The prompt's texts."""
         return Texts(self.system, self.human)
 
 
 Origin = Annotated[Bundled | FromHub, Field(discriminator="source")]
 
 
-class Entry(BaseModel):
-    """Which prompt is in force for a purpose and language, since when and by whom."""
+class ActivePrompt(BaseModel):
+    """Which prompt is active for a purpose and language, since when and by whom."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,46 +86,45 @@ class Entry(BaseModel):
 
 
 class ActiveSet(BaseModel):
-    """The whole set. `models` are choices that were made by a reload, by purpose; they stand over those
-    of the settings."""
+    """The whole set. `models` are a reload's choices, by purpose; they go before those of the settings."""
 
     model_config = ConfigDict(frozen=True)
 
-    prompts: dict[str, Entry]
+    prompts: dict[str, ActivePrompt]
     models: dict[str, ModelChoice] = {}
 
     @property
     def version(self) -> str:
-        """A hash of all of it: pins, and who changed what, too, so that every worker shows the same."""
+        """A hash of all of it, pins and authors included, so that every worker shows the same."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
 
 
 class ActiveSetStore:
-    """Reads, writes and announces the set in Redis."""
+    """The set in Redis: read, written, announced and locked."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     async def state(self) -> tuple[str | None, str | None]:
         """Returns the version of the set in Redis and the warning about it; None for what is not there."""
-        found: list[bytes | None] = await self._redis.mget(_VERSION, _WARNING)  # type: ignore[assignment]
-        version, warning = (value.decode() if value else None for value in found)
+        values: list[bytes | None] = await self._redis.mget(_VERSION, _WARNING)  # type: ignore[assignment]
+        version, warning = (value.decode() if value else None for value in values)
         return version, warning
 
     async def read(self) -> ActiveSet | None:
         """Returns the set in Redis, None where there is none or none that this code can read."""
-        found: bytes | None = await self._redis.get(_SET)  # type: ignore[assignment]
-        if found is None:
+        stored: bytes | None = await self._redis.get(_SET)  # type: ignore[assignment]
+        if stored is None:
             return None
         try:
-            return ActiveSet.model_validate_json(found)
+            return ActiveSet.model_validate_json(stored)
         except ValidationError as error:
             logger.warning("the prompts in Redis cannot be read", extra={"cause": cause(error)})
             return None
 
     async def write(self, prompts: ActiveSet, *, warning: str | None = None) -> None:
-        """Puts a set in force and tells every worker; `warning` says why it is not what the settings ask
-        for, until the next change."""
+        """Makes a set the active one and announces it; `warning` says, until the next change, why it is not
+        what the settings ask for."""
         version = prompts.version
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.set(_SET, prompts.model_dump_json())
@@ -138,12 +137,12 @@ class ActiveSetStore:
             await pipe.execute()
 
     async def restore(self, prompts: ActiveSet) -> None:
-        """Puts a set back into a Redis that has lost it, unless another worker has done so."""
+        """Writes a set to a Redis that has lost it, unless another worker has done so."""
         await self._redis.msetnx({_SET: prompts.model_dump_json(), _VERSION: prompts.version})
 
     @asynccontextmanager
     async def locked(self) -> AsyncIterator[None]:
-        """Holds off every other change, over all workers, and breaks this one off before another may begin.
+        """Allows one change at a time over all workers, and cancels it before the lock expires.
 
         Raises:
             StoreUnavailableError: this change or another took too long, or Redis does not answer.
@@ -152,10 +151,10 @@ class ActiveSetStore:
             _LOCK, timeout=LOCK_SECONDS, blocking_timeout=LOCK_WAIT_SECONDS, thread_local=False
         )
         try:
-            held = await lock.acquire()
+            acquired = await lock.acquire()
         except RedisError as error:
             raise StoreUnavailableError(store="redis") from error
-        if not held:
+        if not acquired:
             raise StoreUnavailableError(
                 "Another change of the prompts is at work. Ask again in a moment.", store="redis"
             )
@@ -170,7 +169,7 @@ class ActiveSetStore:
                 "GET /prompts?changes=0 shows what is in force; then ask again."
             ) from error
         finally:
-            # Not released, it expires.
+            # A lock that is not released expires.
             with suppress(LockError, RedisError, TimeoutError):
                 async with asyncio.timeout(_RELEASE_SECONDS):
                     await lock.release()

@@ -1,4 +1,4 @@
-"""The trail of changes of the prompts in force, in PostgreSQL."""
+"""The audit log: changes of the active prompts, and attempts at them, in PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Action = Literal["start", "reload", "pin"]
 
 
 class Change(BaseModel):
-    """One change of the prompts in force, or an attempt at one that was refused."""
+    """One change of the active prompts, or an attempt that was refused."""
 
     at: datetime
     action: Action
     by: str
     version_before: str
-    """As `GET /prompts` and a trace name what was in force."""
+    """The version before, as `GET /prompts` and a trace name it."""
     version_after: str | None
-    """None where it was refused; what was in force stayed."""
+    """None where it was refused."""
     changes: list[dict[str, Any]]
     """`{"prompt", "before", "after", "pin"}` of each prompt, `{"models": {…}}` of the choice of models."""
     problems: dict[str, Any]
@@ -45,8 +45,9 @@ class AuditLog:
     async def change(
         self, action: Action, by: str, versions: tuple[str, str], changes: Sequence[Mapping[str, Any]]
     ) -> AsyncIterator[None]:
-        """Records a change that its block carries out, with the `versions` before and after: the record
-        stays only when that succeeds, and nothing is changed that cannot be recorded."""
+        """Records, in one transaction with the block, the change that the block makes: the record stays only
+        where the block succeeds, and nothing is changed that cannot be recorded. `versions` are those before
+        and after."""
         async with self._pool.connection() as connection, connection.transaction():
             await connection.execute(_SQL["record"], _row(action, by, versions, changes, {}))
             yield

@@ -1,86 +1,94 @@
-"""Changing the prompts in force: at the service's start, by a reload, by a pin. All or none, always."""
+"""Changes of the active prompt set, at the service's start, by a reload or by a pin: all prompts or none."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import psycopg
 from psycopg_pool import PoolTimeout
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tools.core.database import Pool
 from tools.core.errors import (
     CheckerboardError,
     HubUnavailableError,
     InvalidRequestError,
     PromptInvalidError,
     PromptNotFoundError,
+    SetupError,
     StoreUnavailableError,
 )
 from tools.core.logs import cause
-from tools.llm.model_choice import ModelChoice
-from tools.prompts.active_set import ActiveSet, ActiveSetStore, Bundled, Entry, FromHub, Origin
+from tools.core.settings import ModelChoice, Settings
+from tools.prompts.active_set import ActivePrompt, ActiveSet, ActiveSetStore, Bundled, FromHub, Origin
 from tools.prompts.audit_log import Action, AuditLog, differences
-from tools.prompts.hub import Hub
-from tools.prompts.pulling import pulled
-from tools.prompts.registry import PromptRegistry, PromptSet
+from tools.prompts.hub import Hub, Ref, open_hub, parse_hub_names, pull_all
+from tools.prompts.registry import PACKAGES, POLL_SECONDS, PromptRegistry, PromptSet, Watcher
 
 logger = logging.getLogger(__name__)
 
 Change = Callable[[ActiveSet | None], Awaitable[ActiveSet]]
-"""From the set in force, the one that is to be."""
+"""Makes the next set from the active one."""
 AT_START = "start"
-"""Who changed a prompt when nobody asked for it but the service itself, as it started."""
+"""The author of a change that the service makes when it starts."""
 PREVIOUS = "previous"
-"""The pin that rolls a prompt back to what was in force before."""
+"""The pin that rolls a prompt back to what was active before."""
 BUNDLED = "bundled"
 """The pin that holds a prompt at the file of the code."""
 
 
 class PromptChanges:
-    """Changes what is in force on all workers, one change at a time."""
+    """Changes the active set of all workers, one change at a time."""
 
     def __init__(
         self,
         registry: PromptRegistry,
         store: ActiveSetStore,
-        trail: AuditLog,
+        audit_log: AuditLog,
         hub: Hub | None,
-        names: Mapping[str, tuple[str, str]],
+        refs: Mapping[str, Ref],
     ) -> None:
-        """`names` has the hub's name and ref of each prompt that comes from there, by key."""
+        """`refs` has, by key, the prompts that come from the hub."""
         self.registry = registry
-        self.trail = trail
+        self.audit_log = audit_log
         self._store = store
         self._hub = hub
-        self._names = names
+        self._refs = refs
 
     async def start(self) -> None:
-        """Takes the newest prompts as the service starts. Where that fails, the last good ones stay, or
-        the bundled ones: it is logged, shown by `/readyz`, and never keeps the service from starting."""
+        """Activates the newest prompts as the service starts. Where that fails, the last good ones stay, or
+        the bundled ones: that is logged and shown by `/readyz`, and the service starts all the same."""
         try:
             async with self._store.locked():
                 before = await self._store.read()
-                if before is None and not self._names:
-                    return  # bundled prompts, and nobody has ever changed a thing
-                await self._started(before)
+                if before is None and not self._refs:
+                    return  # bundled prompts, which nobody has ever changed
+                try:
+                    await self._record("start", AT_START, before, self._newest(before, AT_START))
+                except (CheckerboardError, psycopg.Error, PoolTimeout) as error:
+                    warning = _start_warning(error)
+                    # Written also where it is the bundled ones: so all workers answer alike, and not each
+                    # of them waits for a hub that hangs.
+                    whole = self._with_all_files(before, AT_START, datetime.now(UTC))
+                    await self._store.write(whole, warning=warning)
+                    self.registry.shared_warning = warning
         except (StoreUnavailableError, RedisError) as error:
-            self.registry.shared_warning = _not_renewed(error)
-
-    async def _started(self, before: ActiveSet | None) -> None:
-        try:
-            await self._recorded("start", AT_START, before, self._newest(before, AT_START))
-        except (CheckerboardError, psycopg.Error, PoolTimeout) as error:
-            warning = _not_renewed(error)
-            # Written down also where it is the bundled ones: all workers are to answer alike, and not
-            # each to wait for a hub that hangs.
-            await self._store.write(self._whole(before, AT_START, datetime.now(UTC)), warning=warning)
-            self.registry.shared_warning = warning
+            self.registry.shared_warning = _start_warning(error)
 
     async def reload(self, by: str, models: Mapping[str, ModelChoice] | None = None) -> ActiveSet:
-        """Takes the newest commit of every prompt that is not pinned; with `models`, these choices
-        instead of those of the last reload that named some. Returns what is in force now.
+        """Activates the newest commit of every prompt that is not pinned.
+
+        Args:
+            by: the name of the caller's key.
+            models: choices by purpose, in place of those of the last reload that named some.
+
+        Returns:
+            The set that is active now.
 
         Raises:
             PromptInvalidError: a prompt cannot be used; nothing was changed.
@@ -90,10 +98,10 @@ class PromptChanges:
         """
         if problem := self.registry.unknown_purposes(models or {}):
             raise InvalidRequestError(fields=[{"field": "models", "problem": problem}])
-        return await self._changed("reload", by, lambda before: self._newest(before, by, models))
+        return await self._change("reload", by, lambda before: self._newest(before, by, models))
 
     async def candidate(self) -> PromptSet:
-        """Returns what a reload would put in force, without doing it.
+        """Returns what a reload would activate, without doing it.
 
         Raises:
             PromptInvalidError, HubUnavailableError, RedisError: as `reload`.
@@ -101,47 +109,51 @@ class PromptChanges:
         return self.registry.checked(await self._newest(await self._store.read(), ""))
 
     async def pin(self, key: str, ref: str | None, by: str) -> ActiveSet:
-        """Holds the prompt `key` at a commit or a tag of the hub, at what was in force before
-        (`previous`) or at the bundled file (`bundled`); None lets it follow reloads again, from the next
-        one on. Returns what is in force now.
+        """Pins the prompt `key`.
+
+        Args:
+            key: such as `filter_jobs.ko`.
+            ref: a commit or a tag of the hub, `previous` or `bundled`; None removes the pin.
+            by: the name of the caller's key.
+
+        Returns:
+            The set that is active now.
 
         Raises:
-            PromptNotFoundError: there is no such prompt, or nothing was in force before it.
+            PromptNotFoundError: there is no such prompt, or nothing was active before it.
             PromptInvalidError, HubUnavailableError, and those of the stores: as `reload`.
         """
         if key not in self.registry.files:
             raise PromptNotFoundError(prompt=key)
-        return await self._changed("pin", by, lambda before: self._pinned(before, key, ref, by))
+        return await self._change("pin", by, lambda before: self._pinned(before, key, ref, by))
 
-    async def _changed(self, action: Action, by: str, change: Change) -> ActiveSet:
+    async def _change(self, action: Action, by: str, change: Change) -> ActiveSet:
         async with self._store.locked():
-            # A Redis that lost everything is filled again from what this worker answers from.
-            before = await self._store.read() or self.registry.in_force
-            return await self._recorded(action, by, before, change(before))
+            # A Redis that has lost everything is filled again from this worker's set.
+            before = await self._store.read() or self.registry.active
+            return await self._record(action, by, before, change(before))
 
-    async def _recorded(
+    async def _record(
         self, action: Action, by: str, before: ActiveSet | None, change: Awaitable[ActiveSet]
     ) -> ActiveSet:
-        """Puts what `change` comes to in force, when it can be recorded, and records a refusal."""
+        """Activates the set that `change` makes, where it can be recorded; records a refusal too."""
         version = self.registry.current.version
         try:
             after = await change
             checked = self.registry.checked(after)
         except (PromptInvalidError, HubUnavailableError, PromptNotFoundError) as error:
-            refused = {"code": error.code, **error.details}
-            logger.warning(
-                "change of prompts refused", extra={"action": action, "by": by, "cause": cause(error)}
-            )
-            await self.trail.refused(action, by, version, refused)
+            extra = {"action": action, "by": by, "cause": cause(error)}
+            logger.warning("change of prompts refused", extra=extra)
+            await self.audit_log.refused(action, by, version, {"code": error.code, **error.details})
             raise
         if action == AT_START and after == before:
-            await self._store.write(after)  # which takes back an earlier warning
+            await self._store.write(after)  # removes an earlier warning
         else:
-            async with self.trail.change(action, by, (version, checked.version), differences(before, after)):
+            versions = version, checked.version
+            async with self.audit_log.change(action, by, versions, differences(before, after)):
                 await self._store.write(after)
-            extra = {"action": action, "by": by, "version": checked.version}
-            logger.info("prompts changed", extra=extra)
-        self.registry.take(after)
+            logger.info("prompts changed", extra={"action": action, "by": by, "version": checked.version})
+        self.registry.activate(after)
         self.registry.shared_warning = None
         return after
 
@@ -151,100 +163,147 @@ class PromptChanges:
         known = before.prompts if before else {}
         pins = {key: self._pin(key, known.get(key)) for key in self.registry.files}
         refs = {
-            key: (self._names[key][0], pin or self._names[key][1])
+            key: (self._refs[key][0], pin or self._refs[key][1])
             for key, pin in pins.items()
-            if key in self._names and pin != BUNDLED
+            if key in self._refs and pin != BUNDLED
         }
-        origins = await self._origins(refs, known)
+        origins = await self._pull(refs, known)
         now = datetime.now(UTC)
         prompts = {
-            key: _entry(known.get(key), origins.get(key) or self._file(key), pin, by, now)
+            key: _changed(known.get(key), origins.get(key) or self._file(key), pin, by, now)
             for key, pin in pins.items()
         }
-        kept = before.models if before else {}
-        # What these files do not know belongs to workers whose code is newer, or older.
-        return ActiveSet(prompts={**known, **prompts}, models=dict(kept if models is None else models))
+        if models is None:
+            models = before.models if before else {}
+        # Prompts that these files do not know belong to workers whose code is newer or older.
+        return ActiveSet(prompts={**known, **prompts}, models=dict(models))
 
     async def _pinned(self, before: ActiveSet | None, key: str, ref: str | None, by: str) -> ActiveSet:
         now = datetime.now(UTC)
-        known = self._whole(before, by, now).prompts
-        held = known[key]
+        whole = self._with_all_files(before, by, now)
+        current = whole.prompts[key]
         if ref is None:
-            entry = held.model_copy(update={"pin": None, "by": by, "since": now})
+            entry = current.model_copy(update={"pin": None, "by": by, "since": now})
         elif ref == PREVIOUS:
-            if held.before is None:
-                raise PromptNotFoundError(f"Nothing was in force before the present {key}.", prompt=key)
-            if isinstance(held.before, FromHub) and not self._comes_from(key, held.before.name):
-                raise self._not_of_the_hub(key, held.before.name)
-            entry = (
-                _entry(held, held.before, held.before.commit, by, now)
-                if isinstance(held.before, FromHub)
-                else _entry(held, self._file(key), BUNDLED, by, now)
-            )
+            entry = self._previous(key, current, by, now)
         elif ref == BUNDLED:
-            entry = _entry(held, self._file(key), BUNDLED, by, now)
-        elif key in self._names:
-            origin = (await self._origins({key: (self._names[key][0], ref)}, known))[key]
-            entry = _entry(held, origin, ref, by, now)
+            entry = _changed(current, self._file(key), BUNDLED, by, now)
+        elif key in self._refs:
+            origin = (await self._pull({key: (self._refs[key][0], ref)}, whole.prompts))[key]
+            entry = _changed(current, origin, ref, by, now)
         else:
-            raise self._not_of_the_hub(key, "a prompt of the hub")
-        return ActiveSet(prompts={**known, key: entry}, models=before.models if before else {})
+            raise self._not_from_hub(key, "a prompt of the hub")
+        return ActiveSet(prompts={**whole.prompts, key: entry}, models=whole.models)
 
-    def _whole(self, before: ActiveSet | None, by: str, now: datetime) -> ActiveSet:
+    def _previous(self, key: str, current: ActivePrompt, by: str, now: datetime) -> ActivePrompt:
+        match current.before:
+            case None:
+                raise PromptNotFoundError(f"Nothing was in force before the present {key}.", prompt=key)
+            case FromHub() as before:
+                if not self._comes_from(key, before.name):
+                    raise self._not_from_hub(key, before.name)
+                return _changed(current, before, before.commit, by, now)
+            case _:
+                return _changed(current, self._file(key), BUNDLED, by, now)
+
+    def _with_all_files(self, before: ActiveSet | None, by: str, now: datetime) -> ActiveSet:
         """Returns a set with an entry for each of these files; those it lacks are bundled."""
-        own = {key: Entry(origin=self._file(key), since=now, by=by) for key in self.registry.files}
-        return ActiveSet(
-            prompts={**own, **(before.prompts if before else {})}, models=before.models if before else {}
-        )
+        own = {key: ActivePrompt(origin=self._file(key), since=now, by=by) for key in self.registry.files}
+        if before is None:
+            return ActiveSet(prompts=own)
+        return ActiveSet(prompts={**own, **before.prompts}, models=before.models)
 
-    def _pin(self, key: str, known: Entry | None) -> str | None:
-        """Returns what a prompt stays held at. A pin of another name than the settings have now holds
-        nothing any more."""
+    def _pin(self, key: str, known: ActivePrompt | None) -> str | None:
+        """Returns the pin of a prompt. A pin of another name than the settings have now does not count."""
         if known is None:
             return None
-        held = isinstance(known.origin, FromHub) and self._comes_from(key, known.origin.name)
-        return known.pin if held or known.pin == BUNDLED else None
+        same_name = isinstance(known.origin, FromHub) and self._comes_from(key, known.origin.name)
+        return known.pin if same_name or known.pin == BUNDLED else None
 
     def _comes_from(self, key: str, name: str) -> bool:
-        return key in self._names and self._names[key][0] == name
+        return key in self._refs and self._refs[key][0] == name
 
-    def _not_of_the_hub(self, key: str, name: str) -> PromptInvalidError:
-        source = f"it comes from {self._names[key][0]}" if key in self._names else "it is bundled"
+    def _not_from_hub(self, key: str, name: str) -> PromptInvalidError:
+        source = f"it comes from {self._refs[key][0]}" if key in self._refs else "it is bundled"
         return PromptInvalidError(
             prompts={key: [f"{source}; CHECKERBOARD_HUB_PROMPTS has to name {name} for it first"]}
         )
 
-    async def _origins(
-        self, refs: Mapping[str, tuple[str, str]], known: Mapping[str, Entry]
-    ) -> dict[str, FromHub]:
-        """Returns what `refs` names in the hub (name and ref, by key); a commit that is in force, which
-        never changes, is not asked for again."""
-        there = {}
+    async def _pull(self, refs: Mapping[str, Ref], known: Mapping[str, ActivePrompt]) -> dict[str, FromHub]:
+        """Returns what `refs` names. A commit that is active already, which never changes, is not pulled
+        again."""
+        active = {}
         for key, ref in refs.items():
             origin = known[key].origin if key in known else None
             if isinstance(origin, FromHub) and (origin.name, origin.commit) == ref:
-                there[key] = origin
-        asked = {key: ref for key, ref in refs.items() if key not in there}
-        return {**there, **(await pulled(self._hub, asked, self.registry.files)).all_or_none()}
+                active[key] = origin
+        missing = {key: ref for key, ref in refs.items() if key not in active}
+        return {**active, **(await pull_all(self._hub, missing, self.registry.files)).all_or_none()}
 
     def _file(self, key: str) -> Bundled:
         return Bundled(commit=self.registry.files[key].version)
 
 
-def _entry(held: Entry | None, origin: Origin, pin: str | None, by: str, now: datetime) -> Entry:
-    if held is None:
-        return Entry(origin=origin, pin=pin, since=now, by=by)
-    if (held.origin, held.pin) == (origin, pin):
-        return held
-    # A file that newer code has changed is gone: what was in force before it can still be had again.
-    same = held.origin == origin or held.origin.source == origin.source == "bundled"
-    return Entry(origin=origin, pin=pin, since=now, by=by, before=held.before if same else held.origin)
+def _changed(
+    current: ActivePrompt | None, origin: Origin, pin: str | None, by: str, now: datetime
+) -> ActivePrompt:
+    """Returns the entry of a prompt with another origin or pin; `current` itself where nothing changes."""
+    if current is None:
+        return ActivePrompt(origin=origin, pin=pin, since=now, by=by)
+    if (current.origin, current.pin) == (origin, pin):
+        return current
+    # A file that newer code has changed is gone: a roll-back goes to what was active before it.
+    same = current.origin == origin or current.origin.source == origin.source == "bundled"
+    before = current.before if same else current.origin
+    return ActivePrompt(origin=origin, pin=pin, since=now, by=by, before=before)
 
 
-def _not_renewed(error: Exception) -> str:
+def _start_warning(error: Exception) -> str:
     reason = error.message if isinstance(error, CheckerboardError) else repr(error)
     if isinstance(error, PromptInvalidError):
-        named = ", ".join(error.prompts)
-        reason = f"{named} cannot be used. `changes` of GET /prompts says why; mend it, then reload."
+        invalid = ", ".join(error.prompts)
+        reason = f"{invalid} cannot be used. `changes` of GET /prompts says why; mend it, then reload."
     logger.warning("prompts not renewed at start", extra={"cause": cause(error)})
     return f"The newest prompts could not be taken when the service started: {reason}"
+
+
+@asynccontextmanager
+async def open_prompts(
+    settings: Settings, redis: Redis, pool: Pool, *, newest: bool
+) -> AsyncIterator[PromptChanges]:
+    """Yields this worker's PromptChanges, whose registry is kept at the active set.
+
+    A Redis or a hub that is away is a warning: the last good prompts answer, or the bundled ones.
+
+    Args:
+        settings: which prompts come from the hub, and the models.
+        redis: has the active set.
+        pool: PostgreSQL, for the audit log.
+        newest: whether the hub's newest are activated; they are also where no set is active yet.
+
+    Raises:
+        SetupError: a bundled prompt is none, or the settings name a prompt or a purpose that there is not.
+    """
+    registry = PromptRegistry.bundled(*PACKAGES, models=settings.models)
+    if problem := registry.unknown_purposes(settings.models):
+        raise SetupError(f"CHECKERBOARD_MODELS: {problem}.")
+    refs = parse_hub_names(settings.hub_prompts, registry.files)
+    store = ActiveSetStore(redis)
+    async with open_hub(settings) as hub:
+        changes = PromptChanges(registry, store, AuditLog(pool), hub, refs)
+        watcher = Watcher(registry, store, redis)
+        try:
+            await watcher.poll()
+            if newest or registry.active is None:
+                await changes.start()
+        except (RedisError, OSError) as error:
+            registry.shared_warning = "Redis is away: the bundled prompts answer."
+            logger.warning("active prompts not read: the bundled ones answer", extra={"cause": cause(error)})
+        watching = asyncio.create_task(watcher.watch())
+        try:
+            yield changes
+        finally:
+            while not watching.done():
+                # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
+                watching.cancel()
+                await asyncio.wait({watching}, timeout=POLL_SECONDS / 10)

@@ -13,8 +13,7 @@ from tools.core import logs
 from tools.core.settings import Settings
 from tools.core.terminal import echo
 
-# What a command does is imported when it runs: LangSmith's client would slow down every start of
-# `checkerboard`.
+# The work of a command is imported when it runs: LangSmith's client would slow every start of `checkerboard`.
 # ruff: noqa: PLC0415
 
 app = typer.Typer(help="Keep prompts in files, in LangSmith's prompt hub, or in both.", no_args_is_help=True)
@@ -41,17 +40,17 @@ def check_command(
     hub: Annotated[bool, typer.Option("--hub", help="check the hub's prompts too")] = False,
 ) -> None:
     """Hold prompts against what the service supplies and asks for; list all that is wrong."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync
 
-    _end(asyncio.run(work.check(Settings(), names or [], folder, hub=hub)))
+    _print(asyncio.run(sync.check(Settings(), names or [], folder, hub=hub)))
 
 
 @app.command("pull")
 def pull_command(names: Names = None, folder: Folder = None) -> None:
     """Write the hub's prompts into the files, all or none."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync
 
-    _end(asyncio.run(work.pull(Settings(), names or [], folder)))
+    _print(asyncio.run(sync.pull(Settings(), names or [], folder)))
 
 
 @app.command("push")
@@ -61,20 +60,20 @@ def push_command(
     tag: Annotated[list[str] | None, typer.Option(help="a tag to put on the newest commit")] = None,
 ) -> None:
     """Commit to the hub what differs in the files, and make the prompts that it has not."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync
 
-    _end(asyncio.run(work.push(Settings(), names or [], folder, tags=tag or [])))
+    _print(asyncio.run(sync.push(Settings(), names or [], folder, tags=tag or [])))
 
 
 @app.command("diff")
 def diff_command(names: Names = None, folder: Folder = None) -> None:
     """Show how the hub's prompts differ from the files; exit code 1 when they do."""
-    from tools.prompts import files_and_hub as work
+    from tools.prompts import sync
 
-    _end(asyncio.run(work.diff(Settings(), names or [], folder)))
+    _print(asyncio.run(sync.diff(Settings(), names or [], folder)))
 
 
-def _end(report: tuple[list[str], bool]) -> None:
+def _print(report: tuple[list[str], bool]) -> None:
     lines, good = report
     for line in lines:
         echo(line)

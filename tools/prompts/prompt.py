@@ -14,8 +14,8 @@
     {profile}
     {postings}
 
-The front matter is the contract with the node, whose fences (`tools/core/fencing.py`) and whose answer's
-schema it names; it stands in the bundled file alone. The two texts are what LangSmith's hub can replace.
+The front matter is the contract with the node: the fences that it supplies (`tools/core/fencing.py`) and the
+schema of the answer. Only the bundled file has it. The two texts are what LangSmith's hub can replace.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
+from string import Formatter
 
 import yaml
 from langchain_core.messages import BaseMessage
@@ -37,9 +38,9 @@ from langchain_core.prompts import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tools.core.errors import SetupError
-from tools.llm.model_choice import ModelChoice
+from tools.core.fencing import fence, unfence
+from tools.core.settings import ModelChoice
 from tools.postings.contracts import Language
-from tools.prompts.checks import problems
 
 _Yaml = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FILE = re.compile(
@@ -47,8 +48,17 @@ _FILE = re.compile(
 )
 
 
+MAX_SYSTEM_CHARS = 20_000
+"""Four times the longest bundled instructions; more would crowd out the postings."""
+MAX_HUMAN_CHARS = 2_000
+"""The human part is the fences, and perhaps a line between them."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
+"""Tab and line feed are fine. Half a surrogate pair could not even be stored."""
+_FENCE_LINE = re.compile(r"^</?[a-z_]+>$", re.MULTILINE)
+
+
 class Contract(BaseModel):
-    """What a node demands of its prompt: the front matter of the prompt's file."""
+    """What a node supplies to its prompt and asks of it: the front matter of the prompt's file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,19 +74,19 @@ class Contract(BaseModel):
         return f"{self.purpose}.{self.language}"
 
     def problems(self, texts: Texts) -> list[str]:
-        """Returns what is wrong with texts as this prompt, one sentence each."""
-        return problems(texts.system, texts.human, self.blocks, self.fields)
+        """Returns what is wrong with texts for this prompt, one sentence each."""
+        return find_problems(texts, self.blocks, self.fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """What a prompt says: f-string templates, in which braces that are no placeholder are doubled."""
+    """The texts of a prompt: f-string templates, in which braces that are no placeholder are doubled."""
 
     system: str
     human: str
 
     def template(self) -> ChatPromptTemplate:
-        """Returns them as LangChain's template, which `checks.problems` has found nothing against."""
+        """Returns LangChain's template of texts that have no problems."""
         return ChatPromptTemplate.from_messages(
             [
                 SystemMessagePromptTemplate.from_template(self.system),
@@ -95,14 +105,14 @@ class PromptFile:
     @property
     def version(self) -> str:
         """A hash of the texts, so that an answer can name what made it."""
-        said = f"{self.texts.system}\n## human\n{self.texts.human}"
-        return "sha256:" + hashlib.sha256(said.encode()).hexdigest()[:12]
+        text = f"{self.texts.system}\n## human\n{self.texts.human}"
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt in force. `version` names its texts: `sha256:…` of a bundled one, `name:commit` of the
-    hub's. `model` is who is to answer it."""
+    """A prompt that can be asked. `version` names its texts: `sha256:…` of a bundled one, `name:commit` of
+    the hub's. `model` is the model that answers it."""
 
     purpose: str
     language: Language
@@ -112,7 +122,7 @@ class Prompt:
 
     @property
     def commit(self) -> str:
-        """What in `version` follows the name of the hub's prompt; all of it, where it is bundled."""
+        """The commit in `version`; all of `version` where the prompt is bundled."""
         return self.version if self.version.startswith("sha256:") else self.version.rpartition(":")[2]
 
     def render(self, blocks: Mapping[str, str]) -> list[BaseMessage]:
@@ -122,13 +132,12 @@ class Prompt:
 
 @functools.lru_cache(maxsize=128)
 def prompt(contract: Contract, texts: Texts, version: str, model: ModelChoice) -> Prompt:
-    """Returns the prompt of texts that `checks.problems` has found nothing against. What a reload leaves as
-    it is, is not built anew."""
+    """Returns the prompt of texts that have no problems. Cached: a reload builds only what it changes."""
     return Prompt(contract.purpose, contract.language, version, texts.template(), model)
 
 
 def read(text: str, name: str) -> PromptFile:
-    """Reads one prompt file, whose texts may break its contract (`Contract.problems`).
+    """Reads a prompt file without checking its texts.
 
     Raises:
         SetupError: the file lacks a part; the message names `name`.
@@ -144,14 +153,14 @@ def read(text: str, name: str) -> PromptFile:
 
 
 def parse(text: str, name: str) -> PromptFile:
-    """Reads one prompt file that is to be used.
+    """Reads a prompt file and checks its texts.
 
     Raises:
         SetupError: the file lacks a part, or its texts break its contract; the message names `name`.
     """
     file = read(text, name)
-    if found := file.contract.problems(file.texts):
-        raise SetupError(f"The prompt {name} cannot be used: {'; '.join(found)}.")
+    if problems := file.contract.problems(file.texts):
+        raise SetupError(f"The prompt {name} cannot be used: {'; '.join(problems)}.")
     return file
 
 
@@ -159,7 +168,7 @@ def rewritten(text: str, texts: Texts) -> str:
     """Returns a prompt file's text with other texts under its front matter.
 
     Raises:
-        ValueError: the file could not tell where the instructions end.
+        ValueError: the file would not show where the instructions end.
     """
     match = _FILE.match(text)
     assert match is not None  # noqa: S101 - it has been read before
@@ -179,3 +188,80 @@ def bundled(*packages: str) -> Iterator[PromptFile]:
         for file in files(package).iterdir():
             if file.name.endswith(".md"):
                 yield parse(file.read_text(encoding="utf-8"), file.name)
+
+
+def find_problems(texts: Texts, blocks: Sequence[str], fields: Iterable[str]) -> list[str]:
+    """Returns what is wrong with a prompt's texts, one sentence each.
+
+    Args:
+        texts: f-string templates.
+        blocks: the fences that the node supplies. Each stands once in the human part, alone on its line, and
+            none among the instructions.
+        fields: the properties of the answer's schema, each of which the instructions name.
+    """
+    system, human = texts.system, texts.human
+    problems = []
+    for part, text, limit in (("system", system, MAX_SYSTEM_CHARS), ("human", human, MAX_HUMAN_CHARS)):
+        if len(text) > limit:
+            problems.append(f"the {part} part has {len(text)} characters; at most {limit} are taken")
+        if not text.strip():
+            problems.append(f"the {part} part is empty")
+        if _CONTROL.search(text):
+            problems.append(f"the {part} part has control characters")
+    if line := _FENCE_LINE.search(human):
+        problems.append(f"the human part has {line[0]}, a line of a fence, which only the service writes")
+    problems += _placeholder_problems(system, human, blocks)
+    # Whole words: `fit` does not name `fits`.
+    unnamed = [name for name in fields if not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", system, re.ASCII)]
+    if unnamed:
+        problems.append(f"the instructions do not name the answer's fields {', '.join(unnamed)}")
+    return problems or _rendering_problems(system, human, blocks)
+
+
+def _placeholder_problems(system: str, human: str, blocks: Sequence[str]) -> list[str]:
+    try:
+        in_system, in_human = _placeholders(system), _placeholders(human)
+    except ValueError as error:
+        return [f"braces that are no placeholder are not doubled ({error})"]
+    problems = []
+    if in_system:
+        named = ", ".join(in_system)
+        problems.append(f"the placeholders {named} stand among the instructions, where no data may stand")
+    if sorted(in_human) != sorted(blocks):
+        problems.append(
+            f"the human part has the placeholders {sorted(in_human)}, but has to have "
+            f"{sorted(blocks)}, each once"
+        )
+    else:
+        lines = human.splitlines()
+        problems += [
+            f"{{{name}}} has to stand alone on its line" for name in blocks if f"{{{name}}}" not in lines
+        ]
+    return problems
+
+
+def _placeholders(template: str) -> list[str]:
+    """Returns the placeholders as they are written, attributes, conversions and formats included, so that
+    none of those equals a block's name.
+
+    Raises:
+        ValueError: a brace is open, or closes nothing.
+    """
+    return [
+        f"{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}"
+        for _, name, spec, conversion in Formatter().parse(template)
+        if name is not None
+    ]
+
+
+def _rendering_problems(system: str, human: str, blocks: Sequence[str]) -> list[str]:
+    """Renders a sample in which data looks like a placeholder and like a fence."""
+    sample = {name: {"name": name, "text": "{request} </postings>"} for name in blocks}
+    try:
+        system.format()
+        rendered = unfence(human.format(**{name: fence(name, row) for name, row in sample.items()}))
+    except (ValueError, LookupError) as error:
+        return [f"it does not render ({error!r})"]
+    if rendered != {name: [row] for name, row in sample.items()}:
+        return ["its data does not arrive whole in the fences of the human part"]
+    return []

@@ -1,7 +1,7 @@
 """The local parser: reads posters without a key or a network.
 
-decode ─► rules ─► grid ─► tables ─┐
-   └────► ink ─► picture ─► reader ┴► open_tables ─► arrange ─► blocks
+parser ─ starts ─► worker ─► segmentation (rules, ink) ─┬─► ruled_tables ──────────────────┐
+                                                        └─► line_image ─► recognition ─────┴► page_blocks
 """
 
 from ingest.parsers.local.parser import LocalParser

@@ -1,15 +1,13 @@
-"""The polite HTTP client of all sources: one `Web` a process.
+"""The HTTP client of all sources: one `Web` a process.
 
 | module | what |
 |---|---|
-| `client` | asking: tries, back-off, redirects, sizes, conditional requests |
-| `hosts` | manners towards one host: its robots.txt, a request a second |
-| `answers` | what came back, and whether it is a refusal |
-| `reach` | where a request may go: the source's own hosts, or public addresses |
+| `client` | requests: tries, redirects, sizes, conditional requests; what counts as a refusal |
+| `hosts` | the pace of one host, and its robots.txt |
+| `addresses` | where a request may go: the source's own hosts, or public addresses |
 """
 
-from ingest.sources.web.answers import Answer, Fetch, FetchLog
-from ingest.sources.web.client import Web, open_web
-from ingest.sources.web.reach import Reach, origin
+from ingest.sources.web.addresses import AllowedHosts, origin
+from ingest.sources.web.client import Answer, Fetch, FetchLog, Web, open_web
 
-__all__ = ["Answer", "Fetch", "FetchLog", "Reach", "Web", "open_web", "origin"]
+__all__ = ["AllowedHosts", "Answer", "Fetch", "FetchLog", "Web", "open_web", "origin"]

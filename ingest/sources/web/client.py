@@ -1,4 +1,5 @@
-"""Asking sites: identified, at most a request a second to each, and never past a refusal."""
+"""The HTTP client of all sources: it names itself, sends at most a request a second to each host, and never
+goes past a refusal."""
 
 from __future__ import annotations
 
@@ -6,41 +7,35 @@ import asyncio
 import hashlib
 import logging
 import random
+import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from http import HTTPStatus
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 import httpx
 import orjson
 
-from ingest import unpacking
+from ingest import http_body
 from ingest.errors import DocumentUnreadableError, SourceUnavailableError
-from ingest.sources.web.answers import (
-    Answer,
-    Fetch,
-    FetchLog,
-    Want,
-    challenge,
-    is_image,
-    media_type,
-    refusal,
-    retry_after,
-)
+from ingest.sources.web.addresses import AllowedHosts, origin
 from ingest.sources.web.hosts import AGENT, Host
-from ingest.sources.web.reach import Reach, origin
 from tools.core.errors import SetupError
 from tools.core.logs import cause
 from tools.core.proxies import proxy_for
 from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+Want = Literal["json", "image", "text"]
+"""What is asked for. A page of HTML in the place of JSON or an image is a refusal."""
 
 INTERVAL_SECONDS = 1.0
 """Between the beginnings of two requests to one host."""
@@ -61,41 +56,102 @@ _RETRIED = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-_MOVED = {301, 302, 303, 307, 308}
+_REDIRECTS = {301, 302, 303, 307, 308}
+_REFUSALS = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS}
 _ACCEPT: dict[Want, str] = {
     "json": "application/json",
     "image": "image/webp,image/*;q=0.9,*/*;q=0.1",
     "text": "text/plain,*/*;q=0.1",
 }
+_CHALLENGE = re.compile(rb"__cf_chl|cf-challenge|cdn-cgi/challenge-platform|<title>\s*Just a moment", re.I)
+_HTML = re.compile(rb"\s*(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html)\b", re.I)
+_SEARCHED_BYTES = 65_536
+"""Bytes of a body in which the marks of a challenge are looked for."""
+_IMAGES = {"", "application/octet-stream", "binary/octet-stream", "application/pdf"}
+"""Media types beside `image/*` that files of images are sent as."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """A request as it is sent, again and again if need be."""
+class Fetch:
+    """The last answer of a URL. `etag` and `last_modified` are as the server wrote them; `content_hash` is
+    the SHA-256 of what it sent."""
 
+    url: str
+    etag: str | None
+    last_modified: str | None
+    content_hash: str | None
+    fetched_at: datetime
+
+
+class FetchLog(Protocol):
+    """Records fetches over runs."""
+
+    async def last(self, url: str) -> Fetch | None:
+        """Returns the last recorded fetch of `url`; None where there is none."""
+
+    async def record(self, fetch: Fetch) -> None:
+        """Records a fetch in place of the last one of its URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer of a site. `value` is the JSON, where that was asked for and `status` is 200.
+
+    `unchanged`: it is the same as when `fetch` was recorded last, and `content` may therefore be empty.
+    Record `fetch` (`Web.log`) only when everything that was made of the answer is stored: from then on
+    it counts as taken."""
+
+    url: str
+    status: int
+    media_type: str
+    content: bytes
+    fetch: Fetch
+    value: Any = None
+    unchanged: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 200."""
+        return self.status == HTTPStatus.OK
+
+    def require_ok(self) -> None:
+        """Raises:
+        SourceUnavailableError: the status is another than 200.
+        """
+        if not self.ok:
+            body = self.content[:200].decode("utf-8", "replace").strip()
+            raise SourceUnavailableError(f"{self.url} answered {self.status}: {body}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
     method: str
     url: str
     want: Want
-    reach: Reach
+    allowed: AllowedHosts
     headers: dict[str, str]
     body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Reply:
+class _Response:
     status: int
     headers: httpx.Headers
     content: bytes
     value: Any = None
 
+    def redirect(self) -> str | None:
+        """Returns the address to which a redirect leads."""
+        return self.headers.get("location") if self.status in _REDIRECTS else None
+
 
 class Web:
-    """Asks sites. One for all sources of a process: the pace is kept over all of them."""
+    """The client. There is one for all sources of a process, so that they share the pace of each host."""
 
     def __init__(self, agent: str, log: FetchLog, *, interval: float, timeout_seconds: float) -> None:
         """`interval` is the time between two requests to one host, `timeout_seconds` that without a byte."""
         self._agent = agent
-        self._log = log
+        self.log = log
         self._interval = interval
         self._timeout = timeout_seconds
         self._hosts: dict[str, Host] = {}
@@ -105,87 +161,81 @@ class Web:
         """Closes all connections."""
         await self._clients.aclose()
 
-    async def get(self, url: str, *, want: Want, reach: Reach, conditional: bool = False) -> Answer:
-        """Asks for `url`. `conditional`: what is as it was when its fetch was kept is told as unchanged.
+    async def get(self, url: str, *, want: Want, allowed: AllowedHosts, conditional: bool = False) -> Answer:
+        """Returns the answer of `url`. With `conditional`, an answer that is as when it was recorded last
+        is marked as unchanged.
 
-        Statuses that are neither a refusal nor passing (404, 400) are returned.
+        Statuses that are neither refusals nor transient (404, 400) are returned.
 
         Raises:
-            SourceRefusedError: robots.txt, 401, 403, 451 or a challenge page; never tried again.
-            SourceUnavailableError: it did not answer in four tries, nor as asked for.
-            DocumentUnreadableError: it is too large, no image, or at no address that is read.
+            SourceRefusedError: robots.txt, 401, 403, 451 or a challenge page; it is not tried again.
+            SourceUnavailableError: it did not answer in four tries, or with something else.
+            DocumentUnreadableError: it is too large, no image, or at an address that may not be read.
         """
-        last = await self._log.last(url) if conditional else None
+        last = await self.log.last(url) if conditional else None
         headers = {"Accept": _ACCEPT[want]}
         if last is not None and last.etag is not None:
             headers["If-None-Match"] = last.etag
         if last is not None and last.last_modified is not None:
             headers["If-Modified-Since"] = last.last_modified
-        return await self._answer(_Question("GET", url, want, reach, headers), last)
+        return await self._answer(_Request("GET", url, want, allowed, headers), last)
 
-    async def post(self, url: str, body: Any, *, reach: Reach) -> Answer:
-        """Sends JSON and asks for JSON. Raises as `get`."""
+    async def post(self, url: str, body: Any, *, allowed: AllowedHosts) -> Answer:
+        """Sends JSON and returns the answer, JSON too. Raises as `get`."""
         headers = {"Accept": _ACCEPT["json"], "Content-Type": "application/json"}
-        return await self._answer(_Question("POST", url, "json", reach, headers, orjson.dumps(body)), None)
+        return await self._answer(_Request("POST", url, "json", allowed, headers, orjson.dumps(body)), None)
 
-    async def last(self, url: str) -> Fetch | None:
-        """Returns the last fetch of `url` that was kept."""
-        return await self._log.last(url)
-
-    async def keep(self, fetch: Fetch) -> None:
-        """Keeps a fetch: from now on its content counts as taken."""
-        await self._log.keep(fetch)
-
-    async def _answer(self, question: _Question, last: Fetch | None) -> Answer:
-        reply = await self._followed(question)
-        unchanged = reply.status == HTTPStatus.NOT_MODIFIED and last is not None
+    async def _answer(self, request: _Request, last: Fetch | None) -> Answer:
+        response = await self._follow(request)
+        unchanged = response.status == HTTPStatus.NOT_MODIFIED and last is not None
         if last is not None and unchanged:
             fetch = replace(last, fetched_at=datetime.now(UTC))
         else:
-            content_hash = hashlib.sha256(reply.content).hexdigest()
             fetch = Fetch(
-                url=question.url,
-                etag=reply.headers.get("etag"),
-                last_modified=reply.headers.get("last-modified"),
-                content_hash=content_hash,
+                url=request.url,
+                etag=response.headers.get("etag"),
+                last_modified=response.headers.get("last-modified"),
+                content_hash=hashlib.sha256(response.content).hexdigest(),
                 fetched_at=datetime.now(UTC),
             )
-            unchanged = (
-                last is not None and reply.status == HTTPStatus.OK and last.content_hash == content_hash
-            )
+            same = last is not None and last.content_hash == fetch.content_hash
+            unchanged = same and response.status == HTTPStatus.OK
         return Answer(
-            url=question.url,
-            status=reply.status,
-            media_type=media_type(reply.headers),
-            content=reply.content,
+            url=request.url,
+            status=response.status,
+            media_type=media_type(response.headers),
+            content=response.content,
             fetch=fetch,
-            value=reply.value,
+            value=response.value,
             unchanged=unchanged,
         )
 
-    async def _followed(self, question: _Question) -> _Reply:
-        """Goes after redirects, each as careful as the first request."""
+    async def _follow(self, request: _Request) -> _Response:
+        """Follows redirects; each is checked as the first request is."""
         for _ in range(MOST_REDIRECTS + 1):
-            host = self._host(question.url)
-            await host.require_allowed(question.url, partial(self._robots, reach=question.reach))
-            reply = await self._tried(host, question)
-            if reply.status not in _MOVED or "location" not in reply.headers:
-                return reply
-            if question.method != "GET":
-                raise SourceUnavailableError(f"{question.url} redirects what is sent to it.")
-            question = _moved(question, reply.headers["location"])
-        raise SourceUnavailableError(f"{question.url} redirects more than {MOST_REDIRECTS} times.")
+            host = self._host(request.url)
+            await host.require_allowed(request.url, partial(self._fetch_robots, allowed=request.allowed))
+            response = await self._retry(host, request)
+            if (location := response.redirect()) is None:
+                return response
+            if request.method != "GET":
+                raise SourceUnavailableError(f"{request.url} redirects what is sent to it.")
+            request = _redirected(request, location)
+        raise SourceUnavailableError(f"{request.url} redirects more than {MOST_REDIRECTS} times.")
 
-    async def _robots(self, url: str, reach: Reach) -> tuple[int, bytes]:
-        question = _Question("GET", url, "text", replace(reach, others=True), {"Accept": _ACCEPT["text"]})
+    async def _fetch_robots(self, url: str, allowed: AllowedHosts) -> tuple[int, bytes]:
+        headers = {"Accept": _ACCEPT["text"]}
+        request = _Request("GET", url, "text", replace(allowed, others=True), headers)
         for _ in range(MOST_REDIRECTS + 1):
-            reply = await self._tried(self._host(question.url), question)
-            if reply.status not in _MOVED or "location" not in reply.headers:
-                return reply.status, reply.content
-            question = _moved(question, reply.headers["location"])
+            response = await self._retry(self._host(request.url), request)
+            if (location := response.redirect()) is None:
+                return response.status, response.content
+            request = _redirected(request, location)
         return HTTPStatus.NOT_FOUND, b""
 
-    async def _tried(self, host: Host, question: _Question) -> _Reply:
+    async def _retry(self, host: Host, request: _Request) -> _Response:
+        """Sends a request up to TRIES times. Written out and not by a library: what waits between two tries
+        is the host, for all requests to it, and the server may say for how long."""
         problem = why = ""
         for attempt in range(TRIES):
             # Spread, so that sources that failed together do not come back together.
@@ -193,67 +243,72 @@ class Web:
             await host.turn()
             try:
                 async with asyncio.timeout(10 * self._timeout):
-                    reply = await self._once(host, question)
+                    response = await self._send(host, request)
             except (httpx.RequestError, OSError, TimeoutError) as error:
                 problem, why = f"{type(error).__name__}: {error}".rstrip(": "), cause(error)
             except orjson.JSONDecodeError as error:
                 problem, why = f"broken JSON: {error}", cause(error)
             else:
-                if reply.status not in _RETRIED:
-                    return reply
-                problem = why = f"{reply.status}"
-                wait = max(wait, retry_after(reply.headers) or 0)
-            logger.info("no good answer", extra={"url": question.url, "cause": why, "attempt": attempt})
+                if response.status not in _RETRIED:
+                    return response
+                problem = why = f"{response.status}"
+                wait = max(wait, retry_after(response.headers) or 0)
+            logger.info("no good answer", extra={"url": request.url, "cause": why, "attempt": attempt})
             if wait > LONGEST_WAIT:
                 problem += f", and wants {wait:.0f} seconds to pass"
                 break
             host.pause(wait)
         raise SourceUnavailableError(
-            f"{host.name} did not answer {question.method} {httpx.URL(question.url).path}: {problem}. "
-            "Run the ingest again later: it goes on from here.",
+            f"{host.name} did not answer {request.method} {httpx.URL(request.url).path}: {problem}. "
+            "Run the ingest again later: it goes on from here."
         )
 
-    async def _once(self, host: Host, question: _Question) -> _Reply:
-        address = await question.reach.address(question.url)
-        url, headers, extensions = httpx.URL(question.url), dict(question.headers), {}
+    async def _send(self, host: Host, request: _Request) -> _Response:
+        address = await request.allowed.address(request.url)
+        url, headers, extensions = httpx.URL(request.url), dict(request.headers), {}
         if address is not None:
             headers["Host"] = url.netloc.decode("ascii")
             extensions["sni_hostname"] = url.host
             url = url.copy_with(host=address)
-        request = host.client.build_request(
-            question.method, url, headers=headers, content=question.body, extensions=extensions
+        built = host.client.build_request(
+            request.method, url, headers=headers, content=request.body, extensions=extensions
         )
-        response = await host.client.send(request, stream=True)
+        response = await host.client.send(built, stream=True)
         try:
-            content = await _content(response, question)
+            content = await http_body.body(response, LARGEST)
+        except http_body.TooLargeError as error:
+            problem = f"{request.url} is larger than {LARGEST} bytes."
+            kind = DocumentUnreadableError if request.want == "image" else SourceUnavailableError
+            raise kind(problem) from error
         finally:
             await response.aclose()
-        return self._judged(host, question, response, content)
+        return self._checked(host, request, response, content)
 
-    def _judged(self, host: Host, question: _Question, response: httpx.Response, content: bytes) -> _Reply:
-        """Tells a refusal, and what is not what was asked for, from an answer."""
-        status, headers, want = response.status_code, response.headers, question.want
-        if challenge(status, headers, content, want):
+    def _checked(self, host: Host, request: _Request, response: httpx.Response, content: bytes) -> _Response:
+        """Returns an answer that is what was asked for. Raises as `get` for refusals and for other things."""
+        status, headers, want = response.status_code, response.headers, request.want
+        if _is_challenge(status, headers, content, want):
             raise host.refuse(f"answered {status} with a challenge page")
         if want == "text":
-            return _Reply(status, headers, content)
-        if how := refusal(status, headers, content, want):
-            raise host.refusal(f"{how} ({question.method} {httpx.URL(question.url).path})")
+            return _Response(status, headers, content)
+        if how := _refusal(status, headers, content, want):
+            raise host.refusal(f"{how} ({request.method} {httpx.URL(request.url).path})")
         value = orjson.loads(content) if want == "json" and status == HTTPStatus.OK else None
-        if want == "image" and status == HTTPStatus.OK and not is_image(media_type(headers)):
-            raise DocumentUnreadableError(f"{question.url} is {media_type(headers)}, not an image.")
-        return _Reply(status, headers, content, value)
+        if want == "image" and status == HTTPStatus.OK and not _is_image(media_type(headers)):
+            raise DocumentUnreadableError(f"{request.url} is {media_type(headers)}, not an image.")
+        return _Response(status, headers, content, value)
 
     def _host(self, url: str) -> Host:
         name = origin(url)
         if name not in self._hosts:
-            # One client for each host: connections that were opened by address are of one name then.
+            # One client for each host: requests go to addresses, and a pooled connection must be of the
+            # same name.
             try:
                 proxy = proxy_for(url)
             except SetupError as error:
                 raise SourceUnavailableError(error.message) from error
             client = httpx.AsyncClient(
-                headers={"User-Agent": self._agent, "Accept-Encoding": unpacking.ACCEPTED},
+                headers={"User-Agent": self._agent, "Accept-Encoding": http_body.ACCEPTED},
                 timeout=self._timeout,
                 verify=_certificates(),
                 proxy=proxy,
@@ -272,7 +327,7 @@ async def open_web(
     interval_seconds: float = INTERVAL_SECONDS,
     timeout_seconds: float = TIMEOUT_SECONDS,
 ) -> AsyncIterator[Web]:
-    """Opens the client of all sources. It names itself, and `settings.contact` for who has questions."""
+    """Opens the client. It names itself, and `settings.contact` for questions."""
     # A header takes ASCII only.
     contact = quote((settings.contact or "").strip(), safe=" !#$&'()*+,/:;=?@[]~%")
     agent = f"{AGENT}/{version('checkerboard')}" + (f" (+{contact})" if contact else "")
@@ -283,27 +338,70 @@ async def open_web(
         await web.aclose()
 
 
+def media_type(headers: httpx.Headers) -> str:
+    """Returns the media type without its parameters, in lower case."""
+    return str(headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def retry_after(headers: httpx.Headers) -> float | None:
+    """Returns the seconds of a `Retry-After` header, which may name a date; None where there is none."""
+    value = headers.get("retry-after", "").strip()
+    if value.isdigit():
+        return float(value)
+    try:
+        wanted = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    wanted = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
+    return max(0.0, (wanted - datetime.now(UTC)).total_seconds())
+
+
 @cache
 def _certificates() -> ssl.SSLContext:
-    """The authorities that are trusted; reading them takes some 40 ms, so once a process."""
+    """Returns the trusted authorities; reading them takes some 40 ms, so once a process."""
     return httpx.create_ssl_context()
 
 
-def _moved(question: _Question, location: str) -> _Question:
+def _redirected(request: _Request, location: str) -> _Request:
     try:
-        url = str(httpx.URL(question.url).join(location))
+        url = str(httpx.URL(request.url).join(location))
     except httpx.InvalidURL as error:
-        raise SourceUnavailableError(f"{question.url} redirects to no address: {error}") from error
-    if url.startswith("http:") and question.url.startswith("https:"):
-        raise SourceUnavailableError(f"{question.url} redirects to an unencrypted page.")
-    return replace(question, url=url)
+        raise SourceUnavailableError(f"{request.url} redirects to no address: {error}") from error
+    if url.startswith("http:") and request.url.startswith("https:"):
+        raise SourceUnavailableError(f"{request.url} redirects to an unencrypted page.")
+    return replace(request, url=url)
 
 
-async def _content(response: httpx.Response, question: _Question) -> bytes:
-    """Reads an answer up to LARGEST bytes, unpacked."""
-    try:
-        return await unpacking.body(response, LARGEST)
-    except unpacking.TooLargeError as error:
-        problem = f"{question.url} is larger than {LARGEST} bytes."
-        kind = DocumentUnreadableError if question.want == "image" else SourceUnavailableError
-        raise kind(problem) from error
+def _is_challenge(status: int, headers: httpx.Headers, body: bytes, want: Want) -> bool:
+    """Whether an answer is a page that wants to see a person. Where text was asked for, only the header, or
+    a failing status with the marks of a challenge, count."""
+    if "cf-mitigated" in headers:
+        return True
+    if not _is_html(headers, body):
+        return False
+    marked = bool(_CHALLENGE.search(body[:_SEARCHED_BYTES]))
+    return marked and (want != "text" or status >= HTTPStatus.BAD_REQUEST)
+
+
+def _refusal(status: int, headers: httpx.Headers, body: bytes, want: Want) -> str | None:
+    """Returns how an answer refuses, or None.
+
+    A store of images answers 403 with `AccessDenied` for a file that it has no longer: that is no refusal.
+    """
+    gone = want == "image" and b"<Code>AccessDenied</Code>" in body[:_SEARCHED_BYTES]
+    if status in _REFUSALS and not gone:
+        return f"answered {status}"
+    if status == HTTPStatus.OK and _is_html(headers, body):
+        return f"answered with a page of HTML where {'JSON' if want == 'json' else 'an image'} was asked for"
+    return None
+
+
+def _is_image(kind: str) -> bool:
+    return kind.startswith("image/") or kind in _IMAGES
+
+
+def _is_html(headers: httpx.Headers, body: bytes) -> bool:
+    kind = media_type(headers)
+    return kind in ("text/html", "application/xhtml+xml") or (
+        kind != "application/json" and bool(_HTML.match(body))
+    )

@@ -1,4 +1,4 @@
-"""Manners towards one host: what its robots.txt allows, and how often it is asked."""
+"""The pace of one host, and its robots.txt."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from ingest.errors import SourceRefusedError, SourceUnavailableError
 logger = logging.getLogger(__name__)
 
 AGENT = "checkerboard"
-"""The name that robots.txt knows this crawler by."""
+"""The name of this crawler in a robots.txt."""
 ROBOTS_SECONDS = 86_400.0
-"""How long a robots.txt is gone by: RFC 9309, 2.4."""
+"""How long a robots.txt is valid: RFC 9309, 2.4."""
 ROBOTS_BYTES = 512 * 1024
-"""What is read of it: RFC 9309, 2.5, wants at least 500 KiB."""
+"""How much of it is read: RFC 9309, 2.5, requires at least 500 KiB."""
 LONGEST_DELAY = 120.0
-"""Seconds between two requests above which a site is not read: a posting would take minutes."""
+"""A site that wants a longer delay between two requests, seconds, is not read."""
 
 
 class Host:
-    """One host: its connections, its turns, its robots.txt. `interval` is in seconds."""
+    """One host: its connections, its pace, its robots.txt.
+
+    `interval` is the time in seconds between the beginnings of two requests. A rate limiter of a library
+    (aiolimiter) does not fit: the interval changes with `Crawl-delay`, all requests pause together, and
+    there is no burst."""
 
     def __init__(self, name: str, client: httpx.AsyncClient, interval: float) -> None:
         self.name = name
@@ -40,21 +44,21 @@ class Host:
         self._refused: str | None = None
 
     async def turn(self) -> None:
-        """Returns when it is the caller's turn to send a request, first come first served. A turn begins
-        when the one before has, so that a machine that hangs for a while sends no burst afterwards."""
+        """Waits until the caller may send a request, first come first served. The next interval counts from
+        then, so that no burst follows when the machine has hung for a while."""
         loop = asyncio.get_running_loop()
         async with self._turns:
-            # A pause may be asked for while the turn is waited for.
+            # `pause` may be called while the turn is waited for.
             while (wait := max(self._next, self._paused_until) - loop.time()) > 0:  # noqa: ASYNC110 - it is time
                 await asyncio.sleep(wait)
             self._next = loop.time() + self._interval
 
     def pause(self, seconds: float) -> None:
-        """Sends nothing to the host for so long, whichever source wants to."""
+        """Sends nothing to the host for so long."""
         self._paused_until = max(self._paused_until, asyncio.get_running_loop().time() + seconds)
 
     def refuse(self, how: str) -> SourceRefusedError:
-        """Remembers that the host wants to see people only; it is not asked again. Returns the error."""
+        """Refuses all further requests to the host. Returns the error."""
         self._refused = how
         return self.refusal(how)
 
@@ -66,11 +70,11 @@ class Host:
         )
 
     async def require_allowed(self, url: str, fetch: Callable[[str], Awaitable[tuple[int, bytes]]]) -> None:
-        """Goes by the host's robots.txt, which `fetch` reads once a day.
+        """Checks the host's robots.txt, which `fetch` gets once a day.
 
         Raises:
             SourceRefusedError: it forbids this URL, or the host refused before.
-            SourceUnavailableError: it cannot be read, so nothing may be: RFC 9309, 2.3.1.4.
+            SourceUnavailableError: it cannot be read, so no URL may be: RFC 9309, 2.3.1.4.
         """
         if self._refused is not None:
             raise self.refusal(self._refused)

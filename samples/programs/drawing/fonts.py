@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 from samples.programs.drawing.style import HELD_OUT, TUNING
 from tools.core.debian import unpack_debian
-from tools.core.errors import SetupError
-from tools.core.settings import Settings
 
 _SYSTEM = (Path("/usr/share/fonts/truetype/nanum"), Path("/usr/share/fonts/nanum"))
 _NEEDED = {name for wardrobe in (TUNING, HELD_OUT) for pair in wardrobe.fonts for name in pair}
@@ -33,16 +30,3 @@ def find_fonts(home: Path) -> Path:
             if font.name in _NEEDED:
                 shutil.copyfile(font, own / font.name)
     return own
-
-
-def main() -> None:
-    """Gets the fonts; `make test` does."""
-    try:
-        folder = find_fonts(Settings().home)
-    except SetupError as error:
-        sys.exit(str(error))
-    sys.stdout.write(f"The fonts are in {folder}\n")
-
-
-if __name__ == "__main__":
-    main()

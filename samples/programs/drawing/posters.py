@@ -1,4 +1,4 @@
-"""A poster from postings: which parts stand on it, in what order, on how many images."""
+"""Composes a poster from postings: which parts it has, in what order, on how many images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from typing import Any
 
 from PIL import Image
 
-from samples.programs.drawing.canvas import Canvas
-from samples.programs.drawing.parts import banner, bullets, card, heading, pills, steps, two_columns
+from samples.programs.drawing.canvas import (
+    Canvas,
+    banner,
+    bullets,
+    card,
+    heading,
+    pills,
+    steps,
+    two_columns,
+)
 from samples.programs.drawing.style import ENGLISH, Style
 from samples.programs.drawing.tables import Drawn, draw_table
 from tools.lexicon import find_skills
@@ -76,11 +84,11 @@ def draw_poster(
     postings: Sequence[Posting], style: Style, random: Random, fonts: Path, *, images: int = 1
 ) -> Poster:
     """Draws a poster on one image or two; the same arguments give the same pixels."""
-    return _Press(postings, style, random, fonts).poster(images)
+    return _Drawing(postings, style, random, fonts).poster(images)
 
 
-class _Press:
-    """Puts the parts of one poster on its canvases."""
+class _Drawing:
+    """Draws the parts of one poster on its canvases."""
 
     def __init__(self, postings: Sequence[Posting], style: Style, random: Random, fonts: Path) -> None:
         self._postings = tuple(postings)

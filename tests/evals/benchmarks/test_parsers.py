@@ -6,12 +6,21 @@ from dataclasses import replace
 
 import pytest
 
-from evals.benchmarks.parser_scores import line_errors, lines_found, nearest, score_text
+from evals.benchmarks.parser_scores import (
+    field_lines_found,
+    line_errors,
+    lines_found,
+    nearest,
+    score_tables,
+    score_text,
+    similarity,
+    tree_of_html,
+    trees_of,
+)
 from evals.benchmarks.parsers import Poster, measure, posters_of, shown
-from evals.benchmarks.parsers_fields import field_lines_found
-from evals.benchmarks.parsers_tables import score_tables, similarity, tree_of_html, trees_of
-from ingest.documents import Cell, Paragraph, Parsed, Position, RawFile, Table
-from samples.programs.draw_posters import HERE
+from ingest.documents import Cell, Paragraph, Parsed, RawFile, Table
+from samples.programs.draw_posters import POSTERS
+from tools.postings.contracts import Position
 
 TABLE = '<table><tr><td rowspan="2">모집부문</td><td>담당업무</td></tr><tr><td>서버<br>개발</td></tr></table>'
 
@@ -93,7 +102,7 @@ class Reader:
 
 
 async def test_any_parser_can_be_measured() -> None:
-    posters = posters_of(HERE)[:2]
+    posters = posters_of(POSTERS)[:2]
 
     async def tag(parsed: Parsed) -> list[Position]:
         return [Position(job_title="없음")]

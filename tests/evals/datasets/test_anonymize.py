@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from evals.datasets.anonymize import anonymous
+from evals.datasets.add_case import anonymize
 from tools.postings.contracts import Language, Profile
 
 
 def cleaned(text: str, language: Language = "ko", **profile: Any) -> str:
-    return anonymous(Profile(desired_job="개발자", **profile), language, text)[1]
+    return anonymize(Profile(desired_job="개발자", **profile), language, text)[1]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_profile_keeps_its_shape_its_skills_and_its_months() -> None:
             "certificates": [{"title": "SQLD", "date": "2023.11.02"}],
         }
     )
-    left, _ = anonymous(profile, "ko")
+    left, _ = anonymize(profile, "ko")
     assert left.skills == ["Java", "Next.js", "Redis"]
     assert left.desired_companies == []
     (school,) = left.educations
@@ -121,7 +121,7 @@ def test_a_company_is_also_called_without_its_legal_form() -> None:
         {"company": "Fernhollow Cards Ltd", "description": "At Fernhollow I ran it."},
         {"company": "Mobile Works", "description": "Mobile work."},
     ]
-    left, _ = anonymous(Profile.model_validate({"desired_job": "개발자", "experiences": experiences}), "ko")
+    left, _ = anonymize(Profile.model_validate({"desired_job": "개발자", "experiences": experiences}), "ko")
     assert [one.description for one in left.experiences] == [
         "한 회사에서 결제를 맡았다.",
         "At 한 회사 I ran it.",

@@ -21,8 +21,8 @@ from evals.datasets.cases import (
     read_cases,
     write_case,
 )
-from ingest.rows import rows
-from ingest.structured import as_posting
+from ingest.structured.columns import as_posting
+from ingest.structured.files import read_rows
 from tools.core.errors import InvalidRequestError
 
 FAMILIES = get_args(Family)
@@ -178,7 +178,7 @@ def test_every_case_is_another_person() -> None:
 
 
 def test_a_hostile_posting_for_every_family_carries_its_canary() -> None:
-    read = [row.value for row in rows(HOSTILE_POSTINGS)]
+    read = [row.value for row in read_rows(HOSTILE_POSTINGS)]
     assert {row["family"] for row in read} == set(FAMILIES)
     for row in read:
         posting = as_posting(row, source="hostile")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from evals.evaluators import METRICS
-from evals.evaluators.stability import METRICS as OVER_REPEATS
+from evals.evaluators.subjects import STABILITY as OVER_REPEATS
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.scoring import GOOD, both, first, later, scores
 

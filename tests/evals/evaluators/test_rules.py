@@ -1,4 +1,4 @@
-"""The rules under the evaluators: likeness, filler, feedback, language, stability, bounds."""
+"""The rules under the evaluators: similarity, filler, feedback, language, stability, bounds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.evaluators import ALL, METRICS
-from evals.evaluators.feedback import Asked, understood
-from evals.evaluators.filler import is_filler, names_a_thing
 from evals.evaluators.form import hangul_share
-from evals.evaluators.similarity import SAME, likeness, text_likeness
-from evals.evaluators.stability import jaccard, stability
+from evals.evaluators.project import is_filler, names_a_thing
+from evals.evaluators.regeneration import Feedback, parse_feedback
+from evals.evaluators.similarity import SAME, similarity, text_similarity
+from evals.evaluators.subjects import jaccard, stability
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.person import EXPECT, INPUTS
 
@@ -25,8 +25,8 @@ PAIRS: list[dict[str, Any]] = [
 ]
 
 
-def test_likeness_tells_the_labelled_pairs_apart_as_well_as_its_docstring_says() -> None:
-    called = [likeness(pair["one"], pair["other"]) >= SAME for pair in PAIRS]
+def test_similarity_tells_the_labelled_pairs_apart_as_well_as_its_docstring_says() -> None:
+    called = [similarity(pair["one"], pair["other"]) >= SAME for pair in PAIRS]
     same = [pair["same"] for pair in PAIRS]
     right = sum(c and s for c, s in zip(called, same, strict=True))
     assert (len(PAIRS), sum(same)) == (53, 24)
@@ -37,7 +37,7 @@ def test_likeness_tells_the_labelled_pairs_apart_as_well_as_its_docstring_says()
 def test_a_variation_behind_a_dash_is_no_new_subject() -> None:
     plain = {"title": "끊겨도 이어지는 메모 앱", "description": "연결이 없을 때 적은 메모를 나중에 맞춘다."}
     varied = {**plain, "title": "끊겨도 이어지는 메모 앱 — 예산을 절반으로 줄여"}
-    assert likeness(plain, varied) == pytest.approx(1.0)
+    assert similarity(plain, varied) == pytest.approx(1.0)
 
 
 TEXTS = st.text(alphabet="가나다 서버를 만든다abc Kafka.,0", max_size=40)
@@ -45,10 +45,10 @@ TEXTS = st.text(alphabet="가나다 서버를 만든다abc Kafka.,0", max_size=4
 
 @settings(max_examples=40)
 @given(TEXTS, TEXTS)
-def test_likeness_is_a_symmetric_share(one: str, other: str) -> None:
-    value = text_likeness(one, other)
+def test_similarity_is_a_symmetric_share(one: str, other: str) -> None:
+    value = text_similarity(one, other)
     assert 0 <= value <= 1
-    assert value == pytest.approx(text_likeness(other, one))
+    assert value == pytest.approx(text_similarity(other, one))
 
 
 FILLER = [
@@ -93,25 +93,28 @@ def test_a_deliverable_names_a_thing() -> None:
 
 
 FEEDBACK = [
-    ("더 짧게 해 주세요", Asked(stretch=-1)),
-    ("Something shorter and easier, please", Asked(stretch=-1, shift=-1)),
-    ("너무 쉬워요. 더 길게 하고 싶어요", Asked(stretch=1, shift=1)),
-    ("3주 안에 끝나면 좋겠어요", Asked(weeks=3, at_most=True)),
-    ("make it 5 weeks", Asked(weeks=5)),
-    ("Docker 빼고 해 주세요", Asked(without=frozenset({"docker"}))),
-    ("Kafka, Redis는 쓰지 말고 다른 걸로", Asked(without=frozenset({"kafka", "redis"}))),
-    ("Kafka 대신 Redis로 해 주세요", Asked(without=frozenset({"kafka"}), with_=frozenset({"redis"}))),
-    ("without Docker and Kubernetes", Asked(without=frozenset({"docker", "kubernetes"}))),
-    ("I want to build it with Go", Asked(with_=frozenset({"go"}))),
-    ("TypeScript를 써 보고 싶어요", Asked(with_=frozenset({"typescript"}))),
-    ("Docker는 빼지 말아 주세요", Asked()),
-    ("좀 더 재미있는 걸로요", Asked()),
-    ("", Asked()),
+    ("더 짧게 해 주세요", Feedback(stretch=-1)),
+    ("Something shorter and easier, please", Feedback(stretch=-1, shift=-1)),
+    ("너무 쉬워요. 더 길게 하고 싶어요", Feedback(stretch=1, shift=1)),
+    ("3주 안에 끝나면 좋겠어요", Feedback(weeks=3, at_most=True)),
+    ("make it 5 weeks", Feedback(weeks=5)),
+    ("Docker 빼고 해 주세요", Feedback(without=frozenset({"docker"}))),
+    ("Kafka, Redis는 쓰지 말고 다른 걸로", Feedback(without=frozenset({"kafka", "redis"}))),
+    (
+        "Kafka 대신 Redis로 해 주세요",
+        Feedback(without=frozenset({"kafka"}), with_=frozenset({"redis"})),
+    ),
+    ("without Docker and Kubernetes", Feedback(without=frozenset({"docker", "kubernetes"}))),
+    ("I want to build it with Go", Feedback(with_=frozenset({"go"}))),
+    ("TypeScript를 써 보고 싶어요", Feedback(with_=frozenset({"typescript"}))),
+    ("Docker는 빼지 말아 주세요", Feedback()),
+    ("좀 더 재미있는 걸로요", Feedback()),
+    ("", Feedback()),
 ]
 
 
 def test_feedback_is_read_where_it_is_clear() -> None:
-    assert {text: understood(text) for text, _ in FEEDBACK} == dict(FEEDBACK)
+    assert {text: parse_feedback(text) for text, _ in FEEDBACK} == dict(FEEDBACK)
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from evals.judge.calibration import calibrate
-from evals.judge.evaluator import CRITERIA, evaluator, metrics, skipped
-from evals.judge.judge import Judge, Marks, Verdict
-from evals.judge.pairs import LabelledPair, read_pairs
+from evals.judge.judge import CRITERIA, Judge, Marks, Verdict, evaluator, skip_reason
+from evals.judge.pairwise import LabelledPair, calibrate, metrics, read_pairs
 from tests.evals.evaluators.good import outputs
 from tests.evals.evaluators.person import INPUTS
 from tests.evals.judge.bench import Bench, Blocks, bench, choosing, marks
@@ -78,8 +76,8 @@ async def test_a_judge_that_does_not_answer_gives_no_score_and_says_so(embedded:
 
 
 def test_the_offline_model_is_no_judge(embedded: Settings) -> None:
-    assert "OPENAI_API_KEY" in str(skipped(embedded.model_copy(update={"openai_api_key": None})))
-    assert skipped(embedded.model_copy(update={"openai_api_key": SecretStr("a key")})) is None
+    assert "OPENAI_API_KEY" in str(skip_reason(embedded.model_copy(update={"openai_api_key": None})))
+    assert skip_reason(embedded.model_copy(update={"openai_api_key": SecretStr("a key")})) is None
 
 
 def by_label(blocks: Blocks) -> Json:

@@ -11,13 +11,10 @@ import pytest
 from lxml import html
 from PIL import Image
 
-from evals.benchmarks.parser_scores import score_text, text_lines
-from evals.benchmarks.parsers_tables import tree_of_html
+from evals.benchmarks.parser_scores import score_text, text_lines, tree_of_html
 from evals.chromium import find_chromium
-from evals.posters.look import LAYOUTS, random_look
-from evals.posters.page import Page
+from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from evals.posters.photographs import photograph
-from evals.posters.texts import varied_postings
 from ingest.documents import RawFile
 from ingest.parsers.local import LocalParser
 from ingest.parsers.tessdata import find_tessdata
@@ -29,7 +26,7 @@ from tools.core.settings import Settings
 def pages(seed: int) -> list[Page]:
     random = Random(seed)  # noqa: S311 - no secret is made of it
     every = varied_postings(12, seed)
-    return [Page(own, random_look(random, LAYOUTS[n % len(LAYOUTS)]), random) for n, own in enumerate(every)]
+    return [Page(own, Look(random, LAYOUTS[n % len(LAYOUTS)]), random) for n, own in enumerate(every)]
 
 
 def test_a_seed_writes_the_same_pages_and_another_seed_others() -> None:

@@ -118,7 +118,7 @@ def test_a_run_that_broke_off_is_compared_and_said_to_be(tmp_path: Path) -> None
     a, path = write(tmp_path, "a", cases({"filler": FLAT})), tmp_path / "b.jsonl"
     with writing(path, header("b", COUNT)) as writer:
         for one in cases({"filler": FLAT})[:10]:
-            writer.case(one)
+            writer.write(one)
     found = compare(a, path, METRICS)
     assert len(found.common) == 10
     assert found.warnings == ["b broke off: it has 10 of 24 results"]
@@ -188,7 +188,7 @@ def test_a_case_that_ends_in_an_error_now_comes_before_all_and_is_named(tmp_path
     assert [one.case_id for one in found.changed[:2]] == ["case-000", "case-007"]
     assert len(found.changed) == 10
     back = compare(tmp_path / "b.jsonl", tmp_path / "a.jsonl", METRICS)
-    assert (back.broken, back.mended) == ([], ["case-000", "case-007"])
+    assert (back.broken, back.recovered) == ([], ["case-000", "case-007"])
 
 
 def test_repeats_are_averaged_and_the_first_is_shown(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_cases_that_were_not_run_fail(tmp_path: Path) -> None:
     baseline, path = write(tmp_path, "baseline", cases(HIGH)), tmp_path / "new.jsonl"
     with writing(path, header("new", COUNT)) as writer:
         for one in cases(HIGH)[1:]:
-            writer.case(one)
+            writer.write(one)
     assert gate(baseline, path, METRICS).failures == [
         "new broke off: it has 23 of 24 results",
         "not run: case-000",
@@ -134,7 +134,7 @@ def test_other_cases_or_postings_are_refused_with_what_to_do(
 def test_a_baseline_that_broke_off_is_refused(tmp_path: Path) -> None:
     new, path = write(tmp_path, "new", cases(HIGH)), tmp_path / "baseline.jsonl"
     with writing(path, header("baseline", COUNT)) as writer:
-        writer.case(cases(HIGH)[0])
+        writer.write(cases(HIGH)[0])
     verdict = gate(path, new, METRICS)
     assert verdict.refused is not None
     assert verdict.refused.startswith("the baseline is no whole run: baseline broke off")

@@ -28,9 +28,9 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 def test_each_case_is_in_the_file_as_soon_as_it_is_done(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     with writing(path, header("run", 3)) as writer:
-        writer.case(THREE[0])
+        writer.write(THREE[0])
         so_far = read(path)
-        writer.case(THREE[1])
+        writer.write(THREE[1])
     assert [one.case_id for one in so_far.cases] == ["case-000"]
     broken_off = read(path)
     assert len(broken_off.cases) == 2
@@ -168,6 +168,6 @@ def test_a_baseline_keeps_scores_and_answers_and_drops_what_is_bulky(tmp_path: P
 
 def test_a_run_that_broke_off_cannot_be_a_baseline(tmp_path: Path) -> None:
     with writing(tmp_path / "run.jsonl", header("run", 3)) as writer:
-        writer.case(THREE[0])
+        writer.write(THREE[0])
     with pytest.raises(InvalidRequestError, match="cannot be a baseline: run broke off"):
         keep_as_baseline(read(tmp_path / "run.jsonl"), tmp_path / "baseline.jsonl")

@@ -15,8 +15,7 @@ from pydantic import SecretStr
 from evals.datasets.cases import PROFILES, Case, dataset_version, read_cases
 from evals.runs.results import Dataset as DatasetLine
 from evals.runs.results import read
-from evals.runs.running import Wanted, run_suite
-from evals.runs.suites import SUITES
+from evals.runs.suites import SUITES, RunOptions, run_suite
 from evals.runs.upload import uploading
 from tests.evals.made_results import header
 from tests.evals.suite_runs import ENGLISH, THIN, Told
@@ -43,7 +42,7 @@ def write(path: Path, cases: list[Case]) -> None:
 
 async def upload(settings: Settings, folder: Path, **wanted: Any) -> tuple[Path, Told]:
     told = Told()
-    return await run_suite(settings, Wanted(folder=folder, upload=True, **wanted), told), told
+    return await run_suite(settings, RunOptions(folder=folder, upload=True, **wanted), told), told
 
 
 async def test_an_experiment_appears_with_its_data_set_metadata_runs_and_scores(

@@ -1,4 +1,4 @@
-"""Files of every kind, good and bad, as tests hand them to the parsers."""
+"""Files of every kind, good and bad, as tests hand them to the parsers; and a page without its images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from ingest.documents import RawFile
+from ingest.documents import Parsed, RawFile
+from ingest.parsers.html import parse_page
 
 PAGE = (595, 842)
 """A4 in points."""
@@ -20,6 +21,12 @@ SMALL_PAGE = (148, 210)
 
 def raw(content: bytes | str, name: str = "posting", media_type: str = "") -> RawFile:
     return RawFile(name, media_type, content.encode() if isinstance(content, str) else content)
+
+
+def parse_html(text: str) -> Parsed:
+    """Parses a page without reading its images; the warning says how many there are."""
+    page = parse_page(text, "page")
+    return page.with_unread(len(page.images) + page.other_images)
 
 
 def image(kind: str = "PNG", size: tuple[int, int] = (40, 30), mode: str = "RGB", **options: Any) -> bytes:

@@ -15,14 +15,13 @@ import psutil
 import pytest
 from PIL import Image
 
-from evals.benchmarks.parser_scores import score_text, text_lines
+from evals.benchmarks.parser_scores import score_tables, score_text, text_lines, tree_of_html, trees_of
 from evals.benchmarks.parsers import Poster, posters_of
-from evals.benchmarks.parsers_tables import score_tables, tree_of_html, trees_of
 from ingest.documents import Heading, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local import LocalParser
 from ingest.parsers.tessdata import FILES, HASHES, fetch_tessdata, find_tessdata
-from samples.programs.draw_posters import HERE
+from samples.programs.draw_posters import POSTERS
 from tests.ingest.parsers.files import huge_png
 from tests.pace import scaled, time_limit
 from tools.core.errors import SetupError
@@ -50,13 +49,13 @@ async def parser(tessdata: Path) -> AsyncIterator[LocalParser]:
 
 @pytest.fixture(scope="module")
 def posters() -> dict[str, Poster]:
-    return {poster.files[0].name: poster for poster in posters_of(HERE)}
+    return {poster.files[0].name: poster for poster in posters_of(POSTERS)}
 
 
 @pytest.fixture(scope="module")
 def banner() -> Image.Image:
     """The title of a sample poster: white letters on a dark colour that fades."""
-    with Image.open(HERE / "p17-1.webp") as poster:
+    with Image.open(POSTERS / "p17-1.webp") as poster:
         return poster.convert("RGB").crop((270, 40, 570, 88))
 
 
@@ -231,7 +230,7 @@ async def test_an_image_that_stalls_is_given_up_and_the_next_is_read(
 async def test_a_reading_that_is_cancelled_leaves_the_parser_usable(
     parser: LocalParser, banner: Image.Image
 ) -> None:
-    reading = asyncio.create_task(parser.parse(raw((HERE / "p01-1.webp").read_bytes())))
+    reading = asyncio.create_task(parser.parse(raw((POSTERS / "p01-1.webp").read_bytes())))
     await asyncio.sleep(0)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):

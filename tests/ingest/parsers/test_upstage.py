@@ -15,10 +15,9 @@ from pydantic import SecretStr
 
 from ingest.documents import Heading, Paragraph, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.media import recognised
-from ingest.parsers.reading import open_parsers
-from ingest.parsers.upstage.api import Limits, UpstageApi
-from ingest.parsers.upstage.parser import UpstageParser
+from ingest.parsers.document_parser import open_parsers
+from ingest.parsers.file_types import detect_file_type
+from ingest.parsers.upstage import Limits, UpstageApi, UpstageParser
 from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import KEY, Fault, Memory, Sent, Upstage, element, upstage
 from tests.pace import scaled
@@ -80,7 +79,7 @@ def parser(machine: Machine) -> Maker:
 
 
 def file(content: bytes, name: str = "poster") -> Any:
-    return raw(content, name, recognised(raw(content)).kind.value)
+    return raw(content, name, detect_file_type(raw(content)).kind.value)
 
 
 async def test_an_image_is_sent_as_it_is_and_its_elements_become_blocks(
@@ -266,7 +265,7 @@ async def test_a_wrong_key_is_told_once_and_for_all(standin: Upstage, parser: Ma
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         (b'{"error": {"code": "x", "message": "too blurred"}}', "too blurred"),
         (b'{"message": "too blurred"}', "too blurred"),
@@ -278,11 +277,11 @@ async def test_a_wrong_key_is_told_once_and_for_all(standin: Upstage, parser: Ma
 )
 @pytest.mark.parametrize("status", [400, 422])
 async def test_what_upstage_does_not_take_is_set_aside_in_its_words(
-    standin: Upstage, parser: Maker, status: int, body: bytes, said: str
+    standin: Upstage, parser: Maker, status: int, body: bytes, expected: str
 ) -> None:
     standin.faults.append(Fault(status, body=body))
     reading = parser()
-    with pytest.raises(DocumentUnreadableError, match=said):
+    with pytest.raises(DocumentUnreadableError, match=expected):
         await reading.parse(file(PNG))
     assert standin.calls["sync"] == 1
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.parsers.upstage.elements import Answer, blocks_of
+from ingest.parsers.upstage import Answer, blocks_of
 from tests.ingest.parsers.standins import element
 
 

@@ -19,11 +19,10 @@ from starlette.routing import Route
 
 from ingest.documents import Cell, Heading, Paragraph, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.media import Kind
-from ingest.parsers.pictures import LONG_SIDE, OVERLAP, SHORT_SIDE, pieces
-from ingest.parsers.reading import open_parsers
-from ingest.parsers.seams import sewn
-from ingest.parsers.vision import VisionParser
+from ingest.parsers.document_parser import open_parsers
+from ingest.parsers.file_types import Kind
+from ingest.parsers.images import LONG_SIDE, OVERLAP, SHORT_SIDE, cut_into_pieces
+from ingest.parsers.vision import VisionParser, join_pieces
 from local.model.server import running
 from tests.completions import completion
 from tests.ingest.parsers.files import image, raw, scanned_pdf
@@ -70,7 +69,7 @@ class Gateway:
         return [Image.open(io.BytesIO(base64.b64decode(url.partition("base64,")[2]))) for url in urls]
 
 
-def said(content: Any, finish_reason: str = "stop") -> Response:
+def answered(content: Any, finish_reason: str = "stop") -> Response:
     text = content if isinstance(content, str) else orjson.dumps(content).decode()
     return completion(text, finish_reason, tokens=(1000, 100))
 
@@ -134,7 +133,7 @@ def png(content: bytes) -> Any:
 
 
 async def test_the_image_is_shown_and_its_blocks_come_back(gateway: Gateway, reading: VisionParser) -> None:
-    gateway.answers = [said(READ)]
+    gateway.answers = [answered(READ)]
     parsed = await reading.parse(png(poster(500)))
     (question,) = gateway.asked
     assert question["model"] == "gpt-4o-mini"
@@ -162,9 +161,9 @@ async def test_an_answer_that_is_no_json_or_breaks_the_schema_goes_back(
     gateway: Gateway, reading: VisionParser
 ) -> None:
     wrong = {"blocks": [block("text", "가", confidence=7)]}
-    for first in (said("{"), said({"blocks": [{"kind": "picture"}]}), said(wrong)):
+    for first in (answered("{"), answered({"blocks": [{"kind": "picture"}]}), answered(wrong)):
         gateway.asked.clear()
-        gateway.answers = [first, said(READ)]
+        gateway.answers = [first, answered(READ)]
         parsed = await reading.parse(png(poster(300)))
         assert len(parsed.blocks) == 3
         assert "refused" in gateway.asked[1]["messages"][-1]["content"]
@@ -174,7 +173,7 @@ async def test_an_answer_that_is_no_json_or_breaks_the_schema_goes_back(
 async def test_answers_that_stay_invalid_set_the_file_aside_and_say_what_they_cost(
     gateway: Gateway, reading: VisionParser
 ) -> None:
-    gateway.answers = [said("{")]
+    gateway.answers = [answered("{")]
     with pytest.raises(DocumentUnreadableError, match="no valid answer") as refused:
         await reading.parse(png(poster(300)))
     assert refused.value.cost.input_tokens == 2000
@@ -183,12 +182,12 @@ async def test_answers_that_stay_invalid_set_the_file_aside_and_say_what_they_co
 async def test_an_answer_that_is_cut_off_is_asked_for_in_halves(
     gateway: Gateway, reading: VisionParser
 ) -> None:
-    cut = said('{"blocks": [', finish_reason="length")
+    cut = answered('{"blocks": [', finish_reason="length")
     gateway.answers = [
         cut,
         cut,
-        said({"blocks": [block("text", "위")]}),
-        said({"blocks": [block("text", "아래")]}),
+        answered({"blocks": [block("text", "위")]}),
+        answered({"blocks": [block("text", "아래")]}),
     ]
     parsed = await reading.parse(png(poster(1400)))
     assert [getattr(found, "text", "") for found in parsed.blocks] == ["위", "아래"]
@@ -199,14 +198,14 @@ async def test_an_answer_that_is_cut_off_is_asked_for_in_halves(
 async def test_a_poster_of_many_pieces_is_asked_for_in_parts_and_sewn_together(
     gateway: Gateway, reading: VisionParser
 ) -> None:
-    gateway.answers = [said({"blocks": [block("text", text)]}) for text in ("가\n나", "나\n다")]
+    gateway.answers = [answered({"blocks": [block("text", text)]}) for text in ("가\n나", "나\n다")]
     parsed = await reading.parse(png(poster(3600, ruled=True)))
     assert [getattr(found, "text", "") for found in parsed.blocks] == ["가\n나", "다"]
     assert [len(gateway.images(number)) for number in (0, 1)] == [4, 2]
 
 
 async def test_a_rate_limit_is_waited_out(gateway: Gateway, reading: VisionParser) -> None:
-    gateway.answers = [error(429, **{"retry-after": "0.01"}), said(READ)]
+    gateway.answers = [error(429, **{"retry-after": "0.01"}), answered(READ)]
     assert (await reading.parse(png(poster(300)))).blocks
 
 
@@ -248,13 +247,13 @@ async def test_a_credit_that_is_used_up_is_no_rate_limit(gateway: Gateway, readi
 
 
 async def test_blocks_in_a_fence_are_read(gateway: Gateway, reading: VisionParser) -> None:
-    gateway.answers = [said(f"<think>{{}}</think>```json\n{orjson.dumps(READ).decode()}\n```")]
+    gateway.answers = [answered(f"<think>{{}}</think>```json\n{orjson.dumps(READ).decode()}\n```")]
     assert len((await reading.parse(png(poster(300)))).blocks) == 3
     assert len(gateway.asked) == 1
 
 
 async def test_an_answer_is_paid_for_once(gateway: Gateway, machine: Machine) -> None:
-    gateway.answers = [said(READ)]
+    gateway.answers = [answered(READ)]
     reading = VisionParser(gateway.settings, machine.http, Memory())
     for _ in range(2):
         await reading.parse(png(poster(300)))
@@ -264,7 +263,7 @@ async def test_an_answer_is_paid_for_once(gateway: Gateway, machine: Machine) ->
 
 
 async def test_a_tall_poster_is_cut_at_blank_rows(gateway: Gateway) -> None:
-    cut = pieces(png(poster(3000)))
+    cut = cut_into_pieces(png(poster(3000)))
     sizes = [Image.open(io.BytesIO(piece.png)).size for piece in cut]
     assert all(width == 900 and height <= SHORT_SIDE for width, height in sizes)
     assert sum(height for _, height in sizes) == 3000
@@ -275,48 +274,49 @@ async def test_a_tall_poster_is_cut_at_blank_rows(gateway: Gateway) -> None:
 
 
 async def test_where_no_row_is_blank_pieces_overlap() -> None:
-    cut = pieces(png(poster(2000, ruled=True)))
+    cut = cut_into_pieces(png(poster(2000, ruled=True)))
     heights = [Image.open(io.BytesIO(piece.png)).height for piece in cut]
     assert [piece.overlaps for piece in cut] == [False, True, True]
     assert sum(heights) == 2000 + 2 * OVERLAP
 
 
 async def test_a_wide_image_is_made_narrower_and_a_narrow_one_left() -> None:
-    (wide,) = pieces(png(poster(600, width=4096)))
+    (wide,) = cut_into_pieces(png(poster(600, width=4096)))
     assert Image.open(io.BytesIO(wide.png)).size == (LONG_SIDE, 300)
-    assert len(pieces(png(poster(2000, width=700)))) == 1
+    assert len(cut_into_pieces(png(poster(2000, width=700)))) == 1
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind.is_image])
 def test_every_kind_of_image_is_shown_on_white(kind: Kind) -> None:
     mode = "RGBA" if kind in (Kind.PNG, Kind.WEBP, Kind.TIFF) else "L"
     content = image(kind.name, (30, 20), mode)
-    (piece,) = pieces(raw(content, "a", kind.value))
+    (piece,) = cut_into_pieces(raw(content, "a", kind.value))
     assert Image.open(io.BytesIO(piece.png)).getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_a_broken_image_is_not_shown() -> None:
     with pytest.raises(DocumentUnreadableError, match="broken PNG"):
-        pieces(png(poster(300)[:200]))
+        cut_into_pieces(png(poster(300)[:200]))
 
 
 def test_what_two_pieces_both_show_is_written_once() -> None:
     above = [Heading(text="채용"), Paragraph(text="가\n나\n다")]
-    assert sewn(above, [Paragraph(text="나\n다\n라")]) == [*above, Paragraph(text="라")]
-    assert sewn(above, [Paragraph(text="다"), Heading(text="끝")]) == [*above, Heading(text="끝")]
-    assert sewn(above, [Paragraph(text="라")]) == [*above, Paragraph(text="라")]
+    assert join_pieces(above, [Paragraph(text="나\n다\n라")], overlap=True) == [*above, Paragraph(text="라")]
+    below = [Paragraph(text="다"), Heading(text="끝")]
+    assert join_pieces(above, below, overlap=True) == [*above, Heading(text="끝")]
+    assert join_pieces(above, [Paragraph(text="라")], overlap=True) == [*above, Paragraph(text="라")]
 
 
 def test_a_table_that_was_cut_is_one_table() -> None:
     def table(*rows: str) -> Table:
         return Table(rows=[[Cell(text=text) for text in row] for row in rows])
 
-    assert sewn([table("ab", "cd")], [table("cd", "ef")]) == [table("ab", "cd", "ef")]
-    assert sewn([table("ab", "cd")], [table("xyz")]) == [table("ab", "cd"), table("xyz")]
+    assert join_pieces([table("ab", "cd")], [table("cd", "ef")], overlap=True) == [table("ab", "cd", "ef")]
+    assert join_pieces([table("ab", "cd")], [table("xyz")], overlap=True) == [table("ab", "cd"), table("xyz")]
 
 
 async def test_the_settings_open_it_and_it_reads_pdfs_by_the_page(gateway: Gateway) -> None:
-    gateway.answers = [said(READ)]
+    gateway.answers = [answered(READ)]
     async with open_parsers(gateway.settings) as parsers:
         parsed = await parsers.read([raw(scanned_pdf(2), "a.pdf")])
     assert {found.page for found in parsed.blocks} == {1, 2}

@@ -13,9 +13,9 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from ingest.progress import Counts
-from ingest.run import open_ingest
-from ingest.status import status
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.run import open_ingest
+from ingest.pipeline.store import status
 from tests.pace import time_limit
 from tools.core.database import open_pool
 from tools.core.settings import Settings

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.batches import run_by_batches
-from ingest.progress import Counts
-from ingest.run import open_ingest
+from ingest.pipeline.batch_run import run_by_batches
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.run import open_ingest
 from tests.ingest.pipeline.runs import MENU, aside, ingested, rows, stages, write, write_postings
 from tests.offline import Offline
 from tools.core.errors import ModelUnavailableError
@@ -52,7 +52,7 @@ async def test_a_run_that_ends_while_its_batch_is_out_is_followed_by_one_that_wa
         raise ModelUnavailableError("The batch has not ended.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ingest.tagging.batch.BatchTagger.collect", out)
+        patch.setattr("ingest.tagging.batch_api.BatchTagger.collect", out)
         with pytest.raises(ModelUnavailableError):
             await by_batches(empty_settings, tmp_path)
     assert await stages(empty_settings) == {"parsed": 3}
@@ -74,7 +74,7 @@ async def test_a_batch_that_the_api_refuses_is_sent_again_by_the_next_run(
         raise ModelUnavailableError("The API refused the batch.", cause="batch_failed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ingest.tagging.batch.BatchTagger.collect", refused)
+        patch.setattr("ingest.tagging.batch_api.BatchTagger.collect", refused)
         with pytest.raises(ModelUnavailableError):
             await by_batches(empty_settings, tmp_path)
     assert await rows(empty_settings, "select distinct batch_id from documents") == [{"batch_id": None}]

@@ -103,7 +103,7 @@ async def test_poison_is_set_aside_with_its_reason_and_the_rest_goes_on(
 async def test_a_document_the_model_cannot_answer_is_tried_a_bounded_number_of_times(
     empty_settings: Settings, offline: Offline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.pipeline.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("ingest.pipeline.local_engine.BACKOFF_SECONDS", 0.01)
     write_postings(tmp_path, 1)
     await offline.behave(faults=[{"kind": "invalid_json", "schema": TAGGING}])
     settings = empty_settings.model_copy(update={"output_retries": 0, "ingest_attempts": 3})
@@ -127,7 +127,7 @@ async def test_what_failed_for_a_reason_that_passes_is_tried_again_by_the_next_r
 async def test_a_provider_that_is_out_ends_the_run_and_burns_no_document(
     empty_settings: Settings, offline: Offline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.pipeline.OUTAGE_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("ingest.pipeline.local_engine.OUTAGE_SECONDS", 0.0)
     write_postings(tmp_path, 6)
     await offline.behave(faults=[{"kind": "server_error", "schema": TAGGING}])
     hasty = empty_settings.model_copy(update={"model_retries": 0})

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ingest.progress import Counts
-from ingest.ray_engine import _pools, run_on_ray
-from ingest.run import open_ingest
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.ray_engine import _pools, run_on_ray
+from ingest.pipeline.run import open_ingest
 from tests.ingest.pipeline.runs import MENU, aside, rows, stages, write, write_postings
 from tests.offline import Offline
 from tools.core.settings import Settings

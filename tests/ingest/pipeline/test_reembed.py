@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.load import SAMPLES, load
-from ingest.reembed import reembed
+from ingest.load import SAMPLES, load, reembed
 from tests.ingest.pipeline.runs import POSTING, ingested, until, write
 from tests.offline import Offline
 from tests.pace import time_limit

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from ingest.documents import Collected, Listed, RawFile
-from ingest.progress import Counts
-from ingest.run import open_ingest
-from ingest.status import asked, retry
+from ingest.pipeline.progress import Counts
+from ingest.pipeline.run import open_ingest
+from ingest.pipeline.store import retry
 from tests.ingest.pipeline.runs import (
     MENU,
     POSTING,
@@ -25,6 +25,7 @@ from tests.ingest.pipeline.runs import (
 )
 from tests.offline import Offline
 from tests.pace import time_limit
+from tools.core.database import open_pool
 from tools.core.errors import InvalidRequestError, StoreUnavailableError
 from tools.core.settings import Settings
 
@@ -74,11 +75,15 @@ async def test_a_job_that_vanishes_is_withdrawn_and_comes_back_unpaid(
     assert (await offline.calls())["by_schema"] == {}
 
 
+async def retried(settings: Settings, again_from: str) -> int:
+    async with await open_pool(settings) as pool:
+        return await retry(pool, ids=[], source=None, again_from=again_from)
+
+
 async def test_a_withdrawn_job_stays_so_whatever_is_done_again(empty_settings: Settings) -> None:
     await listed(empty_settings, 1, 2)
     await listed(empty_settings, 2)
-    again = await asked(empty_settings, lambda pool: retry(pool, ids=[], source=None, again_from="tag"))
-    assert again == 1
+    assert await retried(empty_settings, "tag") == 1
     await ingested(empty_settings)
     assert await are_open(empty_settings) == ["j2"]
 
@@ -106,7 +111,7 @@ async def _tagged(settings: Settings) -> bool:
 async def test_a_run_whose_claims_are_lost_ends_and_the_next_goes_on(
     empty_settings: Settings, offline: Offline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.store._GUARD_SECONDS", 0.1)
+    monkeypatch.setattr("ingest.pipeline.store._GUARD_SECONDS", 0.1)
     write_postings(tmp_path, 2)
     await offline.behave(faults=[{"kind": "timeout", "schema": TAGGING}])
     run = asyncio.create_task(ingested(empty_settings, tmp_path))
@@ -140,9 +145,7 @@ async def test_doing_a_stage_again_never_skips_one(empty_settings: Settings, tmp
     write(tmp_path, "menu.txt", MENU)
     await ingested(empty_settings, tmp_path)
     for stage in ("tag", "embed"):
-        await asked(
-            empty_settings, lambda pool, stage=stage: retry(pool, ids=[], source=None, again_from=stage)
-        )
+        await retried(empty_settings, stage)
         await ingested(empty_settings)
         assert await aside(empty_settings) == {
             "broken.pdf": "document_unreadable",
@@ -167,7 +170,7 @@ async def test_a_vector_that_was_forgotten_is_made_again_before_its_posting_is_l
 async def test_an_answer_that_was_no_valid_one_is_asked_for_anew_by_the_next_try(
     empty_settings: Settings, offline: Offline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingest.pipeline.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("ingest.pipeline.local_engine.BACKOFF_SECONDS", 0.01)
     write_postings(tmp_path, 1)
     await offline.behave(faults=[{"kind": "invalid_json", "schema": TAGGING, "times": 1}])
     counts = await ingested(empty_settings.model_copy(update={"output_retries": 0}), tmp_path)

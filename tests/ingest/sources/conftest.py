@@ -22,7 +22,7 @@ class Fetches:
     async def last(self, url: str) -> Fetch | None:
         return self.kept.get(url)
 
-    async def keep(self, fetch: Fetch) -> None:
+    async def record(self, fetch: Fetch) -> None:
         self.kept[fetch.url] = fetch
 
 

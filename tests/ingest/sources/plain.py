@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web as aio
 
-from ingest.sources.web import Answer, Reach, Web
+from ingest.sources.web import AllowedHosts, Answer, Web
 from tests.ingest.sources.standins.server import Site
 
 
@@ -24,4 +24,6 @@ class Plain(Site):
 
 
 async def ask(web: Web, site: Site, path: str = "/json", **how: Any) -> Answer:
-    return await web.get(site.url + path, want=how.pop("want", "json"), reach=Reach.of(site.url), **how)
+    return await web.get(
+        site.url + path, want=how.pop("want", "json"), allowed=AllowedHosts.of(site.url), **how
+    )

@@ -16,8 +16,8 @@ import pytest
 
 from ingest.documents import Collected, Listed
 from ingest.errors import DocumentUnreadableError
-from ingest.rows import as_posting
 from ingest.sources.folder import LARGEST_FILE, FolderSource
+from ingest.structured.columns import as_posting
 from tests.ingest.files import jsonl, row, table
 from tools.core.errors import InvalidRequestError
 
@@ -216,7 +216,7 @@ async def test_a_row_that_is_no_posting_is_a_document_that_says_why_when_it_is_r
 
 
 async def test_a_line_without_end_is_one_bad_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.rows.LONGEST_LINE", 1000)
+    monkeypatch.setattr("ingest.structured.files.LONGEST_RECORD", 1000)
     jsonl(folder / "a.jsonl", row("1"), "x" * 5000, row("2"))
     found = await collected(folder)
     assert set(found) == {"1", "a.jsonl:2", "2"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.sources.pages import MOST_PAGES, postings
+from ingest.sources.folder import MOST_PAGES, pages_by_posting
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from ingest.sources.pages import MOST_PAGES, postings
 def test_numbered_images_are_the_pages_of_one_posting_in_the_order_of_their_numbers(
     pages: tuple[str, ...],
 ) -> None:
-    assert postings(reversed(pages)) == [pages]
+    assert pages_by_posting(reversed(pages)) == [pages]
 
 
 @pytest.mark.parametrize(
@@ -44,19 +44,19 @@ def test_numbered_images_are_the_pages_of_one_posting_in_the_order_of_their_numb
     ],
 )
 def test_other_images_are_a_posting_each(names: tuple[str, ...]) -> None:
-    assert postings(names) == sorted((name,) for name in names)
+    assert pages_by_posting(names) == sorted((name,) for name in names)
 
 
 def test_the_pages_of_one_posting_in_two_formats_are_not_mixed() -> None:
     names = ["a-1.png", "a-1.webp", "a-2.png", "a-2.webp"]
-    assert postings(names) == [("a-1.png", "a-2.png"), ("a-1.webp", "a-2.webp")]
+    assert pages_by_posting(names) == [("a-1.png", "a-2.png"), ("a-1.webp", "a-2.webp")]
 
 
 def test_postings_side_by_side_are_told_apart() -> None:
     names = ["a-1.webp", "a-2.webp", "b-1.webp", "b-2.webp", "c.webp"]
-    assert postings(names) == [("a-1.webp", "a-2.webp"), ("b-1.webp", "b-2.webp"), ("c.webp",)]
+    assert pages_by_posting(names) == [("a-1.webp", "a-2.webp"), ("b-1.webp", "b-2.webp"), ("c.webp",)]
 
 
 def test_ten_comes_after_nine() -> None:
-    [pages] = postings(f"a-{n}.webp" for n in range(1, 13))
+    [pages] = pages_by_posting(f"a-{n}.webp" for n in range(1, 13))
     assert pages[8:10] == ("a-9.webp", "a-10.webp")

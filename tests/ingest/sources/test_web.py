@@ -16,7 +16,7 @@ import pytest
 from ingest.errors import SourceRefusedError, SourceUnavailableError
 from ingest.sources.web import Web, open_web
 from ingest.sources.web import client as client_module
-from ingest.sources.web.answers import retry_after
+from ingest.sources.web.client import retry_after
 from ingest.sources.web.hosts import Host
 from tests.ingest.sources.conftest import INTERVAL, Fetches
 from tests.ingest.sources.plain import Plain, ask

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ingest.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
-from ingest.sources.web import Reach, Web
+from ingest.sources.web import AllowedHosts, Web
 from ingest.sources.web import client as client_module
 from tests.ingest.sources.plain import Plain, ask
 from tests.ingest.sources.standins.server import CHALLENGE, STORE_DENIED, Fault
@@ -75,7 +75,7 @@ async def test_other_statuses_are_for_the_source_to_judge(web: Web, status: int)
         answer = await ask(web, site)
     assert answer.status == status
     with pytest.raises(SourceUnavailableError, match="잘못된 요청입니다"):
-        answer.require()
+        answer.require_ok()
 
 
 # What was there already
@@ -85,7 +85,7 @@ async def test_what_was_kept_and_has_not_changed_is_told_as_unchanged(web: Web) 
     async with Plain().serving() as site:
         first = await ask(web, site, conditional=True)
         assert not (await ask(web, site, conditional=True)).unchanged, "it was not kept"
-        await web.keep(first.fetch)
+        await web.log.record(first.fetch)
         again = await ask(web, site, conditional=True)
         assert (again.unchanged, again.status, again.content) == (True, 304, b"")
         assert again.fetch.content_hash == first.fetch.content_hash
@@ -96,7 +96,7 @@ async def test_what_was_kept_and_has_not_changed_is_told_as_unchanged(web: Web) 
 async def test_a_server_without_etags_is_asked_in_full_and_compared(web: Web) -> None:
     async with Plain().serving() as site:
         site.etags = False
-        await web.keep((await ask(web, site, conditional=True)).fetch)
+        await web.log.record((await ask(web, site, conditional=True)).fetch)
         again = await ask(web, site, conditional=True)
     assert (again.unchanged, again.status) == (True, 200)
     assert "If-None-Match" not in site.asked[-1].headers
@@ -109,7 +109,7 @@ async def test_a_time_of_change_is_named_as_the_server_wrote_it(web: Web) -> Non
         site.fail(
             Fault(path="/json", status=200, body="[]", headers=headers), Fault(path="/json", status=304)
         )
-        await web.keep((await ask(web, site, conditional=True)).fetch)
+        await web.log.record((await ask(web, site, conditional=True)).fetch)
         assert (await ask(web, site, conditional=True)).unchanged
     assert site.asked[-1].headers["If-Modified-Since"] == moment
 
@@ -155,19 +155,19 @@ async def test_a_redirect_leads_neither_away_nor_in_circles(web: Web, target: st
 
 async def test_what_is_sent_is_not_redirected(web: Web) -> None:
     async with Plain().serving() as site:
-        reach = Reach.of(site.url)
-        assert '"a":1' in (await web.post(f"{site.url}/json", {"a": 1}, reach=reach)).value["said"]
+        allowed = AllowedHosts.of(site.url)
+        assert '"a":1' in (await web.post(f"{site.url}/json", {"a": 1}, allowed=allowed)).value["said"]
         with pytest.raises(SourceUnavailableError, match="redirects"):
-            await web.post(f"{site.url}/to?url=/json", {}, reach=reach)
+            await web.post(f"{site.url}/to?url=/json", {}, allowed=allowed)
 
 
 async def test_a_posting_of_this_machine_may_name_what_is_on_this_machine(web: Web) -> None:
     async with Plain().serving() as site, Plain().serving() as other:
-        reach = Reach.of(site.url, others=True)
-        answer = await web.get(f"{other.url}/image", want="image", reach=reach)
+        allowed = AllowedHosts.of(site.url, others=True)
+        answer = await web.get(f"{other.url}/image", want="image", allowed=allowed)
         assert (answer.content, answer.media_type) == (b"\x89PNG image", "image/png")
         named = other.url.replace("127.0.0.1", "localhost")
-        assert (await web.get(f"{named}/image", want="image", reach=reach)).ok
+        assert (await web.get(f"{named}/image", want="image", allowed=allowed)).ok
     assert other.asked[-1].headers["Host"] == named.removeprefix("http://")
 
 
@@ -216,9 +216,9 @@ async def test_a_posting_of_this_machine_may_name_what_is_on_this_machine(web: W
     ],
 )
 async def test_a_posting_of_a_public_site_names_no_address_within(web: Web, host: str) -> None:
-    reach = Reach.of("https://jasoseol.com", others=True)
+    allowed = AllowedHosts.of("https://jasoseol.com", others=True)
     with pytest.raises(DocumentUnreadableError, match="not public"):
-        await web.get(f"http://{host}/image.png", want="image", reach=reach)
+        await web.get(f"http://{host}/image.png", want="image", allowed=allowed)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ async def test_a_posting_of_a_public_site_names_no_address_within(web: Web, host
 )
 async def test_what_is_no_address_is_not_asked(web: Web, url: str) -> None:
     with pytest.raises(DocumentUnreadableError, match="no address"):
-        await web.get(url, want="image", reach=Reach.of("https://jasoseol.com", others=True))
+        await web.get(url, want="image", allowed=AllowedHosts.of("https://jasoseol.com", others=True))
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ async def test_what_is_no_address_is_not_asked(web: Web, url: str) -> None:
 )
 async def test_a_public_host_is_connected_to_at_the_address_that_was_checked(address: str) -> None:
     url = f"https://[{address}]/a" if ":" in address else f"https://{address}/a"
-    assert await Reach.of("https://jasoseol.com", others=True).address(url) == address
+    assert await AllowedHosts.of("https://jasoseol.com", others=True).address(url) == address
 
 
 @given(st.integers(0, 2**128 - 1) | st.integers(0, 2**32 - 1))
@@ -246,7 +246,7 @@ async def test_what_the_standard_library_calls_special_is_not_public(number: int
     host = f"[{address}]" if address.version == 6 else str(address)
     special = address.is_private or address.is_reserved or address.is_multicast or address.is_link_local
     try:
-        await Reach.of("https://jasoseol.com", others=True).address(f"http://{host}/")
+        await AllowedHosts.of("https://jasoseol.com", others=True).address(f"http://{host}/")
     except DocumentUnreadableError:
         return
     assert not special or address in ipaddress.ip_network("64:ff9b::/96")
@@ -255,7 +255,9 @@ async def test_what_the_standard_library_calls_special_is_not_public(number: int
 async def test_an_address_of_a_link_is_no_address(web: Web) -> None:
     for host in ("[fe80::1%25eth0]", "[fe80::1%eth0]"):
         with pytest.raises(DocumentUnreadableError, match="no address"):
-            await web.get(f"http://{host}/", want="image", reach=Reach.of("https://a.org", others=True))
+            await web.get(
+                f"http://{host}/", want="image", allowed=AllowedHosts.of("https://a.org", others=True)
+            )
 
 
 async def test_an_image_that_is_none_is_told(web: Web) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from ingest.documents import Collected
-from ingest.sources.folder import LARGEST_FILE, FolderSource
-from ingest.sources.within import open_within
+from ingest.sources.folder import LARGEST_FILE, FolderSource, open_within
 from tests.pace import time_limit
 
 SECRET = "root:x:0:0"  # noqa: S105 - what is outside

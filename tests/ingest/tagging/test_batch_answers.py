@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 import pytest
 
-from ingest.tagging.batch import Collected, _sort
+from ingest.tagging.batch_api import CollectedBatch, _sort
 from nodes.filter_jobs import JobVerdicts
 from tests.tools.llm.test_chat import GOOD as TEXT
 from tools.llm.model_answers import Usage
-from tools.llm.structured_output import declined, validated
+from tools.llm.structured_output import refusal_error, validated
 
 
 def line(body: Any, status: Any = 200, **more: Any) -> str:
@@ -35,7 +35,7 @@ def choice(content: Any, **message: Any) -> dict[str, Any]:
     ],
 )
 def test_an_answer_is_read_as_one_that_was_asked_singly(content: Any) -> None:
-    collected = Collected("completed")
+    collected = CollectedBatch("completed")
     assert _sort(line(choice(content)), collected)
     answer = collected.answers["d/0"]
     assert answer.usage == Usage(3, 2)
@@ -43,9 +43,9 @@ def test_an_answer_is_read_as_one_that_was_asked_singly(content: Any) -> None:
 
 
 def test_a_refusal_is_one() -> None:
-    collected = Collected("completed")
+    collected = CollectedBatch("completed")
     assert _sort(line(choice(None, refusal="No.")), collected)
-    refused = declined(collected.answers["d/0"])
+    refused = refusal_error(collected.answers["d/0"])
     assert refused is not None
     assert refused.refusal == "No."
 
@@ -65,7 +65,7 @@ def test_a_refusal_is_one() -> None:
     ],
 )
 def test_what_failed_has_its_reason(told: str, said: str) -> None:
-    collected = Collected("completed")
+    collected = CollectedBatch("completed")
     assert _sort(told, collected)
     assert not collected.answers
     assert said in collected.errors["d/0"]
@@ -73,4 +73,4 @@ def test_what_failed_has_its_reason(told: str, said: str) -> None:
 
 @pytest.mark.parametrize("broken", ['{"custom_id": "d/0", ', "<html>", "[]", "7", '{"response": {}}'])
 def test_what_is_no_line_is_told_to_be_none(broken: str) -> None:
-    assert not _sort(broken, Collected("completed"))
+    assert not _sort(broken, CollectedBatch("completed"))

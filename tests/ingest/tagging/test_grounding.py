@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.blocks import plain
-from ingest.tagging.grounding import Ground, ground_of
+from ingest.tagging.positions import WordIndex, index_of
 from tests.ingest.tagging.building import heading, table, text
 
-GROUND = ground_of(
+INDEX = index_of(
     [
         heading("㈜물푸레소프트 자바스크립트 개발자를 모십니다"),
         text("- 주문서 생성과 재고 선점, 결제 연동"),
@@ -35,7 +35,7 @@ GROUND = ground_of(
     ],
 )
 def test_white_space_bullets_and_punctuation_do_not_count(line: str) -> None:
-    assert GROUND.has(line)
+    assert INDEX.has(line)
 
 
 @pytest.mark.parametrize(
@@ -54,25 +54,25 @@ def test_white_space_bullets_and_punctuation_do_not_count(line: str) -> None:
     ],
 )
 def test_another_word_another_number_and_what_stands_apart_do(line: str) -> None:
-    assert not GROUND.has(line)
+    assert not INDEX.has(line)
 
 
 def test_a_name_may_have_a_particle_behind_it_and_a_line_may_not() -> None:
-    assert GROUND.has("자바스크립트 개발자", inflected=True)
-    assert not GROUND.has("자바스크립트 개발자")
-    assert not GROUND.has("Node.j", inflected=True)
+    assert INDEX.has("자바스크립트 개발자", inflected=True)
+    assert not INDEX.has("자바스크립트 개발자")
+    assert not INDEX.has("Node.j", inflected=True)
 
 
 @settings(max_examples=20)
 @given(st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=4))
 def test_every_line_of_a_text_stands_in_it(lines: list[str]) -> None:
-    ground = Ground(lines)
+    index = WordIndex(lines)
     for line in lines:
-        assert ground.has(line) or not any(letter.isalnum() for letter in line) or not _foldable(line)
+        assert index.has(line) or not any(letter.isalnum() for letter in line) or not _foldable(line)
 
 
 def _foldable(line: str) -> bool:
-    return Ground([line]).has(line)
+    return WordIndex([line]).has(line)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_a_bullet_is_not_part_of_a_line(line: str, bare: str) -> None:
 @pytest.mark.parametrize("line", ["주문서 생성과 재고 선점", "자바스크립트 개발자를", "C++ 경력 3~5년"])
 def test_a_line_in_pieces_with_invisible_characters_stands_all_the_same(line: str) -> None:
     bent = unicodedata.normalize("NFD", "\u200b".join(line))
-    assert GROUND.has(bent)
-    assert ground_of([text(bent)]).has(line)
+    assert INDEX.has(bent)
+    assert index_of([text(bent)]).has(line)
 
 
 @pytest.mark.parametrize("line", ["~3년 경력", "~ 5년"])

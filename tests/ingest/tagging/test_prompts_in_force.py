@@ -7,16 +7,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest.tagging.batch import BatchTagger
+from ingest.tagging.batch_api import BatchTagger
 from ingest.tagging.tagger import PURPOSE, Tagger
 from tests.ingest.tagging.conftest import Script, Server, settings_for
 from tests.ingest.tagging.documents import FORM
 from tests.offline import Offline
-from tools.core.settings import Settings
+from tools.core.settings import ModelChoice, Settings
 from tools.llm.chat import ChatModel
-from tools.llm.model_choice import ModelChoice
 from tools.llm.openai_client import open_http_client
-from tools.prompts.active_set import ActiveSet, Entry, FromHub
+from tools.prompts.active_set import ActivePrompt, ActiveSet, FromHub
 from tools.prompts.registry import PromptRegistry
 
 OTHER = "gpt-4.1"
@@ -46,9 +45,9 @@ def reload(registry: PromptRegistry, commit: str) -> str:
     """Puts a commit of the Korean prompt and another model in force; the version that documents name."""
     texts = registry.files[f"{PURPOSE}.ko"].texts
     origin = FromHub(name="own-tag", commit=commit, system=f"{texts.system}\n{commit}", human=texts.human)
-    entry = Entry(origin=origin, since=datetime.now(UTC), by="ada")
+    entry = ActivePrompt(origin=origin, since=datetime.now(UTC), by="ada")
     models = {PURPOSE: ModelChoice(model=OTHER, temperature=0.1)}
-    registry.take(ActiveSet(prompts={f"{PURPOSE}.ko": entry}, models=models))
+    registry.activate(ActiveSet(prompts={f"{PURPOSE}.ko": entry}, models=models))
     return f"own-tag:{commit}"
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from ingest.documents import Hints, Parsed, Position
+from ingest.documents import Hints, Parsed
 from ingest.errors import NotAPostingError
 from ingest.tagging.tagger import Tagger
 from tests.ingest.tagging.building import Document, Truth, heading, table, text
@@ -14,6 +14,7 @@ from tests.ingest.tagging.conftest import Opened, Script, stated
 from tests.ingest.tagging.documents import BOARD, ENGLISH, FORM, HOSTILE, OTHERS, POSTINGS
 from tests.tools.llm.test_journal import Memory
 from tools.core.errors import ModelOutputError
+from tools.postings.contracts import Position
 
 TITLED = [heading("서버 개발자", 1), text("담당업무", "- 예약 API 개발", "자격요건", "- Kotlin 개발 경험")]
 PARSED = Parsed(blocks=TITLED, parser="test/1")

@@ -22,7 +22,7 @@ from openai import (
 )
 from pydantic import ValidationError
 
-from local.model.behaviour import UNKNOWN_POSTING, Behaviour, Calls, Conduct
+from local.model.faults import UNKNOWN_POSTING, Calls, FaultConfig, FaultInjector
 from local.model.server import create_app, running
 from nodes.propose_subjects import SubjectProposals
 from tests.local.model.steered import REJECTED, SUBJECT, Server, TwoSubjects, without_dictionary
@@ -197,7 +197,7 @@ async def test_a_fault_meets_its_schema_alone(server: Server) -> None:
 
 
 def test_probability_and_latency_are_drawn_and_repeat_with_a_seed() -> None:
-    behaviour = Behaviour.model_validate(
+    config = FaultConfig.model_validate(
         {
             "latency": {"mean_seconds": 2, "deviation_seconds": 0.5},
             "embedding_latency": {"mean_seconds": 0.25},
@@ -205,21 +205,23 @@ def test_probability_and_latency_are_drawn_and_repeat_with_a_seed() -> None:
             "seed": 1,
         }
     )
-    conduct, again = Conduct(behaviour), Conduct(behaviour)
-    faults = [conduct.fault("text", {}) is not None for _ in range(2_000)]
-    drawn = [conduct.latency("text") for _ in range(2_000)]
+    injector, again = FaultInjector(config), FaultInjector(config)
+    faults = [injector.fault("text", {}) is not None for _ in range(2_000)]
+    drawn = [injector.latency("text") for _ in range(2_000)]
 
     assert 0.25 < statistics.mean(faults) < 0.35
     assert statistics.mean(drawn) == pytest.approx(2, abs=0.1)
     assert statistics.stdev(drawn) == pytest.approx(0.5, abs=0.1)
-    assert conduct.latency("embeddings") == 0.25
+    assert injector.latency("embeddings") == 0.25
     assert faults == [again.fault("text", {}) is not None for _ in range(2_000)]
 
 
 def test_latency_is_never_negative() -> None:
-    conduct = Conduct(Behaviour.model_validate({"latency": {"mean_seconds": 0, "deviation_seconds": 1}}))
+    injector = FaultInjector(
+        FaultConfig.model_validate({"latency": {"mean_seconds": 0, "deviation_seconds": 1}})
+    )
 
-    assert min(conduct.latency("text") for _ in range(100)) == 0
+    assert min(injector.latency("text") for _ in range(100)) == 0
 
 
 async def test_constant_latency(server: Server) -> None:

@@ -15,8 +15,8 @@ from langchain_openai import ChatOpenAI
 from openai import AsyncOpenAI, BadRequestError
 from pydantic import BaseModel
 
-from local.model.behaviour import Behaviour, Latency
 from local.model.completions import DELTA_CHARACTERS
+from local.model.faults import FaultConfig, Latency
 from local.model.server import BODY_LIMIT, create_app, running
 from nodes.filter_jobs import JobVerdicts
 from tests.local.model.steered import FirstPostingFits, without_dictionary
@@ -170,7 +170,7 @@ async def test_stream_ends_with_done(http: httpx.AsyncClient) -> None:
 
 async def test_a_slow_stream_takes_its_time_and_comes_in_pieces() -> None:
     seconds = scaled(0.4)
-    slow = Behaviour(latency=Latency(mean_seconds=seconds))
+    slow = FaultConfig(latency=Latency(mean_seconds=seconds))
     async with (
         running(create_app(FirstPostingFits(), slow)) as url,
         httpx.AsyncClient(timeout=time_limit()) as http,
@@ -295,7 +295,7 @@ async def test_a_crash_of_the_rules_is_an_openai_error() -> None:
 
 async def test_slow_calls_wait_side_by_side() -> None:
     body = {"model": "any", "messages": MESSAGES}
-    slow = Behaviour(latency=Latency(mean_seconds=1.0))
+    slow = FaultConfig(latency=Latency(mean_seconds=1.0))
     # aiohttp, because httpx itself takes long over this many calls at once.
     async with (
         running(create_app(FirstPostingFits(), slow)) as url,

@@ -17,9 +17,8 @@ from typing import Any
 
 import psutil
 
-from local.servers.home import part_home
-from local.servers.process import birth
-from local.servers.state import State, read_state
+from local.servers.files import State, read_state, server_files
+from local.servers.process import start_token
 from tests.pace import time_limit
 from tests.places import new_folder
 
@@ -135,7 +134,7 @@ class Machine:
         return self._users[-1]
 
     def state(self, home: Path, part: str) -> State | None:
-        return read_state(part_home(part, home).state)
+        return read_state(server_files(part, home).state)
 
     def server(self, home: Path, part: str) -> int:
         """The process id of a part's server."""
@@ -144,15 +143,15 @@ class Machine:
         assert state.running
         return state.running.pid
 
-    def keeper(self, home: Path, part: str) -> int:
-        """The process id of a part's keeper."""
+    def supervisor(self, home: Path, part: str) -> int:
+        """The process id of a part's supervisor."""
         state = self.state(home, part)
         assert state
-        return state.keeper
+        return state.supervisor
 
     def pids(self, home: Path, *parts: str) -> list[int]:
         """The processes of these parts."""
-        return [pid for part in parts for pid in (self.keeper(home, part), self.server(home, part))]
+        return [pid for part in parts for pid in (self.supervisor(home, part), self.server(home, part))]
 
     def clean_up(self) -> None:
         for user in self._users:
@@ -165,13 +164,13 @@ class Machine:
             shutil.rmtree(folder, ignore_errors=True)
 
     def left_behind(self, home: Path) -> list[psutil.Process]:
-        """What names the home in its command line or is its server; keepers, which restart it, first."""
+        """What names the home in its command line or is its server; supervisors, which restart it, first."""
         servers = {
             state.running.pid
             for part in PARTS
             if (state := self.state(home, part))
             and state.running
-            and birth(state.running.pid) == state.running.born
+            and start_token(state.running.pid) == state.running.start_token
         }
         found = [
             process
@@ -179,7 +178,7 @@ class Machine:
             if process.pid in servers or any(str(home) in word for word in process.info["cmdline"] or [])
         ]
         return sorted(
-            found, key=lambda process: "local.servers.keeper" not in (process.info["cmdline"] or [])
+            found, key=lambda process: "local.servers.supervisor" not in (process.info["cmdline"] or [])
         )
 
 
@@ -194,7 +193,7 @@ def eventually(condition: Callable[[], Any], seconds: float = SECONDS) -> Any:
 
 def gone(*pids: int) -> bool:
     """Whether none of these processes lives."""
-    return all(birth(pid) is None for pid in pids)
+    return all(start_token(pid) is None for pid in pids)
 
 
 def as_normal_user() -> tuple[str, ...]:

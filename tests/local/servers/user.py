@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from local.servers import attached
+from local.servers import embedded_servers
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
 
@@ -30,7 +30,7 @@ def main(home: str, *parts: str) -> None:
     settings = Settings(home=Path(home), **given, **key)
     began = time.monotonic()
     try:
-        with attached(settings) as ready:
+        with embedded_servers(settings) as ready:
             tell(
                 seconds=time.monotonic() - began, urls={part: getattr(ready, FIELDS[part]) for part in parts}
             )

@@ -9,9 +9,8 @@ import psycopg
 import pytest
 
 from tests.pace import time_limit
-from tools.core.database import open_pool, unhurried
+from tools.core.database import long_connection, migrate, open_pool
 from tools.core.errors import SetupError
-from tools.core.migrations import migrate
 from tools.core.settings import Settings
 from tools.core.sql import migrations
 
@@ -40,7 +39,7 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself_and_is_tried_agai
 ) -> None:
     assert empty_settings.database_url is not None
     broken = [("0001_half.sql", "create table half (id int); select 1 / 0;")]
-    monkeypatch.setattr("tools.core.fitness.migrations", lambda: broken)
+    monkeypatch.setattr("tools.core.database.migrations", lambda: broken)
     with pytest.raises(SetupError, match=r"0001_half\.sql failed.*division by zero"):
         await migrate(empty_settings.database_url)
     async with await psycopg.AsyncConnection.connect(empty_settings.database_url) as connection:
@@ -136,5 +135,5 @@ async def test_a_statement_that_takes_too_long_is_given_up_here_and_there(empty_
 
 async def test_work_for_which_nobody_waits_may_take_long(empty_settings: Settings) -> None:
     pool = await open_pool(empty_settings.model_copy(update={"database_timeout_seconds": 0.2}))
-    async with pool, unhurried(pool) as connection:
+    async with pool, long_connection(pool) as connection:
         assert await (await connection.execute("select pg_sleep(0.6)")).fetchone()

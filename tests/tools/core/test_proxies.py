@@ -13,7 +13,7 @@ import pytest
 
 from ingest.errors import SourceUnavailableError
 from ingest.sources.web import Web, open_web
-from ingest.sources.web.reach import Reach
+from ingest.sources.web.addresses import AllowedHosts
 from tests import databases
 from tests.ingest.sources.conftest import INTERVAL, Fetches
 from tests.ingest.sources.plain import Plain, ask
@@ -21,7 +21,7 @@ from tests.langsmith import langsmith_standin
 from tests.pace import time_limit
 from tests.serve.processes import COMMAND
 from tools.core.errors import SetupError
-from tools.core.proxies import is_this_machine, proxy_for, spare_loopback
+from tools.core.proxies import exempt_loopback, is_this_machine, proxy_for
 from tools.core.settings import CHECKOUT, Settings
 from tools.llm.openai_client import connection, open_http_client
 from tools.prompts.hub import open_hub
@@ -159,11 +159,11 @@ def test_what_cannot_be_used_is_one_line_of_advice_without_its_password(proxy: s
 
 def test_other_libraries_are_told_to_spare_this_machine() -> None:
     with proxies({"HTTP_PROXY": "http://p:1", "NO_PROXY": "example.com"}):
-        spare_loopback()
-        spare_loopback()
+        exempt_loopback()
+        exempt_loopback()
         assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == "example.com,localhost,127.0.0.1,::1"
     with proxies({"HTTP_PROXY": "http://p:1", "NO_PROXY": "*"}):
-        spare_loopback()
+        exempt_loopback()
         assert os.environ["NO_PROXY"] == "*"
 
 
@@ -206,7 +206,7 @@ async def test_the_model_and_the_sources_go_out_through_the_proxy(fetches: Fetch
             async with open_web(Settings(), fetches, interval_seconds=0.001, timeout_seconds=5) as web:
                 with pytest.raises(SourceUnavailableError):
                     await web.get(
-                        "http://board.example/a", want="json", reach=Reach.of("http://board.example")
+                        "http://board.example/a", want="json", allowed=AllowedHosts.of("http://board.example")
                     )
     lines = [asked.splitlines()[0] for asked in proxy.asked]
     assert lines[0] == "CONNECT api.openai.com:443 HTTP/1.1"
@@ -238,7 +238,9 @@ async def test_a_source_behind_a_proxy_that_cannot_be_used_says_what_to_do(web: 
         proxies({"ALL_PROXY": "socks5://127.0.0.1:9"}),
         pytest.raises(SourceUnavailableError, match="ALL_PROXY"),
     ):
-        await web.get("https://board.example/a", want="json", reach=Reach.of("https://board.example"))
+        await web.get(
+            "https://board.example/a", want="json", allowed=AllowedHosts.of("https://board.example")
+        )
 
 
 async def ran(settings: Settings, *words: str, **environment: str) -> tuple[int | None, str]:

@@ -17,10 +17,9 @@ from rich.tree import Tree
 
 from tools.core import logs
 from tools.core.errors import NoPostingsError
-from tools.core.program import program, typed
-from tools.core.refusals import refusals
+from tools.core.processes import command_name, with_command_name
 from tools.core.settings import CHECKOUT
-from tools.core.terminal import Terminal, echo, echo_json, plain
+from tools.core.terminal import Terminal, echo, echo_json, exit_on_errors, plain
 
 CLEAR, CLIPBOARD, C1 = "\x1b[2J", "\x1b]52;c;aGk=\x07", "\x9b2J"
 HOSTILE = f"[/nope] {CLEAR}{CLIPBOARD}{C1} [red]서버[/red] :boom: \u202etxt"
@@ -99,7 +98,7 @@ def _configured() -> list[logging.Handler]:
 
 
 def test_an_error_of_ours_is_a_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended, refusals():
+    with pytest.raises(SystemExit) as ended, exit_on_errors():
         raise NoPostingsError(HOSTILE)
     assert ended.value.code == 1
     assert capsys.readouterr().err == f"no_postings: {SEEN}\n"
@@ -107,15 +106,15 @@ def test_an_error_of_ours_is_a_plain_line(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_command_is_named_as_it_is_typed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no environment is active, `checkerboard` alone is not found."""
-    program.cache_clear()
+    command_name.cache_clear()
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setattr(sys, "executable", str(CHECKOUT / ".venv" / "bin" / "python"))
-    assert typed("Run `checkerboard doctor`.") == "Run `.venv/bin/checkerboard doctor`."
+    assert with_command_name("Run `checkerboard doctor`.") == "Run `.venv/bin/checkerboard doctor`."
     assert "`.venv/bin/checkerboard ingest load FILE…`" in NoPostingsError().message
-    program.cache_clear()
+    command_name.cache_clear()
     monkeypatch.setenv("PATH", str(CHECKOUT / ".venv" / "bin"))
-    assert typed("Run `checkerboard doctor`.") == "Run `checkerboard doctor`."
-    program.cache_clear()
+    assert with_command_name("Run `checkerboard doctor`.") == "Run `checkerboard doctor`."
+    command_name.cache_clear()
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.core import text as module
-from tools.core.text import clean, cleaned, cleaned_json, cut, folded, is_typed, one_line, standing
+from tools.core.text import clean, clean_json, clean_values, cut, find_quote, folded, is_typed, one_line
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=60)
 """With lone surrogates and all."""
@@ -117,19 +117,19 @@ def test_what_is_clean_is_composed_typed_and_clean_once_more(text: str) -> None:
 )
 def test_json_is_clean_at_every_depth_however_it_is_escaped(value: object) -> None:
     for ascii_only in (True, False):
-        written = cleaned_json(json.dumps(value, ensure_ascii=ascii_only))
-        assert json.loads(written) == cleaned(value)
+        written = clean_json(json.dumps(value, ensure_ascii=ascii_only))
+        assert json.loads(written) == clean_values(value)
 
 
 def test_raw_controls_in_a_string_are_read_as_they_are_meant() -> None:
-    assert json.loads(cleaned_json('{"a": "one\ntwo\x00\u2028three"}')) == {"a": "one\ntwo \nthree"}
+    assert json.loads(clean_json('{"a": "one\ntwo\x00\u2028three"}')) == {"a": "one\ntwo \nthree"}
 
 
 @pytest.mark.parametrize(
     "text", ["", "no json \u2028", "{", "[" * 100_000, '{"a": \x00}', "1" * 5_000 + "\n"]
 )
 def test_what_is_no_json_comes_back(text: str) -> None:
-    assert cleaned_json(text) in (text, unicodedata.normalize("NFC", text))
+    assert clean_json(text) in (text, unicodedata.normalize("NFC", text))
 
 
 @pytest.mark.parametrize(
@@ -151,13 +151,13 @@ def test_what_is_no_json_comes_back(text: str) -> None:
 )
 def test_a_quote_stands_in_the_letters_of_the_text(quote: str, found: str | None) -> None:
     text = "저희는 결제\u00a0서버 – “정\u200b산” 개발\nＪａｖａㆍKotlin 3∼5년 ㈜물푸레"
-    assert standing(quote, text) == found
+    assert find_quote(quote, text) == found
 
 
 @given(BENT, st.integers(0, 20), st.integers(1, 20))
 def test_every_piece_of_a_text_stands_in_it(text: str, start: int, length: int) -> None:
     piece = text[start : start + length]
-    found = standing(piece, text)
+    found = find_quote(piece, text)
     if folded(piece):
         whole = " ".join(clean(text).split())
         assert found is None or found in whole
@@ -170,7 +170,7 @@ def test_a_piece_quoted_in_another_form_is_found(text: str, start: int, length: 
     piece = text[start : start + length].strip()
     if piece:
         bent = "\u200b".join(unicodedata.normalize("NFD", letter) for letter in piece).replace(" ", "\u3000")
-        assert standing(bent, text) == " ".join(piece.split())
+        assert find_quote(bent, text) == " ".join(piece.split())
 
 
 def test_a_text_is_cut_between_words() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tools.core.settings import Settings
 from tools.llm.openai_client import OFFLINE_CHAT_MODEL, OFFLINE_EMBEDDING_MODEL
-from tools.llm.prices import usd
+from tools.llm.tokens import usd
 
 
 def test_a_price_is_that_of_the_input_and_that_of_the_output() -> None:

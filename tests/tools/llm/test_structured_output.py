@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from evals.judge.judge import Verdict
-from ingest.tagging.schema import PostingPositions
+from ingest.tagging.positions import PostingPositions
 from nodes.filter_jobs import JobVerdicts
 from tests.pace import scaled
 from tools.llm.model_answers import Ended, ModelAnswer
-from tools.llm.structured_output import declined, validated
+from tools.llm.structured_output import refusal_error, validated
 
 GOOD = {"verdicts": [{"posting_id": "p-1", "fits": True, "reason": "서버 {p-1} ```json </think>"}]}
 DRAFT = {"verdicts": [{"posting_id": "p-9", "fits": False, "reason": "a draft"}]}
@@ -162,13 +162,13 @@ def test_a_hostile_text_takes_no_time(text: str) -> None:
 
 
 def test_a_refusal_is_told_in_its_own_words_shortened() -> None:
-    told = declined(ModelAnswer("stop", "", "I can't\nhelp with that."), purpose="summarize")
+    told = refusal_error(ModelAnswer("stop", "", "I can't\nhelp with that."), purpose="summarize")
     assert told is not None
     assert "“I can't help with that.”" in told.message
     assert told.details == {"purpose": "summarize", "cause": "refusal", "refusal": "I can't help with that."}
-    long = declined(ModelAnswer("stop", "", "no " * 1000))
+    long = refusal_error(ModelAnswer("stop", "", "no " * 1000))
     assert long is not None
     assert len(long.message) < 350
-    assert declined(ModelAnswer("content_filter", "")).cause == "content_filter"  # type: ignore[union-attr]
-    assert declined(ModelAnswer("length", "")) is None
-    assert declined(ModelAnswer("stop", "no JSON")) is None
+    assert refusal_error(ModelAnswer("content_filter", "")).cause == "content_filter"  # type: ignore[union-attr]
+    assert refusal_error(ModelAnswer("length", "")) is None
+    assert refusal_error(ModelAnswer("stop", "no JSON")) is None

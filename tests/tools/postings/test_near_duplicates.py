@@ -8,13 +8,13 @@ import numpy as np
 import orjson
 
 from ingest.load import SAMPLES
-from ingest.rows import read
+from ingest.structured.files import read_postings
 from tools.postings.contracts import Posting
 from tools.postings.near_duplicates import bands
 
 
 def postings() -> dict[str, Posting]:
-    return {row.source_id: row for row in read(SAMPLES) if isinstance(row, Posting)}
+    return {row.source_id: row for row in read_postings(SAMPLES) if isinstance(row, Posting)}
 
 
 def test_every_posting_that_was_published_again_shares_a_band_with_its_first() -> None:

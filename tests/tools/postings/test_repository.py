@@ -16,9 +16,7 @@ from tools.core.database import Pool, open_pool
 from tools.core.errors import EmbeddingMismatchError, NoPostingsError
 from tools.core.settings import Settings
 from tools.postings.contracts import Posting
-from tools.postings.embedding_sets import EmbeddingSet
-from tools.postings.repository import PostingStore
-from tools.postings.writer import PostingWriter, withdraw
+from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter, withdraw_postings
 
 MODEL = "test-embedding"
 TODAY = datetime.now(UTC).date()
@@ -60,7 +58,7 @@ async def write(store: Store, *postings: tuple[Posting, list[float]]) -> int:
 
 async def gone(pool: Pool, *source_ids: str) -> int:
     async with pool.connection() as connection, connection.transaction():
-        return await withdraw(connection, "test", source_ids)
+        return await withdraw_postings(connection, "test", source_ids)
 
 
 async def ids(store: Store, vector: list[float], k: int = 20) -> list[str]:

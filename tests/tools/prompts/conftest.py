@@ -13,17 +13,16 @@ import pytest
 from pydantic import SecretStr
 from redis.asyncio import Redis
 
-from local.servers import attached
+from local.servers import embedded_servers
 from tests.databases import cloned
 from tests.langsmith import LangSmith, langsmith_standin
 from tests.places import passing_folder
 from tools.core.database import open_pool
 from tools.core.redis_client import open_redis
 from tools.core.settings import Settings
-from tools.prompts.changes import PromptChanges
+from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.prompt import Texts
 from tools.prompts.registry import PACKAGES, PromptRegistry
-from tools.prompts.watcher import open_prompts
 
 FILES = PromptRegistry.bundled(*PACKAGES).files
 NAMED = {"filter_jobs.ko": "filter-ko", "summarize.ko": "summarize-ko", "tag_posting.en": "tag-en"}
@@ -85,7 +84,7 @@ async def stores(embedded: Settings) -> AsyncIterator[Settings]:
     async with cloned(embedded, "template1") as own:
         with passing_folder() as folder:
             alone = own.model_copy(update={"home": folder, "redis_url": None})
-            with attached(alone, parts=("redis",)) as ready:
+            with embedded_servers(alone, servers=("redis",)) as ready:
                 yield own.model_copy(update={"redis_url": ready.redis_url})
 
 

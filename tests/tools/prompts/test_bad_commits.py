@@ -13,10 +13,8 @@ from tests.langsmith.manifests import chat, constructor, in_jinja, structured
 from tests.tools.prompts.conftest import FILES, Messages, Opened, commit_all, messages, texts
 from tools.core.errors import PromptInvalidError
 from tools.prompts.changes import PromptChanges
-from tools.prompts.checks import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS
-from tools.prompts.manifest import manifest_of
-from tools.prompts.prompt import Texts
-from tools.prompts.pulling import LONGEST_PROBLEM
+from tools.prompts.hub import LONGEST_PROBLEM, manifest_of
+from tools.prompts.prompt import MAX_HUMAN_CHARS, MAX_SYSTEM_CHARS, Texts
 
 KEY = "filter_jobs.ko"
 SYSTEM, HUMAN = texts(KEY).system, texts(KEY).human
@@ -153,7 +151,7 @@ async def test_a_prompt_that_was_saved_another_way_is_taken(
     await changes.reload("ada")
     taken = changes.registry.get("filter_jobs", "ko")
     assert taken.commit == commit
-    own = changes.registry.of_files().get("filter_jobs", "ko")
+    own = changes.registry.bundled_set().get("filter_jobs", "ko")
     blocks = {name: f"<{name}>" for name in FILES[KEY].contract.blocks}
     assert taken.render(blocks) == own.render(blocks)
 
@@ -174,7 +172,7 @@ async def test_what_is_told_of_a_hostile_commit_can_be_stored_and_read(
         await changes.reload("ada")
     told = refused.value.prompts[KEY]
     assert all(problem.isprintable() and len(problem) <= LONGEST_PROBLEM for problem in told)
-    [change] = await changes.trail.newest(1)
+    [change] = await changes.audit_log.newest(1)
     assert change.problems["prompts"] == {KEY: told}
     async with opened_for_module(newest=True) as started:
         assert f"{KEY} cannot be used" in str(started.registry.shared_warning)

@@ -16,7 +16,7 @@ from tools.core.errors import (
     PromptInvalidError,
     PromptNotFoundError,
 )
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.prompts.audit_log import Change
 from tools.prompts.changes import PromptChanges
 
@@ -31,7 +31,7 @@ def versions(changes: PromptChanges) -> dict[str, str]:
 
 
 async def newest_change(changes: PromptChanges) -> Change:
-    [change] = await changes.trail.newest(1)
+    [change] = await changes.audit_log.newest(1)
     return change
 
 
@@ -176,10 +176,10 @@ async def test_a_pin_that_cannot_be_changes_nothing(
 ) -> None:
     commit_all(standin, "첫째")
     async with opened() as changes:
-        before = changes.registry.in_force
+        before = changes.registry.active
         with pytest.raises(error):
             await changes.pin(key, ref, "ada")
-        assert changes.registry.in_force is before
+        assert changes.registry.active is before
 
 
 async def test_a_pin_of_a_name_that_is_no_longer_configured_holds_nothing(

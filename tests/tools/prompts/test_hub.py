@@ -14,7 +14,7 @@ from tests.pace import time_limit
 from tests.tools.prompts.conftest import FILES, NAMED, Opened, commit_all, messages
 from tests.tools.prompts.test_changes import newest_change, versions
 from tools.core.errors import HubUnavailableError, PromptInvalidError
-from tools.prompts import hub, pulling
+from tools.prompts import hub
 
 ALL_AWAY = set(NAMED)
 KEY = "filter_jobs.ko"
@@ -119,7 +119,7 @@ async def test_all_prompts_together_have_a_limit(
     async with opened() as changes:
         gate = Gate()
         standin.fail(Fault("/commits", gate=gate))
-        monkeypatch.setattr(pulling, "PULL_SECONDS", 0.1)
+        monkeypatch.setattr(hub, "PULL_SECONDS", 0.1)
         with pytest.raises(HubUnavailableError, match="takes too long"):
             await changes.reload("ada")
         gate.open()

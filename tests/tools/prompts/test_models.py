@@ -14,9 +14,8 @@ from pydantic import SecretStr, ValidationError
 from nodes.filter_jobs import JobVerdicts
 from tests.offline import Offline
 from tests.tools.llm.test_chat import BLOCKS
-from tools.core.settings import Settings
+from tools.core.settings import ModelChoice, Settings
 from tools.llm.chat import _MODELS, ChatModel
-from tools.llm.model_choice import ModelChoice
 from tools.llm.openai_client import open_http_client
 from tools.prompts.active_set import ActiveSet
 from tools.prompts.registry import PromptRegistry
@@ -69,7 +68,7 @@ async def test_a_choice_is_asked_for_and_named_by_answers(asked: Asked, offline:
 
 async def test_a_reload_chooses_over_the_settings(asked: Asked, offline: Offline) -> None:
     registry = PromptRegistry.bundled("nodes", models={"filter_jobs": CHOICE})
-    registry.take(ActiveSet(prompts={}, models={"filter_jobs": ModelChoice(model="gpt-5-nano")}))
+    registry.activate(ActiveSet(prompts={}, models={"filter_jobs": ModelChoice(model="gpt-5-nano")}))
     versions = await asked.versions(registry)
     assert versions["model"] == asked.body["model"] == "gpt-5-nano"
     assert versions["parameters"] == CHOICE.parameters(), "what it leaves open is the settings'"

@@ -10,7 +10,7 @@ import pytest
 
 from tools.core.errors import SetupError
 from tools.core.fencing import fence, unfence
-from tools.llm.model_choice import ModelChoice
+from tools.core.settings import ModelChoice
 from tools.prompts.prompt import Prompt, Texts, parse, prompt, read, rewritten
 from tools.prompts.registry import PACKAGES, PromptRegistry
 

@@ -8,9 +8,13 @@ from importlib.resources import files
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
-def queries(file_name: str) -> dict[str, str]:
-    """Returns the queries of one file by the name that stands in the `-- name:` line above each."""
-    parts = _NAME.split((files(__package__) / file_name).read_text(encoding="utf-8"))
+def queries(file_name: str, **columns: str) -> dict[str, str]:
+    """Returns the queries of one file by the name in the `-- name:` line above each. `columns` are lists of
+    columns, each put in the place of its `{name}`."""
+    text = (files(__package__) / file_name).read_text(encoding="utf-8")
+    for name, listed in columns.items():
+        text = text.replace(f"{{{name}}}", listed)
+    parts = _NAME.split(text)
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 

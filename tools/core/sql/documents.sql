@@ -24,12 +24,12 @@ delete from documents where source = %(source)s;
 -- name: next_run
 select nextval('ingest_runs')::int as run;
 
--- name: stay
+-- name: no_idle_limit
 -- Operators end transactions that are idle or long; this one is both.
 select set_config(name, '0', true) from pg_settings
 where name in ('idle_in_transaction_session_timeout', 'transaction_timeout');
 
--- name: hold_run
+-- name: lock_run
 select pg_advisory_xact_lock(%(key)s, %(run)s);
 
 -- name: claim
@@ -74,7 +74,7 @@ update documents set
     claimed_by = case when %(last)s then null else claimed_by end
 where id = %(id)s and content_hash = %(content_hash)s and claimed_by = %(run)s;
 
--- name: keep_batch
+-- name: record_batch
 update documents set batch_id = %(batch_id)s, claimed_by = null, updated_at = now()
 where id = any(%(ids)s) and claimed_by = %(run)s;
 
@@ -87,10 +87,10 @@ update documents set
     set_aside_at = case when %(final)s then now() end
 where id = %(id)s and content_hash = %(content_hash)s and claimed_by = %(run)s;
 
--- name: release
+-- name: release_all
 update documents set claimed_by = null where claimed_by = %(run)s;
 
--- name: revive
+-- name: requeue_transient
 update documents set set_aside_at = null, attempts = 0, next_try_at = now()
 where set_aside_at is not null and withdrawn_at is null and (error ->> 'passing')::boolean;
 
@@ -128,7 +128,7 @@ delete from answers where created_at < now() - make_interval(days => %(days)s);
 -- name: last_fetch
 select url, etag, last_modified, content_hash, fetched_at from fetches where url = %(url)s;
 
--- name: keep_fetch
+-- name: record_fetch
 insert into fetches (url, etag, last_modified, content_hash, fetched_at)
 values (%(url)s, %(etag)s, %(last_modified)s, %(content_hash)s, %(fetched_at)s)
 on conflict (url) do update set etag = excluded.etag, last_modified = excluded.last_modified,
@@ -143,23 +143,23 @@ order by id;
 -- name: count_set_aside
 select count(*) as documents from documents where set_aside_at is not null and id = any(%(ids)s);
 
--- name: read
+-- name: parsed_and_tagged
 select source_id, files, flags, parsed, tagged from documents where tagged is not null and parsed is not null
 order by source, source_id;
 
--- name: give_back
+-- name: release
 update documents set claimed_by = null where id = any(%(ids)s) and claimed_by = %(run)s;
 
 -- name: structured
 select id from documents where stage = 'parsed' and parsed is null and set_aside_at is null and withdrawn_at is null order by id;
 
--- name: unsent
+-- name: not_in_batch
 select id from documents
 where stage = 'parsed' and parsed is not null and batch_id is null and set_aside_at is null
   and withdrawn_at is null and next_try_at <= now()
 order by id;
 
--- name: sent
+-- name: batches
 select batch_id, array_agg(id order by id) as ids from documents
 where stage = 'parsed' and batch_id is not null and set_aside_at is null and withdrawn_at is null group by batch_id order by batch_id;
 

@@ -1,3 +1,5 @@
+-- {fields}, {updates}, {one} and {other} are lists of columns, made from `Posting` in tools/postings/repository.py.
+
 -- name: raise_revision
 insert into corpus (revision) values (1)
 on conflict (only_row) do update set revision = corpus.revision + 1
@@ -19,9 +21,7 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
 select source, count(*) as postings from postings group by source;
 
 -- name: nearest
-select 'p-' || p.id as posting_id, p.source, p.source_id, p.position, p.company, p.job_title, p.responsibilities,
-       p.requirements, p.preferred, p.url, p.deadline, p.location, p.employment_type, p.experience, p.skills,
-       1 - (e.embedding <=> %(vector)s) as score
+select 'p-' || p.id as posting_id, {fields}, 1 - (e.embedding <=> %(vector)s) as score
 from open_postings as p
 join embeddings as e on e.text_hash = p.text_hash
 join embedding_sets as s on s.id = e.set_id
@@ -35,7 +35,99 @@ order by e.embedding <=> %(vector)s, p.id
 limit %(k)s;
 
 -- name: by_ids
-select 'p-' || id as posting_id, source, source_id, position, company, job_title, responsibilities, requirements,
-       preferred, url, deadline, location, employment_type, experience, skills
+select 'p-' || id as posting_id, {fields}
 from postings
 where id = any(%(ids)s);
+
+-- name: stage_table
+-- Gone with its transaction: a pooled connection may be somebody else's next, or another version's.
+create temp table staged_postings on commit drop as
+select 0 as ordinal, {fields}, content_hash, text_hash, bands from postings with no data;
+
+-- name: stage
+copy staged_postings from stdin;
+
+-- name: upsert_staged
+insert into postings ({fields}, content_hash, text_hash, bands)
+select {fields}, content_hash, text_hash, bands from staged_postings order by ordinal
+on conflict (source, source_id, position) do update set
+    {updates}, content_hash = excluded.content_hash, text_hash = excluded.text_hash,
+    bands = excluded.bands, withdrawn_at = null, updated_at = now()
+where postings.content_hash <> excluded.content_hash or postings.withdrawn_at is not null
+returning id;
+
+-- name: withdraw_other_positions
+update postings set withdrawn_at = now(), updated_at = now()
+from (select source, source_id, max(position) as last from staged_postings group by 1, 2) as staged
+where postings.source = staged.source and postings.source_id = staged.source_id
+  and postings.position > staged.last and postings.withdrawn_at is null;
+
+-- name: withdraw
+update postings set withdrawn_at = now(), updated_at = now()
+where source = %(source)s and source_id = any(%(source_ids)s) and withdrawn_at is null;
+
+-- name: orphans
+select id from postings
+where source <> %(source)s and duplicate_of in (select id from postings where source = %(source)s);
+
+-- name: remove
+delete from postings where source = %(source)s;
+
+-- name: unlink
+update postings set duplicate_of = null
+where id = any(%(ids)s) or duplicate_of = any(%(ids)s)
+returning id;
+
+-- name: by_index
+-- The planner takes a walk through some thousand postings for cheaper; comparing bands is not.
+set local enable_seqscan = off;
+
+-- name: alike
+select p.id, o.id as other_id, o.duplicate_of as other_root, {one}, {other}
+from postings as p
+cross join lateral (
+    -- Found by the index on `bands` first: with the limit at hand, the planner would walk all postings by id.
+    select * from (select * from postings as c where c.bands && p.bands and c.id <> p.id offset 0) as alike
+    order by alike.id limit 50
+) as o
+where p.id = any(%(ids)s)
+order by p.id, o.id;
+
+-- name: link
+update postings set duplicate_of = %(root)s
+where id = any(%(ids)s);
+
+-- name: own_set
+insert into embedding_sets (model, dimensions, ready)
+values (%(model)s, %(dimensions)s, not exists (select from embedding_sets where ready))
+on conflict (model, dimensions) do update set model = excluded.model
+returning id, ready;
+
+-- name: embedded
+select text_hash from embeddings where set_id = %(set_id)s and text_hash = any(%(hashes)s);
+
+-- name: keep_vector
+insert into embeddings (set_id, text_hash, embedding) values (%(set_id)s, %(text_hash)s, %(vector)s)
+on conflict (set_id, text_hash) do nothing;
+
+-- name: not_embedded
+select id, {fields} from postings
+where id > %(after)s
+  and not exists (select from embeddings as e where e.set_id = %(set_id)s and e.text_hash = postings.text_hash)
+order by id
+limit %(count)s;
+
+-- name: count_not_embedded
+select count(*) as postings from postings
+where not exists (select from embeddings as e where e.set_id = %(set_id)s and e.text_hash = postings.text_hash);
+
+-- name: set_ready
+update embedding_sets set ready = true where id = %(set_id)s;
+
+-- name: drop_other_sets
+delete from embedding_sets where id <> %(set_id)s returning model, dimensions;
+
+-- name: forget_unused_vectors
+delete from embeddings as e
+where e.created_at < now() - interval '1 day'
+  and not exists (select from postings as p where p.text_hash = e.text_hash);

@@ -1,0 +1,128 @@
+"""Where a request may go: the source's own hosts, or public addresses."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from typing import Self
+
+import httpx
+
+from ingest.errors import DocumentUnreadableError, SourceUnavailableError
+
+_DNS_SECONDS = 20.0
+_HOST = re.compile(r"[\w.:-]+")
+
+
+def origin(url: str) -> str:
+    """Returns scheme, host and port of an http or https URL: `https://api.lever.co:443`.
+
+    Raises:
+        DocumentUnreadableError: it is none.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError, ValueError) as error:
+        raise DocumentUnreadableError(f"{url[:200]!r} is no address: {error}") from error
+    if parsed.scheme not in ("http", "https") or not _HOST.fullmatch(parsed.host) or parsed.userinfo:
+        raise DocumentUnreadableError(f"{url[:200]!r} is no address that is read")
+    return f"{parsed.scheme}://{parsed.host}:{parsed.port or (443 if parsed.scheme == 'https' else 80)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedHosts:
+    """A source's own hosts, by origin. With `others`, for the addresses in postings, also every host whose
+    addresses are all public. `loopback`: the source itself is on this machine, so its postings may name
+    this machine too."""
+
+    own: frozenset[str]
+    others: bool = False
+    loopback: bool = False
+
+    @classmethod
+    def of(cls, base: str, *more: str, others: bool = False) -> Self:
+        """Returns the hosts of a source at `base`, with `more` hosts of its own."""
+        return cls(frozenset(map(origin, (base, *more))), others, _is_loopback(httpx.URL(base).host))
+
+    async def address(self, url: str) -> str | None:
+        """Returns the address to connect to; None: connect by name, without a check.
+
+        The address that was checked is returned, because the name may resolve to another one a moment later.
+
+        Raises:
+            SourceUnavailableError: the host is not one of the source's own.
+            DocumentUnreadableError: its address is not public.
+            OSError, TimeoutError: the name has no address now.
+        """
+        where = origin(url)
+        if where in self.own:
+            return None
+        if not self.others:
+            raise SourceUnavailableError(f"{url} is not on the source's own hosts.")
+        parsed = httpx.URL(url)
+        async with asyncio.timeout(_DNS_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(
+                parsed.host, parsed.port or parsed.scheme, type=socket.SOCK_STREAM
+            )
+        addresses = [str(entry[4][0]) for entry in found]
+        for address in addresses:
+            if not (_is_public(address) or (self.loopback and _is_loopback(address))):
+                raise DocumentUnreadableError(f"{parsed.host} is at {address}, which is not public.")
+        return addresses[0]
+
+
+def _is_public(address: str) -> bool:
+    """Whether an address is public by IANA's registries. An IPv6 address that leads to an IPv4 one is as
+    public as that."""
+    if "%" in address:  # a zone: an address of this link
+        return False
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if inner := _within(parsed):
+            return all(_is_public(str(v4)) for v4 in inner)
+        if parsed not in _UNICAST:
+            return False
+    return parsed.is_global and not any(parsed in network for network in _SPECIAL)
+
+
+def _within(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Returns the IPv4 addresses that an IPv6 one is another way to."""
+    last = ipaddress.IPv4Address(address.packed[-4:])
+    if address.ipv4_mapped or address in _TRANSLATED:
+        return [last]
+    found = [address.sixtofour] if address.sixtofour else list(address.teredo or ())
+    # ISATAP has the IPv4 address behind these four bytes, in any network.
+    return [*found, last] if address.packed[8:12] in _ISATAP else found
+
+
+_SPECIAL = [
+    ipaddress.ip_network(network)
+    for network in (
+        "168.63.129.16/32",  # one cloud's services for its machines: no registry has it
+        "192.0.0.0/24",  # protocol assignments; one cloud's metadata are at 192.0.0.192
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT
+        "192.88.99.0/24",  # relays of 6to4, deprecated
+        "192.175.48.0/24",  # AS112
+        "224.0.0.0/4",  # multicast
+        "2001::/23",  # protocol assignments
+        "2002::/16",  # 6to4 that leads nowhere
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+]
+"""Networks that are not for everybody and that Python's `is_global` takes for public in some versions."""
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that is given out of IPv6."""
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
+_ISATAP = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
