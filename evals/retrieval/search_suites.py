@@ -40,6 +40,8 @@ from evals.runs.results import CaseResult, Dataset, Header, Score, Summary, prov
 from ingest.errors import DocumentUnreadableError
 from ingest.structured.columns import as_posting
 from nodes.build_query import Reads, build_query
+from nodes.state import profile_dict
+from tools.context import RunContext
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 from tools.postings.contracts import FoundPosting, Language, Profile
@@ -256,8 +258,8 @@ async def _labels(services: Services) -> dict[Key, Label]:
 
 async def _search_text(services: Services, query: Query) -> str:
     assert query.profile is not None  # noqa: S101 - the record has one of the two
-    state: Reads = {"profile": query.profile.model_dump(), "language": query.language}
-    return str((await build_query(state, Runtime(context=services)))["query"])
+    state: Reads = {"profile": profile_dict(query.profile), "language": query.language}
+    return str((await build_query(state, Runtime(context=RunContext.of(services))))["query"])
 
 
 def _ranked(

@@ -25,11 +25,13 @@ from ingest.tagging.positions import PostingPositions, TaggingTask
 from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
+from tools.llm.chat import ChatModel
 from tools.llm.model_answers import ModelAnswer, NoAnswerError, read_completion
 from tools.llm.model_errors import model_errors, unreadable_answer
 from tools.llm.openai_client import chat_endpoint, open_client
 from tools.llm.structured_output import refusal_error, validated
 from tools.postings.contracts import Language
+from tools.prompts.registry import PromptSet
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T", bound=BaseModel)
@@ -130,11 +132,13 @@ class BatchTagger:
         self._endpoint = chat_endpoint(settings)
         self._client = open_client(settings, http_client, self._endpoint)
 
-    def requests(self, key: str, parsed: Parsed, hints: Hints) -> list[BatchRequest]:
-        """Returns the calls for one document; `key` names it in the batch. A document without text
-        has none."""
+    def requests(
+        self, key: str, parsed: Parsed, hints: Hints, prompts: PromptSet | None = None
+    ) -> list[BatchRequest]:
+        """Returns the calls for one document with its prompt of `prompts`, or of the active ones; `key` names
+        it in the batch. A document without text has none."""
         task = TaggingTask(parsed, hints)
-        prompt = self._tagger.prompt(task)
+        prompt = self._tagger.prompt(task, prompts)
         made_by = self._tagger.made_by(prompt)
         return [
             BatchRequest(
@@ -225,6 +229,12 @@ class BatchTagger:
         Raises:
             NotAPostingError, ModelUnavailableError, ModelOutputError: as `Tagger.tag`.
         """
+        async with self._tagger.recorded_chat() as chat:
+            return await self._tag(chat, key, parsed, hints, collected)
+
+    async def _tag(
+        self, chat: ChatModel, key: str, parsed: Parsed, hints: Hints, collected: CollectedBatch
+    ) -> Tagged:
         task = await asyncio.to_thread(TaggingTask, parsed, hints)
         prompt = self._tagger.prompt(task)
         now = self._tagger.made_by(prompt)
@@ -249,7 +259,7 @@ class BatchTagger:
             if value is None:
                 wrong = len(problems) if answer is not None else None
                 logger.warning("batch answer asked for singly", extra={"document": key, "problems": wrong})
-                reply = await self._tagger.ask(prompt, task, hints, number)
+                reply = await self._tagger.ask(chat, prompt, task, hints, number)
                 cost += self._tagger.cost(now.model, reply.usage)
                 value = reply.value
             else:
