@@ -96,13 +96,14 @@ async def test_a_listener_who_hears_events_leaves_no_error_behind(
 ) -> None:
     """An exception of a task that nobody asks for is reported by asyncio when the task is forgotten."""
     monkeypatch.setattr(PostingStore, "corpus", broken)
+    # A record would hold the error, its traceback and so the task.
+    caplog.set_level(logging.CRITICAL, "graph.sessions.sessions")
     reported: list[object] = []
     loop = asyncio.get_running_loop()
     before = loop.get_exception_handler()
     loop.set_exception_handler(lambda _, told: reported.append(told))
     try:
         events = [event async for event in app_context.sessions.generate(PROFILE, "ko")]
-        caplog.clear()  # a record holds the error, its traceback and with that the task
         gc.collect()
     finally:
         loop.set_exception_handler(before)
