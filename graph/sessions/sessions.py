@@ -102,6 +102,7 @@ class Run:
         finally:
             # Not awaited: a listener's framework may cancel this very line again and again, which
             # would break off the run while it saves its state. `Sessions.aclose` waits for it.
+            # Of a task that has failed, this also tells asyncio that its error need not be reported.
             task.cancel()
 
     async def answer(self) -> dict[str, Any]:
@@ -218,15 +219,10 @@ class Sessions:
         def start(run: Run) -> asyncio.Task[dict[str, Any]]:
             task = asyncio.create_task(self._finish(run, work))
             self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._tasks.discard)
             return task
 
         return Run(session_id, start)
-
-    def _ended(self, task: asyncio.Task[dict[str, Any]]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # a listener to the events has been told of it: asyncio need not log it
 
     async def _finish(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""
