@@ -40,7 +40,7 @@ def suites_command() -> None:
     """List the suites."""
     from rich.table import Table
 
-    from evals.retrieval.suites import GIVEN, RETRIEVAL
+    from evals.retrieval.search_suites import GIVEN, RETRIEVAL
     from evals.runs.suites import SUITES
     from tools.core.terminal import Terminal
 

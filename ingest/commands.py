@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -31,21 +30,6 @@ app = typer.Typer(help="Bring postings in.", no_args_is_help=True)
 
 _SHOWN = 10
 """Refused rows that are listed one by one."""
-
-
-class Engine(StrEnum):
-    """Where the stages run."""
-
-    LOCAL = "local"
-    RAY = "ray"
-
-
-class From(StrEnum):
-    """The stages that can be done again."""
-
-    PARSE = "parse"
-    TAG = "tag"
-    EMBED = "embed"
 
 
 @app.callback()
@@ -96,8 +80,8 @@ def run_command(
         ),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="where the stages run: here, or on a Ray cluster")
-    ] = Engine.LOCAL,
+        Literal["local", "ray"], typer.Option(help="where the stages run: here, or on a Ray cluster")
+    ] = "local",
     batch: Annotated[
         bool, typer.Option("--batch", help="tag by the Batch API: at half the price, within a day")
     ] = False,
@@ -108,11 +92,11 @@ def run_command(
     """
     from ingest import console as work
 
-    if batch and engine is Engine.RAY:
+    if batch and engine == "ray":
         raise typer.BadParameter("--batch goes with the local engine: one batch serves all machines")
     with embedded_servers(Settings()) as settings:
         chosen = sources or list(settings.sources)
-        if engine is Engine.RAY:
+        if engine == "ray":
             whole = asyncio.run(work.run_on_ray(settings, chosen))
         else:
             whole = asyncio.run(work.run(settings, chosen, batch=batch))
@@ -151,15 +135,15 @@ def retry_command(
     ids: Annotated[list[int] | None, typer.Argument(metavar="ID…", help="documents; without: all")] = None,
     source: Annotated[str | None, typer.Option(help="only of this source")] = None,
     again_from: Annotated[
-        From | None, typer.Option("--from", help="do this stage and those after it again, done or not")
+        Literal["parse", "tag", "embed"] | None,
+        typer.Option("--from", help="do this stage and those after it again, done or not"),
     ] = None,
 ) -> None:
     """Make documents that were set aside due again; the next run takes them."""
     from ingest.pipeline.store import retry
 
-    stage = None if again_from is None else again_from.value
     named = source and clean(source)
-    due = _with_pool(lambda pool: retry(pool, ids=ids or [], source=named, again_from=stage))
+    due = _with_pool(lambda pool: retry(pool, ids=ids or [], source=named, again_from=again_from))
     Terminal().print(
         with_command_name(f"{due} documents are due again: `checkerboard ingest run` takes them.")
     )

@@ -301,7 +301,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _month(day: str | None) -> str | None:
     """Returns year and month of a date."""
-    found = re.search(r"(\d{4})\D{0,2}(\d{1,2})?", day or "")
-    if found is None:
+    match = re.search(r"(\d{4})\D{0,2}(\d{1,2})?", day or "")
+    if match is None:
         return None
-    return f"{found[1]}-{int(found[2]):02}" if found[2] else found[1]
+    return f"{match[1]}-{int(match[2]):02}" if match[2] else match[1]

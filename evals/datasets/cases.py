@@ -124,20 +124,16 @@ def read_records(path: Path, kind: type[RecordT]) -> list[RecordT]:
     Raises:
         InvalidRequestError: the file cannot be read, a line is no such record, or an id stands twice.
     """
-    found: dict[str, RecordT] = {}
+    by_id: dict[str, RecordT] = {}
     for line, record in records(path, kind):
-        if record.id in found:
+        if record.id in by_id:
             raise line_error(path, line, [("id", f"{record.id} stands twice")])
-        found[record.id] = record
-    return list(found.values())
+        by_id[record.id] = record
+    return list(by_id.values())
 
 
 def records(path: Path, kind: type[ModelT]) -> Iterator[tuple[int, ModelT]]:
-    """Yields the records of a file, each with its line's number. Empty lines are skipped.
-
-    Raises:
-        InvalidRequestError: the file cannot be read, or a line is no such record.
-    """
+    """Yields the records of a file, each with its line's number. Empty lines are skipped."""
     for row in read_rows(path):
         if row.problem is not None:
             raise line_error(path, row.line, [("line", row.problem)])
@@ -169,11 +165,7 @@ def write_case(path: Path, case: Case) -> None:
 
 
 def dataset_version(path: Path) -> str:
-    """Returns the first 16 hex digits of the SHA-256 of the file's content.
-
-    Raises:
-        InvalidRequestError: the file cannot be read.
-    """
+    """Returns the first 16 hex digits of the SHA-256 of the file's content."""
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
     except OSError as error:

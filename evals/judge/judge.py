@@ -93,7 +93,7 @@ class Preference:
 
 
 class Judge:
-    """Asks a chat model to judge."""
+    """Asks a chat model to judge. Raises ModelUnavailableError and ModelOutputError as the model fails."""
 
     def __init__(self, chat: ChatModel) -> None:
         self._chat = chat
@@ -106,19 +106,11 @@ class Judge:
         return {"model": self._chat.model_name, **prompts}
 
     async def mark(self, setting: Setting, project: Json) -> Marks:
-        """Marks a project by each criterion of the rubric, 1 to 5.
-
-        Raises:
-            ModelUnavailableError, ModelOutputError: the model failed.
-        """
+        """Marks a project by each criterion of the rubric, 1 to 5."""
         return await self._ask("judge_project", setting, Marks, project=project)
 
     async def prefer(self, setting: Setting, a: Json, b: Json) -> Preference:
-        """Says which of two projects is better, after asking in both orders at once.
-
-        Raises:
-            ModelUnavailableError, ModelOutputError: the model failed.
-        """
+        """Says which of two projects is better, after asking in both orders at once."""
         one, other = await asyncio.gather(
             self._ask("judge_pair", setting, Verdict, first=a, second=b),
             self._ask("judge_pair", setting, Verdict, first=b, second=a),

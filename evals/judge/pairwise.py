@@ -71,11 +71,7 @@ class LabelledPair(Record):
 
 
 def read_pairs(path: Path = PAIRS) -> list[LabelledPair]:
-    """Returns the labelled pairs of a file.
-
-    Raises:
-        InvalidRequestError: a line is no pair, or its profile or a project is none.
-    """
+    """Returns the labelled pairs of a file."""
     return read_records(path, LabelledPair)
 
 

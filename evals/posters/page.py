@@ -8,21 +8,18 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from itertools import chain
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from ingest.load import SAMPLES
 
 Posting = dict[str, Any]
 Layout = Literal["ruled", "open", "cards", "columns", "plain", "mixed"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
-Rules = Literal["grid", "horizontal", "none", "zebra"]
-HeadingLook = Literal["bare", "underlined", "bar", "pill", "band", "bracketed"]
 
 FONTS = (
     *("NanumGothic", "NanumBarunGothic", "NanumSquare", "NanumSquareRound", "NanumMyeongjo"),
@@ -53,8 +50,7 @@ _MOTTOES_EN = ("Come and build it with us", "Do the best work of your life")
 _FIELDS = ("responsibilities", "requirements", "preferred")
 
 
-@dataclass(frozen=True)
-class Words:
+class Words(NamedTuple):
     """What a company calls the parts of a posting."""
 
     position: str
@@ -82,76 +78,29 @@ ENGLISH = Words(
 )
 
 
-@dataclass(frozen=True)
 class Look:
-    """One look. Lengths in CSS pixels.
+    """How a poster looks, by chance. Lengths in CSS pixels; `hue` is that of all colours, in degrees."""
 
-    `leading` is the line height in font sizes; `spacing` is added between letters; `keep_all`: lines break
-    between words only, else also between any two syllables, as CSS does by itself; `padding` is that of cells
-    and cards;
-    `hue` that of all colours, in degrees; `bullet` stands in front of items, or is empty; `quality` is
-    WebP's.
-    """
-
-    layout: Layout
-    font: str
-    size: int
-    leading: float
-    spacing: float
-    keep_all: bool
-    width: int
-    padding: int
-    hue: int
-    ink: str
-    page: str
-    rules: Rules
-    rule_width: int
-    head_fill: Literal["dark", "pale", "none"]
-    heading: HeadingLook
-    bullet: str
-    words: Words
-    quality: int
-
-    @property
-    def accent(self) -> str:
-        """The colour of bands, pills and bars."""
-        return f"hsl({self.hue} 62% 34%)"
-
-    @property
-    def pale(self) -> str:
-        """The colour of cards and of heads of tables."""
-        return f"hsl({self.hue} 48% 94%)"
-
-    @property
-    def line(self) -> str:
-        """The colour of rules."""
-        return f"hsl({self.hue} 18% 76%)"
-
-
-def random_look(random: Random, layout: Layout) -> Look:
-    """Puts a look together."""
-    size = random.randint(13, 20)
-    kinds: tuple[Rules, ...] = ("none", "zebra") if layout == "open" else ("grid", "horizontal")
-    return Look(
-        layout=layout,
-        font=random.choice(FONTS),
-        size=size,
-        leading=round(random.uniform(1.25, 1.85), 2),
-        spacing=random.choice((0.0, 0.0, 0.0, -0.3, -0.5, 0.3)),
-        keep_all=random.random() < 0.6,  # noqa: PLR2004 - most designers ask for it
-        width=size * random.randint(46, 64),
-        padding=random.randint(6, 20),
-        hue=random.randrange(360),
-        ink=random.choice(("#1a1a1a", "#333333", "#2b3440", "#444444")),
-        page=random.choice(("#ffffff", "#ffffff", "#fafaf7", "#f4f6f9")),
-        rules=random.choice(kinds),
-        rule_width=random.choice((1, 1, 1, 2)),
-        head_fill=random.choice(("dark", "pale", "none")),
-        heading=random.choice(("bare", "underlined", "bar", "pill", "band", "bracketed")),
-        bullet=random.choice(("•", "-", "·", "○", "▪", "✓", "")),
-        words=random.choice(_KOREAN),
-        quality=random.randint(75, 92),
-    )
+    def __init__(self, random: Random, layout: Layout) -> None:
+        self.layout = layout
+        self.size = random.randint(13, 20)
+        self.font = random.choice(FONTS)
+        self.leading = round(random.uniform(1.25, 1.85), 2)
+        self.spacing = random.choice((0.0, 0.0, 0.0, -0.3, -0.5, 0.3))
+        # Most designers ask for lines that break between words only, not between any two syllables.
+        self.keep_all = random.random() < 0.6  # noqa: PLR2004
+        self.width = self.size * random.randint(46, 64)
+        self.padding = random.randint(6, 20)
+        self.hue = random.randrange(360)
+        self.ink = random.choice(("#1a1a1a", "#333333", "#2b3440", "#444444"))
+        self.page = random.choice(("#ffffff", "#ffffff", "#fafaf7", "#f4f6f9"))
+        self.rules = random.choice(("none", "zebra") if layout == "open" else ("grid", "horizontal"))
+        self.rule_width = random.choice((1, 1, 1, 2))
+        self.head_fill = random.choice(("dark", "pale", "none"))
+        self.heading = random.choice(("bare", "underlined", "bar", "pill", "band", "bracketed"))
+        self.bullet = random.choice(("•", "-", "·", "○", "▪", "✓", ""))
+        self.words = random.choice(_KOREAN)
+        self.quality = random.randint(75, 92)
 
 
 def varied_postings(count: int, seed: int) -> Iterator[list[Posting]]:
@@ -202,15 +151,6 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """A cell: what it is in HTML, its text, and whether that is a `list`, a `name` or nothing special."""
-
-    tag: str
-    text: str
-    kind: str = ""
-
-
 class Page:
     """A page. `lines` are its texts in reading order, without bullets; `tables` are its tables as HTML."""
 
@@ -226,9 +166,7 @@ class Page:
         self.html = f"<!DOCTYPE html>{style}<body>{self._body()}</body>"
 
     def _body(self) -> str:
-        parts = [self._banner()]
-        for number, posting in enumerate(self._postings):
-            parts.append(self._posting(posting, number))
+        parts = [self._banner(), *map(self._posting, self._postings)]
         match self._look.layout:
             case "plain" | "cards":
                 tail = [self._pairs, self._process, self._notes]
@@ -241,17 +179,17 @@ class Page:
 
     def _banner(self) -> str:
         motto = self._random.choice(_MOTTOES_EN if self._english else _MOTTOES)
-        first = self._postings[0]
-        title = first["job_title"] if len(self._postings) == 1 else f"{first['company']} {self._hiring()}"
+        title = self._postings[0]["job_title"]
+        if len(self._postings) > 1:
+            korean = ("채용", "인재 모집", "개발자 공개채용")
+            hiring = "is hiring" if self._english else self._random.choice(korean)
+            title = f"{self._postings[0]['company']} {hiring}"
         return f"<header><p>{self._write(motto)}</p><h1>{self._write(title)}</h1></header>"
 
-    def _hiring(self) -> str:
-        return "is hiring" if self._english else self._random.choice(("채용", "인재 모집", "개발자 공개채용"))
-
-    def _posting(self, posting: Posting, number: int) -> str:
+    def _posting(self, posting: Posting) -> str:
         match self._look.layout:
             case "ruled" | "open":
-                return self._position_table() if number == 0 else ""
+                return self._position_table() if posting is self._postings[0] else ""
             case "cards":
                 return self._name(posting) + self._cards(posting)
             case "columns":
@@ -287,28 +225,33 @@ class Page:
         return f"<div class='halves'>{''.join(halves[:2])}</div>{halves[2]}"
 
     def _position_table(self) -> str:
-        heads = [self._words.position, *self._labels()]
-        rows = [[_Cell("th", head) for head in heads]]
-        for posting in self._postings:
-            name = _Cell("td", posting["job_title"], "name")
-            rows.append([name, *(_Cell("td", posting[field], "list") for field in _FIELDS)])
         over = "Open positions" if self._english else self._random.choice(("모집요강", "모집개요"))
-        return self._heading(over) + self._table(rows)
+        heading = self._heading(over)
+        heads = [self._cell("th", head) for head in (self._words.position, *self._labels())]
+        rows = [
+            [
+                self._cell("td", posting["job_title"], "name"),
+                *(self._cell("td", posting[field], "list") for field in _FIELDS),
+            ]
+            for posting in self._postings
+        ]
+        return heading + self._table([heads, *rows])
 
     def _label_table(self, posting: Posting) -> str:
         """Labels at the left, lists at the right."""
         fields = zip(self._labels(), _FIELDS, strict=True)
         return self._table(
-            [[_Cell("th", label), _Cell("td", posting[field], "list")] for label, field in fields]
+            [self._cell("th", label), self._cell("td", posting[field], "list")] for label, field in fields
         )
 
     def _pairs(self) -> str:
         first = self._postings[0]
         labels = ("Employment", "Experience", "Location") if self._english else ("고용형태", "경력", "근무지")
-        values = (first["employment_type"], first["experience"], first["location"])
-        pairs = zip(labels, values, strict=True)
-        rows = [[_Cell("th", label), _Cell("td", value)] for label, value in pairs if value]
-        return self._heading(self._words.terms) + self._table(rows)
+        pairs = zip(labels, (first["employment_type"], first["experience"], first["location"]), strict=True)
+        heading = self._heading(self._words.terms)
+        return heading + self._table(
+            [self._cell("th", label), self._cell("td", value)] for label, value in pairs if value
+        )
 
     def _process(self) -> str:
         steps = _STEPS_EN if self._english else self._random.choice(_STEPS)
@@ -327,15 +270,15 @@ class Page:
     def _list(self, texts: Sequence[str]) -> str:
         return f"<ul>{''.join(f'<li>{self._write(text)}</li>' for text in texts)}</ul>"
 
-    def _table(self, rows: Sequence[Sequence[_Cell]]) -> str:
-        shown = "".join(f"<tr>{''.join(map(self._cell, row))}</tr>" for row in rows)
+    def _table(self, rows: Iterable[Sequence[str]]) -> str:
+        shown = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
         table = f"<table>{shown}</table>"
         self.tables.append(table)
         return table
 
-    def _cell(self, cell: _Cell) -> str:
-        content = self._list(_lines(cell.text)) if cell.kind == "list" else self._write(cell.text)
-        return f"<{cell.tag} class='{cell.kind}'>{content}</{cell.tag}>"
+    def _cell(self, tag: str, text: str, kind: str = "") -> str:
+        content = self._list(_lines(text)) if kind == "list" else self._write(text)
+        return f"<{tag} class='{kind}'>{content}</{tag}>"
 
     def _write(self, text: str) -> str:
         self.lines.append(text)
@@ -347,8 +290,8 @@ def _lines(text: str) -> list[str]:
 
 
 def _css(look: Look) -> str:
-    accent, pale = look.accent, look.pale
-    rule = f"{look.rule_width}px solid {look.line}"
+    accent, pale = f"hsl({look.hue} 62% 34%)", f"hsl({look.hue} 48% 94%)"
+    rule = f"{look.rule_width}px solid hsl({look.hue} 18% 76%)"
     dark = f"background:{accent};color:#fff"
     head = {"dark": dark, "pale": f"background:{pale}", "none": ""}[look.head_fill]
     borders = {

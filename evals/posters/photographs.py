@@ -17,7 +17,7 @@ from PIL import Image
 
 from evals.benchmarks.parser_scores import TRUTH
 from evals.chromium import FLAGS, find_chromium
-from evals.posters.page import LAYOUTS, Page, random_look, varied_postings
+from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from tools.core.debian import unpack_debian
 from tools.core.errors import SetupError
 
@@ -43,7 +43,7 @@ def write_photographs(count: int, seed: int, folder: Path, home: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, postings in enumerate(varied_postings(count, seed)):
-        look = random_look(random, LAYOUTS[number % len(LAYOUTS)])
+        look = Look(random, LAYOUTS[number % len(LAYOUTS)])
         page = Page(postings, look, random)
         name = f"c{number + 1:02d}.webp"
         image = photograph(page.html, look.width + 4 * look.padding, browser, fonts)
@@ -60,11 +60,7 @@ def write_photographs(count: int, seed: int, folder: Path, home: Path) -> None:
 
 
 def photograph(html: str, width: int, browser: Path, fonts: Path) -> Image.Image:
-    """Returns what a browser with these fonts shows of a page that asks for nothing else.
-
-    Raises:
-        SetupError: Chromium does not photograph.
-    """
+    """Returns what a browser with these fonts shows of a page that asks for nothing else."""
     with tempfile.TemporaryDirectory() as scratch:
         page, picture = Path(scratch, "page.html"), Path(scratch, "page.png")
         page.write_text(html, encoding="utf-8")
@@ -97,11 +93,7 @@ def _cut(image: Image.Image) -> Image.Image:
 
 
 def find_browser_fonts(home: Path) -> Path:
-    """Returns the folder of the fonts, which apt downloads into `home / "browser-fonts"` the first time.
-
-    Raises:
-        SetupError: there is no apt to get them with.
-    """
+    """Returns the folder of the fonts, which apt downloads into `home / "browser-fonts"` the first time."""
     own = home / "browser-fonts"
     if not own.is_dir():
         home.mkdir(parents=True, exist_ok=True)

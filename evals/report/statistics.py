@@ -1,21 +1,19 @@
 """How sure a mean or a difference is: bootstrap over cases, and corrections for many tests.
 
-**One case, one voice.** The repeats of a case are averaged first and whole cases are drawn, because
-repeats of one case are like each other: the cluster bootstrap (Davison & Hinkley 1997, *Bootstrap Methods
-and their Application*, section 3.8). Two runs are compared by the differences of the cases they share
-(Efron & Tibshirani 1993, *An Introduction to the Bootstrap*, chapters 8 and 13).
+The repeats of a case are averaged first and whole cases are drawn, because repeats of one case are like each
+other: the cluster bootstrap (Davison & Hinkley 1997, *Bootstrap Methods and their Application*, section 3.8).
+Two runs are compared by the differences of the cases they share (Efron & Tibshirani 1993, *An Introduction to
+the Bootstrap*, chapters 8 and 13).
 
-**The interval** is the percentile interval of `RESAMPLES` resampled means, its tails widened by
+The interval is the percentile interval of `RESAMPLES` resampled means, its tails widened by
 α′/2 = Φ(−√(n/(n−1)) · t(n−1, 1−α/2)), because the plain one is too narrow in small samples (Hesterberg
-2015, *What Teachers Should Know About the Bootstrap*, the "expanded percentile" interval).
-Over 2,000 samples of a normal distribution the plain one covered the truth in 88 % at six cases and in
-95 % at sixty; the widened one in 94 % and 95 %. Where 6 of 60 cases change at all, and either way alike, it
-called 5 % significant; of a distribution as skewed as the exponential, 6.5 %.
+2015, *What Teachers Should Know About the Bootstrap*, the "expanded percentile" interval). Over 2,000 samples
+of a normal distribution the plain one covered the truth in 88 % at six cases and in 95 % at sixty; the
+widened one in 94 % and 95 %. Where 6 of 60 cases change at all, and either way alike, it called 5 % of the
+runs significant; of a distribution as skewed as the exponential, 6.5 %.
 
-**The p-value** is the level at which that interval just touches zero, so that p ≤ 0.05 and an interval
-without zero are the same statement, always.
-
-Fewer than `FEWEST` cases have no interval and no p.
+The p-value is the level at which that interval just touches zero, so that p ≤ 0.05 and an interval without
+zero are the same statement. Fewer than `FEWEST` cases have no interval and no p.
 """
 
 from __future__ import annotations
@@ -35,8 +33,7 @@ RESAMPLES = 19_999
 """Resamples of a bootstrap: the smallest p at sixty cases is then 0.0002, so that corrected for 300
 metrics it can still be significant."""
 FEWEST = 6
-"""Cases from which something can be told: with five pairs that all point one way, the exact sign test
-has p = 2/2⁵ = 0.06."""
+"""Cases that are enough: with five pairs that all point one way, the exact sign test has p = 2/2⁵ = 0.06."""
 ALPHA = 0.05
 """An interval covers 1 - ALPHA; p up to ALPHA is called significant."""
 _KEPT = 200
@@ -84,11 +81,11 @@ class Paired:
 
 def values_of(cases: Sequence[CaseResult]) -> dict[str, dict[str, list[float | None]]]:
     """Returns the scores of each metric, by case, in the order of the file."""
-    found: dict[str, dict[str, list[float | None]]] = {}
+    values: dict[str, dict[str, list[float | None]]] = {}
     for case in cases:
         for score in case.scores:
-            found.setdefault(score.key, {}).setdefault(case.case_id, []).append(score.score)
-    return found
+            values.setdefault(score.key, {}).setdefault(case.case_id, []).append(score.score)
+    return values
 
 
 def case_means(values: Values) -> dict[str, float]:
@@ -142,9 +139,8 @@ def holm(ps: Sequence[float]) -> list[float]:
     ALPHA, however the tests depend on each other (Holm 1979, *A Simple Sequentially Rejective Multiple
     Test Procedure*)."""
     order = np.argsort(ps, kind="stable")
-    factors = np.arange(len(ps), 0, -1)
-    corrected = np.minimum(np.maximum.accumulate(np.asarray(ps)[order] * factors), 1.0)
-    return _in_place(order, corrected)
+    corrected = np.maximum.accumulate(np.asarray(ps)[order] * np.arange(len(ps), 0, -1))
+    return [float(p) for p in np.minimum(corrected, 1.0)[np.argsort(order)]]
 
 
 def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
@@ -152,16 +148,9 @@ def benjamini_hochberg(ps: Sequence[float]) -> list[float]:
     false, when tests are independent or depend on each other positively (Benjamini & Hochberg 1995,
     *Controlling the False Discovery Rate*; Benjamini & Yekutieli 2001)."""
     order = np.argsort(ps, kind="stable")
-    factors = len(ps) / np.arange(1, len(ps) + 1)
-    scaled = np.asarray(ps)[order] * factors
-    corrected = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
-    return _in_place(order, corrected)
-
-
-def _in_place(order: NDArray[np.intp], corrected: Floats) -> list[float]:
-    back = np.empty_like(corrected)
-    back[order] = corrected
-    return [float(p) for p in back]
+    scaled = np.asarray(ps)[order] * (len(ps) / np.arange(1, len(ps) + 1))
+    corrected = np.minimum.accumulate(scaled[::-1])[::-1]
+    return [float(p) for p in np.minimum(corrected, 1.0)[np.argsort(order)]]
 
 
 def _bootstrap(values: Floats, seed: int) -> tuple[float | None, float | None, float | None]:

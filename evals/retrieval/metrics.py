@@ -84,11 +84,7 @@ METRICS: dict[str, Metric] = {
 
 
 def measured(ranking: Grades, ideal: Grades) -> dict[str, float]:
-    """Returns every measure at every cut, by the keys of `METRICS`.
-
-    Raises:
-        ValueError: nothing in `ideal` is relevant.
-    """
+    """Returns every measure at every cut, by the keys of `METRICS`."""
     return {f"{name}@{k}": of(ranking, ideal, k) for name, (of, _) in _MEASURES.items() for k in CUTS}
 
 

@@ -158,11 +158,7 @@ async def _evaluate(
     uploaded: Upload | None,
 ) -> AsyncIterator[Any]:
     """Yields the rows of `aevaluate`, each when its case is done and scored. At the end none of its tasks is
-    left running.
-
-    Raises:
-        LangSmithError: with `uploaded`, the experiment could not be made.
-    """
+    left running."""
     # The second client sends nothing: no run is sampled, and no thread asks the API what it can do.
     client = (
         uploaded.client

@@ -18,8 +18,8 @@ from evals.evaluators import METRICS as ANSWER_METRICS
 from evals.evaluators.base import Metric
 from evals.judge import judge as judging
 from evals.judge.pairwise import metrics as judge_metrics
-from evals.retrieval import suites as retrieval
-from evals.retrieval.suites import GIVEN, RETRIEVAL
+from evals.retrieval import search_suites as retrieval
+from evals.retrieval.search_suites import GIVEN, RETRIEVAL
 from evals.runs import experiment
 from evals.runs.corpus import CORPUS, Corpus, open_corpus
 from evals.runs.experiment import EVALUATED, Progress
@@ -83,7 +83,7 @@ SUITES = {
         Suite("added", "what `eval add` made of sessions and traces", list, dataset=ADDED),
     )
 }
-"""The suites of cases; `RETRIEVAL` and `GIVEN` only search (`evals/retrieval/suites.py`)."""
+"""The suites of cases; `RETRIEVAL` and `GIVEN` only search (`evals/retrieval/search_suites.py`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ _PROPERTIES = names(
     "background-clip -webkit-background-clip"
 )
 """What can hide an element, or tells that it does not."""
-_MOST_RULES = 3_000
+_MOST_SELECTORS = 3_000
 _MOST_ANCESTORS = 50  # that are searched for one that a selector names
 
 _COMMENT = re.compile(r"/\*.*?\*/|<!--|-->", re.DOTALL)
@@ -106,58 +106,54 @@ class _Element:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
+    """Declarations for what a selector matches. `priority`: whether they are `!important`, whether they are
+    the element's own `style`, the selector's specificity (ids, classes and attributes, tags), their order."""
+
     selector: tuple[_Element, ...]
     declarations: Declarations
-    important: Declarations
-    priority: tuple[int, int, int, int]
-    """The selector's specificity (ids, classes and attributes, tags), then the order of rules."""
+    priority: tuple[bool, bool, int, int, int, int]
 
 
 @dataclass
 class _StyleSheet:
-    """The rules of a page's style sheets that may hide something."""
+    """The rules of a page's style sheets that may hide something, by a class of the element they are for, its
+    id, its tag, or `*`."""
 
     _by_key: dict[str, list[_Rule]] = field(default_factory=dict)
-    """Rules by a class of the element they are for, its id, its tag, or `*`."""
-    _rules: int = 0
+    _selectors: int = 0
 
     def add(self, css: str) -> None:
         """Adds the rules of a `<style>`."""
         for selectors, body in _screen_rules(_COMMENT.sub(" ", css)):
-            declarations, important = _declarations(body)
-            if not declarations and not important:
-                continue
-            for text in selectors.split(","):
-                selector = _selector(text.strip())
-                if selector and self._rules < _MOST_RULES:
-                    self._rules += 1
+            declarations = _declarations(body)
+            for selector in map(_selector, selectors.split(",") if any(declarations) else ()):
+                if selector and self._selectors < _MOST_SELECTORS:
+                    self._selectors += 1
+                    ids = sum(bool(part.id) for part in selector)
+                    classes = sum(len(part.classes) + len(part.attributes) for part in selector)
+                    tags = sum(bool(part.tag) for part in selector)
                     last = selector[-1]
-                    priority = (
-                        sum(bool(part.id) for part in selector),
-                        sum(len(part.classes) + len(part.attributes) for part in selector),
-                        sum(bool(part.tag) for part in selector),
-                        self._rules,
-                    )
                     key = f"#{last.id}" if last.id else next((f".{c}" for c in last.classes), last.tag or "*")
-                    rule = _Rule(selector, declarations, important, priority)
-                    self._by_key.setdefault(key, []).append(rule)
+                    for important, declared in enumerate(declarations):
+                        if declared:
+                            priority = (bool(important), False, ids, classes, tags, self._selectors)
+                            self._by_key.setdefault(key, []).append(_Rule(selector, declared, priority))
 
     def declarations_of(self, element: _Element, ancestors: Sequence[_Element], style: str) -> Declarations:
-        """Returns what the rules and the element's own `style` declare, the latter first in importance."""
-        own, own_important = _declarations(style) if style else ({}, {})
+        """Returns what the rules and the element's own `style` declare, the strongest of each property."""
         keys = (*(f".{name}" for name in element.classes), f"#{element.id}", element.tag, "*")
-        near = (rule for key in keys for rule in self._by_key.get(key, ())) if self._by_key else ()
-        rules = sorted(
-            (rule for rule in near if _selects(rule.selector, element, ancestors)),
-            key=lambda rule: rule.priority,
-        )
-        declared: Declarations = {}
-        for rule in rules:
-            declared |= rule.declarations
-        declared |= own
-        for rule in rules:
-            declared |= rule.important
-        return declared | own_important
+        rules = [
+            rule
+            for key in (keys if self._by_key else ())
+            for rule in self._by_key.get(key, ())
+            if _selects(rule.selector, element, ancestors)
+        ]
+        for important, declared in enumerate(_declarations(style) if style else ()):
+            rules.append(_Rule((), declared, (bool(important), True, 0, 0, 0, 0)))
+        strongest: Declarations = {}
+        for rule in sorted(rules, key=lambda rule: rule.priority):
+            strongest |= rule.declarations
+        return strongest
 
 
 def _screen_rules(css: str) -> Iterator[tuple[str, str]]:

@@ -6,22 +6,11 @@ import io
 import struct
 import threading
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageOps
 
 from ingest.documents import RawFile
 from ingest.errors import DocumentUnreadableError
@@ -35,16 +24,6 @@ OVERLAP = 96  # pixels that two pieces share where no blank row separates them: 
 _EARLIEST_CUT = 0.6  # of a piece's largest height
 _BLANK = 12  # grey levels by which the pixels of a blank row differ at most
 
-# The plugins' classes and not `Image.open`: that judges sizes by a limit of the whole process, and would
-# try every other format on a file that is broken.
-_OPENERS: dict[Kind, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
-    Kind.PNG: PngImagePlugin.PngImageFile,
-    Kind.JPEG: JpegImagePlugin.JpegImageFile,
-    Kind.WEBP: WebPImagePlugin.WebPImageFile,
-    Kind.GIF: GifImagePlugin.GifImageFile,
-    Kind.BMP: BmpImagePlugin.BmpImageFile,
-    Kind.TIFF: TiffImagePlugin.TiffImageFile,
-}
 BROKEN_IMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError),
     *(LookupError, struct.error, zlib.error, OverflowError),
@@ -108,8 +87,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _decode(file: RawFile) -> Image.Image:
     kind = Kind(file.media_type)
+    # Not `Image.open`, which judges sizes by a limit of the whole process.
+    Image.init()
+    open_image, _ = Image.OPEN[kind.name]
     try:
-        with _OPENERS[kind](io.BytesIO(file.content)) as image:
+        with open_image(io.BytesIO(file.content), "") as image:
             if image.width * image.height > MAX_DECODED_PIXELS:
                 raise DocumentUnreadableError(
                     f"{file.name} has {image.width:,} × {image.height:,} pixels; at most "

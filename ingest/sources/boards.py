@@ -104,7 +104,7 @@ class Board:
         yield Listed(self.kind, self.scope, frozenset(seen))
         # Only now: a fetch counts as taken, and what was taken is not sent again.
         if listing.fetch is not None:
-            await self.web.record(listing.fetch)
+            await self.web.log.record(listing.fetch)
 
     async def listing(self) -> Listing | None:
         """Fetches the board's jobs; None: they have not changed since they were taken last."""

@@ -11,10 +11,10 @@ import os
 import re
 import stat
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
-from time import time_ns
+from time import sleep, time_ns
 from typing import Any
 
 import orjson
@@ -94,50 +94,42 @@ class FolderSource:
         self.root = root
         self._source = _storable(root.name or "folder")
 
-    async def documents(self) -> AsyncGenerator[Collected | Listed, None]:
+    def documents(self) -> AsyncGenerator[Collected | Listed, None]:
         """Yields what is in the folder, folder by folder. Some documents and the names of one folder's
-        files are in memory at a time; files are read in threads."""
+        files are in memory at a time; everything is read in threads."""
+        return self._read(self._all())
+
+    def changed(self, paths: Iterable[Path]) -> AsyncGenerator[Collected | Listed, None]:
+        """Yields the documents of the files `paths` that are there and not being written, for a watcher.
+        Paths outside the folder are passed over."""
+        return self._read(self._of(paths))
+
+    def _all(self) -> Iterator[Files]:
         growing: dict[Files, FileStates] = {}
         folders = [self.root]
         while folders:
-            inner, listed = await asyncio.to_thread(_listed, folders.pop(), self.root)
+            inner, listed = _listed(folders.pop(), self.root)
             folders += reversed(inner)
-            at_rest = (files for files in listed if not _grows(files, growing))
-            async with contextlib.aclosing(self._read(at_rest)) as documents:
-                async for document in documents:
-                    yield document
-        async with contextlib.aclosing(self._once_written(growing)) as documents:
-            async for document in documents:
-                yield document
+            yield from (files for files in listed if not _grows(files, growing))
+        yield from _settled(growing)
 
-    async def changed(self, paths: Iterable[Path]) -> AsyncGenerator[Collected, None]:
-        """Yields the documents of the files `paths` that are there and not being written, for a watcher.
-        Paths outside the folder are passed over."""
+    def _of(self, paths: Iterable[Path]) -> Iterator[Files]:
         names: dict[Path, set[str]] = {}
-        for path in paths:
-            folder = await asyncio.to_thread(path.parent.resolve)
-            if folder.is_relative_to(self.root) and not _hidden(folder.relative_to(self.root)):
-                names.setdefault(folder, set()).add(path.name)
+        # A folder may have been moved here whole.
+        files_of = (path.rglob("*") if path.is_dir() else [path] for path in paths)
+        for file in itertools.chain.from_iterable(files_of):
+            folder = file.parent.resolve()
+            parts = folder.relative_to(self.root).parts if folder.is_relative_to(self.root) else (".",)
+            if not any(part.startswith((".", "~")) for part in parts):
+                names.setdefault(folder, set()).add(file.name)
         growing: dict[Files, FileStates] = {}
         for folder, wanted in names.items():
-            _, listed = await asyncio.to_thread(_listed, folder, self.root)
-            for files in listed:
+            for files in _listed(folder, self.root)[1]:
                 if wanted.intersection(file.name for file in files):
-                    growing[files] = await asyncio.to_thread(_states, files)
-        async with contextlib.aclosing(self._once_written(growing)) as documents:
-            async for document in documents:
-                yield document
+                    growing[files] = _states(files)
+        yield from _settled(growing)
 
-    async def _once_written(self, growing: dict[Files, FileStates]) -> AsyncGenerator[Collected, None]:
-        """Waits for SETTLE_SECONDS and reads the files that have not changed meanwhile."""
-        if growing:
-            await asyncio.sleep(SETTLE_SECONDS)
-        at_rest = (files for files, states in growing.items() if _unchanged(files, states))
-        async with contextlib.aclosing(self._read(at_rest)) as documents:
-            async for document in documents:
-                yield document
-
-    async def _read(self, listed: Iterator[Files]) -> AsyncGenerator[Collected, None]:
+    async def _read(self, listed: Iterator[Files]) -> AsyncGenerator[Collected | Listed, None]:
         while batch := await asyncio.to_thread(self._read_batch, listed):
             for document in batch:
                 if isinstance(document, Collected):
@@ -155,7 +147,8 @@ class FolderSource:
         for files in listed:
             if files[0].suffix.lower() in ROWS:
                 batch.append(files[0])
-            elif document := self._pages(files):
+                break
+            if document := self._pages(files):
                 batch.append(document)
                 size += sum(len(file.content) for file in document.files)
             if size > _BYTES_AT_ONCE or len(batch) == _FILES_AT_ONCE:
@@ -240,9 +233,7 @@ class WatchedFolder:
                     async for document in documents:
                         yield document
             paths = [Path(path) for change, path in changes if change != Change.deleted]
-            async with contextlib.aclosing(
-                self._folder.changed(await asyncio.to_thread(_files, paths))
-            ) as arrived:
+            async with contextlib.aclosing(self._folder.changed(paths)) as arrived:
                 async for document in arrived:
                     yield document
 
@@ -365,15 +356,6 @@ def _wanted(entry: os.DirEntry[str], root: Path) -> bool:
         return False
 
 
-def _hidden(path: PurePath) -> bool:
-    return any(part.startswith((".", "~")) for part in path.parts)
-
-
-def _files(paths: Sequence[Path]) -> list[Path]:
-    """Returns the paths, and in place of a folder, which may have been moved here whole, the files in it."""
-    return [file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])]
-
-
 def _states(files: Files) -> FileStates:
     states = []
     for file in files:
@@ -394,11 +376,15 @@ def _grows(files: Files, growing: dict[Files, FileStates]) -> bool:
     return True
 
 
-def _unchanged(files: Files, states: FileStates) -> bool:
-    if _states(files) == states:
-        return True
-    logger.warning("file is still being written", extra={"file": str(files[0])})
-    return False
+def _settled(growing: dict[Files, FileStates]) -> Iterator[Files]:
+    """Waits for SETTLE_SECONDS and yields the files that have not changed meanwhile."""
+    if growing:
+        sleep(SETTLE_SECONDS)
+    for files, states in growing.items():
+        if _states(files) == states:
+            yield files
+        else:
+            logger.warning("file is still being written", extra={"file": str(files[0])})
 
 
 def _provenance(file: Path) -> dict[str, Any]:

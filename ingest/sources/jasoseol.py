@@ -121,7 +121,7 @@ class JasoseolSource:
                     yield document
                 # Only now: a fetch counts as taken, and what was taken is not sent again.
                 if fetch is not None:
-                    await self._web.record(fetch)
+                    await self._web.log.record(fetch)
 
     async def _it_duties(self) -> frozenset[int]:
         """Fetches the ids of the IT duties; KNOWN_IT_DUTIES where that fails."""
@@ -157,7 +157,7 @@ class JasoseolSource:
     ) -> tuple[Collected | None, Fetch | None]:
         """Returns a posting as a document, where it is for IT and new; and its fetch, to be recorded."""
         page = f"{self._base}/recruit/{row['id']}"
-        last, end = await self._web.last(page), moment(row.get("end_time"))
+        last, end = await self._web.log.last(page), moment(row.get("end_time"))
         if last is not None and end is not None and last.fetched_at >= end:
             return None, None
         detail, answer = await self._detail(row["id"])

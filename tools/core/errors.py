@@ -247,7 +247,7 @@ class NoPostingsError(ServiceError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ModelUnavailableError(ServiceError):
-    """The model did not answer in time. The session is kept: ask again on it in a moment."""
+    """The model did not answer in time. Ask again in a moment."""
 
     code = "model_unavailable"
     http_status = 503
@@ -266,7 +266,7 @@ class ModelUnavailableError(ServiceError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ModelOutputError(ServiceError):
-    """The model's answer stayed invalid after every retry. The session is kept: ask again on it."""
+    """The model's answer stayed invalid after every retry. Ask again in a moment."""
 
     code = "model_output_invalid"
     http_status = 502

@@ -1,4 +1,4 @@
-"""A chat completion, in whatever form a gateway gives it, as one answer."""
+"""A chat completion, in any form that gateways give it, as one `ModelAnswer`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class NoAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """What a model answered: why it ended (anything but a cut is a `stop`), its text, the words in which it
-    refused, and its tokens."""
+    """A model's answer. `ended` is `stop` for anything but a cut or a filter; `refusal` is how the model
+    refused."""
 
     ended: Ended
     text: str
@@ -43,8 +43,8 @@ class ModelAnswer:
 def read_completion(body: Any) -> ModelAnswer:
     """Returns the answer in the body of a chat completion.
 
-    Text in content blocks is joined, without the reasoning; the arguments of a tool call stand after
-    it. Where there is nothing else, what a reasoning parser took for thoughts is the answer.
+    Text in content blocks is joined, without the reasoning, and the arguments of tool calls follow it. Where
+    there is nothing else, what a reasoning parser took for thoughts is the answer.
 
     Raises:
         NoAnswerError: the body is no chat completion.
@@ -71,23 +71,23 @@ def read_completion(body: Any) -> ModelAnswer:
 
 
 def read_usage(body: dict[str, Any]) -> Usage:
-    """Returns the tokens that a body counts, of a chat completion or of embeddings."""
-    counted = body.get("usage")
-    if not isinstance(counted, dict):
+    """Returns the tokens in the body of a chat completion or of embeddings."""
+    counts = body.get("usage")
+    if not isinstance(counts, dict):
         return Usage()
     return Usage(
-        _count(counted, "prompt_tokens", "input_tokens"),
-        _count(counted, "completion_tokens", "output_tokens"),
+        _count(counts, "prompt_tokens", "input_tokens"),
+        _count(counts, "completion_tokens", "output_tokens"),
     )
 
 
 def as_openai_completion(body: Any) -> Any:
-    """Returns a chat completion as OpenAI would have written it: `body` itself where it is so already.
+    """Returns a chat completion in OpenAI's form; `body` itself where it has that already.
 
     Raises:
         NoAnswerError: as `read_completion`.
     """
-    if _is_plain(body):
+    if _is_openai_completion(body):
         return body
     answer = read_completion(body)
     return {
@@ -114,7 +114,7 @@ def as_openai_completion(body: Any) -> Any:
     }
 
 
-def _is_plain(body: Any) -> bool:
+def _is_openai_completion(body: Any) -> bool:
     try:
         choice = body["choices"][0]
         message, usage = choice["message"], body["usage"]
@@ -145,7 +145,7 @@ def _content(content: Any) -> tuple[str, list[str]]:
     if isinstance(content, str):
         return content, []
     if isinstance(content, dict):
-        # No block, perhaps, but the object itself that was asked for.
+        # It may be the object that was asked for, and no block.
         is_block = "type" in content or content.keys() == {"text"}
         content = [content] if is_block else [orjson.dumps(content).decode()]
     if not isinstance(content, list):
@@ -174,20 +174,21 @@ def _block(block: dict[str, Any]) -> str:
 
 
 def _arguments(message: dict[str, Any]) -> list[str]:
-    """Returns what a model that calls a tool instead of answering gives it."""
-    calls = message.get("tool_calls")
-    named = (
-        [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+    """Returns the arguments of tool calls, for models that call a tool instead of answering."""
+    listed = message.get("tool_calls")
+    calls = (
+        [call.get("function") for call in listed if isinstance(call, dict)]
+        if isinstance(listed, list)
+        else []
     )
-    found = [
-        call.get("arguments") for call in [*named, message.get("function_call")] if isinstance(call, dict)
-    ]
-    return [given if isinstance(given, str) else orjson.dumps(given).decode() for given in found if given]
+    functions = [call for call in [*calls, message.get("function_call")] if isinstance(call, dict)]
+    arguments = (function.get("arguments") for function in functions)
+    return [each if isinstance(each, str) else orjson.dumps(each).decode() for each in arguments if each]
 
 
-def _count(counted: dict[str, Any], *names: str) -> int:
+def _count(counts: dict[str, Any], *names: str) -> int:
     for name in names:
-        number = counted.get(name)
+        number = counts.get(name)
         if isinstance(number, int | float) and not isinstance(number, bool) and 0 <= number < 1e12:  # noqa: PLR2004
             return int(number)
     return 0

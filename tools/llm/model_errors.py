@@ -1,10 +1,13 @@
-"""What a model's API means by an error: told by its words, not by its status alone.
+"""Errors of a model's API: what an answer with an error means, and the service's error for it.
 
 Gateways agree on little. A spent credit is 429 at OpenAI, 402 at OpenRouter and DeepSeek, 400 at LiteLLM and
-Anthropic; a prompt that is too long is 400, 403, 413 or 429; an error may come with status 200, in a list,
-or as JSON inside a message (`metadata.raw`). So everything that looks like a code or a sentence is collected
-from the whole body, and the first rule that knows one of them decides. Bodies that were seen are in
+Anthropic; a prompt that is too long is 400, 403, 413 or 429; an error may come with status 200, in a list, or
+as JSON inside a message (`metadata.raw`). So everything in the body that looks like a code or a sentence is
+collected, and the first rule that matches decides. Bodies that were seen are in
 `tests/tools/llm/model_errors.jsonl`.
+
+Only what the client raises is caught. Answers are checked before it parses them (`tools.llm.openai_client`),
+so a KeyError or TypeError out of a call is a bug here, and stays one.
 """
 
 from __future__ import annotations
@@ -14,51 +17,29 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import httpx2
 import openai
 import orjson
 from pydantic import SecretStr
 
-from tools.core.errors import ModelOutputError, ModelUnavailableError
+from tools.core.errors import ModelCause, ModelOutputError, ModelUnavailableError
 
 logger = logging.getLogger(__name__)
 
-Cause = Literal[
-    "content_filter",
-    "batch_size",
-    "encoding",
-    "dimensions",
-    "context_length",
-    "quota",
-    "region",
-    "structured_output",
-    "model_not_found",
-    "parameter",
-    "key",
-    "not_found",
-    "rate_limit",
-    "status",
-    "unreadable",
-]
 UNREADABLE = "checkerboard_unreadable"
 """The code under which `tools.llm.openai_client` passes on an answer that is none."""
 
-_PASSING = ("rate_limit", "status")
 _OK, _BAD_REQUEST, _BAD_GATEWAY = 200, 400, 502
-_LONGEST = 65_536
-"""Bytes of a body that are looked at."""
-_DEEPEST = 8
-
-
-def _names(listed: str) -> frozenset[str]:
-    return frozenset(listed.split())
+_MAX_BODY = 65_536
+"""Bytes of a body that are read."""
+_MAX_DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A model's API, with the names of the settings that lead there: errors tell which to check."""
+    """A model's API, and the settings that lead there, which errors name."""
 
     base_url: str | None
     api_key: SecretStr
@@ -71,17 +52,17 @@ class Endpoint:
 class ModelError:
     """An error of a model's API. `status` is that of HTTP, or the one that an error in a 200 names."""
 
-    cause: Cause
+    cause: ModelCause
     status: int
     retryable: bool
-    """Asking again can help, without anybody changing anything."""
+    """Whether asking again can help, without anybody changing anything."""
     retry_after: float | None = None
-    """Seconds to wait first, where it says."""
+    """Seconds to wait first, where the API says."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    cause: Cause
+    cause: ModelCause
     codes: frozenset[str] = frozenset()
     words: re.Pattern[str] | None = None
     statuses: frozenset[int] | None = None
@@ -89,11 +70,15 @@ class _Rule:
     always: frozenset[int] = frozenset()
     """Statuses that need no words."""
 
-    def knows(self, status: int, codes: set[str], words: str) -> bool:
+    def matches(self, status: int, codes: set[str], words: str) -> bool:
         if status in self.always or codes & self.codes:
             return True
         counts = self.statuses is None or status in self.statuses
         return counts and self.words is not None and self.words.search(words) is not None
+
+
+def _names(listed: str) -> frozenset[str]:
+    return frozenset(listed.split())
 
 
 def _words(pattern: str) -> re.Pattern[str]:
@@ -225,28 +210,27 @@ _RULES = (
         always=frozenset({429}),
     ),
 )
-_UNREADABLE_RULE = _Rule("unreadable", frozenset({UNREADABLE}))
 
 _CODES = _names("code type status reason error_type error_code errorcode quotaid object param")
 _SENTENCES = _names("message msg detail details error error_message raw description title")
-_FOR_THE_DAY = _words(r"per[ _-]?day|\(?[TR]PD\)?:|limit: 0\b")
+_DAILY_LIMIT = _words(r"per[ _-]?day|\(?[TR]PD\)?:|limit: 0\b")
 _WAIT = _words(
     r"(?:retry|try again)(?: again)? (?:in|after) (?:(\d+)h)?(?:(\d+)m(?!s))?([\d.]+)?\s?(ms|s|seconds?)?"
 )
 
 
 def read_error(status: int, body: bytes | str, headers: Mapping[str, str]) -> ModelError:
-    """Returns what an answer with an error in it means."""
+    """Returns what an answer with an error means."""
     codes: set[str] = set()
     sentences: list[str] = []
     waits: list[str] = []
-    for kind, found in _collected(_json(body)):
-        if kind == "retrydelay":
-            waits.append(found)
-        elif kind in _CODES:
-            codes.add(found.lower())
+    for name, text in _collect(_json(body)):
+        if name == "retrydelay":
+            waits.append(text)
+        elif name in _CODES:
+            codes.add(text.lower())
         else:
-            sentences.append(found)
+            sentences.append(text)
     words = "\n".join(sentences)
     if status != _OK:
         cause = _cause(status, codes, words)
@@ -254,10 +238,11 @@ def read_error(status: int, body: bytes | str, headers: Mapping[str, str]) -> Mo
         named = next((int(c) for c in codes if c.isdecimal() and 400 <= int(c) < 600), None)  # noqa: PLR2004
         cause = _cause(named or _BAD_REQUEST, codes, words)
         status = named or (_BAD_GATEWAY if cause == "status" else _BAD_REQUEST)
-    retry_after = _retry_after(headers, waits, words)
-    lasting = cause == "rate_limit" and _FOR_THE_DAY.search("\n".join([words, *codes])) is not None
-    passing = cause in _PASSING and (cause == "rate_limit" or status in (408, 409) or status >= 500)  # noqa: PLR2004
-    return ModelError(cause, status, passing and not lasting, retry_after)
+    if cause == "rate_limit":
+        retryable = _DAILY_LIMIT.search("\n".join([words, *codes])) is None
+    else:
+        retryable = cause == "status" and (status in (408, 409) or status >= 500)  # noqa: PLR2004
+    return ModelError(cause, status, retryable, _retry_after(headers, waits, words))
 
 
 def is_error(body: Any) -> bool:
@@ -267,36 +252,36 @@ def is_error(body: Any) -> bool:
     if not isinstance(body, dict):
         return False
     # A batch has `errors` of its own.
-    several = body.get("errors") and "id" not in body
-    return bool(body.get("error") or several or "error" in (body.get("object"), body.get("type")))
+    errors = body.get("errors") and "id" not in body
+    return bool(body.get("error") or errors or "error" in (body.get("object"), body.get("type")))
 
 
-def _cause(status: int, codes: set[str], words: str) -> Cause:
-    if _UNREADABLE_RULE.knows(status, codes, ""):
+def _cause(status: int, codes: set[str], words: str) -> ModelCause:
+    if UNREADABLE in codes:
         return "unreadable"
     if "resource_exhausted" in codes:
-        # Google speaks of quota and billing also when it means a minute's share.
+        # Google writes of quota and billing also when it means a minute's share.
         return "rate_limit"
-    return next((rule.cause for rule in _RULES if rule.knows(status, codes, words)), "status")
+    return next((rule.cause for rule in _RULES if rule.matches(status, codes, words)), "status")
 
 
 def _json(body: bytes | str) -> Any:
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
-    text = text[:_LONGEST].strip().removeprefix("\ufeff")
+    text = text[:_MAX_BODY].strip().removeprefix("\ufeff")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:
-        # A page of a proxy says nothing of the model.
+        # A proxy's page says nothing about the model.
         return None if text.startswith("<") else {"message": text[:2000]}
 
 
-def _collected(value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Yields what may be a code or a sentence, with the key that it stands under."""
-    if depth > _DEEPEST:
+def _collect(value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yields what may be a code or a sentence, after the key that it is under."""
+    if depth > _MAX_DEPTH:
         return
     if isinstance(value, list):
         for item in value:
-            yield from _collected({"message": item} if isinstance(item, str) else item, depth + 1)
+            yield from _collect({"message": item} if isinstance(item, str) else item, depth + 1)
     if not isinstance(value, dict):
         return
     for key, item in value.items():
@@ -304,12 +289,12 @@ def _collected(value: Any, depth: int = 0) -> Iterator[tuple[str, str]]:
         if name == "flagged_input":
             yield "code", name
         elif isinstance(item, str) and item.lstrip()[:1] in ("{", "["):
-            yield from _collected(_json(item), depth + 1)
+            yield from _collect(_json(item), depth + 1)
         elif isinstance(item, str | int) and not isinstance(item, bool):
             if name in _CODES or name in _SENTENCES or name == "retrydelay":
                 yield name, str(item)
         else:
-            yield from _collected(item, depth + 1)
+            yield from _collect(item, depth + 1)
 
 
 def _retry_after(headers: Mapping[str, str], waits: list[str], words: str) -> float | None:
@@ -323,16 +308,16 @@ def _retry_after(headers: Mapping[str, str], waits: list[str], words: str) -> fl
             return float(wait.rstrip("s"))
         except ValueError:
             continue
-    told = _WAIT.search(words)
-    if told is None or not any(told.groups()[:3]):
+    written = _WAIT.search(words)
+    if written is None or not any(written.groups()[:3]):
         return None
-    hours, minutes, rest, unit = told.groups()
+    hours, minutes, rest, unit = written.groups()
     seconds = float((rest or "0").strip(".") or 0) / (1000 if unit == "ms" else 1)
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + seconds
 
 
-_UNREACHABLE = "The model cannot be reached. The session is kept: ask again on it in a moment."
-_TOLD = {
+_UNREACHABLE = "The model cannot be reached. Ask again in a moment."
+_ADVICE = {
     "content_filter": "The content filter of the model's API refused the request. Ask for something else, or "
     "have the operator loosen the filter.",
     "batch_size": "The model's API takes fewer texts at once. The operator has to lower "
@@ -340,7 +325,7 @@ _TOLD = {
     "dimensions": "The embedding model takes no `dimensions`, or not these. The operator has to set "
     "CHECKERBOARD_EMBEDDING_SEND_DIMENSIONS=false, and CHECKERBOARD_EMBEDDING_DIMENSIONS to the model's own.",
     "quota": "The credit or spending limit of the account at the model's API is used up ({status}), which "
-    "waiting does not mend. The operator has to add credit or raise the limit; the session is kept.",
+    "waiting does not mend. The operator has to add credit or raise the limit.",
     "region": "The model's API is not offered where the service runs. The operator has to take another "
     "{url}.",
     "structured_output": "The model does not take a JSON schema ({status}). The operator has to set "
@@ -366,25 +351,21 @@ _TOO_LONG = {
 
 @contextmanager
 def model_errors(purpose: str, endpoint: Endpoint) -> Iterator[None]:
-    """Turns what the model's client raises into errors that tell what to do.
+    """Turns what the model's client raises into errors that say what to do.
 
     Raises:
         ModelOutputError: a content filter refused the request.
-        ModelUnavailableError: any other failure; `cause` tells which.
+        ModelUnavailableError: any other failure; `cause` says which.
     """
     try:
         yield
     except openai.APITimeoutError as error:
         if _never_connected(error):
             raise ModelUnavailableError(_UNREACHABLE, purpose=purpose, cause="connection") from error
-        raise ModelUnavailableError(
-            "The model did not answer in time. The session is kept: ask again on it in a moment.",
-            purpose=purpose,
-            cause="timeout",
-        ) from error
+        raise ModelUnavailableError(purpose=purpose, cause="timeout") from error
     except openai.APIStatusError as error:
-        found = read_error(error.status_code, error.response.content, error.response.headers)
-        raise _told(found, purpose, endpoint) from error
+        meaning = read_error(error.status_code, error.response.content, error.response.headers)
+        raise _service_error(meaning, purpose, endpoint) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         # The latter where the client hands out a body piece by piece.
         raise ModelUnavailableError(_UNREACHABLE, purpose=purpose, cause="connection") from error
@@ -394,54 +375,55 @@ def model_errors(purpose: str, endpoint: Endpoint) -> Iterator[None]:
 
 def unreadable_answer(purpose: str, endpoint: Endpoint) -> ModelUnavailableError:
     """Returns the error for an answer that is none."""
-    message = _TOLD["unreadable"].format(url=endpoint.url_setting)
+    message = _ADVICE["unreadable"].format(url=endpoint.url_setting)
     return ModelUnavailableError(message, purpose=purpose, cause="unreadable")
 
 
-def _told(found: ModelError, purpose: str, endpoint: Endpoint) -> ModelOutputError | ModelUnavailableError:
-    # Not what the API says: gateways repeat the prompt there, and the key.
+def _service_error(
+    error: ModelError, purpose: str, endpoint: Endpoint
+) -> ModelOutputError | ModelUnavailableError:
+    # Not the API's words: gateways repeat the prompt there, and the key.
     logger.warning(
-        "the model's API failed",
-        extra={"purpose": purpose, "cause": found.cause, "status": found.status},
+        "the model's API failed", extra={"purpose": purpose, "cause": error.cause, "status": error.status}
     )
-    if found.cause == "unreadable":
+    if error.cause == "unreadable":
         return unreadable_answer(purpose, endpoint)
-    kind = ModelOutputError if found.cause == "content_filter" else ModelUnavailableError
-    wait = found.retry_after
+    kind = ModelOutputError if error.cause == "content_filter" else ModelUnavailableError
+    wait = error.retry_after
     return kind(
-        _advice(found, endpoint),
+        _advice(error, endpoint),
         purpose=purpose,
-        cause=found.cause,
-        status=found.status,
+        cause=error.cause,
+        status=error.status,
         retry_after_seconds=None if wait is None or wait < 1 else round(wait),
     )
 
 
-def _advice(found: ModelError, endpoint: Endpoint) -> str:
-    told = _TOO_LONG[endpoint.model_setting] if found.cause == "context_length" else _TOLD.get(found.cause)
-    if told is not None:
-        return told.format(
-            status=found.status,
+def _advice(error: ModelError, endpoint: Endpoint) -> str:
+    too_long = error.cause == "context_length"
+    advice = _TOO_LONG[endpoint.model_setting] if too_long else _ADVICE.get(error.cause)
+    if advice is not None:
+        return advice.format(
+            status=error.status,
             url=endpoint.url_setting,
             key=endpoint.key_setting,
             model=endpoint.model_setting,
         )
-    if found.cause == "rate_limit":
-        when = _when(found.retry_after) if found.retryable else "when a new day has begun"
-        return f"The model's API is over its rate limit. The session is kept: ask again {when}."
-    if found.status < 500:  # noqa: PLR2004 - an HTTP status
+    if error.cause == "rate_limit":
+        when = _when(error.retry_after) if error.retryable else "when a new day has begun"
+        return f"The model's API is over its rate limit: ask again {when}."
+    if error.status < 500:  # noqa: PLR2004 - an HTTP status
         return (
-            f"The model's API refused the request ({found.status}). The operator has to check the model's "
-            "settings; the log has its words."
+            f"The model's API refused the request ({error.status}). The operator has to check the model's "
+            "settings."
         )
-    when = _when(found.retry_after, "in a moment")
-    return f"The model's API is failing. The session is kept: ask again on it {when}."
+    return f"The model's API is failing: ask again {_when(error.retry_after, 'in a moment')}."
 
 
 def _when(seconds: float | None, unknown: str = "in a minute") -> str:
     if seconds is None or seconds < 1:
         return unknown
-    if seconds <= 90:  # noqa: PLR2004 - longer is told in minutes
+    if seconds <= 90:  # noqa: PLR2004 - more is written in minutes
         return f"in {seconds:.0f} seconds"
     minutes = seconds / 60
     return f"in {minutes:.0f} minutes" if minutes <= 90 else f"in {minutes / 60:.0f} hours"  # noqa: PLR2004

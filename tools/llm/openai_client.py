@@ -1,9 +1,16 @@
-"""The one HTTP client under every model call of a process: which models answer, where, and by which key."""
+"""The clients of the model's API: which models answer, where, by which key, and one HTTP client for all.
+
+Gateways bend OpenAI's protocol. The HTTP client corrects that before OpenAI's client parses the answer: a
+completion gets OpenAI's form, an error that comes with status 200 gets the status it means, an answer that is
+none becomes an error, and an error that waiting would not mend is marked so that it is not retried. What is
+plain passes as it is.
+"""
 
 from __future__ import annotations
 
 import functools
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -18,7 +25,7 @@ from tools.llm.model_answers import NoAnswerError, as_openai_completion
 from tools.llm.model_errors import UNREADABLE, Endpoint, is_error, read_error
 
 OPENAI_URL = "https://api.openai.com/v1"
-"""Where the client goes that is given no other address."""
+"""Where the client goes by default."""
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
 OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 
@@ -26,18 +33,16 @@ OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 def open_http_client(settings: Settings) -> Any:
     """Returns an httpx client over aiohttp: a sixth of the CPU of the default transport.
 
-    Its connection limit is the worker's concurrency; a call that finds none free within ten
-    seconds fails rather than queue for ever.
+    Its connection limit is the worker's concurrency; a call that gets no connection in ten seconds fails.
 
     Raises:
         SetupError: the environment names a proxy that cannot be used.
     """
-    chosen, mounts = _proxies(settings)
+    proxy, mounts = _proxies(settings)
     return ModelHttpClient(
-        proxy=chosen,
+        proxy=proxy,
         mounts=mounts,
-        # The proxy is chosen above; without this the client would look for others, and for those to be
-        # trusted it is told here instead.
+        # Without this the client would look for proxies itself; the certificates, too, are chosen here.
         trust_env=False,
         verify=httpx2.create_ssl_context(),
         limits=httpx2.Limits(
@@ -50,16 +55,16 @@ def open_http_client(settings: Settings) -> Any:
 
 
 def _proxies(settings: Settings) -> tuple[str | None, dict[str, None]]:
-    """Returns the proxy of the models' APIs, and which of them are asked without it."""
+    """Returns the proxy of the models' APIs, and those that are reached without it."""
     urls = [api(settings).base_url or OPENAI_URL for api in (chat_endpoint, embedding_endpoint)]
     proxies = {url: proxy_for(url) for url in urls}
-    if len(chosen := set(proxies.values()) - {None}) > 1:
+    if len(used := set(proxies.values()) - {None}) > 1:
         raise SetupError(
             "HTTP_PROXY and HTTPS_PROXY name different proxies for the chat model's API and the embedding "
             "model's. Name one proxy for both, or put the host of one API into NO_PROXY."
         )
     direct = [httpx2.URL(url) for url, proxy in proxies.items() if proxy is None]
-    return next(iter(chosen), None), {f"all://{url.netloc.decode()}": None for url in direct}
+    return next(iter(used), None), {f"all://{url.netloc.decode()}": None for url in direct}
 
 
 def chat_endpoint(settings: Settings) -> Endpoint:
@@ -74,16 +79,12 @@ def chat_endpoint(settings: Settings) -> Endpoint:
 
 
 def embedding_endpoint(settings: Settings) -> Endpoint:
-    """Returns where the embedding model is: beside the chat model, unless it has a key or an endpoint of
-    its own. A key of its own goes to OpenAI where no endpoint is named, never to the chat model's."""
-    chat = chat_endpoint(settings)
-    base_url, key, model = (
-        settings.embedding_base_url,
-        settings.embedding_api_key,
-        "CHECKERBOARD_EMBEDDING_MODEL",
-    )
+    """Returns where the embedding model is: at the chat model's endpoint, unless it has a key or an endpoint
+    of its own. A key of its own goes to OpenAI where no endpoint is named, never to the chat model's."""
+    model = "CHECKERBOARD_EMBEDDING_MODEL"
+    base_url, key = settings.embedding_base_url, settings.embedding_api_key
     if base_url is None and key is None:
-        return Endpoint(chat.base_url, chat.api_key, chat.url_setting, chat.key_setting, model)
+        return replace(chat_endpoint(settings), model_setting=model)
     return Endpoint(
         base_url or OPENAI_URL,
         key or SecretStr("offline"),
@@ -96,15 +97,14 @@ def embedding_endpoint(settings: Settings) -> Endpoint:
 def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
     """Returns the arguments with which ChatOpenAI reaches the chat model.
 
-    Retries of 429, time-outs and 5xx happen in the client alone, which honours `Retry-After`; no
-    layer above it retries them again.
+    The client alone retries 429, time-outs and 5xx, and honours `Retry-After`; no layer above it does.
     """
     endpoint = chat_endpoint(settings)
     return {
         "api_key": endpoint.api_key,
         "base_url": endpoint.base_url,
         "http_async_client": http_client,
-        "http_client": _never_asked(),
+        "http_client": _unused_client(),
         "timeout": settings.model_timeout_seconds,
         "max_retries": settings.model_retries,
     }
@@ -122,9 +122,9 @@ def open_client(settings: Settings, http_client: Any, endpoint: Endpoint) -> ope
 
 
 @functools.cache
-def _never_asked() -> httpx2.Client:
-    """The synchronous client that LangChain would make for itself beside ours, and never asks: making it, it
-    fails on proxies that it does not know."""
+def _unused_client() -> httpx2.Client:
+    """Returns a synchronous client, which LangChain wants and never uses. Its own would fail on proxies that
+    it does not know."""
     return httpx2.Client(trust_env=False)
 
 
@@ -143,17 +143,17 @@ _ERROR = 400
 
 
 class ModelHttpClient(openai.DefaultAioHttpClient):
-    """An httpx client whose answers are OpenAI's."""
+    """An httpx client whose answers have OpenAI's form."""
 
     async def send(self, request: httpx2.Request, *, stream: bool = False, **more: Any) -> httpx2.Response:
         """As httpx's."""
         response = await super().send(request, stream=stream, **more)
         if response.status_code >= _ERROR:
-            return _judged(request, response.status_code, await response.aread(), response.headers)
-        return response if stream else _read(request, response)
+            return _error(request, response.status_code, await response.aread(), response.headers)
+        return response if stream else _corrected(request, response)
 
 
-def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+def _corrected(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
     """Returns an answer with a status of success as it is meant."""
     content, changed = response.content, False
     try:
@@ -162,18 +162,18 @@ def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response
         try:
             # A byte order mark, half a surrogate pair, NaN.
             text = content.decode("utf-8-sig")
-            body, changed = _whole(json.loads(text, parse_constant=lambda _: None)), True
+            body, changed = _without_surrogates(json.loads(text, parse_constant=lambda _: None)), True
         except (ValueError, RecursionError):
             return _unreadable(request, response, "it is no JSON")
     if is_error(body):
-        return _judged(request, response.status_code, content, response.headers)
+        return _error(request, response.status_code, content, response.headers)
     if not isinstance(body, dict):
         return _unreadable(request, response, "it is no JSON object")
     if not request.url.path.endswith("/chat/completions"):
         return _answer(request, response, body) if changed else response
     choices = body.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], dict) and choices[0].get("error"):
-        return _judged(request, response.status_code, orjson.dumps(choices[0]["error"]), response.headers)
+        return _error(request, response.status_code, orjson.dumps(choices[0]["error"]), response.headers)
     try:
         completion = as_openai_completion(body)
     except NoAnswerError as error:
@@ -182,23 +182,24 @@ def _read(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response
     return response if same else _answer(request, response, completion)
 
 
-def _judged(request: httpx2.Request, status: int, content: bytes, headers: httpx2.Headers) -> httpx2.Response:
+def _error(request: httpx2.Request, status: int, content: bytes, headers: httpx2.Headers) -> httpx2.Response:
     """Returns an error with the status it means, marked where asking again would not help."""
-    meant = read_error(status, content, headers)
+    meaning = read_error(status, content, headers)
     written = _failed_generation(content)
     if written is not None:
         choice = {"message": {"role": "assistant", "content": written}, "finish_reason": "stop"}
-        return httpx2.Response(200, json=as_openai_completion({"choices": [choice]}), request=request)
-    kept = {name: headers[name] for name in ("x-request-id", "retry-after-ms") if name in headers}
-    kept["content-type"] = "application/json" if content.lstrip()[:1] in (b"{", b"[") else "text/plain"
-    kept["x-should-retry"] = "true" if meant.retryable else "false"
-    if meant.retry_after is not None:
-        kept["retry-after"] = f"{meant.retry_after:g}"
-    return httpx2.Response(meant.status, content=content, headers=kept, request=request)
+        completion = as_openai_completion({"choices": [choice]})
+        return httpx2.Response(200, json=completion, request=request)
+    passed = {name: headers[name] for name in ("x-request-id", "retry-after-ms") if name in headers}
+    passed["content-type"] = "application/json" if content.lstrip()[:1] in (b"{", b"[") else "text/plain"
+    passed["x-should-retry"] = "true" if meaning.retryable else "false"
+    if meaning.retry_after is not None:
+        passed["retry-after"] = f"{meaning.retry_after:g}"
+    return httpx2.Response(meaning.status, content=content, headers=passed, request=request)
 
 
 def _failed_generation(content: bytes) -> str | None:
-    """Returns what a model wrote where its API refuses the answer for being no valid JSON (Groq's)."""
+    """Returns what a model wrote where its API refuses the answer because it is no valid JSON (Groq's)."""
     try:
         error = orjson.loads(content)["error"]
         written = error["failed_generation"] if error["code"] == "json_validate_failed" else None
@@ -209,7 +210,7 @@ def _failed_generation(content: bytes) -> str | None:
 
 def _unreadable(request: httpx2.Request, response: httpx2.Response, why: str) -> httpx2.Response:
     error = {"error": {"code": UNREADABLE, "message": why}}
-    return _judged(request, _BAD_GATEWAY, orjson.dumps(error), response.headers)
+    return _error(request, _BAD_GATEWAY, orjson.dumps(error), response.headers)
 
 
 def _answer(request: httpx2.Request, response: httpx2.Response, body: dict[str, Any]) -> httpx2.Response:
@@ -218,6 +219,6 @@ def _answer(request: httpx2.Request, response: httpx2.Response, body: dict[str, 
     return httpx2.Response(response.status_code, content=content, headers=headers, request=request)
 
 
-def _whole(body: Any) -> Any:
-    """Returns JSON without halves of surrogate pairs, for which UTF-8 has no place."""
+def _without_surrogates(body: Any) -> Any:
+    """Returns JSON without halves of surrogate pairs, which UTF-8 cannot hold."""
     return orjson.loads(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"))

@@ -1,8 +1,7 @@
-"""From the text of an answer to the object that was asked for.
+"""From the text of an answer to an object of the schema.
 
-What a model writes is tried as it is. Only where that fails is the JSON in it looked for: in a fence, after
-thoughts, between sentences, in an envelope, in a string. JSON that is broken is not mended by guesses: it
-goes back to the model.
+The text is tried as it is. Only where that fails is JSON searched in it: in a fence, after thoughts, between
+sentences, in an envelope, in a string. Broken JSON is not repaired by guesses: it goes back to the model.
 """
 
 from __future__ import annotations
@@ -22,22 +21,21 @@ from tools.llm.model_answers import ModelAnswer
 
 T = TypeVar("T", bound=BaseModel)
 
-_SCANNED = 2_000_000
+_SCAN_LIMIT = 2_000_000
 """Characters that may be read in vain in search of JSON: some tens of milliseconds."""
-_IN_VAIN = 200
-"""What a beginning of nothing counts for besides."""
-_BEGINNING = re.compile(r'[{\[]|"(?=\s*[{\[]|\\+["n])')
-"""Of an object, of a list, or of a string that may hold one."""
-_DEEPEST = 4
+_FAILED_START_COST = 200
+"""Characters that each failed start counts for besides."""
+_START = re.compile(r'[{\[]|"(?=\s*[{\[]|\\+["n])')
+"""Of an object, a list, or a string that may hold one."""
+_MAX_ENVELOPES = 4
 """Envelopes in envelopes."""
-_WORDS = 200
+_MAX_REFUSAL = 200
 """Characters of a refusal that are passed on."""
-_THOUGHT = re.compile(
+_THOUGHTS_END = re.compile(
     r"</\s*(?:\w+:)?(?:think|thinking|thoughts?|reasoning|reflection|analysis|scratchpad)\s*>|◁\s*/\s*think\s*▷"
     r"|\[/THINK\]|<\|(?:end_of_thought|/?thought_end)\|>|<\|channel\|>\s*final\b[^<]*<\|message\|>",
     re.IGNORECASE,
 )
-"""What ends a model's thoughts."""
 _ENVELOPES = frozenset(
     {"properties", "arguments", "parameters", "input", "tool_input", "output", "answer", "response", "result"}
     | {"data", "json", "content", "function", "final", "value", "object", "payload"}
@@ -47,7 +45,7 @@ _ENVELOPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A JSON value in a text. `part`: it stands in something that is broken."""
+    """A JSON value in a text. `part`: it is inside something that is broken."""
 
     start: int
     end: int
@@ -56,20 +54,20 @@ class _Value:
 
 
 def validated(answer: ModelAnswer, schema: type[T]) -> tuple[T | None, list[str]]:
-    """Returns an answer as a `schema`, with clean texts (`tools.core.text`), or None and what is wrong."""
+    """Returns an answer as a `schema`, with clean texts (`tools.core.text`); or None and what is wrong."""
     try:
         return schema.model_validate_json(clean_json(answer.text)), []
     except ValidationError as error:
         problems = _reasons(error)
     if answer.ended == "length":
         return None, ["The answer was cut off (length); a shorter one is needed."]
-    for place, found in enumerate(_found(answer.text)):
-        for value in _unwrapped(found.value, schema):
+    for rank, candidate in enumerate(_candidates(answer.text)):
+        for value in _unwrapped(candidate.value, schema):
             try:
                 return schema.model_validate_json(json.dumps(clean_values(value))), []
             except ValidationError as error:
-                if place == 0 and value is found.value and not found.part:
-                    # Of what is most likely meant: "invalid JSON" would not help the model.
+                if rank == 0 and value is candidate.value and not candidate.part:
+                    # Of the likeliest value: "invalid JSON" would not help the model.
                     problems = _reasons(error)
     return None, problems
 
@@ -77,11 +75,11 @@ def validated(answer: ModelAnswer, schema: type[T]) -> tuple[T | None, list[str]
 def refusal_error(
     answer: ModelAnswer, *, purpose: str | None = None, usage: Usage | None = None
 ) -> ModelOutputError | None:
-    """Returns the error for a model that will not answer, None for one that did. Asking again would
-    bring the same, and be paid for."""
+    """Returns the error for a model that refuses to answer; None for one that answered. Asking again would
+    bring the same, at a price."""
     if answer.refusal.strip():
         words = " ".join(answer.refusal.split())
-        words = words if len(words) <= _WORDS else f"{words[: _WORDS - 1]}…"
+        words = words if len(words) <= _MAX_REFUSAL else f"{words[: _MAX_REFUSAL - 1]}…"
         return ModelOutputError(
             f"The model refuses to answer: “{words}” Ask for something else, or take another model.",
             cause="refusal",
@@ -107,51 +105,51 @@ def _reasons(error: ValidationError) -> list[str]:
     ]
 
 
-def _found(text: str) -> list[_Value]:
-    """Returns the JSON values in a text, the likeliest first: the last is what a model has come to.
+def _candidates(text: str) -> list[_Value]:
+    """Returns the JSON values in a text, the likeliest first: models end with their answer.
 
-    What stands in its thoughts does not count, unless nothing follows them.
+    Values in the model's thoughts do not count, unless nothing follows them.
     """
     values = list(_values(text))
-    thought = 0
-    for mark in _THOUGHT.finditer(text):
+    answer_start = 0
+    for mark in _THOUGHTS_END.finditer(text):
         before = bisect(values, mark.start(), key=lambda value: value.start)
         if not before or mark.start() >= values[before - 1].end:
-            thought = mark.end()
-    said = text[thought:].strip()
-    return [value for value in reversed(values) if value.start >= thought or not said]
+            answer_start = mark.end()
+    has_answer = bool(text[answer_start:].strip())
+    return [value for value in reversed(values) if value.start >= answer_start or not has_answer]
 
 
 def _values(text: str) -> Iterator[_Value]:
-    """Yields the outermost values in a text, and the objects in what is broken."""
+    """Yields the outermost values in a text, and the objects inside broken ones."""
     decoder = json.JSONDecoder(strict=False, parse_constant=_no_constant)
-    place = broken = 0
-    left = _SCANNED
-    while left > 0 and (found := _BEGINNING.search(text, place)) is not None:
-        start = found.start()
+    place = broken_until = 0
+    left = _SCAN_LIMIT
+    while left > 0 and (match := _START.search(text, place)) is not None:
+        start = match.start()
         try:
             value, end = decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
-            left -= error.pos - start + _IN_VAIN
-            place, broken = start + 1, max(broken, error.pos)
+            left -= error.pos - start + _FAILED_START_COST
+            place, broken_until = start + 1, max(broken_until, error.pos)
             continue
         except (ValueError, RecursionError):
-            left -= len(text) - start + _IN_VAIN
-            place, broken = start + 1, len(text)
+            left -= len(text) - start + _FAILED_START_COST
+            place, broken_until = start + 1, len(text)
             continue
         if isinstance(value, str) and _decoded(value) is None:
-            left -= end - start + _IN_VAIN
-            place = start + 1  # words in quotes
+            left -= end - start + _FAILED_START_COST
+            place = start + 1  # a quotation
             continue
         place = end
-        # The lists in a broken object are its rows, or anything.
-        if start >= broken or isinstance(value, dict):
-            yield _Value(start, end, value, part=start < broken)
+        # A list inside a broken object may be anything.
+        if start >= broken_until or isinstance(value, dict):
+            yield _Value(start, end, value, part=start < broken_until)
 
 
 def _unwrapped(value: Any, schema: type[BaseModel], depth: int = 0) -> Iterator[Any]:
-    """Yields a value, then what it may be the envelope of."""
-    if depth > _DEEPEST:
+    """Yields a value, then what it may be an envelope of."""
+    if depth > _MAX_ENVELOPES:
         return
     if isinstance(value, str):
         inner = _decoded(value)

@@ -1,21 +1,24 @@
-"""How many tokens a text is, estimated from above: no vocabulary is loaded and no text is split.
+"""How many tokens a text has, estimated, and what tokens cost.
 
-Whether a prompt fits is decided before every model call, for whatever model a gateway serves, so an
-upper bound that costs nothing is wanted and not the exact count of one vocabulary.
+Whether a prompt fits is decided before every model call, for any model of a gateway. So the estimate is an
+upper bound that costs nothing: no vocabulary is loaded and no text is split.
 
-Measured with OpenAI's vocabularies on 1,866 postings, Korean and English, as rows of a fence, singly
-and twenty a prompt. A least-squares fit gives, in tokens:
+Measured with OpenAI's vocabularies on 1,866 postings, Korean and English, as rows of a fence, singly and
+twenty a prompt. A least-squares fit gives, in tokens:
 
 | vocabulary | an ASCII character | a character of three bytes (Hangul) |
 |---|---|---|
 | cl100k_base | 0.18 | 1.46 |
 | o200k_base | 0.18 | 0.82 |
 
-The constants lie above all of them: the worst single row came to 0.98 of its estimate and the worst
-prompt of twenty to 0.86 with cl100k_base, to 0.67 and 0.54 with o200k_base; the longest prompts of the
-nodes (`tests/nodes/test_prompt_budget.py`) to 0.80 and 0.56. Text that no vocabulary knows (rare
-syllables, noise) can be more; as a token is at least one byte, the truth never exceeds two and a half
-times the estimate.
+The constants lie above all of them: the worst single row came to 0.98 of its estimate and the worst prompt of
+twenty to 0.86 with cl100k_base, to 0.67 and 0.54 with o200k_base; the longest prompts of the nodes
+(`tests/nodes/test_prompt_budget.py`) to 0.80 and 0.56. Text that no vocabulary knows (rare syllables, noise)
+can be more; as a token is at least one byte, the truth never exceeds two and a half times the estimate.
+
+Prices are the standard ones in USD of OpenAI's pricing page (developers.openai.com/api/docs/pricing), as
+reported between March and November 2026; prompts below 272,000 tokens, no cached input, no regional
+surcharge. They are estimates: the bill is OpenAI's.
 """
 
 from __future__ import annotations
@@ -31,14 +34,14 @@ _PER_FURTHER_BYTE = 0.625
 
 
 def estimated_tokens(text: str) -> int:
-    """Returns how many tokens `text` is at most, noise aside."""
+    """Returns how many tokens `text` has at most, noise aside."""
     characters = len(text)
     further_bytes = len(text.encode()) - characters
     return math.ceil(_PER_CHARACTER * characters + _PER_FURTHER_BYTE * further_bytes)
 
 
 BATCH_DISCOUNT = 0.5
-"""What the Batch API costs of the standard price, for every model."""
+"""The Batch API's share of the standard price, for every model."""
 
 USD_PER_MILLION: dict[str, tuple[float, float]] = {
     OFFLINE_CHAT_MODEL: (0.0, 0.0),
@@ -80,7 +83,7 @@ USD_PER_MILLION: dict[str, tuple[float, float]] = {
 """USD per million tokens of input and of output, by model."""
 
 _DATED = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{4}|latest)$")
-"""What follows a model's name in the name of one of its versions: `gpt-4o-mini-2024-07-18`."""
+"""The end of a dated name: `gpt-4o-mini-2024-07-18`."""
 
 
 def usd(model: str, input_tokens: int, output_tokens: int, *, batch: bool = False) -> float | None:

@@ -80,12 +80,12 @@ def _is_public(address: str) -> bool:
     if "%" in address:  # a zone: an address of this link
         return False
     parsed = ipaddress.ip_address(address)
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return not any(parsed in network for network in _SPECIAL_V4)
-    inner = _within(parsed)
-    if inner:
-        return all(_is_public(str(v4)) for v4 in inner)
-    return parsed in _UNICAST and not any(parsed in network for network in _SPECIAL_V6)
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if inner := _within(parsed):
+            return all(_is_public(str(v4)) for v4 in inner)
+        if parsed not in _UNICAST:
+            return False
+    return parsed.is_global and not any(parsed in network for network in _SPECIAL)
 
 
 def _within(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
@@ -98,43 +98,25 @@ def _within(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     return [*found, last] if address.packed[8:12] in _ISATAP else found
 
 
-_SPECIAL_V4 = [
-    ipaddress.IPv4Network(network)
+_SPECIAL = [
+    ipaddress.ip_network(network)
     for network in (
-        "0.0.0.0/8",  # this network
-        "10.0.0.0/8",  # private
-        "100.64.0.0/10",  # shared by a provider's customers; one cloud's metadata are at 100.100.100.200
-        "127.0.0.0/8",  # loopback
         "168.63.129.16/32",  # one cloud's services for its machines: no registry has it
-        "169.254.0.0/16",  # link-local; the metadata of most clouds
-        "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments; one cloud's metadata are at 192.0.0.192
-        "192.0.2.0/24",  # documentation
         "192.31.196.0/24",  # AS112
         "192.52.193.0/24",  # AMT
         "192.88.99.0/24",  # relays of 6to4, deprecated
-        "192.168.0.0/16",  # private
         "192.175.48.0/24",  # AS112
-        "198.18.0.0/15",  # benchmarks
-        "198.51.100.0/24",  # documentation
-        "203.0.113.0/24",  # documentation
         "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved, broadcast
-    )
-]
-_UNICAST = ipaddress.IPv6Network("2000::/3")
-"""All that is given out of IPv6. Loopback, `::/96`, `64:ff9b:1::/48`, private, link-local, site-local and
-multicast addresses are outside."""
-_SPECIAL_V6 = [
-    ipaddress.IPv6Network(network)
-    for network in (
         "2001::/23",  # protocol assignments
-        "2001:db8::/32",  # documentation
         "2002::/16",  # 6to4 that leads nowhere
         "2620:4f:8000::/48",  # AS112
         "3fff::/20",  # documentation
     )
 ]
+"""Networks that are not for everybody and that Python's `is_global` takes for public in some versions."""
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+"""All that is given out of IPv6."""
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 _ISATAP = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")
 

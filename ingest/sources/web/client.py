@@ -98,7 +98,7 @@ class Answer:
     """The answer of a site. `value` is the JSON, where that was asked for and `status` is 200.
 
     `unchanged`: it is the same as when `fetch` was recorded last, and `content` may therefore be empty.
-    Record `fetch` (`Web.record`) only when everything that was made of the answer is stored: from then on
+    Record `fetch` (`Web.log`) only when everything that was made of the answer is stored: from then on
     it counts as taken."""
 
     url: str
@@ -151,7 +151,7 @@ class Web:
     def __init__(self, agent: str, log: FetchLog, *, interval: float, timeout_seconds: float) -> None:
         """`interval` is the time between two requests to one host, `timeout_seconds` that without a byte."""
         self._agent = agent
-        self._log = log
+        self.log = log
         self._interval = interval
         self._timeout = timeout_seconds
         self._hosts: dict[str, Host] = {}
@@ -172,7 +172,7 @@ class Web:
             SourceUnavailableError: it did not answer in four tries, or with something else.
             DocumentUnreadableError: it is too large, no image, or at an address that may not be read.
         """
-        last = await self._log.last(url) if conditional else None
+        last = await self.log.last(url) if conditional else None
         headers = {"Accept": _ACCEPT[want]}
         if last is not None and last.etag is not None:
             headers["If-None-Match"] = last.etag
@@ -184,14 +184,6 @@ class Web:
         """Sends JSON and returns the answer, JSON too. Raises as `get`."""
         headers = {"Accept": _ACCEPT["json"], "Content-Type": "application/json"}
         return await self._answer(_Request("POST", url, "json", allowed, headers, orjson.dumps(body)), None)
-
-    async def last(self, url: str) -> Fetch | None:
-        """Returns the last recorded fetch of `url`."""
-        return await self._log.last(url)
-
-    async def record(self, fetch: Fetch) -> None:
-        """Records a fetch: from now on its content counts as taken."""
-        await self._log.record(fetch)
 
     async def _answer(self, request: _Request, last: Fetch | None) -> Answer:
         response = await self._follow(request)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from evals.benchmarks.parser_scores import score_text, text_lines, tree_of_html
 from evals.chromium import find_chromium
-from evals.posters.page import LAYOUTS, Page, random_look, varied_postings
+from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from evals.posters.photographs import photograph
 from ingest.documents import RawFile
 from ingest.parsers.local import LocalParser
@@ -26,7 +26,7 @@ from tools.core.settings import Settings
 def pages(seed: int) -> list[Page]:
     random = Random(seed)  # noqa: S311 - no secret is made of it
     every = varied_postings(12, seed)
-    return [Page(own, random_look(random, LAYOUTS[n % len(LAYOUTS)]), random) for n, own in enumerate(every)]
+    return [Page(own, Look(random, LAYOUTS[n % len(LAYOUTS)]), random) for n, own in enumerate(every)]
 
 
 def test_a_seed_writes_the_same_pages_and_another_seed_others() -> None:

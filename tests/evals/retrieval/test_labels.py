@@ -10,7 +10,7 @@ import pytest
 
 from evals.datasets.cases import Family
 from evals.retrieval.labels import Label, Level, Wants, grade, grades, level_of, read_hostile, read_samples
-from evals.retrieval.suites import Query, read_queries
+from evals.retrieval.search_suites import Query, read_queries
 
 SERVER = Label(
     stands_for=("samples", "s-1"),

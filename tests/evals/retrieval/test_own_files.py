@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evals.report.statistics import estimates
-from evals.retrieval.suites import FILE_METRICS, NO_IT_JOB, search_files
+from evals.retrieval.search_suites import FILE_METRICS, NO_IT_JOB, search_files
 from evals.runs.results import CaseResult
 from ingest.load import load
 from serve.parts import Parts

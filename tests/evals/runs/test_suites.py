@@ -12,7 +12,7 @@ import pytest
 from evals.datasets.cases import PROFILES, Family, read_cases
 from evals.evaluators import form
 from evals.evaluators.base import Score
-from evals.retrieval.suites import read_queries
+from evals.retrieval.search_suites import read_queries
 from evals.runs import corpus, suites
 from evals.runs.results import read
 from evals.runs.suites import SUITES, RunOptions, quick, run_suite

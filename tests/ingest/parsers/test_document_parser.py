@@ -22,8 +22,8 @@ UNREADABLE = DocumentUnreadableError("too blurred", cost=Cost(usd=0.5))
 DOWN = ParserUnavailableError("down")
 
 
-class Told:
-    """A parser that does as it is told: an error, or a confidence."""
+class StubParser:
+    """A parser with a fixed outcome: an error, or a confidence."""
 
     def __init__(self, name: str, outcome: float | Exception | None) -> None:
         self.name = name
@@ -31,7 +31,7 @@ class Told:
         self._outcome = outcome
 
     async def parse(self, file: RawFile) -> Parsed:
-        """As told."""
+        """Raises the error, or returns one paragraph with the confidence."""
         self.asked.append(file)
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -48,7 +48,7 @@ def reading(*parsers: Parser) -> Parsers:
 
 
 async def read(files: Sequence[RawFile], *outcomes: float | Exception | None) -> Parsed:
-    return await reading(*(Told(f"p{n}", outcome) for n, outcome in enumerate(outcomes, 1))).read(files)
+    return await reading(*(StubParser(f"p{n}", outcome) for n, outcome in enumerate(outcomes, 1))).read(files)
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,14 @@ async def test_text_is_read_without_any_parser_of_images() -> None:
 
 async def test_pages_run_through_and_confidence_goes_by_length() -> None:
     files = [raw("글" * 100 + "."), raw(PNG), raw(image(size=(9, 9)))]
-    parsed = await reading(Told("p1", 0.8)).read(files)
+    parsed = await reading(StubParser("p1", 0.8)).read(files)
     assert [block.page for block in parsed.blocks] == [1, 2, 3]
     assert parsed.confidence == pytest.approx(0.8)
     assert parsed.cost == Cost(pages=3, usd=2.0)
 
 
 async def test_the_true_type_of_a_file_is_handed_on() -> None:
-    parser = Told("p1", 0.8)
+    parser = StubParser("p1", 0.8)
     await reading(parser).read([raw(image("WEBP"), "poster.jpg", "image/jpeg")])
     assert [file.media_type for file in parser.asked] == ["image/webp"]
 
@@ -132,7 +132,7 @@ async def test_a_file_that_cannot_be_read_does_not_spoil_the_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "empty"),
         (huge_png(), "million"),
@@ -143,14 +143,14 @@ async def test_a_file_that_cannot_be_read_does_not_spoil_the_others() -> None:
         ('{"a": 1}', "JSON"),
     ],
 )
-async def test_bad_files_are_refused_with_a_reason(content: bytes | str, said: str) -> None:
-    with pytest.raises(DocumentUnreadableError, match=said) as refused:
+async def test_bad_files_are_refused_with_a_reason(content: bytes | str, expected: str) -> None:
+    with pytest.raises(DocumentUnreadableError, match=expected) as refused:
         await read([raw(content, "poster.png")], 0.9)
     assert isinstance(refused.value.cost, Cost)
 
 
 async def test_a_scanned_pdf_is_read_by_the_parsers_in_turn() -> None:
-    parser = Told("p1", 0.8)
+    parser = StubParser("p1", 0.8)
     await reading(parser).read([raw(scanned_pdf(2))])
     assert [file.media_type for file in parser.asked] == ["application/pdf"]
 

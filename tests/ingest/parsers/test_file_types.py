@@ -103,7 +103,7 @@ def office(name: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "empty"),
         (b" \n\t\n", "empty"),
@@ -124,10 +124,10 @@ def office(name: str) -> bytes:
         (b"\x1f\x8b" + bytes(30), "broken gzip"),
     ],
 )
-def test_what_cannot_be_read_is_told_by_its_name(content: bytes | str, said: str) -> None:
+def test_what_cannot_be_read_is_told_by_its_name(content: bytes | str, expected: str) -> None:
     message = refusal(content, "공고.png")
     assert message.startswith("공고.png ")
-    assert said in message
+    assert expected in message
 
 
 def webp_of(width: int, height: int) -> bytes:

@@ -12,7 +12,7 @@ from ingest.errors import DocumentUnreadableError
 from ingest.parsers.html_embedded import MAX_EMBEDDED_IMAGES
 from ingest.parsers.html_tokens import read_data_url
 from tests.ingest.parsers.files import huge_png, image, parse_html, raw
-from tests.ingest.parsers.test_document_parser import UNREADABLE, Told, reading
+from tests.ingest.parsers.test_document_parser import UNREADABLE, StubParser, reading
 
 POSTER = image(size=(600, 800))
 DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
@@ -28,8 +28,8 @@ def url(content: bytes = POSTER, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-async def read(page: str, told: Told | None = None) -> tuple[Parsed, Told]:
-    parser = told or Told("p1", 0.9)
+async def read(page: str, stub: StubParser | None = None) -> tuple[Parsed, StubParser]:
+    parser = stub or StubParser("p1", 0.9)
     return await reading(parser).read([raw(page, "job.html")]), parser
 
 
@@ -94,7 +94,7 @@ async def test_a_page_saved_whole_has_its_first_pictures_read() -> None:
 
 
 async def test_a_picture_that_cannot_be_read_does_not_spoil_the_page() -> None:
-    parsed, _ = await read(f'<p>안내</p><img src="{url()}">', Told("p1", UNREADABLE))
+    parsed, _ = await read(f'<p>안내</p><img src="{url()}">', StubParser("p1", UNREADABLE))
     assert [getattr(block, "text", "") for block in parsed.blocks] == ["안내"]
     assert parsed.warnings == ["pictures in the page that were not read: 1", "not read: too blurred"]
     assert parsed.cost.usd == 0.5
@@ -104,7 +104,7 @@ async def test_a_page_of_nothing_but_a_picture_is_the_picture() -> None:
     parsed, _ = await read(f'<img src="{url()}">')
     assert [getattr(block, "text", "") for block in parsed.blocks] == ["by p1"]
     with pytest.raises(DocumentUnreadableError, match="too blurred"):
-        await read(f'<img src="{url()}">', Told("p1", UNREADABLE))
+        await read(f'<img src="{url()}">', StubParser("p1", UNREADABLE))
     with pytest.raises(DocumentUnreadableError, match="No parser is set up"):
         await reading().read([raw(f'<img src="{url()}">', "job.html")])
     assert (await reading().read([raw(f'<p>안내</p><img src="{url()}">', "job.html")])).warnings == [

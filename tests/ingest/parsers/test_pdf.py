@@ -34,28 +34,28 @@ async def test_the_process_that_opens_pdfs_knows_no_keys(monkeypatch: pytest.Mon
     assert all(environment and b"sk-secret" not in environment for environment in found.values())
 
 
-class Looker:
-    """A parser of pictures that says what it was shown."""
+class RecordingParser:
+    """A parser of images that records what it was given."""
 
-    name = "looker"
+    name = "recorder"
 
     def __init__(self) -> None:
         self.shown: list[RawFile] = []
 
     async def parse(self, file: RawFile) -> Parsed:
-        """Finds one word in everything."""
+        """Returns one paragraph for any image."""
         self.shown.append(file)
         return Parsed(
             blocks=[Paragraph(text=f"seen {len(self.shown)}", confidence=0.9)],
-            parser="looker/1",
+            parser="recorder/1",
             confidence=0.9,
             cost=Cost(pages=1, usd=0.01),
         )
 
 
-async def read(content: bytes, **options: float) -> tuple[Parsed, Looker]:
-    looker = Looker()
-    return await PdfReader(**options).read(raw(content, "posting.pdf"), looker.parse), looker
+async def read(content: bytes, **options: float) -> tuple[Parsed, RecordingParser]:
+    recorder = RecordingParser()
+    return await PdfReader(**options).read(raw(content, "posting.pdf"), recorder.parse), recorder
 
 
 async def test_the_text_of_a_pdf_is_read_in_lines_with_its_headings() -> None:
@@ -68,8 +68,8 @@ async def test_the_text_of_a_pdf_is_read_in_lines_with_its_headings() -> None:
         "",
         "Seoul",
     ]
-    parsed, looker = await read(pdf([page, ["Second page"]]))
-    assert looker.shown == []
+    parsed, recorder = await read(pdf([page, ["Second page"]]))
+    assert recorder.shown == []
     assert parsed.parser == "pdf/1"
     assert parsed.confidence is None
     assert parsed.cost == Cost(pages=2)
@@ -92,13 +92,13 @@ async def test_a_line_that_runs_over_the_edge_goes_on() -> None:
 
 async def test_a_scan_is_handed_on_as_it_is() -> None:
     content = scanned_pdf(3)
-    _, looker = await read(content)
-    assert [(file.content == content, file.name) for file in looker.shown] == [(True, "posting.pdf")]
+    _, recorder = await read(content)
+    assert [(file.content == content, file.name) for file in recorder.shown] == [(True, "posting.pdf")]
 
 
 async def test_of_a_mixed_pdf_only_the_scanned_pages_are_looked_at() -> None:
-    parsed, looker = await read(scanned_pdf(4, text_on=[0, 2]))
-    assert [(file.name, file.content[:4]) for file in looker.shown] == [
+    parsed, recorder = await read(scanned_pdf(4, text_on=[0, 2]))
+    assert [(file.name, file.content[:4]) for file in recorder.shown] == [
         ("posting.pdf, page 2", b"\x89PNG"),
         ("posting.pdf, page 4", b"\x89PNG"),
     ]
@@ -108,15 +108,15 @@ async def test_of_a_mixed_pdf_only_the_scanned_pages_are_looked_at() -> None:
         (3, "Page with text"),
         (4, "seen 2"),
     ]
-    assert parsed.parser == "pdf/1+looker/1"
+    assert parsed.parser == "pdf/1+recorder/1"
     assert parsed.confidence == pytest.approx(0.9)
     assert parsed.cost.usd == pytest.approx(0.02)
 
 
 async def test_a_parser_of_pictures_is_shown_page_after_page() -> None:
-    looker = Looker()
-    parsed = await PdfReader().read_as_images(raw(scanned_pdf(2), "a.pdf"), looker)
-    assert [file.media_type for file in looker.shown] == ["image/png"] * 2
+    recorder = RecordingParser()
+    parsed = await PdfReader().read_as_images(raw(scanned_pdf(2), "a.pdf"), recorder)
+    assert [file.media_type for file in recorder.shown] == ["image/png"] * 2
     assert [(block.page, getattr(block, "text", "")) for block in parsed.blocks] == [
         (1, "seen 1"),
         (2, "seen 2"),
@@ -125,20 +125,20 @@ async def test_a_parser_of_pictures_is_shown_page_after_page() -> None:
 
 async def test_too_many_scanned_pages_are_too_many_for_it() -> None:
     with pytest.raises(DocumentUnreadableError, match=f"at most {MAX_DRAWN_PAGES}"):
-        await PdfReader().read_as_images(raw(scanned_pdf(MAX_DRAWN_PAGES + 1), "a.pdf"), Looker())
+        await PdfReader().read_as_images(raw(scanned_pdf(MAX_DRAWN_PAGES + 1), "a.pdf"), RecordingParser())
 
 
 async def test_a_page_as_large_as_a_wall_is_drawn_at_fewer_dots() -> None:
-    looker = Looker()
-    await PdfReader().read_as_images(raw(scanned_pdf(1, size=(14_000, 14_000)), "a.pdf"), looker)
-    (shown,) = looker.shown
+    recorder = RecordingParser()
+    await PdfReader().read_as_images(raw(scanned_pdf(1, size=(14_000, 14_000)), "a.pdf"), recorder)
+    (shown,) = recorder.shown
     width, height = image_size(shown.content)
     assert 0.9 * MAX_RENDERED_PIXELS < width * height < 1.1 * MAX_RENDERED_PIXELS
 
 
 async def test_blank_pages_are_nothing_to_look_at() -> None:
-    parsed, looker = await read(pdf([["Text"], [], []]))
-    assert looker.shown == []
+    parsed, recorder = await read(pdf([["Text"], [], []]))
+    assert recorder.shown == []
     assert len(parsed.blocks) == 1
 
 
@@ -148,7 +148,7 @@ async def test_a_pdf_of_300_pages_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (encrypted_pdf(), "encrypted"),
         (b"%PDF-1.7 and nothing", "broken"),
@@ -158,8 +158,8 @@ async def test_a_pdf_of_300_pages_is_read() -> None:
     ],
     ids=["encrypted", "junk", "cut", "long", "bomb"],
 )
-async def test_a_pdf_that_cannot_be_read_says_why(content: bytes, said: str) -> None:
-    with pytest.raises(DocumentUnreadableError, match=said) as refused:
+async def test_a_pdf_that_cannot_be_read_says_why(content: bytes, expected: str) -> None:
+    with pytest.raises(DocumentUnreadableError, match=expected) as refused:
         await read(content)
     assert refused.value.message.startswith("posting.pdf ")
 

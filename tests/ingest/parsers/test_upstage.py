@@ -270,7 +270,7 @@ async def test_a_wrong_key_is_told_once_and_for_all(standin: Upstage, parser: Ma
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "expected"),
     [
         (b'{"error": {"code": "x", "message": "too blurred"}}', "too blurred"),
         (b'{"message": "too blurred"}', "too blurred"),
@@ -282,11 +282,11 @@ async def test_a_wrong_key_is_told_once_and_for_all(standin: Upstage, parser: Ma
 )
 @pytest.mark.parametrize("status", [400, 422])
 async def test_what_upstage_does_not_take_is_set_aside_in_its_words(
-    standin: Upstage, parser: Maker, status: int, body: bytes, said: str
+    standin: Upstage, parser: Maker, status: int, body: bytes, expected: str
 ) -> None:
     standin.faults.append(Fault(status, body=body))
     reading = parser()
-    with pytest.raises(DocumentUnreadableError, match=said):
+    with pytest.raises(DocumentUnreadableError, match=expected):
         await reading.parse(file(PNG))
     assert standin.calls["sync"] == 1
 

@@ -70,7 +70,7 @@ class Gateway:
         return [Image.open(io.BytesIO(base64.b64decode(url.partition("base64,")[2]))) for url in urls]
 
 
-def said(content: Any, finish_reason: str = "stop") -> Response:
+def answered(content: Any, finish_reason: str = "stop") -> Response:
     text = content if isinstance(content, str) else orjson.dumps(content).decode()
     return completion(text, finish_reason, tokens=(1000, 100))
 
@@ -134,7 +134,7 @@ def png(content: bytes) -> Any:
 
 
 async def test_the_image_is_shown_and_its_blocks_come_back(gateway: Gateway, reading: VisionParser) -> None:
-    gateway.answers = [said(READ)]
+    gateway.answers = [answered(READ)]
     parsed = await reading.parse(png(poster(500)))
     (question,) = gateway.asked
     assert question["model"] == "gpt-4o-mini"
@@ -162,9 +162,9 @@ async def test_an_answer_that_is_no_json_or_breaks_the_schema_goes_back(
     gateway: Gateway, reading: VisionParser
 ) -> None:
     wrong = {"blocks": [block("text", "가", confidence=7)]}
-    for first in (said("{"), said({"blocks": [{"kind": "picture"}]}), said(wrong)):
+    for first in (answered("{"), answered({"blocks": [{"kind": "picture"}]}), answered(wrong)):
         gateway.asked.clear()
-        gateway.answers = [first, said(READ)]
+        gateway.answers = [first, answered(READ)]
         parsed = await reading.parse(png(poster(300)))
         assert len(parsed.blocks) == 3
         assert "refused" in gateway.asked[1]["messages"][-1]["content"]
@@ -174,7 +174,7 @@ async def test_an_answer_that_is_no_json_or_breaks_the_schema_goes_back(
 async def test_answers_that_stay_invalid_set_the_file_aside_and_say_what_they_cost(
     gateway: Gateway, reading: VisionParser
 ) -> None:
-    gateway.answers = [said("{")]
+    gateway.answers = [answered("{")]
     with pytest.raises(DocumentUnreadableError, match="no valid answer") as refused:
         await reading.parse(png(poster(300)))
     assert refused.value.cost.input_tokens == 2000
@@ -183,12 +183,12 @@ async def test_answers_that_stay_invalid_set_the_file_aside_and_say_what_they_co
 async def test_an_answer_that_is_cut_off_is_asked_for_in_halves(
     gateway: Gateway, reading: VisionParser
 ) -> None:
-    cut = said('{"blocks": [', finish_reason="length")
+    cut = answered('{"blocks": [', finish_reason="length")
     gateway.answers = [
         cut,
         cut,
-        said({"blocks": [block("text", "위")]}),
-        said({"blocks": [block("text", "아래")]}),
+        answered({"blocks": [block("text", "위")]}),
+        answered({"blocks": [block("text", "아래")]}),
     ]
     parsed = await reading.parse(png(poster(1400)))
     assert [getattr(found, "text", "") for found in parsed.blocks] == ["위", "아래"]
@@ -199,14 +199,14 @@ async def test_an_answer_that_is_cut_off_is_asked_for_in_halves(
 async def test_a_poster_of_many_pieces_is_asked_for_in_parts_and_sewn_together(
     gateway: Gateway, reading: VisionParser
 ) -> None:
-    gateway.answers = [said({"blocks": [block("text", text)]}) for text in ("가\n나", "나\n다")]
+    gateway.answers = [answered({"blocks": [block("text", text)]}) for text in ("가\n나", "나\n다")]
     parsed = await reading.parse(png(poster(3600, ruled=True)))
     assert [getattr(found, "text", "") for found in parsed.blocks] == ["가\n나", "다"]
     assert [len(gateway.images(number)) for number in (0, 1)] == [4, 2]
 
 
 async def test_a_rate_limit_is_waited_out(gateway: Gateway, reading: VisionParser) -> None:
-    gateway.answers = [error(429, **{"retry-after": "0.01"}), said(READ)]
+    gateway.answers = [error(429, **{"retry-after": "0.01"}), answered(READ)]
     assert (await reading.parse(png(poster(300)))).blocks
 
 
@@ -248,13 +248,13 @@ async def test_a_credit_that_is_used_up_is_no_rate_limit(gateway: Gateway, readi
 
 
 async def test_blocks_in_a_fence_are_read(gateway: Gateway, reading: VisionParser) -> None:
-    gateway.answers = [said(f"<think>{{}}</think>```json\n{orjson.dumps(READ).decode()}\n```")]
+    gateway.answers = [answered(f"<think>{{}}</think>```json\n{orjson.dumps(READ).decode()}\n```")]
     assert len((await reading.parse(png(poster(300)))).blocks) == 3
     assert len(gateway.asked) == 1
 
 
 async def test_an_answer_is_paid_for_once(gateway: Gateway, reading: VisionParser) -> None:
-    gateway.answers = [said(READ)]
+    gateway.answers = [answered(READ)]
     journal.current.set(Memory())
     for _ in range(2):
         await reading.parse(png(poster(300)))
@@ -318,7 +318,7 @@ def test_a_table_that_was_cut_is_one_table() -> None:
 
 
 async def test_the_settings_open_it_and_it_reads_pdfs_by_the_page(gateway: Gateway) -> None:
-    gateway.answers = [said(READ)]
+    gateway.answers = [answered(READ)]
     async with open_parsers(gateway.settings) as parsers:
         parsed = await parsers.read([raw(scanned_pdf(2), "a.pdf")])
     assert {found.page for found in parsed.blocks} == {1, 2}

@@ -85,7 +85,7 @@ async def test_what_was_kept_and_has_not_changed_is_told_as_unchanged(web: Web) 
     async with Plain().serving() as site:
         first = await ask(web, site, conditional=True)
         assert not (await ask(web, site, conditional=True)).unchanged, "it was not kept"
-        await web.record(first.fetch)
+        await web.log.record(first.fetch)
         again = await ask(web, site, conditional=True)
         assert (again.unchanged, again.status, again.content) == (True, 304, b"")
         assert again.fetch.content_hash == first.fetch.content_hash
@@ -96,7 +96,7 @@ async def test_what_was_kept_and_has_not_changed_is_told_as_unchanged(web: Web) 
 async def test_a_server_without_etags_is_asked_in_full_and_compared(web: Web) -> None:
     async with Plain().serving() as site:
         site.etags = False
-        await web.record((await ask(web, site, conditional=True)).fetch)
+        await web.log.record((await ask(web, site, conditional=True)).fetch)
         again = await ask(web, site, conditional=True)
     assert (again.unchanged, again.status) == (True, 200)
     assert "If-None-Match" not in site.asked[-1].headers
@@ -109,7 +109,7 @@ async def test_a_time_of_change_is_named_as_the_server_wrote_it(web: Web) -> Non
         site.fail(
             Fault(path="/json", status=200, body="[]", headers=headers), Fault(path="/json", status=304)
         )
-        await web.record((await ask(web, site, conditional=True)).fetch)
+        await web.log.record((await ask(web, site, conditional=True)).fetch)
         assert (await ask(web, site, conditional=True)).unchanged
     assert site.asked[-1].headers["If-Modified-Since"] == moment
 

@@ -135,12 +135,7 @@ def nearest(services: Services) -> Ranker:
 
 
 async def run_queries(settings: Settings, names: Sequence[str], path: Path, progress: Progress) -> None:
-    """Searches the sample postings for each query of `queries.jsonl`, or for those that are named.
-
-    Raises:
-        InvalidRequestError: there is no such query, or the file cannot be written.
-        SetupError, ModelUnavailableError: as `open_corpus`.
-    """
+    """Searches the sample postings for each query of `queries.jsonl`, or for those that are named."""
     queries = await read_queries()
     if names:
         require_known(names, [query.id for query in queries], QUERIES)
@@ -154,12 +149,7 @@ async def run_queries(settings: Settings, names: Sequence[str], path: Path, prog
 async def run_files(
     settings: Settings, postings: Sequence[Path], profiles: Sequence[Path], path: Path, progress: Progress
 ) -> None:
-    """Searches `postings` (JSONL with a category) for each of `profiles` (JSONL with wanted categories).
-
-    Raises:
-        InvalidRequestError: a file is malformed, or the result cannot be written.
-        SetupError, ModelUnavailableError: as `open_corpus`.
-    """
+    """Searches `postings` (JSONL with a category) for each of `profiles` (JSONL with wanted categories)."""
     people = await asyncio.to_thread(_read_profiles, profiles)
     version = hashlib.sha256("".join(map(dataset_version, profiles)).encode()).hexdigest()[:16]
     dataset = Dataset(name="+".join(file.stem for file in profiles), version=version, cases=len(people))
@@ -205,11 +195,7 @@ async def _in_batches(
 
 
 async def read_queries(path: Path = QUERIES) -> list[Query]:
-    """Returns the queries of a file.
-
-    Raises:
-        InvalidRequestError: it cannot be read, or a line is no query.
-    """
+    """Returns the queries of a file."""
     return await asyncio.to_thread(read_records, path, Query)
 
 

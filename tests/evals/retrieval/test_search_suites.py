@@ -11,7 +11,7 @@ import pytest
 from evals.datasets.cases import HOSTILE_POSTINGS
 from evals.report.statistics import estimates
 from evals.retrieval.labels import read_samples
-from evals.retrieval.suites import QUERY_METRICS, Query, nearest, read_queries, search_queries
+from evals.retrieval.search_suites import QUERY_METRICS, Query, nearest, read_queries, search_queries
 from evals.runs.results import CaseResult
 from ingest.load import SAMPLES, load
 from ingest.structured.files import read_postings
