@@ -33,6 +33,7 @@ def evaluate() -> None:
     """Measure whether a change made it better."""
     require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
     logs.configure(logging.ERROR)
+    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
 
 
 @app.command("suites")
@@ -241,7 +242,7 @@ def add_command(
     from evals.datasets.cases import Case, Family, write_case
     from evals.runs.suites import ADDED
     from local.servers import embedded_servers
-    from serve.parts import open_parts
+    from serve.context import open_app_context
     from tools.core.processes import command_name
     from tools.core.terminal import Terminal
 
@@ -252,8 +253,8 @@ def add_command(
         )
 
     async def make(settings: Settings) -> Case:
-        async with open_parts(settings) as parts:
-            source = await source_of(from_run, owner, parts.sessions, settings)
+        async with open_app_context(settings) as app_context:
+            source = await source_of(from_run, owner, app_context.sessions, settings)
         return await asyncio.to_thread(case_of, source, label, [known[name] for name in family or []])
 
     with embedded_servers(Settings()) as settings:

@@ -1,9 +1,6 @@
-"""The wiring of the graph: reads like the picture in README.md."""
+"""The wiring of the graph: reads like its picture in the docs."""
 
 from __future__ import annotations
-
-from types import ModuleType
-from typing import get_type_hints
 
 import psycopg
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -11,20 +8,15 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import RetryPolicy
 
-from graph.progress import with_progress
 from graph.state import Request, State
-from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
+from nodes.build_query import build_query
+from nodes.filter_jobs import filter_jobs
+from nodes.generate_tasks import generate_tasks
+from nodes.propose_subjects import propose_subjects
+from nodes.retrieve import retrieve
+from nodes.summarize import summarize
+from tools.context import RunContext
 from tools.core.database import NoAnswerError
-from tools.services import Services
-
-NODES: dict[str, ModuleType] = {
-    "build_query": build_query,
-    "retrieve": retrieve,
-    "filter_jobs": filter_jobs,
-    "summarize": summarize,
-    "propose_subjects": propose_subjects,
-    "generate_tasks": generate_tasks,
-}
 
 STORE_RETRY = RetryPolicy(
     max_attempts=3,
@@ -33,23 +25,26 @@ STORE_RETRY = RetryPolicy(
         isinstance(error, psycopg.OperationalError) and not isinstance(error, NoAnswerError)
     ),
 )
-"""A query that met a broken connection is asked again; one that was waited for in vain is not. Model calls
+"""A query that met a broken connection is sent again; one that got no answer in time is not. Model calls
 are retried by their client alone, or the two layers would multiply."""
 
-Graph = CompiledStateGraph[State, None, Request, State]
+Graph = CompiledStateGraph[State, RunContext, Request, State]
 
 
-def build_graph(services: Services, checkpointer: BaseCheckpointSaver[str] | None = None) -> Graph:
-    """Returns the graph, with `services` at hand in every node as `runtime.context`."""
-    graph: StateGraph[State, None, Request, State] = StateGraph(State, input_schema=Request)
-    for name, node in NODES.items():
-        function = getattr(node, name)
-        graph.add_node(
-            name,
-            with_progress(name, function, node.found, services),
-            input_schema=get_type_hints(function)["state"],
-            retry_policy=STORE_RETRY,
-        )
+def build_graph(
+    checkpointer: BaseCheckpointSaver[str] | None = None, context_schema: type[RunContext] = RunContext
+) -> Graph:
+    """Returns the graph. A run is given a RunContext; under Studio, which cannot give one, `context_schema`
+    makes it."""
+    graph = StateGraph(State, context_schema=context_schema, input_schema=Request)
+    graph.set_node_defaults(retry_policy=STORE_RETRY)
+
+    graph.add_node("build_query", build_query)
+    graph.add_node("retrieve", retrieve)
+    graph.add_node("filter_jobs", filter_jobs)
+    graph.add_node("summarize", summarize)
+    graph.add_node("propose_subjects", propose_subjects)
+    graph.add_node("generate_tasks", generate_tasks)
 
     graph.add_edge(START, "build_query")
     graph.add_edge("build_query", "retrieve")
@@ -65,14 +60,15 @@ def build_graph(services: Services, checkpointer: BaseCheckpointSaver[str] | Non
 
 def start_turn(state: State) -> list[str]:
     """A chosen subject's project and the next candidates do not wait for each other."""
-    if state.get("turn", {}).get("chosen"):
-        return ["propose_subjects", "generate_tasks"]
-    return ["propose_subjects"]
+    return ["propose_subjects", "generate_tasks"] if _chosen(state) else ["propose_subjects"]
 
 
 def after_proposal(state: State) -> str:
-    """Asks again while a subject repeats or cites nothing; then the project, unless it is being
-    made already."""
-    if propose_subjects.wants_another_try(dict(state)):
+    """Asks again while the draft is incomplete; then the project, unless it is being made already."""
+    if state["draft"]:
         return "propose_subjects"
-    return END if state.get("turn", {}).get("chosen") else "generate_tasks"
+    return END if _chosen(state) else "generate_tasks"
+
+
+def _chosen(state: State) -> bool:
+    return bool(state["turn"].get("chosen"))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from langgraph.errors import GraphRecursionError
 
 from tools.core.errors import InternalError, ModelOutputError, ModelUnavailableError, ServiceError
@@ -9,17 +13,30 @@ from tools.core.store_failures import store_failure
 
 
 def to_service_error(error: Exception) -> ServiceError:
-    """Returns the typed error for what a run raised; an unknown one becomes an
-    InternalError, whose cause the caller logs."""
+    """Returns the typed error for what was raised; an unknown one becomes an InternalError, which is
+    logged with its traceback by whoever ends the work."""
     match error:
         case ServiceError():
             return error
-        case TimeoutError():
-            return ModelUnavailableError(
-                "The run took longer than its limit. The session is kept: ask again on it.",
-                cause="run_timeout",
-            )
         case GraphRecursionError():
             return ModelOutputError(cause="recursion_limit")
         case _:
             return store_failure(error) or InternalError()
+
+
+@asynccontextmanager
+async def run_limit(seconds: float) -> AsyncIterator[None]:
+    """Ends a run that takes longer.
+
+    Raises:
+        ModelUnavailableError: it did. The model is what a run waits for.
+    """
+    try:
+        async with asyncio.timeout(seconds) as limit:
+            yield
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise ModelUnavailableError(
+            "The run took longer than its limit. The session is kept: ask again on it.", cause="run_timeout"
+        ) from error

@@ -1,34 +1,35 @@
-"""Progress: every node says when it starts and, in one line, what it found."""
+"""The progress of a run: LangGraph's own stream as events for clients."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
-from langgraph.runtime import Runtime
+from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
+from tools.postings.contracts import Language
 
-from tools.services import Services
+PROGRESS_MESSAGES: dict[str, Callable[[dict[str, Any], Language], str]] = {
+    "build_query": build_query.progress_message,
+    "retrieve": retrieve.progress_message,
+    "filter_jobs": filter_jobs.progress_message,
+    "summarize": summarize.progress_message,
+    "propose_subjects": propose_subjects.progress_message,
+    "generate_tasks": generate_tasks.progress_message,
+}
+"""By node, what makes one line of its update."""
 
-Node = Callable[[Any, Runtime[Services]], Awaitable[dict[str, Any]]]
-Found = Callable[[dict[str, Any], str], str]
 
+def progress_event(mode: str, data: Any, language: Language) -> tuple[str, str, Any] | None:
+    """Returns the type, the node and the data of the event that a part of LangGraph's stream stands for.
 
-def with_progress(name: str, node: Node, found: Found, services: Services) -> Any:
-    """Returns `node` with `services` as its context, writing its progress to the custom stream.
-
-    The events are `{"type", "node", "data"}`: `node_started`, what the node itself writes
-    (`subject`, `task`), and `node_finished`.
+    `mode` is the stream mode of the part. Of `tasks`, the begin of a node is a `node_started` and its end a
+    `node_finished`; of `custom`, what a node writes itself (`subject`, `task`) is passed on.
     """
-
-    async def run(state: dict[str, Any], runtime: Runtime[None]) -> dict[str, Any]:
-        def emit(event: dict[str, Any]) -> None:
-            runtime.stream_writer({"node": name, **event})
-
-        emit({"type": "node_started", "data": None})
-        update = await node(state, replace(runtime, context=services, stream_writer=emit))  # type: ignore[arg-type]
-        emit({"type": "node_finished", "data": found(update, state.get("language", "en"))})
-        return update
-
-    run.__name__ = name
-    return run
+    match mode, data:
+        case "custom", {"type": kind, "node": node, "data": written}:
+            return kind, node, written
+        case "tasks", {"name": node, "input": _}:
+            return "node_started", node, None
+        case "tasks", {"name": node, "result": update, "error": None}:
+            return "node_finished", node, PROGRESS_MESSAGES[node](update, language)
+    return None

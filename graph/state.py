@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, NotRequired, TypeVar
 
 from typing_extensions import TypedDict
 
+from nodes.state import (
+    Draft,
+    ProfileDict,
+    ProjectDict,
+    Relevant,
+    Retrieved,
+    SubjectDict,
+    Subjects,
+    SummaryDict,
+    Turn,
+)
 from tools.postings.contracts import Language
 
+T = TypeVar("T")
 
-def append_new(kept: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+
+def append_new(kept: list[SubjectDict], more: list[SubjectDict]) -> list[SubjectDict]:
     """Reducer: appends the subjects whose id is not there yet, so a repeated turn adds nothing."""
     known = {subject["id"] for subject in kept}
     new = {subject["id"]: subject for subject in more if subject["id"] not in known}
     return [*kept, *new.values()]
 
 
-def append(kept: list[dict[str, Any]], more: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def append(kept: list[T], more: list[T]) -> list[T]:
     """Reducer: appends."""
     return [*kept, *more]
 
 
-def merge(kept: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+def merge(kept: dict[str, T], more: dict[str, T]) -> dict[str, T]:
     """Reducer: the newer value of each key wins."""
     return {**kept, **more}
 
@@ -29,31 +42,34 @@ def merge(kept: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
 class Request(TypedDict):
     """What a fresh run starts with."""
 
-    profile: dict[str, Any]
+    profile: ProfileDict
     language: Language
-    turn: NotRequired[dict[str, Any]]
-    """What was asked of this turn: `chosen` (a subject), `difficulty`, `skills`, `feedback`, and the
-    `key` of an idempotent request."""
+    turn: NotRequired[Turn]
 
 
-class State(Request):
+class State(TypedDict):
     """Everything a session knows. Which node writes what stands in each node's docstring."""
 
+    profile: ProfileDict
+    language: Language
+    turn: Turn
     query: str
-    retrieved: list[dict[str, Any]]
-    relevant: dict[str, Any]
-    summary: dict[str, Any]
-    draft: dict[str, Any]
-    """Subjects of an unfinished proposal: `passed`, `problems`, `attempts`; empty when none is."""
-    subjects: dict[str, Any]
-    """`current`, `candidates`, and how many are `missing`."""
-    rejected: Annotated[list[dict[str, Any]], append_new]
+    """The text that is searched for."""
+    retrieved: list[Retrieved]
+    relevant: Relevant
+    summary: SummaryDict
+    draft: Draft
+    subjects: Subjects
+    rejected: Annotated[list[SubjectDict], append_new]
+    """Every subject that was shown and not chosen: not to be proposed again."""
+    chosen: Annotated[list[SubjectDict], append_new]
+    """Every candidate that was chosen: not rejected, and not to be proposed again."""
     fingerprints: Annotated[dict[str, str], merge]
     """A small embedding of each earlier subject, by id, for the check of what repeats."""
-    chosen: Annotated[list[dict[str, Any]], append_new]
-    """Every candidate that was chosen: not rejected, and not to be proposed again."""
-    project: dict[str, Any]
-    history: Annotated[list[dict[str, Any]], append]
-    left_out: Annotated[dict[str, list[str]], merge]
+    project: ProjectDict
+    history: Annotated[list[ProjectDict], append]
+    """Every project of the session, oldest first."""
+    omitted_postings: Annotated[dict[str, list[str]], merge]
     """By node, the ids of the postings for which its last prompt had no room; none for most."""
     versions: Annotated[dict[str, Any], merge]
+    """By node, what made its part: prompt, model, corpus."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import fields
+
+from pydantic_core import CoreSchema, core_schema
 
 from graph.build import Graph, build_graph
 from local.servers import embedded_servers
+from tools.context import RunContext
 from tools.core import proxies, tracing
 from tools.core.settings import Settings
-from tools.services import open_services
+from tools.services import Services, open_services
 
 # Before the server that imports this has made a client of its own.
 proxies.exempt_loopback()
@@ -34,5 +38,22 @@ async def make_graph() -> Graph:
         if loop not in _graphs:
             settings = await asyncio.to_thread(lambda: _held.enter_context(embedded_servers(Settings())))
             services = await _held.enter_async_context(open_services(settings))
-            _graphs[loop] = build_graph(services)
+            _graphs[loop] = build_graph(context_schema=_context_schema(services))
     return _graphs[loop]
+
+
+def _context_schema(services: Services) -> type[RunContext]:
+    """Returns the type that the server makes a run's context of, out of the `context` in the request's
+    JSON. That can carry no services: they come from here, and what the request has is ignored."""
+
+    class StudioContext(RunContext):
+        def __init__(self, **_: object) -> None:
+            context = RunContext.of(services)
+            super().__init__(**{field.name: getattr(context, field.name) for field in fields(context)})
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, *_: object) -> CoreSchema:
+            """Says that a request's context has no keys, so Studio shows none."""
+            return core_schema.typed_dict_schema({})
+
+    return StudioContext

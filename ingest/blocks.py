@@ -91,9 +91,9 @@ def grid(rows: Sequence[Sequence[Cell]]) -> list[list[Cell | None]]:
     laid_out = 0
     running: dict[int, tuple[Cell, int]] = {}
     for row in rows:
-        place, begun = 0, running
-        running = {column: (cell, left - 1) for column, (cell, left) in begun.items() if left > 1}
-        laid: dict[int, Cell] = {column: cell for column, (cell, _) in begun.items()}
+        place = 0
+        laid: dict[int, Cell] = {column: cell for column, (cell, _) in running.items()}
+        running = {column: (cell, left - 1) for column, (cell, left) in running.items() if left > 1}
         for cell in row:
             while place in laid:
                 place += 1

@@ -78,7 +78,7 @@ async def embed_lacking(services: Services, postings: Sequence[Posting]) -> int:
     if not missing:
         return 0
     embedded = await services.embedder.postings(missing)
-    await services.vectors.keep(missing, embedded.vectors)
+    await services.vectors.save(missing, embedded.vectors)
     return embedded.tokens
 
 
@@ -100,7 +100,7 @@ async def reembed(services: Services, progress: Callable[[int, int], None] = lam
             # One posting for each text: several may have the same.
             texts = list({posting.text(): posting for _, posting in numbered}.values())
             answer = await services.embedder.postings(texts)
-            await services.vectors.keep(texts, answer.vectors)
+            await services.vectors.save(texts, answer.vectors)
             embedded += len(numbered)
             progress(len(numbered), answer.tokens)
         elif await services.vectors.finish():

@@ -7,9 +7,10 @@ from typing import Any, NotRequired
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
+from nodes.state import ProfileDict, Turn, profile_dict
+from tools.context import RunContext
 from tools.core.text import cut
 from tools.postings.contracts import Language, Profile
-from tools.services import Services
 
 _LONG = 500
 """Characters taken of a long text: enough for its subject, too few to drown the desired job."""
@@ -18,12 +19,12 @@ _LONG = 500
 class Reads(TypedDict):
     """What this node reads of the state."""
 
-    profile: dict[str, Any]
+    profile: ProfileDict
     language: Language
-    turn: NotRequired[dict[str, Any]]
+    turn: NotRequired[Turn]
 
 
-async def build_query(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+async def build_query(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Parses the profile and writes the search text.
 
     Reads `profile`, `language`, `turn`; writes them, validated, and `query`. A fresh run has no chosen
@@ -44,15 +45,15 @@ async def build_query(state: Reads, runtime: Runtime[Services]) -> dict[str, Any
         ", ".join(item.title for item in (*profile.certificates, *profile.activities) if item.title),
     ]
     return {
-        "profile": profile.model_dump(),
+        "profile": profile_dict(profile),
         "language": state.get("language", "ko"),
         "turn": {**state.get("turn", {}), "chosen": None},
         "query": "\n".join(line for line in lines if line),
     }
 
 
-def found(update: dict[str, Any], language: str) -> str:
-    """Says in one line what the node found."""
+def progress_message(update: dict[str, Any], language: Language) -> str:
+    """Returns one line about what the node found."""
     length = len(update["query"])
     return f"{length}자의 검색문" if language == "ko" else f"a search text of {length} characters"
 

@@ -9,11 +9,12 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.state import JudgedPosting, ProfileDict, Relevant, Retrieved
 from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens
+from tools.context import RunContext
 from tools.core.errors import NoPostingsError
 from tools.core.fencing import fence
 from tools.postings.contracts import Language
-from tools.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,9 @@ CLOSEST = 5
 class Reads(TypedDict):
     """What this node reads of the state."""
 
-    profile: dict[str, Any]
+    profile: ProfileDict
     language: Language
-    retrieved: list[dict[str, Any]]
+    retrieved: list[Retrieved]
 
 
 class Verdict(BaseModel):
@@ -45,43 +46,43 @@ class JobVerdicts(BaseModel):
     verdicts: list[Verdict]
 
 
-async def filter_jobs(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+async def filter_jobs(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Keeps the postings that are for the desired job, and says why of each.
 
-    Reads `profile`, `language`, `retrieved`; writes `relevant`, `left_out` and `versions`. When no
+    Reads `profile`, `language`, `retrieved`; writes `relevant`, `omitted_postings` and `versions`. When no
     posting is for the desired job, the five nearest are kept and `relevant.closest_only` says so: the
     person still gets an answer, and can see what it rests on. Postings for which the prompt has no
-    room, the farthest, are dropped unread and named in `left_out`.
+    room, the farthest, are dropped unread and named in `omitted_postings`.
 
     Raises:
         NoPostingsError: the retrieved postings are gone.
         ModelUnavailableError, ModelOutputError: the model failed.
     """
-    services, language = runtime.context, state["language"]
+    context, language = runtime.context, state["language"]
     ids = [row["posting_id"] for row in state["retrieved"]]
-    postings = await services.postings.by_ids(ids)
+    postings = await context.postings.by_ids(ids)
     if not postings:
         raise NoPostingsError
-    prompt = services.prompts.get("filter_jobs", language)
+    prompt = context.prompts.get("filter_jobs", language)
     desired_job = state["profile"]["desired_job"]
     blocks = {
         "request": fence("request", {"desired_job": desired_job, "language": language}),
         "profile": fence("profile", profile_row(state["profile"])),
     }
-    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, JobVerdicts)
-    rows, left_out = fit_to_budget(posting_rows(postings.values(), _EXCERPT), room)
+    tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, JobVerdicts)
+    rows, omitted = fit_to_budget(posting_rows(postings.values(), _EXCERPT), tokens)
     blocks["postings"] = fence("postings", rows)
     read = [row["posting_id"] for row in rows]
-    reply = await services.chat.ask(prompt, blocks, JobVerdicts, lambda answer: _problems(answer, read))
+    reply = await context.chat.ask(prompt, blocks, JobVerdicts, lambda answer: _problems(answer, read))
     return {
-        "relevant": _relevant(reply.value, read, left_out, language),
-        "left_out": {"filter_jobs": left_out},
-        "versions": {"filter_jobs": services.chat.versions(prompt, JobVerdicts)},
+        "relevant": _relevant(reply.value, read, omitted, language),
+        "omitted_postings": {"filter_jobs": omitted},
+        "versions": {"filter_jobs": context.chat.versions(prompt, JobVerdicts)},
     }
 
 
-def found(update: dict[str, Any], language: str) -> str:
-    """Says in one line what the node found."""
+def progress_message(update: dict[str, Any], language: Language) -> str:
+    """Returns one line about what the node found."""
     kept, dropped = len(update["relevant"]["kept"]), len(update["relevant"]["dropped"])
     if update["relevant"]["closest_only"]:
         return (
@@ -89,7 +90,7 @@ def found(update: dict[str, Any], language: str) -> str:
             if language == "ko"
             else f"none is for the desired job; going on with the {kept} nearest"
         )
-    total, unread = kept + dropped, len(update["left_out"]["filter_jobs"])
+    total, unread = kept + dropped, len(update["omitted_postings"]["filter_jobs"])
     if language == "ko":
         return f"{total}건 중 {kept}건이 희망 직무에 맞음" + (
             f" (길어서 {unread}건은 못 읽음)" if unread else ""
@@ -113,7 +114,7 @@ def _problems(answer: JobVerdicts, ids: list[str]) -> list[str]:
     ]
 
 
-def _relevant(answer: JobVerdicts, ids: list[str], left_out: list[str], language: Language) -> dict[str, Any]:
+def _relevant(answer: JobVerdicts, ids: list[str], omitted: list[str], language: Language) -> Relevant:
     verdicts = {verdict.posting_id: verdict for verdict in answer.verdicts}
     kept = [posting_id for posting_id in ids if posting_id in verdicts and verdicts[posting_id].fits]
     closest_only = not kept
@@ -128,8 +129,8 @@ def _relevant(answer: JobVerdicts, ids: list[str], left_out: list[str], language
     return {
         "kept": [{"posting_id": i, "reason": reasons[i]} for i in ids if i in kept],
         "dropped": [
-            *({"posting_id": i, "reason": reasons[i]} for i in ids if i not in kept),
-            *({"posting_id": i, "reason": _NOT_READ[language]} for i in left_out),
+            *(JudgedPosting(posting_id=i, reason=reasons[i]) for i in ids if i not in kept),
+            *(JudgedPosting(posting_id=i, reason=_NOT_READ[language]) for i in omitted),
         ],
         "closest_only": closest_only,
     }

@@ -9,12 +9,13 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.state import ProfileDict, Relevant, Subjects, SummaryDict, Turn
 from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens, turn_row
+from tools.context import RunContext
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
 from tools.core.text import find_quote, folded
 from tools.postings.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
-from tools.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,13 @@ _SHORTEST_QUOTE = 4
 class Reads(TypedDict):
     """What this node reads of the state."""
 
-    profile: dict[str, Any]
+    profile: ProfileDict
     language: Language
-    relevant: dict[str, Any]
-    summary: dict[str, Any]
-    subjects: dict[str, Any]
-    turn: dict[str, Any]
-    left_out: dict[str, list[str]]
+    relevant: Relevant
+    summary: SummaryDict
+    subjects: Subjects
+    turn: Turn
+    omitted_postings: dict[str, list[str]]
 
 
 class Quote(BaseModel):
@@ -56,34 +57,34 @@ class ProjectPlan(BaseModel):
     evidence: list[Quote]
 
 
-async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Turns the chosen subject, or else the current one, into a project.
 
-    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `turn`, `left_out`; writes `project`,
-    `history`, `left_out` and `versions`. A quote that does not stand in its posting goes back to the
-    model, then is dropped. Cited postings for which the prompt has no room, the last ones, are named in
-    `left_out`.
+    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `turn`, `omitted_postings`; writes
+    `project`, `history`, `omitted_postings` and `versions`. A quote that does not stand in its posting goes
+    back to the model, then is dropped. Cited postings for which the prompt has no room, the last ones, are
+    named in `omitted_postings`.
 
     Raises:
         NoPostingsError: the cited postings are gone.
         ModelUnavailableError, ModelOutputError: the model failed, or no quote stands in its posting.
     """
-    services, language, turn = runtime.context, state["language"], state["turn"]
+    context, language, turn = runtime.context, state["language"], state["turn"]
     subject = turn.get("chosen") or state["subjects"]["current"]
-    postings = await services.postings.by_ids(subject["posting_ids"])
+    postings = await context.postings.by_ids(subject["posting_ids"])
     if not postings:
         raise NoPostingsError
-    prompt = services.prompts.get("generate_tasks", language)
+    prompt = context.prompts.get("generate_tasks", language)
     blocks = {
         "request": fence("request", turn_row(state)),
         "profile": fence("profile", profile_row(state["profile"])),
         "subject": fence("subject", subject),
         "summary": fence("summary", state["summary"]),
     }
-    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, ProjectPlan)
-    rows, left_out = fit_to_budget(posting_rows(postings.values(), _EXCERPT), room)
+    tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, ProjectPlan)
+    rows, omitted = fit_to_budget(posting_rows(postings.values(), _EXCERPT), tokens)
     blocks["postings"] = fence("postings", rows)
-    reply = await services.chat.ask(
+    reply = await context.chat.ask(
         prompt, blocks, ProjectPlan, lambda plan: _problems(plan, postings, turn.get("difficulty"))
     )
     plan = reply.value
@@ -98,19 +99,18 @@ async def generate_tasks(state: Reads, runtime: Runtime[Services]) -> dict[str, 
     project = Project(subject_id=subject["id"], evidence=evidence, **fields).model_dump()
     for number, step in enumerate(project["steps"], start=1):
         for task in step["tasks"]:
-            runtime.stream_writer(
-                {"type": "task", "data": {"step": number, "step_title": step["title"], **task}}
-            )
+            placed = {"step": number, "step_title": step["title"], **task}
+            runtime.stream_writer({"type": "task", "node": "generate_tasks", "data": placed})
     return {
         "project": project,
         "history": [project],
-        "left_out": {"generate_tasks": left_out},
-        "versions": {"generate_tasks": services.chat.versions(prompt, ProjectPlan)},
+        "omitted_postings": {"generate_tasks": omitted},
+        "versions": {"generate_tasks": context.chat.versions(prompt, ProjectPlan)},
     }
 
 
-def found(update: dict[str, Any], language: str) -> str:
-    """Says in one line what the node found."""
+def progress_message(update: dict[str, Any], language: Language) -> str:
+    """Returns one line about what the node found."""
     project = update["project"]
     steps, tasks = len(project["steps"]), sum(len(step["tasks"]) for step in project["steps"])
     weeks = project["duration_weeks"]

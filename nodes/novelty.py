@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools.llm.embeddings import similarity
@@ -18,7 +18,7 @@ def normalised(text: str) -> str:
     return _NOT_TEXT.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
-def repeated(subject: dict[str, Any], earlier: Iterable[dict[str, Any]]) -> str | None:
+def repeated(subject: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]]) -> str | None:
     """Returns the title of the earlier subject that `subject` repeats by title or by description,
     or None when it is new."""
     title, description = normalised(subject["title"]), normalised(subject["description"])
@@ -28,7 +28,7 @@ def repeated(subject: dict[str, Any], earlier: Iterable[dict[str, Any]]) -> str 
     return None
 
 
-def essence(subject: dict[str, Any]) -> str:
+def essence(subject: Mapping[str, Any]) -> str:
     """Returns the text of a subject whose embedding is compared."""
     return f"{subject['title']}\n{subject['description']}"
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import logging
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from nodes.novelty import essence, normalised, repeated, reworded
+from nodes.state import Draft, ProfileDict, Relevant, SubjectDict, Subjects, SummaryDict, Turn
 from nodes.texts import profile_row, remaining_tokens, subject_rows, turn_row
+from tools.context import RunContext
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.tokens import estimated_tokens
 from tools.postings.contracts import Language, SkillGap
-from tools.services import Services
 
 logger = logging.getLogger(__name__)
 
@@ -37,16 +38,16 @@ _PROBLEMS = 10
 class Reads(TypedDict):
     """What this node reads of the state."""
 
-    profile: dict[str, Any]
+    profile: ProfileDict
     language: Language
-    relevant: dict[str, Any]
-    summary: dict[str, Any]
-    subjects: dict[str, Any]
-    rejected: list[dict[str, Any]]
-    chosen: list[dict[str, Any]]
-    turn: dict[str, Any]
-    draft: dict[str, Any]
-    left_out: dict[str, list[str]]
+    relevant: Relevant
+    summary: SummaryDict
+    subjects: Subjects
+    rejected: list[SubjectDict]
+    chosen: list[SubjectDict]
+    turn: Turn
+    draft: Draft
+    omitted_postings: dict[str, list[str]]
     fingerprints: dict[str, str]
 
 
@@ -67,74 +68,75 @@ class SubjectProposals(BaseModel):
     subjects: list[Proposal]
 
 
-async def propose_subjects(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Proposes the subjects of this turn: four, or three candidates beside the one that was chosen.
 
-    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `chosen`,
-    `fingerprints`, `turn`, `draft`, `left_out`. A subject that repeats an earlier one of the session by
-    title, text or meaning, or cites no kept posting, or is far too long, does not pass. Until all have
-    passed, or the attempts are used up, it writes `draft` (what passed, and what is wrong with the rest)
-    and the graph comes here again; then it writes `subjects`, moves the ones that were not chosen to
-    `rejected`, notes the one that was in `chosen`, and empties `draft`. `fingerprints` gains the
-    embeddings of earlier subjects that had none.
+    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `chosen`, `fingerprints`,
+    `turn`, `draft`, `omitted_postings`. A subject that repeats an earlier one of the session by title, text
+    or meaning, or cites no kept posting, or is far too long, does not pass. Until all have passed, or the
+    attempts are used up, it writes `draft` and the graph comes here again; then it writes `subjects`, moves
+    the ones that were not chosen to `rejected`, adds the one that was to `chosen`, and empties `draft`.
+    `fingerprints` gains the embeddings of earlier subjects that had none.
 
     Raises:
         ModelUnavailableError, ModelOutputError: the model failed, or no subject passed at all.
     """
-    services, language, turn = runtime.context, state["language"], state["turn"]
-    draft = state.get("draft") or {"passed": [], "refused": [], "problems": [], "attempts": 0}
+    context, language, turn = runtime.context, state["language"], state["turn"]
+    draft = state.get("draft") or Draft(passed=[], refused=[], problems=[], attempts=0)
     chosen = turn.get("chosen")
-    shown = _shown(state.get("subjects"))
-    taken_up = [*state.get("chosen", []), *([chosen] if chosen else [])]
-    earlier = list({s["id"]: s for s in (*state.get("rejected", []), *taken_up, *shown)}.values())
+    subjects = state.get("subjects")
+    shown = [subjects["current"], *subjects["candidates"]] if subjects else []
+    all_chosen = [*state.get("chosen", []), *([chosen] if chosen else [])]
+    earlier = list({s["id"]: s for s in (*state.get("rejected", []), *all_chosen, *shown)}.values())
     wanted = CANDIDATES if chosen else CANDIDATES + 1
 
-    prompt = services.prompts.get("propose_subjects", language)
-    missing = wanted - len(draft["passed"])
-    taken = [*earlier, *draft["passed"], *draft["refused"]]
+    prompt = context.prompts.get("propose_subjects", language)
     blocks = {
-        "request": fence("request", {**turn_row(state), "count": missing}),
+        "request": fence("request", {**turn_row(state), "count": wanted - len(draft["passed"])}),
         "profile": fence("profile", profile_row(state["profile"])),
         "summary": fence("summary", state["summary"]),
         "problems": fence("problems", [{"problem": problem} for problem in draft["problems"][-_PROBLEMS:]]),
     }
     # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
     # proposed again, but come no further: each proposal is checked against all of them below.
-    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, SubjectProposals)
-    blocks["rejected"] = fence("rejected", subject_rows(taken, room))
-    reply = await services.chat.ask(prompt, blocks, SubjectProposals, lambda _: [])
+    tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, SubjectProposals)
+    known = [*earlier, *draft["passed"], *draft["refused"]]
+    blocks["rejected"] = fence("rejected", subject_rows(known, tokens))
+    reply = await context.chat.ask(prompt, blocks, SubjectProposals, lambda _: [])
 
     kept_ids = {row["posting_id"] for row in state["relevant"]["kept"]}
     verdict = _judged(reply.value, [*earlier, *draft["passed"]], kept_ids)
-    fingerprints = await _refuse_reworded(verdict, earlier, state.get("fingerprints", {}), services)
+    fingerprints = await _refuse_reworded(verdict, earlier, state.get("fingerprints", {}), context)
     passed = [*draft["passed"], *verdict.passed][:wanted]
     problems = verdict.problems
     attempts = draft["attempts"] + 1
-    if len(passed) < wanted and attempts < ATTEMPTS:
-        problems.append(f"{wanted - len(passed)} more subjects are needed")
+    missing = wanted - len(passed)
+    if missing and attempts < ATTEMPTS:
+        problems.append(f"{missing} more subjects are needed")
         refused = [*draft["refused"], *verdict.refused]
-        again = {"passed": passed, "refused": refused, "problems": problems, "attempts": attempts}
+        again = Draft(passed=passed, refused=refused, problems=problems, attempts=attempts)
         return {"draft": again, "fingerprints": fingerprints}
-    if len(passed) < wanted:
-        logger.warning("subjects missing", extra={"missing": wanted - len(passed), "problems": len(problems)})
+    if missing:
+        logger.warning("subjects missing", extra={"missing": missing, "problems": len(problems)})
     if not passed and not chosen:
         raise ModelOutputError(purpose="propose_subjects", problems=problems)
 
     current, *candidates = [chosen, *passed] if chosen else passed
     for subject in (current, *candidates):
-        runtime.stream_writer({"type": "subject", "data": subject})
+        runtime.stream_writer({"type": "subject", "node": "propose_subjects", "data": subject})
+    not_rejected = {current["id"], *(subject["id"] for subject in all_chosen)}
     return {
-        "subjects": {"current": current, "candidates": candidates, "missing": wanted - len(passed)},
-        "rejected": [s for s in shown if s["id"] not in {current["id"], *(c["id"] for c in taken_up)}],
+        "subjects": Subjects(current=current, candidates=candidates, missing=missing),
+        "rejected": [subject for subject in shown if subject["id"] not in not_rejected],
         "chosen": [chosen] if chosen else [],
         "draft": {},
         "fingerprints": fingerprints,
-        "versions": {"propose_subjects": services.chat.versions(prompt, SubjectProposals)},
+        "versions": {"propose_subjects": context.chat.versions(prompt, SubjectProposals)},
     }
 
 
-def found(update: dict[str, Any], language: str) -> str:
-    """Says in one line what the node found."""
+def progress_message(update: dict[str, Any], language: Language) -> str:
+    """Returns one line about what the node found."""
     if update["draft"]:
         problems = len(update["draft"]["problems"])
         return f"다시 제안: 문제 {problems}건" if language == "ko" else f"asking again: {problems} problems"
@@ -145,32 +147,21 @@ def found(update: dict[str, Any], language: str) -> str:
     return f"{title}, and {more} candidates" + (f" ({missing} missing)" if missing else "")
 
 
-def wants_another_try(state: dict[str, Any]) -> bool:
-    """Whether subjects are still missing and the model may be asked again."""
-    return bool(state.get("draft"))
-
-
-def _shown(subjects: dict[str, Any] | None) -> list[dict[str, Any]]:
-    if not subjects:
-        return []
-    return [subjects["current"], *subjects["candidates"]]
-
-
 @dataclass(slots=True)
 class _Verdict:
-    """What of an answer passed, what repeats, and what is wrong in all."""
+    """Which subjects of an answer passed, which repeat earlier ones, and what is wrong with the answer."""
 
-    passed: list[dict[str, Any]] = field(default_factory=list)
-    refused: list[dict[str, Any]] = field(default_factory=list)
+    passed: list[SubjectDict] = field(default_factory=list)
+    refused: list[SubjectDict] = field(default_factory=list)
     """Repeats: shown to the model on its next try, so that it does not come back with them."""
     problems: list[str] = field(default_factory=list)
 
-    def refuse(self, subject: dict[str, Any], problem: str) -> None:
+    def refuse(self, subject: SubjectDict, problem: str) -> None:
         self.refused.append(subject)
         self.problems.append(f"'{subject['title']}' {problem}")
 
 
-def _judged(answer: SubjectProposals, earlier: list[dict[str, Any]], kept_ids: set[str]) -> _Verdict:
+def _judged(answer: SubjectProposals, earlier: list[SubjectDict], kept_ids: set[str]) -> _Verdict:
     """Judges by title, text and citations."""
     verdict = _Verdict()
     for proposal in answer.subjects:
@@ -178,8 +169,9 @@ def _judged(answer: SubjectProposals, earlier: list[dict[str, Any]], kept_ids: s
         if len(proposal.title) > _LONGEST_TITLE or length > _LONGEST_SUBJECT:
             verdict.problems.append(f"'{proposal.title[:_LONGEST_TITLE]}' is too long; say it in fewer words")
             continue
-        subject = {"id": _id(proposal), **proposal.model_dump()}
-        subject["posting_ids"] = [i for i in dict.fromkeys(proposal.posting_ids) if i in kept_ids]
+        cited = [i for i in dict.fromkeys(proposal.posting_ids) if i in kept_ids]
+        fields = proposal.model_dump() | {"id": _id(proposal), "posting_ids": cited}
+        subject = cast(SubjectDict, fields)
         again = repeated(subject, [*earlier, *verdict.passed])
         if again is not None:
             verdict.refuse(subject, f"repeats '{again}'")
@@ -191,7 +183,7 @@ def _judged(answer: SubjectProposals, earlier: list[dict[str, Any]], kept_ids: s
 
 
 async def _refuse_reworded(
-    verdict: _Verdict, earlier: list[dict[str, Any]], known: dict[str, str], services: Services
+    verdict: _Verdict, earlier: list[SubjectDict], known: dict[str, str], context: RunContext
 ) -> dict[str, str]:
     """Refuses what says the same as an earlier subject in other words.
 
@@ -202,13 +194,13 @@ async def _refuse_reworded(
     if not earlier or not verdict.passed:
         return {}
     bare = [subject for subject in earlier if subject["id"] not in known]
-    vectors = await services.embedder.fingerprints([essence(s) for s in (*bare, *verdict.passed)])
+    vectors = await context.embedder.fingerprints([essence(s) for s in (*bare, *verdict.passed)])
     added = {subject["id"]: vector for subject, vector in zip(bare, vectors, strict=False)}
     titles = {subject["id"]: subject["title"] for subject in earlier}
     compared = {**known, **added}
     passed, verdict.passed = verdict.passed, []
     for subject, vector in zip(passed, vectors[len(bare) :], strict=True):
-        again = reworded(vector, compared, services.settings.novelty_similarity)
+        again = reworded(vector, compared, context.settings.novelty_similarity)
         if again is None:
             verdict.passed.append(subject)
         else:
@@ -217,6 +209,6 @@ async def _refuse_reworded(
 
 
 def _id(proposal: Proposal) -> str:
-    """The same proposal has the same id, so that a turn that is run again asks what it asked before."""
-    said = normalised(proposal.title) + "\n" + normalised(proposal.description)
-    return "sub-" + hashlib.blake2b(said.encode(), digest_size=6).hexdigest()
+    """Returns a hash of the proposal, so that a turn that is run again asks what it asked before."""
+    text = normalised(proposal.title) + "\n" + normalised(proposal.description)
+    return "sub-" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

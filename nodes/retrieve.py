@@ -7,9 +7,10 @@ from typing import Any
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
+from nodes.state import Retrieved
+from tools.context import RunContext
 from tools.core.errors import NoPostingsError
 from tools.postings.contracts import Language
-from tools.services import Services
 
 RETRIEVED = 20
 """Postings an answer rests on, as in the service's contract."""
@@ -22,7 +23,7 @@ class Reads(TypedDict):
     language: Language
 
 
-async def retrieve(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+async def retrieve(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Embeds the query and takes the 20 nearest postings.
 
     Reads `query`; writes `retrieved` and `versions`.
@@ -32,18 +33,18 @@ async def retrieve(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
         EmbeddingMismatchError: the corpus was embedded by another model.
         ModelUnavailableError: the embedding did not come.
     """
-    services = runtime.context
-    model = services.embedder.model_name
+    context = runtime.context
+    model = context.embedder.model_name
     # Asked first: without postings, or with postings of another embedding, none is paid for.
-    corpus = await services.postings.corpus()
-    vector = await services.embedder.query(state["query"])
-    postings = await services.postings.nearest(vector, k=RETRIEVED)
+    corpus = await context.postings.corpus()
+    vector = await context.embedder.query(state["query"])
+    postings = await context.postings.nearest(vector, k=RETRIEVED)
     if not postings:
         raise NoPostingsError(
             f"Each of the {corpus.postings} loaded postings is past its deadline. Load newer ones with "
             "`checkerboard ingest load FILE…`."
         )
-    rows = [
+    rows: list[Retrieved] = [
         {
             "posting_id": posting.posting_id,
             "source": posting.source,
@@ -58,7 +59,7 @@ async def retrieve(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
     return {"retrieved": rows, "versions": {"retrieve": version}}
 
 
-def found(update: dict[str, Any], language: str) -> str:
-    """Says in one line what the node found."""
+def progress_message(update: dict[str, Any], language: Language) -> str:
+    """Returns one line about what the node found."""
     count = len(update["retrieved"])
     return f"공고 {count}건" if language == "ko" else f"{count} postings"

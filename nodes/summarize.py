@@ -8,11 +8,12 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.state import ProfileDict, Relevant
 from nodes.texts import fit_to_budget, posting_rows, remaining_tokens
+from tools.context import RunContext
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
 from tools.postings.contracts import Language, Summary, SummaryLine
-from tools.services import Services
 
 _EXCERPT = 1_500
 """Characters of each text of a posting: nine in ten real postings fit whole."""
@@ -26,9 +27,9 @@ _LONGEST_LINE = 150
 class Reads(TypedDict):
     """What this node reads of the state."""
 
-    profile: dict[str, Any]
+    profile: ProfileDict
     language: Language
-    relevant: dict[str, Any]
+    relevant: Relevant
 
 
 class AskedFor(BaseModel):
@@ -47,45 +48,43 @@ class MarketSummary(BaseModel):
     skills: list[AskedFor]
 
 
-async def summarize(state: Reads, runtime: Runtime[Services]) -> dict[str, Any]:
+async def summarize(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Turns the kept postings into responsibilities, qualifications, preferred and skills.
 
-    Reads `profile`, `language`, `relevant`; writes `summary`, `left_out` and `versions`. Each line
+    Reads `profile`, `language`, `relevant`; writes `summary`, `omitted_postings` and `versions`. Each line
     carries the ids of the postings that ask for it; how many do is counted here and not taken from
-    the model. Postings for which the prompt has no room, the farthest, are named in `left_out`.
+    the model. Postings for which the prompt has no room, the farthest, are named in `omitted_postings`.
 
     Raises:
         NoPostingsError: the kept postings are gone.
         ModelUnavailableError, ModelOutputError: the model failed, or no line names a given posting.
     """
-    services, language = runtime.context, state["language"]
+    context, language = runtime.context, state["language"]
     kept = [row["posting_id"] for row in state["relevant"]["kept"]]
-    postings = await services.postings.by_ids(kept)
+    postings = await context.postings.by_ids(kept)
     if not postings:
         raise NoPostingsError
-    prompt = services.prompts.get("summarize", language)
+    prompt = context.prompts.get("summarize", language)
     blocks = {
         "request": fence("request", {"desired_job": state["profile"]["desired_job"], "language": language}),
     }
-    room = remaining_tokens(services.settings.prompt_tokens, prompt, blocks, MarketSummary)
-    rows, left_out = fit_to_budget(posting_rows(postings.values(), _EXCERPT), room)
+    tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, MarketSummary)
+    rows, omitted = fit_to_budget(posting_rows(postings.values(), _EXCERPT), tokens)
     blocks["postings"] = fence("postings", rows)
     read = [row["posting_id"] for row in rows]
-    reply = await services.chat.ask(
-        prompt, blocks, MarketSummary, lambda answer: _problems(answer, set(read))
-    )
+    reply = await context.chat.ask(prompt, blocks, MarketSummary, lambda answer: _problems(answer, set(read)))
     summary = _counted(reply.value, read)
     if not (summary.responsibilities or summary.qualifications or summary.skills):
         raise ModelOutputError(purpose="summarize", problems=["no line names a given posting"])
     return {
         "summary": summary.model_dump(),
-        "left_out": {"summarize": left_out},
-        "versions": {"summarize": services.chat.versions(prompt, MarketSummary)},
+        "omitted_postings": {"summarize": omitted},
+        "versions": {"summarize": context.chat.versions(prompt, MarketSummary)},
     }
 
 
-def found(update: dict[str, Any], language: str) -> str:
-    """Says in one line what the node found."""
+def progress_message(update: dict[str, Any], language: Language) -> str:
+    """Returns one line about what the node found."""
     skills = [line["text"] for line in update["summary"]["skills"][:3]]
     lines = sum(map(len, update["summary"].values()))
     named = ", ".join(skills) or "-"

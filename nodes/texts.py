@@ -128,7 +128,7 @@ def _row_tokens(row: Row) -> int:
     return estimated_tokens(fence("row", row))
 
 
-def profile_row(profile: dict[str, Any]) -> dict[str, Any]:
+def profile_row(profile: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the profile for a fence, without what was left empty at any depth."""
     return {
         key: [profile_row(item) if isinstance(item, dict) else item for item in value]
@@ -146,7 +146,7 @@ def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
     summary's prompt asks for nothing.
     """
     turn = state["turn"]
-    unread = state.get("left_out", {}).get("summarize", [])
+    unread = state.get("omitted_postings", {}).get("summarize", [])
     return {
         "desired_job": state["profile"]["desired_job"],
         "language": state["language"],

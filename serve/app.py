@@ -11,15 +11,14 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
 
-from graph.sessions.sessions import Sessions
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
 from serve.bodies import BodyLimit, ReadOn
 from serve.callers import ApiKeys, Keyed
+from serve.context import open_app_context
 from serve.drain import Drain, Draining
 from serve.origins import Origins
-from serve.parts import open_parts
 from tools.core import logs
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
@@ -46,8 +45,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             if settings.offline or settings.embeddings_offline:
                 does = {"answers": settings.offline, "embeds": settings.embeddings_offline}
                 logger.warning("the offline model is at work", extra=does)
-            async with traced(), open_parts(settings) as parts:
-                app.state.parts = parts
+            async with traced(), open_app_context(settings) as app_context:
+                app.state.app_context = app_context
                 yield
         finally:
             await asyncio.to_thread(hold.__exit__, None, None, None)
@@ -67,10 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
 
-    def sessions() -> Sessions:
-        return app.state.parts.sessions  # type: ignore[no-any-return]
-
-    langserve_routes.add(app, sessions)
+    langserve_routes.install(app)
     pages.install(app)
     openapi.install(app)
     return app

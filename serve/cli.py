@@ -20,9 +20,9 @@ from ingest.load import load_samples_where_empty
 from local.servers import embedded_servers
 from serve import doctor as checks
 from serve.app import create_app
+from serve.context import probe_stores
 from serve.demo import run_demo
 from serve.origins import ANY, is_loopback
-from serve.parts import probe_stores
 from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
 from tools.core import logs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from importlib.resources import files
 from typing import Any
 
@@ -11,8 +11,8 @@ from rich.panel import Panel
 from rich.text import Text
 from rich.tree import Tree
 
-from graph.sessions.runs import Event
-from serve.parts import open_parts
+from graph.sessions.sessions import Event
+from serve.context import open_app_context
 from tools.core import errors
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings, offline_notice
@@ -33,12 +33,12 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Terminal
     console.print(Panel(f"{profile.desired_job} · {', '.join(profile.skills)}", title=Text(sample["id"])))
     if (notice := offline_notice(settings)) is not None:
         console.print(notice, style="yellow")
-    async with traced(), open_parts(settings) as parts:
+    async with traced(), open_app_context(settings) as app_context:
         console.rule("generate")
-        first = await _watched(parts.sessions.generate(profile, sample["language"]), console)
+        first = await _watched(app_context.sessions.generate(profile, sample["language"]), console)
         _print(first, console)
         console.rule("regenerate: another subject, please")
-        second = await _watched(parts.sessions.regenerate(first.session_id, Wishes()), console)
+        second = await _watched(app_context.sessions.regenerate(first.session_id, Wishes()), console)
         _print(second, console)
 
 
@@ -52,7 +52,7 @@ def _sample(profile_id: str | None) -> dict[str, Any]:
     return samples[profile_id]
 
 
-async def _watched(events: AsyncIterator[Event], console: Terminal) -> Answer:
+async def _watched(events: AsyncIterable[Event], console: Terminal) -> Answer:
     with console.status("…") as status:
         async for event in events:
             match event["type"]:

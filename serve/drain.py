@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import Request
-from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serve.errors import error_response
 from tools.core.errors import WorkerStoppingError
 
 HEALTH = ("/healthz", "/readyz")
@@ -57,7 +57,7 @@ class Draining:
             await send(message)
 
         if self._drain.refusing and scope["path"] not in HEALTH:
-            await _refusal()(scope, receive, closing)
+            await error_response(WorkerStoppingError())(scope, receive, closing)
             return
         try:
             await self._app(scope, receive, closing)
@@ -66,9 +66,4 @@ class Draining:
             if not self._drain.refusing:
                 raise
             if not answering:
-                await _refusal()(scope, receive, closing)
-
-
-def _refusal() -> JSONResponse:
-    error = WorkerStoppingError()
-    return JSONResponse({"error": error.as_json()}, error.http_status)
+                await error_response(WorkerStoppingError())(scope, receive, closing)

@@ -1,4 +1,4 @@
-"""The one place where errors become HTTP answers: `{"error": {"code", "message", "details"}}`."""
+"""Errors as HTTP answers, `{"error": {"code", "message", "details"}}`. Routes raise; they catch nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from graph.errors import to_service_error
 from tools.core import errors
 from tools.core.errors import InternalError, InvalidProfileError, InvalidRequestError, ServiceError
 
@@ -89,11 +92,11 @@ class _Json(JSONResponse):
 
 def install(app: FastAPI) -> None:
     """Registers the handlers."""
-    app.add_exception_handler(ServiceError, _ours)
+    for kind in (ServiceError, psycopg.Error, RedisError, Exception):
+        app.add_exception_handler(kind, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _left)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 def error_response(error: ServiceError, status: int | None = None) -> JSONResponse:
@@ -107,11 +110,12 @@ def error_response(error: ServiceError, status: int | None = None) -> JSONRespon
     return _Json({"error": error.as_json()}, status or error.http_status, headers)
 
 
-async def _ours(_: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, ServiceError)  # noqa: S101 - registered for it alone
-    if isinstance(error, InternalError):
+async def _failed(_: Request, error: Exception) -> JSONResponse:
+    failure = to_service_error(error)
+    # A run has logged the error that ended it, and raises it as an InternalError.
+    if isinstance(failure, InternalError) and failure is not error:
         logger.error("unforeseen error", exc_info=error)
-    return error_response(error)
+    return error_response(failure)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
@@ -147,8 +151,3 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
 async def _left(request: Request, _: Exception) -> Response:
     logger.info("a client left before its request had arrived", extra={"path": request.url.path})
     return Response(status_code=CLIENT_CLOSED_REQUEST)
-
-
-async def _unforeseen(_: Request, error: Exception) -> JSONResponse:
-    logger.error("unforeseen error", exc_info=error)
-    return error_response(InternalError())

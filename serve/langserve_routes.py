@@ -1,21 +1,25 @@
-"""LangServe at /generate and /regenerate: its protocol, behind routes that say what they take and give."""
+"""LangServe at /generate and /regenerate: its protocol, behind routes that declare their bodies."""
 
 # Without `from __future__ import annotations`: FastAPI reads the types of bodies that `_router` is given.
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Request, Response, Security
 from fastapi.routing import APIRoute
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.schema import StreamEvent
 from langserve import APIHandler
+from langserve.serialization import Serializer
 from pydantic import BaseModel
 
-from graph.sessions.sessions import Sessions
+from graph.progress import PROGRESS_MESSAGES
+from graph.sessions.sessions import ANYONE, Caller, Run, Sessions
 from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
+from serve.context import AppContext
 from serve.errors import CLIENT_CLOSED_REQUEST, responses
-from serve.events import event_stream
 from serve.run_models import (
     BatchResponse,
     GenerateBatchRequest,
@@ -27,8 +31,8 @@ from serve.run_models import (
     RegenerateInput,
     RegenerateRequest,
     RunResponse,
+    event_stream,
 )
-from serve.runnables import PlainJson, Progressing
 from tools.core.errors import InvalidRequestError
 from tools.postings.contracts import Answer
 
@@ -114,22 +118,124 @@ async def _gone(request: Request) -> None:
         pass
 
 
+class SessionRunnable(Runnable[Any, dict[str, Any]]):
+    """A LangChain runnable over `Sessions.generate` or `Sessions.regenerate`: what LangServe serves.
+
+    `ainvoke` returns the answer; `astream` yields the progress events while the nodes work, the
+    answer being the data of the last. A failure is raised by the former and is the last event of
+    the latter. The caller is in the config's `configurable`, where no request can put one.
+    """
+
+    name: str
+
+    def __init__(self, name: str, start: Callable[[Any, Caller], Run]) -> None:
+        self.name = name
+        self._start = start
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002
+        """Not offered: the service is asynchronous all the way."""
+        raise TypeError("this runnable is asynchronous: use ainvoke or astream")
+
+    async def ainvoke(
+        self,
+        input: Any,  # noqa: A002 - the name is LangChain's
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Returns the answer.
+
+        Raises:
+            CheckerboardError: as the run's `error` event says.
+        """
+        caller = _caller(config)
+
+        async def answer(value: Any) -> dict[str, Any]:
+            return await self._start(value, caller).answer()
+
+        return await self._acall_with_config(answer, input, config)
+
+    async def astream(
+        self,
+        input: Any,  # noqa: A002 - the name is LangChain's
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Yields the progress events."""
+        caller = _caller(config)
+
+        async def inputs() -> AsyncIterator[Any]:
+            yield input
+
+        async def progress(values: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
+            async for value in values:
+                async for event in self._start(value, caller):
+                    yield event
+
+        async for event in self._atransform_stream_with_config(inputs(), progress, config):
+            yield event
+
+    async def astream_events(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamEvent]:  # type: ignore[override]
+        """Yields LangChain's own events of the run and of its nodes; the prompts and the answers of
+        the model in between are not for clients."""
+        async for event in super().astream_events(*args, **kwargs):
+            if event["name"] in PROGRESS_MESSAGES or not event["parent_ids"]:
+                yield event
+
+
+def _caller(config: RunnableConfig | None) -> Caller:
+    caller: Caller = (config or {}).get("configurable", {}).get("caller", ANYONE)
+    return caller
+
+
+_LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
+"""What JSON may hold as it is and some readers (`str.splitlines`, so httpx) end a line at, escaped."""
+
+
+def _on_one_line(line: bytes) -> bytes:
+    for end, escape in _LINE_ENDS.items():
+        line = line.replace(end, escape)
+    return line
+
+
+class PlainJson(Serializer):
+    """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look.
+
+    Only `stream_events` shows more: the inputs, which are models.
+    """
+
+    def dumpd(self, obj: Any) -> Any:
+        """Returns `obj`."""
+        return obj
+
+    def dumps(self, obj: Any) -> bytes:
+        """Returns `obj` as JSON that is one line to every reader of event streams."""
+        return _on_one_line(orjson.dumps(obj, default=lambda model: model.model_dump()))
+
+    def loadd(self, obj: Any) -> Any:
+        """Returns `obj`."""
+        return obj
+
+
 def _with_caller(config: dict[str, Any], request: Request) -> dict[str, Any]:
     return {**config, "configurable": {"caller": request.state.caller}}
 
 
-def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
-    """Adds both runnables to `app`. `sessions` is asked at each request, when the app has started.
+def install(app: FastAPI) -> None:
+    """Adds the routes of both runnables to `app`. Sessions are there when it has started.
 
     No `configurable` key is taken from a request, so that nobody can name another thread,
     checkpoint or namespace.
     """
-    generate = Progressing(
-        "generate", lambda given, caller: sessions().generate(given.profile, given.language, caller)
+
+    def sessions() -> Sessions:
+        context: AppContext = app.state.app_context
+        return context.sessions
+
+    generate = SessionRunnable(
+        "generate", lambda value, caller: sessions().generate(value.profile, value.language, caller)
     )
-    regenerate = Progressing(
-        "regenerate",
-        lambda given, caller: sessions().regenerate(given.session_id, given.wishes(), caller),
+    regenerate = SessionRunnable(
+        "regenerate", lambda value, caller: sessions().regenerate(value.session_id, value, caller)
     )
     app.include_router(
         _router(generate, GenerateInput, GenerateRequest, GenerateBatchRequest, GenerateEventsRequest)
@@ -142,11 +248,11 @@ def add(app: FastAPI, sessions: Callable[[], Sessions]) -> None:
 
 
 def _router(
-    runnable: Progressing,
+    runnable: SessionRunnable,
     input_type: type[BaseModel],
-    one: type[BaseModel],
-    several: type[BaseModel],
-    watched: type[BaseModel],
+    request_model: type[BaseModel],
+    batch_model: type[BaseModel],
+    events_model: type[BaseModel],
 ) -> APIRouter:
     """Returns the routes of one runnable. Bodies are validated by their models, which say what is wrong
     and where, and then handed to LangServe, which runs them and speaks its protocol."""
@@ -156,7 +262,9 @@ def _router(
         runnable,
         path=f"/{name}",
         input_type=input_type,
-        output_type=Answer,
+        output_type=dict[
+            str, Any
+        ],  # an `Answer` as JSON: validated once more, it would cost more than a node
         config_keys=(),
         per_req_config_modifier=_with_caller,
         serializer=PlainJson(),
@@ -164,12 +272,12 @@ def _router(
     router = APIRouter(prefix=f"/{name}", tags=[name], route_class=_Route, dependencies=[Security(BEARER)])
 
     @router.post("/invoke", operation_id=name, response_model=RunResponse, responses=failures)
-    async def invoke(request: Request, _: one, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+    async def invoke(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Runs to the end and answers."""
         return await serve.invoke(request)
 
     @router.post("/batch", operation_id=f"{name}_batch", response_model=BatchResponse, responses=failures)
-    async def batch(request: Request, _: several) -> Response:  # type: ignore[valid-type]
+    async def batch(request: Request, _: batch_model) -> Response:  # type: ignore[valid-type]
         """Runs several inputs at the same time; one that fails fails the batch."""
         return await serve.batch(request)
 
@@ -180,7 +288,7 @@ def _router(
         openapi_extra=event_stream(metadata=True, data="RunEvent"),
         responses=responses(*REFUSED),
     )
-    async def stream(request: Request, _: one, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+    async def stream(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells the progress, node by node, as server-sent events. First LangServe's `metadata`, then
         `data` events, each a `RunEvent`, of which the last is the result or the error; then `end`."""
         return await serve.stream(request)
@@ -192,7 +300,7 @@ def _router(
         openapi_extra=event_stream(metadata=False, data="LangChainEvent"),
         responses=responses(*REFUSED),
     )
-    async def stream_events(request: Request, _: watched, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+    async def stream_events(request: Request, _: events_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells LangChain's own events of the run and its nodes as server-sent events: `data` events, each
         a `LangChainEvent`; then `end`, or `error` when the run failed."""
         return await serve.astream_events(request)

@@ -74,7 +74,7 @@ async def docs(request: Request) -> HTMLResponse:
 
 
 def _page(request: Request, name: str, language: Language | None) -> HTMLResponse:
-    settings: Settings = request.app.state.parts.services.settings
+    settings: Settings = request.app.state.app_context.services.settings
     keys: ApiKeys = request.app.state.api_keys
     values = {"root": request.scope.get("root_path", "").rstrip("/"), "version": SERVICE_VERSION}
     if language is not None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.errors import to_service_error
 from serve.callers import admin_of
+from serve.context import ContextDep
 from serve.errors import responses
-from serve.routes import KEYED, Calling, parts
+from serve.routes import KEYED, CallerDep
 from tools.core.settings import ModelChoice
 from tools.postings.contracts import Language
 from tools.prompts.audit_log import Change
@@ -21,7 +19,7 @@ from tools.services import Services
 router = APIRouter(prefix="/prompts", tags=["prompts"], dependencies=KEYED)
 CHANGED = (401, 403, 408, 413, 422, 500, 503)
 
-Admin = Annotated[str, Depends(admin_of)]
+AdminDep = Annotated[str, Depends(admin_of)]
 Name = Annotated[str, Path(max_length=100, description="as `GET /prompts` names it: `filter_jobs.ko`")]
 MAX_CHANGES = 200
 
@@ -80,40 +78,29 @@ class Pin(BaseModel):
 
 @router.get("", responses=responses(401, 422, 500, 503))
 async def list_prompts(
-    request: Request,
-    _: Calling,
+    context: ContextDep,
+    _: CallerDep,
     changes: Annotated[int, Query(ge=0, le=MAX_CHANGES, description="how many changes to list")] = 20,
 ) -> PromptsInForce:
     """Which prompts and models are in force: source, commit, since when, and by which key."""
-    async with _ours():
-        return await _shown(parts(request).services, changes)
+    return await _shown(context.services, changes)
 
 
 @router.post("/reload", responses=responses(*CHANGED))
-async def reload_prompts(request: Request, admin: Admin, wanted: Reload | None = None) -> PromptsInForce:
+async def reload_prompts(
+    context: ContextDep, admin: AdminDep, wanted: Reload | None = None
+) -> PromptsInForce:
     """Takes the newest commits on every worker, all or none. What is wrong is listed in the error's
     `details.prompts`, and the prompts in force stay."""
-    services = parts(request).services
-    async with _ours():
-        await services.prompt_changes.reload(admin, wanted.models if wanted else None)
-        return await _shown(services, 1)
+    await context.services.prompt_changes.reload(admin, wanted.models if wanted else None)
+    return await _shown(context.services, 1)
 
 
 @router.post("/{name}/pin", responses=responses(404, *CHANGED))
-async def pin_prompt(request: Request, admin: Admin, name: Name, wanted: Pin) -> PromptsInForce:
+async def pin_prompt(context: ContextDep, admin: AdminDep, name: Name, wanted: Pin) -> PromptsInForce:
     """Holds a prompt at a commit or tag, rolls it back, or lets it go, on every worker."""
-    services = parts(request).services
-    async with _ours():
-        await services.prompt_changes.pin(name, wanted.commit, admin)
-        return await _shown(services, 1)
-
-
-@asynccontextmanager
-async def _ours() -> AsyncIterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise to_service_error(error) from error
+    await context.services.prompt_changes.pin(name, wanted.commit, admin)
+    return await _shown(context.services, 1)
 
 
 async def _shown(services: Services, changes: int) -> PromptsInForce:

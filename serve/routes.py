@@ -8,13 +8,12 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Security
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from graph.errors import to_service_error
 from graph.sessions.sessions import Caller
 from graph.sessions.views import SessionView
 from serve.callers import BEARER, caller_of
+from serve.context import ContextDep
 from serve.drain import drain_of
 from serve.errors import responses
-from serve.parts import Parts
 from tools.core.errors import PostingNotFoundError
 from tools.postings.contracts import Clean, FoundPosting, StoredPosting
 
@@ -22,7 +21,7 @@ router = APIRouter()
 
 MAX_K = 100
 KEYED = [Security(BEARER)]
-Calling = Annotated[Caller, Depends(caller_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
 SessionId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -52,29 +51,20 @@ class Health(BaseModel):
     status: str
 
 
-def parts(request: Request) -> Parts:
-    """Returns the parts that the app opened at its start."""
-    opened: Parts = request.app.state.parts
-    return opened
-
-
 @router.get(
     "/postings/search", tags=["postings"], dependencies=KEYED, responses=responses(401, 422, 500, 503)
 )
 async def search_postings(
-    request: Request,
-    _: Calling,
+    context: ContextDep,
+    _: CallerDep,
     q: Annotated[str, Query(min_length=1, max_length=1_000, description="what to look for"), Clean],
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
-    services = parts(request).services
-    try:
-        await services.postings.corpus()
-        vector = await services.embedder.query(q)
-        return await services.postings.nearest(vector, k=k)
-    except Exception as error:
-        raise to_service_error(error) from error
+    services = context.services
+    await services.postings.corpus()  # without postings, no embedding is paid for
+    vector = await services.embedder.query(q)
+    return await services.postings.nearest(vector, k=k)
 
 
 @router.get(
@@ -84,16 +74,13 @@ async def search_postings(
     responses=responses(401, 404, 422, 500, 503),
 )
 async def get_posting(
-    request: Request, _: Calling, posting_id: Annotated[str, Path(max_length=50)]
+    context: ContextDep, _: CallerDep, posting_id: Annotated[str, Path(max_length=50)]
 ) -> StoredPosting:
     """One posting, whole: what a quote in an answer can be checked against."""
-    try:
-        found = await parts(request).services.postings.by_ids([posting_id])
-    except Exception as error:
-        raise to_service_error(error) from error
-    if posting_id not in found:
+    postings = await context.services.postings.by_ids([posting_id])
+    if posting_id not in postings:
         raise PostingNotFoundError(posting_id=posting_id)
-    return found[posting_id]
+    return postings[posting_id]
 
 
 @router.get(
@@ -102,9 +89,9 @@ async def get_posting(
     dependencies=KEYED,
     responses={200: {"model": SessionView}, **responses(401, 404, 422, 500, 503)},
 )
-async def get_session(request: Request, caller: Calling, session_id: SessionId) -> JSONResponse:
+async def get_session(context: ContextDep, caller: CallerDep, session_id: SessionId) -> JSONResponse:
     """A session: profile, summary, subject, candidates, rejected, history of projects."""
-    return JSONResponse(await parts(request).sessions.view(session_id, caller.owner))
+    return JSONResponse(await context.sessions.view(session_id, caller.owner))
 
 
 @router.delete(
@@ -114,9 +101,9 @@ async def get_session(request: Request, caller: Calling, session_id: SessionId) 
     status_code=204,
     responses=responses(401, 404, 409, 422, 500, 503),
 )
-async def delete_session(request: Request, caller: Calling, session_id: SessionId) -> None:
+async def delete_session(context: ContextDep, caller: CallerDep, session_id: SessionId) -> None:
     """Forgets a session at once: nothing of it is left."""
-    await parts(request).sessions.forget(session_id, caller.owner)
+    await context.sessions.forget(session_id, caller.owner)
 
 
 @router.get("/healthz", tags=["health"], responses=responses(500))
@@ -137,11 +124,11 @@ async def healthz() -> Health:
         **responses(500),
     },
 )
-async def readyz(request: Request) -> JSONResponse:
+async def readyz(request: Request, context: ContextDep) -> JSONResponse:
     """Whether the stores take a write, give it back and answer a query, within a second; 503 when one does
     not, and while this worker drains. What is known of the model is told, and readiness does not depend on
     it."""
-    report = await parts(request).readiness.report()
+    report = await context.readiness.report()
     draining = drain_of(request).begun
     report |= {"draining": draining, "ready": report["ready"] and not draining}
     return JSONResponse(report, 200 if report["ready"] else 503)

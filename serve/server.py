@@ -108,7 +108,7 @@ class Server(uvicorn.Server):
         running = set(self.server_state.tasks)
         await self._wait(lambda: all(task.done() for task in running), until)
         drain.refusing = True
-        await self._app.state.parts.sessions.aclose()
+        await self._app.state.app_context.sessions.aclose()
         await self._wait(
             lambda: all(task.done() for task in running), time.monotonic() + CLOSE_SECONDS, signals=2
         )

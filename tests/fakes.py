@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
 
+from tools.context import RunContext
 from tools.core.errors import NoPostingsError
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
@@ -18,7 +19,6 @@ from tools.postings.contracts import FoundPosting, StoredPosting
 from tools.postings.repository import Corpus
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry
-from tools.services import Services
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -122,16 +122,13 @@ class Stage:
         self.chat = ScriptedChat(*script)
         self.embedder = CountingEmbedder()
         self.events: list[dict[str, Any]] = []
-        services = Services(
-            pool=None,  # type: ignore[arg-type] - no node writes
-            redis=None,  # type: ignore[arg-type]
-            prompt_changes=None,  # type: ignore[arg-type]
-            writer=None,  # type: ignore[arg-type]
-            vectors=None,  # type: ignore[arg-type]
+        context = RunContext(
             settings=Settings(),
             chat=self.chat,  # type: ignore[arg-type]
             embedder=self.embedder,  # type: ignore[arg-type]
             postings=MemoryPostings(postings),  # type: ignore[arg-type]
-            prompts=PromptRegistry.bundled("nodes"),
+            prompts=PromptRegistry.bundled("nodes").current,
+            calls=[],
+            owner="",
         )
-        self.runtime = Runtime(context=services, stream_writer=self.events.append)
+        self.runtime = Runtime(context=context, stream_writer=self.events.append)

@@ -23,7 +23,7 @@ from pydantic import SecretStr
 
 from ingest.load import SAMPLES, load
 from local.servers import embedded_servers
-from serve.parts import Parts, open_parts
+from serve.context import AppContext, open_app_context
 from tests.conftest import HOME
 from tests.databases import cloned, create, with_database
 from tests.offline import Offline
@@ -110,9 +110,9 @@ async def empty_settings(embedded: Settings) -> AsyncIterator[Settings]:
 
 
 @pytest.fixture(scope="session")
-async def parts(settings: Settings) -> AsyncIterator[Parts]:
-    """The parts of a worker, on the sample postings. Tests make sessions of their own with it."""
-    async with open_parts(settings) as opened:
+async def app_context(settings: Settings) -> AsyncIterator[AppContext]:
+    """What a worker has open, on the sample postings. Tests make sessions of their own with it."""
+    async with open_app_context(settings) as opened:
         yield opened
 
 

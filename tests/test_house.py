@@ -134,7 +134,7 @@ def test_the_docs_list_every_setting_with_its_default(name: str) -> None:
 
 @pytest.mark.parametrize("name", readme.READMES)
 def test_the_picture_in_the_readme_is_the_graph(name: str) -> None:
-    graph = build_graph(None)  # type: ignore[arg-type] - drawing calls no service
+    graph = build_graph()
     drawn = readme.block(readme.text_of(name), "mermaid")
     assert drawn.strip() == graph.get_graph().draw_mermaid(with_styles=False).strip()
 
@@ -249,7 +249,7 @@ def test_the_locks_name_no_registry() -> None:
 def test_langgraph_json_names_a_factory_without_a_saver() -> None:
     config = json.loads((CHECKOUT / "langgraph.json").read_text(encoding="utf-8"))
     assert config["graphs"] == {"checkerboard": "./graph/studio.py:make_graph"}
-    assert build_graph(None).checkpointer is None  # type: ignore[arg-type]
+    assert build_graph().checkpointer is None
 
 
 def test_the_tests_reach_nothing_beyond_this_machine() -> None:

@@ -25,10 +25,10 @@ import psutil
 import typer
 from rich.table import Table
 
-from graph.build import NODES
+from graph.progress import PROGRESS_MESSAGES
 from ingest.load import load_samples_where_empty
 from local.servers import embedded_servers
-from serve.parts import Parts, open_parts
+from serve.context import AppContext, open_app_context
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, exit_on_errors
 from tools.postings.contracts import Profile
@@ -59,7 +59,7 @@ def main(
     table.add_column("ms of CPU", justify="right")
     table.add_row("the serving process, whole", f"{service['cpu_ms']:.1f}")
     table.add_row("generations a second", f"{service['per_second']:.1f}")
-    for name in NODES:
+    for name in PROGRESS_MESSAGES:
         table.add_row(f"  {name}", f"{statistics.median(nodes[name]):.1f}")
     table.add_row("  between nodes (graph, checkpoint, answer)", f"{statistics.median(nodes['rest']):.1f}")
     Terminal().print(table)
@@ -129,19 +129,19 @@ def _cpu_seconds(process: psutil.Process) -> float:
 async def _nodes(settings: Settings, runs: int) -> dict[str, list[float]]:
     """Returns each node's CPU of every run, ms; `rest` is what runs outside the nodes."""
     costs: dict[str, list[float]] = defaultdict(list)
-    async with open_parts(settings) as parts:
+    async with open_app_context(settings) as app_context:
         for number in range(WARM_UP + runs):
-            run = await _one_run(parts)
+            run = await _one_run(app_context)
             if number >= WARM_UP:
                 for name, cost in run.items():
                     costs[name].append(cost)
     return costs
 
 
-async def _one_run(parts: Parts) -> dict[str, float]:
+async def _one_run(app_context: AppContext) -> dict[str, float]:
     costs: dict[str, float] = {}
     began = started = time.process_time()
-    async for event in parts.sessions.generate(Profile.model_validate(PROFILE), "ko"):
+    async for event in app_context.sessions.generate(Profile.model_validate(PROFILE), "ko"):
         if event["type"] == "node_started":
             started = time.process_time()
         elif event["type"] == "node_finished":

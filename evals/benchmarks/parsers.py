@@ -46,7 +46,7 @@ from ingest.errors import NotAPostingError
 from ingest.load import SAMPLES
 from ingest.parsers.local import LocalParser
 from ingest.parsers.parser import Parser
-from ingest.tagging import Tagger
+from ingest.tagging.tagger import Tagger
 from local.servers import embedded_servers
 from tools.core.errors import SetupError
 from tools.core.extras import require_extra
@@ -202,25 +202,20 @@ class _Usage:
         self._own = psutil.Process()
         self.peak = 0
 
+    def _total(self, measure: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for process in [self._own, *self._own.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                total += measure(process)
+        return total
+
     def cpu(self) -> float:
         """Returns the seconds of CPU so far, of the processes that are alive."""
-        total = 0.0
-        for process in self._alive():
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                total += times.user + times.system
-        return total
+        return self._total(lambda process: sum(process.cpu_times()[:2]))
 
     def measure_memory(self) -> None:
         """Raises the peak to the memory in use."""
-        total = 0
-        for process in self._alive():
-            with suppress(psutil.NoSuchProcess):
-                total += process.memory_info().rss
-        self.peak = max(self.peak, total)
-
-    def _alive(self) -> list[psutil.Process]:
-        return [self._own, *self._own.children(recursive=True)]
+        self.peak = max(self.peak, int(self._total(lambda process: process.memory_info().rss)))
 
 
 @asynccontextmanager

@@ -19,9 +19,8 @@ from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
 from tools.core.tracing import traced
-from tools.llm import metering
 from tools.llm.chat import ChatModel
-from tools.llm.metering import Call
+from tools.llm.journal import Call
 from tools.llm.openai_client import open_http_client
 from tools.llm.tokens import usd
 from tools.postings.contracts import Language
@@ -172,13 +171,12 @@ def evaluator(chat: ChatModel) -> JudgeEvaluator:
     stayed invalid or did not come. `judge_usd` is what its calls cost. Cannot see regenerations (their wishes
     are checked by rule); `pairwise.py` tells how far the judge agrees with people.
     """
-    judge = Judge(chat)
 
     async def evaluate(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
         if not outputs.get("answers"):
             return all_absent(CRITERIA)
         calls: list[Call] = []
-        metering.calls.set(calls)
+        judge = Judge(chat.for_run(None, calls))
         try:
             marks = await judge.mark(setting_of(inputs, outputs), outputs["answers"][0]["project"])
         except (ModelOutputError, ModelUnavailableError) as error:

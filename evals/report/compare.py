@@ -188,7 +188,7 @@ def compare_results(a: Result, b: Result, metrics: Mapping[str, Metric]) -> Comp
     families = _families(common, of_b)
     rows = _corrected([_rows(a, b, common, metrics)], holm)[0]
     per_family = _corrected([_rows(a, b, cases, metrics) for cases in families.values()], benjamini_hochberg)
-    failed_a, failed_b = _failed(a.cases), _failed(b.cases)
+    failed_a, failed_b = ({case.case_id for case in run.cases if case.failed()} for run in (a, b))
     return Comparison(
         a=a,
         b=b,
@@ -258,10 +258,6 @@ def _by_id(cases: Sequence[CaseResult]) -> dict[str, list[CaseResult]]:
     return by_id
 
 
-def _failed(cases: Sequence[CaseResult]) -> set[str]:
-    return {case.case_id for case in cases if case.failed()}
-
-
 def _families(common: Sequence[str], cases: Mapping[str, _Repeats]) -> dict[str, list[str]]:
     families: dict[str, list[str]] = {}
     for case in common:
@@ -311,28 +307,26 @@ def _most_changed(
         }
         for side in (0, 1)
     )
+    changes_of: dict[str, list[Change]] = {case_id: [] for case_id in cases}
+    for key, metric in guarded.items():
+        means_a, means_b = of_a.get(key, {}), of_b.get(key, {})
+        both = [means[case] for case in means_a.keys() & means_b.keys() for means in (means_a, means_b)]
+        spread = float(np.std(both)) if both else 0.0
+        for case_id, changes in changes_of.items():
+            before, after = means_a.get(case_id), means_b.get(case_id)
+            steps = 0.0
+            # Without a spread all values are alike, and nothing changed where both are known.
+            if before is not None and after is not None and spread:
+                steps = sign(metric) * (after - before) / spread
+            changes.append(Change(key, metric.unit, before, after, steps))
     changed = []
-    spreads = {key: _spread(of_a.get(key, {}), of_b.get(key, {})) for key in guarded}
     for case_id, (a, b) in cases.items():
-        changes = [
-            _change(key, metric, of_a.get(key, {}).get(case_id), of_b.get(key, {}).get(case_id), spreads[key])
-            for key, metric in guarded.items()
-        ]
-        changes = sorted((one for one in changes if not one.nothing), key=lambda one: -abs(one.steps))
+        changes = sorted(
+            (one for one in changes_of[case_id] if not one.nothing), key=lambda one: -abs(one.steps)
+        )
         distance, direction = sum(abs(one.steps) for one in changes), sum(one.steps for one in changes)
         case = ChangedCase(case_id, a[0], b[0], distance, direction, changes)
         if changes or case.one_failed:
             changed.append(case)
     changed.sort(key=lambda case: (not case.one_failed, -case.distance, case.case_id))
     return changed[:_CHANGED_CASES]
-
-
-def _spread(a: Mapping[str, float], b: Mapping[str, float]) -> float:
-    both = [means[case] for case in a.keys() & b.keys() for means in (a, b)]
-    return float(np.std(both)) if both else 0.0
-
-
-def _change(key: str, metric: Metric, a: float | None, b: float | None, spread: float) -> Change:
-    # Without a spread all values are alike, and nothing changed where both are known.
-    steps = 0.0 if a is None or b is None or not spread else sign(metric) * (b - a) / spread
-    return Change(key, metric.unit, a, b, steps)

@@ -40,6 +40,8 @@ from evals.runs.results import CaseResult, Dataset, Header, Score, Summary, prov
 from ingest.errors import DocumentUnreadableError
 from ingest.structured.columns import as_posting
 from nodes.build_query import Reads, build_query
+from nodes.state import profile_dict
+from tools.context import RunContext
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 from tools.postings.contracts import FoundPosting, Language, Profile
@@ -256,8 +258,8 @@ async def _labels(services: Services) -> dict[Key, Label]:
 
 async def _search_text(services: Services, query: Query) -> str:
     assert query.profile is not None  # noqa: S101 - the record has one of the two
-    state: Reads = {"profile": query.profile.model_dump(), "language": query.language}
-    return str((await build_query(state, Runtime(context=services)))["query"])
+    state: Reads = {"profile": profile_dict(query.profile), "language": query.language}
+    return str((await build_query(state, Runtime(context=RunContext.of(services))))["query"])
 
 
 def _ranked(
@@ -299,7 +301,15 @@ async def search_files(
         case_id, profile = person
         text = profile.search_text()
         wanted = {_KOREAN.get(category, category) for category in profile.target_categories}
-        rows = [(posting, _category(posting, categories)) for posting in await rank(text, DEEPEST)]
+        rows = []
+        for posting in await rank(text, DEEPEST):
+            category = categories.get((posting.source, posting.source_id, posting.position))
+            if category is None:
+                raise InvalidRequestError(
+                    f"The corpus holds {posting.source_id} of {posting.source}, which is in none of the "
+                    "given files, so its category is not known."
+                )
+            rows.append((posting, category))
         possible = sum(size for category, size in sizes.items() if _matches(category, wanted))
         shares = {
             f"wanted@{DEEPEST}": sum(_matches(category, wanted) for _, category in rows) / DEEPEST,
@@ -326,16 +336,6 @@ async def search_files(
 
 def _matches(category: str, wanted: set[str]) -> bool:
     return category in wanted or (NO_IT_JOB in wanted and category not in IT_CATEGORIES)
-
-
-def _category(posting: FoundPosting, categories: Mapping[PostingKey, str]) -> str:
-    key = (posting.source, posting.source_id, posting.position)
-    if key not in categories:
-        raise InvalidRequestError(
-            f"The corpus holds {posting.source_id} of {posting.source}, which is in none of the given "
-            "files, so its category is not known."
-        )
-    return categories[key]
 
 
 def _categories(files: Sequence[Path]) -> dict[PostingKey, str]:

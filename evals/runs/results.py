@@ -40,15 +40,8 @@ _BULKY = ("postings", "ranked", "calls")
 _LISTED = 8
 """Names that an error lists."""
 _PACKAGES = (
-    "checkerboard",
-    "langgraph",
-    "langchain-core",
-    "langchain-openai",
-    "langsmith",
-    "openai",
-    "kiwipiepy",
-    "numpy",
-    "pgvector",
+    *("checkerboard", "langgraph", "langchain-core", "langchain-openai", "langsmith", "openai"),
+    *("kiwipiepy", "numpy", "pgvector"),
 )
 """Packages whose version can change an answer or a score."""
 _GIT_SECONDS = 10

@@ -5,13 +5,13 @@ A `Target` answers the cases of one run with one of them, and collects what the 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from langgraph.runtime import Runtime
@@ -19,21 +19,20 @@ from pydantic import BaseModel
 
 from evals.datasets.cases import Inputs, Turn
 from evals.runs.corpus import truth
-from graph.build import build_graph
-from graph.errors import to_service_error
+from graph.errors import run_limit, to_service_error
 from graph.sessions.checkpointer import open_checkpointer
-from graph.sessions.runs import outcome
-from graph.sessions.sessions import Sessions
-from nodes.build_query import build_query
+from graph.sessions.sessions import Run, Sessions
+from nodes.build_query import Reads, build_query
 from nodes.generate_tasks import ProjectPlan
 from nodes.propose_subjects import CANDIDATES, Proposal
 from nodes.retrieve import retrieve
+from nodes.state import profile_dict
 from nodes.texts import posting_rows, profile_row
+from tools.context import RunContext
 from tools.core.errors import CheckerboardError, InternalError, ModelOutputError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
-from tools.llm import metering
-from tools.llm.metering import Call
+from tools.llm.journal import Call
 from tools.llm.tokens import usd
 from tools.postings.contracts import (
     Answer,
@@ -60,12 +59,13 @@ _EXCERPT = 400
 
 
 class Answering(Protocol):
-    """A variant: both methods return an `Answer` as JSON, or raise a CheckerboardError."""
+    """A variant: both methods return an `Answer` as JSON, or raise a CheckerboardError. Their model calls are
+    appended to `calls`."""
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
         """Returns the first answer of a new session."""
 
-    async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def regenerate(self, session_id: str, wishes: Wishes, calls: list[Call]) -> dict[str, Any]:
         """Returns the next answer of a session."""
 
 
@@ -91,13 +91,15 @@ class Target:
             "seconds": [],
             "variant": self.variant,
         }
-        first = await self._answer(outputs, self.answering.generate(inputs.profile, inputs.language))
+        generate = partial(self.answering.generate, inputs.profile, inputs.language)
+        first = await self._answer(outputs, generate)
         if isinstance(first, CheckerboardError):
             return {**outputs, "error": first.as_json()}
         answer = first
         for turn in inputs.turns:
             wishes = _wishes(turn, answer)
-            after = await self._answer(outputs, self.answering.regenerate(answer["session_id"], wishes))
+            regenerate = partial(self.answering.regenerate, answer["session_id"], wishes)
+            after = await self._answer(outputs, regenerate)
             if isinstance(after, CheckerboardError):
                 outputs["turns"].append({"wishes": wishes.model_dump(), "error": after.as_json()})
                 break
@@ -110,16 +112,15 @@ class Target:
         return outputs
 
     async def _answer(
-        self, outputs: dict[str, Any], request: Awaitable[dict[str, Any]]
+        self, outputs: dict[str, Any], request: Callable[[list[Call]], Awaitable[dict[str, Any]]]
     ) -> dict[str, Any] | CheckerboardError:
         """Awaits an answer and adds it, its model calls and its seconds to the outputs; or returns the
         error."""
         calls: list[Call] = []
-        metering.calls.set(calls)
         turn = len(outputs["seconds"])
         started = time.monotonic()
         try:
-            answer = await request
+            answer = await request(calls)
         except Exception as error:  # noqa: BLE001 - whatever fails is the outcome of the case
             return _service_error(error)
         finally:
@@ -149,13 +150,20 @@ class Split:
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
         """See `Answering.generate`."""
-        return await outcome(self._sessions.generate(profile, language))
+        return await _run_answer(self._sessions.generate(profile, language), calls)
 
-    async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def regenerate(self, session_id: str, wishes: Wishes, calls: list[Call]) -> dict[str, Any]:
         """See `Answering.regenerate`."""
-        return await outcome(self._sessions.regenerate(session_id, wishes))
+        return await _run_answer(self._sessions.regenerate(session_id, wishes), calls)
+
+
+async def _run_answer(run: Run, calls: list[Call]) -> dict[str, Any]:
+    try:
+        return await run.answer()
+    finally:
+        calls += run.calls
 
 
 class WholeAnswer(BaseModel):
@@ -174,36 +182,35 @@ class Baseline:
         self.prompts = PromptRegistry.bundled("evals.runs")
         self._sessions: dict[str, dict[str, Any]] = {}
 
-    async def generate(self, profile: Profile, language: Language) -> dict[str, Any]:
+    async def generate(self, profile: Profile, language: Language, calls: list[Call]) -> dict[str, Any]:
         """See `Answering.generate`.
 
         Raises:
             CheckerboardError: as the service's nodes; ModelOutputError where no subject came.
-            TimeoutError: it took longer than a run may.
         """
-        async with asyncio.timeout(self._services.settings.run_timeout_seconds):
-            runtime = Runtime(context=self._services)
-            state: dict[str, Any] = await build_query(
-                {"profile": profile.model_dump(), "language": language}, runtime
-            )
+        context = RunContext.of(self._services, calls=calls)
+        async with run_limit(self._services.settings.run_timeout_seconds):
+            runtime = Runtime(context=context)
+            request: Reads = {"profile": profile_dict(profile), "language": language}
+            state: dict[str, Any] = await build_query(request, runtime)
             state |= await retrieve({"query": state["query"], "language": language}, runtime)
             session_id = uuid.uuid4().hex
             self._sessions[session_id] = {**state, "shown": []}
-            return await self._answer(session_id, Wishes())
+            return await self._answer(session_id, Wishes(), context)
 
-    async def regenerate(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def regenerate(self, session_id: str, wishes: Wishes, calls: list[Call]) -> dict[str, Any]:
         """See `Answering.regenerate`: the same prompt again, with the subjects shown so far as rejected.
 
         Raises:
-            CheckerboardError, TimeoutError: as `generate`.
+            CheckerboardError: as `generate`.
         """
-        async with asyncio.timeout(self._services.settings.run_timeout_seconds):
-            return await self._answer(session_id, wishes)
+        async with run_limit(self._services.settings.run_timeout_seconds):
+            return await self._answer(session_id, wishes, RunContext.of(self._services, calls=calls))
 
-    async def _answer(self, session_id: str, wishes: Wishes) -> dict[str, Any]:
+    async def _answer(self, session_id: str, wishes: Wishes, context: RunContext) -> dict[str, Any]:
         state = self._sessions[session_id]
         language: Language = state["language"]
-        postings = await self._services.postings.by_ids([row["posting_id"] for row in state["retrieved"]])
+        postings = await context.postings.by_ids([row["posting_id"] for row in state["retrieved"]])
         prompt = self.prompts.get("whole_answer", language)
         chosen = next((s for s in state["shown"] if s["id"] == wishes.subject_id), None)
         request = {
@@ -223,7 +230,7 @@ class Baseline:
             "postings": fence("postings", posting_rows(postings.values(), _EXCERPT)),
             "rejected": fence("rejected", rejected),
         }
-        reply = await self._services.chat.ask(prompt, blocks, WholeAnswer, lambda _: [])
+        reply = await context.chat.ask(prompt, blocks, WholeAnswer, lambda _: [])
         subjects = [
             Subject(id=_subject_id(proposal, chosen), **proposal.model_dump())
             for proposal in reply.value.subjects[: CANDIDATES + 1]
@@ -241,7 +248,7 @@ class Baseline:
             postings=[RetrievedPosting(**row, kept=True, reason="") for row in state["retrieved"]],
             closest_only=False,
             left_out={},
-            versions={"whole_answer": self._services.chat.versions(prompt, WholeAnswer)},
+            versions={"whole_answer": context.chat.versions(prompt, WholeAnswer)},
         ).model_dump()
 
 
@@ -290,8 +297,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
             yield Target(services, variant, baseline, baseline.prompts.current)
             return
         saver = await open_checkpointer(settings, services.redis)
-        sessions = Sessions(build_graph(services, saver), saver, services.redis, settings, registry)
-        async with aclosing(sessions):
+        async with aclosing(Sessions(services, saver)) as sessions:
             yield Target(services, variant, Split(sessions), prompt_set)
 
 

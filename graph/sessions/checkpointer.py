@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,33 +13,30 @@ from redis.asyncio import Redis
 
 from tools.core.settings import Settings
 
+_PENDING = "__pending_turn"
+
 
 @dataclass(slots=True)
-class Unsaved:
-    """The newest checkpoint of a run that has not come to its end."""
+class PendingTurn:
+    """The newest checkpoint of a turn that has not succeeded yet. It travels in the run's config."""
 
     newest: tuple[RunnableConfig, Checkpoint, CheckpointMetadata, ChannelVersions] | None = None
 
-
-_unsaved: ContextVar[Unsaved | None] = ContextVar("unsaved", default=None)
+    def configurable(self) -> dict[str, Any]:
+        """Returns what the run's `configurable` needs, so that its checkpoint waits here."""
+        return {_PENDING: self}
 
 
 class TurnSaver(AsyncShallowRedisSaver):
     """Saves whole turns or nothing: one checkpoint a thread, that of its last turn that succeeded.
 
-    LangGraph saves at the end of a run, however it ends. What a failed or cancelled run would leave,
-    half a turn and writes that wait for a step that never comes, gets in the way of the next turn;
-    so here a run's checkpoint waits until `save` is called. A failed turn loses nothing that was paid
+    LangGraph saves at the end of a run, however it ends. A failed or cancelled run would leave half a turn
+    and writes that wait for a step that never comes, which would disturb the next turn. So the checkpoint of
+    a run with a PendingTurn waits there until `save` is called. A failed turn loses nothing that was paid
     for: that is in the response journal (`tools/llm/journal.py`).
     """
 
-    def begin(self) -> Unsaved:
-        """Starts a turn in this context; from here on its checkpoint waits."""
-        turn = Unsaved()
-        _unsaved.set(turn)
-        return turn
-
-    async def save(self, turn: Unsaved) -> None:
+    async def save(self, turn: PendingTurn) -> None:
         """Writes the checkpoint of a turn that has succeeded.
 
         Raises:
@@ -56,27 +52,27 @@ class TurnSaver(AsyncShallowRedisSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Keeps the checkpoint for `save`."""
-        turn = _unsaved.get()
+        """Lets the checkpoint of a pending turn wait; writes any other."""
+        turn: PendingTurn | None = config["configurable"].get(_PENDING)
         if turn is None:
             return await super().aput(config, checkpoint, metadata, new_versions)
         turn.newest = (config, checkpoint, metadata, new_versions)
-        named = {**config["configurable"], "checkpoint_id": checkpoint["id"]}
-        return {"configurable": named}
+        return {"configurable": {**config["configurable"], "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Keeps nothing of an unfinished step."""
-        if _unsaved.get() is None:
+        """Drops the writes of an unfinished step of a pending turn."""
+        if _PENDING not in config["configurable"]:
             await super().aput_writes(config, writes, task_id, task_path)
 
 
 async def open_checkpointer(settings: Settings, client: Redis) -> TurnSaver:
     """Returns the saver of sessions.
 
-    A saver that keeps every checkpoint would add the whole state to a session with each turn; the
-    turns themselves are in the state's `history`. The TTL is in minutes and renewed by each read.
+    It is a shallow one, because a saver that keeps every checkpoint would add the whole state to a session
+    with each turn; the turns themselves are in the state's `history`. The TTL is in minutes and renewed by
+    each read.
     """
     saver = TurnSaver(
         redis_client=client,

@@ -1,9 +1,10 @@
-"""What Redis holds of a session beside its checkpoint.
+"""What Redis holds of a session beside its checkpoint: its record, its lock, its Idempotency-Keys.
 
 | key | what |
 |---|---|
-| `session:{id}` | hash: `owner`, `request`, and `paid:…`, the ledger of an unfinished turn |
+| `session:{id}` | hash: `owner`, `request`, and `paid:…`, the response journal of an unfinished turn |
 | `session-answers:{id}` | hash: answers that were given under an Idempotency-Key |
+| `idempotency:{hash}` | a claim: which session a key of which owner works on, and a hash of its request |
 | `session-lock:{id}` | the run that is at work on it |
 | `checkpoint:{id}:` | the saver's |
 
@@ -13,9 +14,10 @@ All but the lock expire together, `session_ttl_minutes` after the last use.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +27,13 @@ from redis.asyncio import Redis
 from redis.asyncio.lock import Lock
 from redis.exceptions import LockError, RedisError
 
-from tools.core.errors import RunInProgressError, SessionNotFoundError, StoreUnavailableError
+from graph.state import Request
+from tools.core.errors import (
+    IdempotencyConflictError,
+    RunInProgressError,
+    SessionNotFoundError,
+    StoreUnavailableError,
+)
 from tools.core.logs import cause
 from tools.core.settings import Settings
 
@@ -34,13 +42,13 @@ logger = logging.getLogger(__name__)
 LOCK_SECONDS = 5.0
 """After how long the lock of a dead worker frees itself. A living one renews it three times in that."""
 _PAID = b"paid:"
-_KEEP = """
+_RECORD = """
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
-"""Adds to a record only while there is one: a session that expired or was lost is not half revived."""
+"""Adds an answer to the record only while there is one: a session that has expired stays gone."""
 _FORGET = """
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 -- The answers are kept by the names of their Idempotency-Keys' claims.
@@ -48,17 +56,17 @@ for _, claim in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('DEL', claim)
 redis.call('DEL', unpack(KEYS, 2))
 return 1
 """
-"""Deletes a session that nobody works on, in one step. It writes nothing, not even a lock, so that it works
+"""Deletes a session that no run works on, in one step. It writes nothing, not even a lock, so that it works
 on a full Redis."""
 
 
 @dataclass(slots=True)
 class SessionRecord:
-    """A session's record as one run sees it; the run's ledger."""
+    """A session's record as one run sees it. It is the run's `ResponseJournal`."""
 
     session_id: str
     owner: str
-    request: dict[str, Any]
+    request: Request
     redis: Redis
     ttl_seconds: int
     paid: dict[str, bytes] = field(default_factory=dict)
@@ -67,38 +75,42 @@ class SessionRecord:
         """As `ResponseJournal.find`."""
         return self.paid.get(question)
 
-    async def keep(self, question: str, answer: bytes) -> None:
-        """As `ResponseJournal.keep`.
+    async def record(self, question: str, answer: bytes) -> None:
+        """As `ResponseJournal.record`.
 
         Raises:
-            StoreUnavailableError: the record is gone, so what the run makes could not be kept.
+            StoreUnavailableError: the session is gone, so the answer could not be recorded.
         """
         self.paid[question] = answer
         arguments = (_key(self.session_id), f"paid:{question}", answer, self.ttl_seconds)
-        if not await self.redis.eval(_KEEP, 1, *arguments):
+        if not await self.redis.eval(_RECORD, 1, *arguments):
             raise StoreUnavailableError("The session is gone from Redis while a run was at work on it.")
+
+    async def forget(self, questions: Sequence[str]) -> None:
+        """As `ResponseJournal.forget`."""
+        await self.redis.hdel(_key(self.session_id), *(f"paid:{question}" for question in questions))
 
 
 class SessionLock:
-    """A run's hold on a session: the lock, and whether it was lost."""
+    """The lock by which a run has a session to itself. When it is lost, `run` is cancelled."""
 
-    def __init__(self, lock: Lock, holder: asyncio.Task[Any]) -> None:
+    def __init__(self, lock: Lock, run: asyncio.Task[Any]) -> None:
         self._lock = lock
-        self._holder = holder
+        self._run = run
         self.lost = False
 
     async def ensure_owned(self) -> None:
-        """Makes sure that no other run can have taken the session, before something is written.
+        """Checks, before something is written, that the lock is still held.
 
         Raises:
-            StoreUnavailableError: the lock is no longer held.
+            StoreUnavailableError: it is not, so another run may have the session.
         """
         if self.lost or not await self._lock.owned():
             self.lost = True
             raise StoreUnavailableError(_LOST, store="redis")
 
     async def renew(self) -> None:
-        """Renews the lock until it is lost; then cancels the run."""
+        """Renews the lock until it is lost; cancels the run then."""
         renewed = time.monotonic()
         pause = LOCK_SECONDS / 3
         while not self.lost:
@@ -116,7 +128,7 @@ class SessionLock:
                 # Tried again before the lock ends, which after another third it would have.
                 pause = LOCK_SECONDS / 30
         logger.warning("a run lost its session and is cancelled", extra={"lock": self._lock.name})
-        self._holder.cancel()
+        self._run.cancel()
 
 
 _LOST = (
@@ -126,13 +138,13 @@ _LOST = (
 
 
 class SessionRecords:
-    """Creates, reads, locks and forgets the records of sessions."""
+    """Creates, reads, locks and deletes the records of sessions."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._redis = redis
         self._ttl_seconds = max(1, round(settings.session_ttl_minutes * 60))
 
-    async def create(self, session_id: str, owner: str, request: dict[str, Any]) -> SessionRecord:
+    async def create(self, session_id: str, owner: str, request: Request) -> SessionRecord:
         """Writes the record of a new session."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(_key(session_id), mapping={"owner": owner, "request": orjson.dumps(request)})
@@ -141,7 +153,7 @@ class SessionRecords:
         return SessionRecord(session_id, owner, request, self._redis, self._ttl_seconds)
 
     async def load(self, session_id: str, owner: str) -> SessionRecord:
-        """Returns the record, and renews the life of everything the session has in Redis.
+        """Returns the record, and renews the time to live of all keys of the session.
 
         Raises:
             SessionNotFoundError: there is none, it has expired, or it is somebody else's.
@@ -159,7 +171,7 @@ class SessionRecords:
         return SessionRecord(session_id, owner, request, self._redis, self._ttl_seconds, paid)
 
     async def clear_pending(self, record: SessionRecord) -> None:
-        """Empties the ledger of a turn that has ended; the session's time begins anew."""
+        """Deletes the answers that were recorded for a turn that has ended, and renews the time to live."""
         await self._renew(record.session_id, *(f"paid:{question}" for question in record.paid))
 
     async def forget(self, session_id: str, owner: str) -> None:
@@ -169,36 +181,36 @@ class SessionRecords:
             SessionNotFoundError: as `load`.
             RunInProgressError: a run is at work on it and would write it again.
         """
-        # First, also because what a Redis that stood still was told last it does when it goes on.
+        # First, also because a Redis that stood still runs the last command it received when it goes on.
         await self.load(session_id, owner)
-        keys = [_lock_key(session_id), answers_key(session_id), *_keys(session_id)]
+        keys = [_lock_key(session_id), _answers_key(session_id), *_keys(session_id)]
         if not await self._redis.eval(_FORGET, len(keys), *keys):
             raise RunInProgressError(session_id=session_id)
 
     @asynccontextmanager
     async def locked(self, session_id: str) -> AsyncIterator[SessionLock]:
-        """Holds the session for one run, over all workers.
+        """Locks the session for the run that is the current task, over all workers.
 
-        The lock is renewed while it is held. A worker that could not renew it in time, because it
-        or Redis stood still, is cancelled: another may be at work by then.
+        The lock is renewed while it is held. A run whose lock could not be renewed in time, because its
+        worker or Redis stood still, is cancelled: another may be at work by then.
 
         Raises:
-            RunInProgressError: another run holds it.
+            RunInProgressError: another run has the session.
             StoreUnavailableError: the lock was lost while it was held.
         """
         lock = self._redis.lock(_lock_key(session_id), timeout=LOCK_SECONDS, thread_local=False)
         if not await lock.acquire(blocking=False):
             raise RunInProgressError(session_id=session_id)
-        holder = asyncio.current_task()
-        assert holder is not None  # noqa: S101 - a coroutine runs in a task
-        hold = SessionLock(lock, holder)
-        renewal = asyncio.create_task(hold.renew())
+        run = asyncio.current_task()
+        assert run is not None  # noqa: S101 - a coroutine runs in a task
+        session_lock = SessionLock(lock, run)
+        renewal = asyncio.create_task(session_lock.renew())
         try:
-            yield hold
+            yield session_lock
         except asyncio.CancelledError:
-            if not hold.lost:
+            if not session_lock.lost:
                 raise
-            holder.uncancel()
+            run.uncancel()
             raise StoreUnavailableError(_LOST, store="redis", session_id=session_id) from None
         finally:
             while not renewal.done():
@@ -219,8 +231,62 @@ class SessionRecords:
             await pipe.execute()
 
 
-def answers_key(session_id: str) -> str:
-    """The hash of answers that were given under an Idempotency-Key."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request with an Idempotency-Key: the session it works on, and the answer once there is one."""
+
+    key: str
+    session_id: str
+    first: bool
+    """Whether this is the first request with the key."""
+    answer: dict[str, Any] | None
+
+
+class IdempotencyKeys:
+    """The Idempotency-Keys of requests: the same key gives the same answer, which is paid for once.
+
+    A claim holds no more than a hash of the request and the session's id; the answer is kept with the
+    session and deleted with it. Both expire like a session, `session_ttl_minutes` after the last use.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._redis = redis
+        self._ttl_seconds = max(1, round(settings.session_ttl_minutes * 60))
+
+    async def begin(self, owner: str, key: str, request: object, session_id: str) -> Attempt:
+        """Claims `key` for `request` on `session_id`, or returns what was claimed before.
+
+        Raises:
+            IdempotencyConflictError: the key was used for another request.
+        """
+        # Hashed, so that no key of one owner can be written to look like another's.
+        name = "idempotency:" + hashlib.sha256(orjson.dumps([owner, key])).hexdigest()
+        digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        claim = orjson.dumps({"request": digest, "session_id": session_id})
+        if await self._redis.set(name, claim, nx=True, ex=self._ttl_seconds):
+            return Attempt(name, session_id, first=True, answer=None)
+        stored = await self._redis.get(name)
+        if stored is None:  # it expired between the two commands
+            return await self.begin(owner, key, request, session_id)
+        known = orjson.loads(stored)
+        if known["request"] != digest:
+            problem = "was used for another request"
+            raise IdempotencyConflictError(fields=[{"field": "Idempotency-Key", "problem": problem}])
+        answer = await self._redis.hget(_answers_key(known["session_id"]), name)
+        given = orjson.loads(answer) if answer is not None else None
+        return Attempt(name, known["session_id"], first=False, answer=given)
+
+    async def finish(self, attempt: Attempt, answer: dict[str, Any]) -> None:
+        """Keeps the answer for later requests with the key."""
+        name = _answers_key(attempt.session_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(name, attempt.key, orjson.dumps(answer))
+            pipe.expire(name, self._ttl_seconds)
+            pipe.expire(attempt.key, self._ttl_seconds)
+            await pipe.execute()
+
+
+def _answers_key(session_id: str) -> str:
     return f"session-answers:{session_id}"
 
 
@@ -233,4 +299,4 @@ def _lock_key(session_id: str) -> str:
 
 
 def _keys(session_id: str) -> list[str]:
-    return [_key(session_id), answers_key(session_id), f"checkpoint:{session_id}:"]
+    return [_key(session_id), _answers_key(session_id), f"checkpoint:{session_id}:"]

@@ -1,37 +1,56 @@
-"""Sessions: generate starts one on a new thread, regenerate goes on with it from the summary."""
+"""Sessions: generate starts one on a new thread, regenerate goes on with it from the summary.
+
+Either is a run: a task of its own, whose progress is a stream of events.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
+import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 from langsmith.utils import tracing_is_enabled
-from redis.asyncio import Redis
 
-from graph.build import Graph, start_turn
-from graph.errors import to_service_error
-from graph.sessions.checkpointer import TurnSaver
-from graph.sessions.idempotency import Attempt, IdempotencyKeys
-from graph.sessions.record import SessionLock, SessionRecord, SessionRecords
-from graph.sessions.runs import Event, Run, Runs
+from graph.build import build_graph, start_turn
+from graph.errors import run_limit, to_service_error
+from graph.progress import progress_event
+from graph.sessions.checkpointer import PendingTurn, TurnSaver
+from graph.sessions.record import Attempt, IdempotencyKeys, SessionLock, SessionRecord, SessionRecords
 from graph.sessions.views import SERVICE_VERSION, answer, session_view
-from graph.state import Request
-from tools.core.errors import ModelOutputError, SessionNotFoundError, SubjectNotFoundError
-from tools.core.settings import Settings
-from tools.llm import journal
+from graph.state import Request, State
+from nodes.state import SubjectDict, Turn, profile_dict
+from tools.context import RunContext
+from tools.core.errors import (
+    InternalError,
+    ModelOutputError,
+    ServiceError,
+    SessionNotFoundError,
+    SubjectNotFoundError,
+    WorkerStoppingError,
+)
+from tools.core.logs import cause
+from tools.llm.journal import Call
 from tools.postings.contracts import Language, Profile, Wishes
-from tools.prompts import registry as prompts
-from tools.prompts.registry import PromptRegistry
+from tools.services import Services
+
+logger = logging.getLogger(__name__)
 
 RECURSION_LIMIT = 16
 """Graph steps of one run: six nodes, and room for every repeated proposal."""
+CLOSE_SECONDS = 5.0
+"""How long a worker waits for runs that it has stopped to save their state."""
 
+Event = dict[str, Any]
+"""A progress event: `type`, `node`, `elapsed_ms` (milliseconds since the run began), `data`."""
 Input = Request | Command[str]
-"""What a run starts with: a request, or a command that jumps to the nodes of a new turn."""
+"""What the graph starts with: a request, or a command that jumps to the nodes of a new turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,69 +65,121 @@ class Caller:
 ANYONE = Caller()
 
 
+class Run:
+    """One run of a session: iterate over its events, or await its `answer`. Either starts it.
+
+    The work is a task of its own, so that the time-out's cancellation never lands in the listener's code.
+    A listener who leaves cancels it.
+    """
+
+    def __init__(self, session_id: str, start: Callable[[Run], asyncio.Task[dict[str, Any]]]) -> None:
+        self.session_id = session_id
+        self.has_session = False
+        """Whether the session exists, so that it can be asked again."""
+        self.calls: list[Call] = []
+        """The calls of models that the run has made."""
+        self._start = start
+        self._began = time.monotonic()
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+
+    async def __aiter__(self) -> AsyncGenerator[Event]:
+        """Yields the progress events; the last is `result` or `error`."""
+        task = self._start(self)
+        task.add_done_callback(lambda _: self._events.put_nowait(None))
+        try:
+            while (event := await self._events.get()) is not None:
+                yield event
+        finally:
+            # Not awaited: a listener's framework may cancel this very line again and again, which
+            # would break off the run while it saves its state. `Sessions.aclose` waits for it.
+            task.cancel()
+
+    async def answer(self) -> dict[str, Any]:
+        """Returns the answer.
+
+        Raises:
+            ServiceError: the run failed.
+        """
+        task = self._start(self)
+        try:
+            await asyncio.wait({task})
+            return task.result()
+        finally:
+            task.cancel()
+
+    def emit(self, kind: str, node: str | None, data: Any) -> None:
+        """Adds an event. There are some forty in a run, so the queue needs no bound."""
+        if kind == "node_started":
+            data = {"session_id": self.session_id}  # a client who loses the stream can ask the session again
+        elapsed = round((time.monotonic() - self._began) * 1000)
+        self._events.put_nowait({"type": kind, "node": node, "elapsed_ms": elapsed, "data": data})
+
+
+Work = Callable[[Run], Awaitable[dict[str, Any]]]
+"""What a run does; returns the answer."""
+
+
 class Sessions:
     """Generates and regenerates. Keeps nothing of a session: any worker can go on with any one."""
 
-    def __init__(
-        self, graph: Graph, saver: TurnSaver, redis: Redis, settings: Settings, registry: PromptRegistry
-    ) -> None:
-        """`graph` is compiled with `saver`, over services that answer from `registry`."""
-        self._graph = graph
+    def __init__(self, services: Services, saver: TurnSaver) -> None:
+        self._services = services
         self._saver = saver
-        self._settings = settings
-        self._prompts = registry
-        self._records = SessionRecords(redis, settings)
-        self._idempotency = IdempotencyKeys(redis, settings)
-        self._runs = Runs(settings.run_timeout_seconds)
+        self._graph = build_graph(saver)
+        self._records = SessionRecords(services.redis, services.settings)
+        self._idempotency = IdempotencyKeys(services.redis, services.settings)
+        self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
+        self._stopping = False
 
-    def generate(self, profile: Profile, language: Language, caller: Caller = ANYONE) -> AsyncIterator[Event]:
-        """Starts a session and yields its progress events; the last is `result` or `error`.
+    def generate(self, profile: Profile, language: Language, caller: Caller = ANYONE) -> Run:
+        """Returns a run that starts a session.
 
-        A `result`'s data is an `Answer`. An `error`'s data is `{"code", "message", "details"}`, with
-        the session's id in the details; the session can be asked again. Closing the iterator
-        cancels the run and its model calls. With an Idempotency-Key that was used before, what that
-        request began is finished, or its answer given again.
+        A `result` event's data is an `Answer`. An `error` event's data is `{"code", "message", "details"}`,
+        with the session's id in the details; the session can be asked again. With an Idempotency-Key that
+        was used before, what that request began is finished, or its answer given again.
         """
-        request = Request(profile=profile.model_dump(), language=language, turn={})
+        request = Request(profile=profile_dict(profile), language=language)
 
         async def work(run: Run) -> dict[str, Any]:
-            attempt = await self._attempt(run, caller, ["generate", request])
-            done = attempt.answer if attempt else None
-            return await self._answered(attempt, done or await self._first(run, request, caller, attempt))
+            async def first_turn(attempt: Attempt | None) -> dict[str, Any]:
+                return await self._first_turn(run, request, caller, attempt)
 
-        return self._runs.events(uuid.uuid4().hex, work)
+            return await self._once(run, caller, ["generate", request], first_turn)
 
-    def regenerate(self, session_id: str, wishes: Wishes, caller: Caller = ANYONE) -> AsyncIterator[Event]:
-        """Goes on with a session as if `summarize` had just ended, and yields events like `generate`.
+        return self._run(uuid.uuid4().hex, work)
 
-        A session whose first run broke off has it finished, with these wishes. An unknown
-        session, and somebody else's, ends in an `error` with SessionNotFoundError's code, one that
-        is at work in RunInProgressError's, a subject that is not among the candidates in
-        SubjectNotFoundError's.
+    def regenerate(self, session_id: str, wishes: Wishes, caller: Caller = ANYONE) -> Run:
+        """Returns a run that goes on with a session as if `summarize` had just ended.
+
+        Its events are those of `generate`. A session whose first run broke off has it finished, with these
+        wishes. The run fails with SessionNotFoundError where the session is unknown or somebody else's,
+        RunInProgressError where it is at work, SubjectNotFoundError where the subject is no candidate.
         """
+
+        # Of the fields of `Wishes` alone, whatever else a subclass has.
+        request = ["regenerate", session_id, wishes.model_dump(include=set(Wishes.model_fields))]
 
         async def work(run: Run) -> dict[str, Any]:
             await self._records.load(session_id, caller.owner)
-            run.kept = True
-            attempt = await self._attempt(run, caller, ["regenerate", session_id, wishes.model_dump()])
-            done = attempt.answer if attempt else None
-            return await self._answered(attempt, done or await self._turn(run, wishes, caller.owner, attempt))
+            run.has_session = True
 
-        return self._runs.events(session_id, work)
+            async def next_turn(attempt: Attempt | None) -> dict[str, Any]:
+                return await self._next_turn(run, wishes, caller, attempt)
+
+            return await self._once(run, caller, request, next_turn)
+
+        return self._run(session_id, work)
 
     async def view(self, session_id: str, owner: str = ANYONE.owner) -> dict[str, Any]:
         """Returns the session as JSON.
 
         Raises:
             SessionNotFoundError: it does not exist, has expired, or is somebody else's.
-            StoreUnavailableError: Redis does not answer.
+            redis.exceptions.RedisError: Redis does not answer.
         """
-        try:
-            record = await self._records.load(session_id, owner)
-            state = await self._state(session_id)
-        except Exception as error:
-            raise to_service_error(error) from error
-        return session_view(session_id, {**record.request, **state})
+        record = await self._records.load(session_id, owner)
+        state = await self._state(session_id)
+        return session_view(session_id, {**record.request, **state} if state else record.request)
 
     async def forget(self, session_id: str, owner: str = ANYONE.owner) -> None:
         """Deletes everything of a session at once.
@@ -116,136 +187,189 @@ class Sessions:
         Raises:
             SessionNotFoundError: as `view`.
             RunInProgressError: a run is at work on it.
-            StoreUnavailableError: Redis does not answer.
+            redis.exceptions.RedisError: Redis does not answer.
         """
-        try:
-            await self._records.forget(session_id, owner)
-        except Exception as error:
-            raise to_service_error(error) from error
+        await self._records.forget(session_id, owner)
 
     async def aclose(self) -> None:
-        """Stops what still runs, each run with WorkerStoppingError as its `error`, and waits for a bounded
-        time until it has saved its state. Another worker can go on with each session."""
-        await self._runs.aclose()
+        """Stops what still runs, each run with WorkerStoppingError, and waits until it has saved its state,
+        at most CLOSE_SECONDS. Another worker can go on with each session."""
+        self._stopping = True
+        await asyncio.sleep(0)  # a task that was created a moment ago takes its first step, to see the stop
+        deadline = time.monotonic() + CLOSE_SECONDS
+        # Twice, because Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
+        for share in (2, 1):
+            for task in self._tasks:
+                task.cancel()
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=(deadline - time.monotonic()) / share)
 
-    async def _attempt(self, run: Run, caller: Caller, asked: list[Any]) -> Attempt | None:
-        if caller.idempotency_key is None:
-            return None
-        attempt = await self._idempotency.begin(caller.owner, caller.idempotency_key, asked, run.session_id)
-        run.session_id = attempt.session_id
-        return attempt
+    def _run(self, session_id: str, work: Work) -> Run:
+        def start(run: Run) -> asyncio.Task[dict[str, Any]]:
+            task = asyncio.create_task(self._finish(run, work))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+            return task
 
-    async def _answered(self, attempt: Attempt | None, done: dict[str, Any]) -> dict[str, Any]:
-        if attempt is not None and attempt.answer is None:
-            await self._idempotency.finish(attempt, done)
+        return Run(session_id, start)
+
+    def _ended(self, task: asyncio.Task[dict[str, Any]]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # a listener to the events has been told of it: asyncio need not log it
+
+    async def _finish(self, run: Run, work: Work) -> dict[str, Any]:
+        """Does the work within the limit; its outcome is the last event."""
+        try:
+            async with run_limit(self._services.settings.run_timeout_seconds):
+                done = await work(run)
+        except asyncio.CancelledError:
+            # The other reason is a listener that has left, and hears no more.
+            if not self._stopping:
+                raise
+            raise _failed(run, WorkerStoppingError()) from None
+        except Exception as error:
+            failure = _failed(run, error)
+            if failure is error:
+                raise
+            raise failure from error
+        run.emit("result", None, done)
         return done
 
-    async def _first(
+    async def _once(
+        self,
+        run: Run,
+        caller: Caller,
+        request: list[Any],
+        turn: Callable[[Attempt | None], Awaitable[dict[str, Any]]],
+    ) -> dict[str, Any]:
+        """Answers with `turn`, or with what the same Idempotency-Key was answered before."""
+        if caller.idempotency_key is None:
+            return await turn(None)
+        key = caller.idempotency_key
+        attempt = await self._idempotency.begin(caller.owner, key, request, run.session_id)
+        run.session_id = attempt.session_id
+        if attempt.answer is not None:
+            return attempt.answer
+        done = await turn(attempt)
+        await self._idempotency.finish(attempt, done)
+        return done
+
+    async def _first_turn(
         self, run: Run, request: Request, caller: Caller, attempt: Attempt | None
     ) -> dict[str, Any]:
         """Runs a session's first turn, or finishes it where an earlier request with the key broke off."""
-        try:
-            again = attempt is not None and not attempt.first
-            record = await self._records.load(run.session_id, caller.owner) if again else None
-        except SessionNotFoundError:  # the earlier request did not come so far
-            record = None
-        record = record or await self._records.create(run.session_id, caller.owner, dict(request))
-        run.kept = True
-        async with self._records.locked(run.session_id) as hold:
+        record = None
+        if attempt is not None and not attempt.first:
+            with suppress(SessionNotFoundError):  # the earlier request did not come so far
+                record = await self._records.load(run.session_id, caller.owner)
+        record = record or await self._records.create(run.session_id, caller.owner, request)
+        run.has_session = True
+        async with self._records.locked(run.session_id) as lock:
             state = await self._state(run.session_id)
-            if state:
+            if state is not None:
                 return self._answer(run, state)
-            return await self._run(run, record, hold, request)
+            return await self._turn(run, record, lock, request)
 
-    async def _turn(self, run: Run, wishes: Wishes, owner: str, attempt: Attempt | None) -> dict[str, Any]:
-        async with self._records.locked(run.session_id) as hold:
+    async def _next_turn(
+        self, run: Run, wishes: Wishes, caller: Caller, attempt: Attempt | None
+    ) -> dict[str, Any]:
+        async with self._records.locked(run.session_id) as lock:
             # Read under the lock: it may have been forgotten a moment ago.
-            record = await self._records.load(run.session_id, owner)
+            record = await self._records.load(run.session_id, caller.owner)
             state = await self._state(run.session_id)
             key = attempt.key if attempt else None
             if key and state and state["turn"].get("key") == key:
                 # The turn had ended, but its worker before it could say so.
                 return self._answer(run, state)
-            turn = {
-                "chosen": _offered(state, wishes.subject_id) if wishes.subject_id else None,
-                "difficulty": wishes.difficulty,
-                "skills": wishes.skills,
-                "feedback": wishes.feedback,
-                "key": key,
-            }
-            start: Input
-            if state:
-                # The update travels with the run, so that there is one checkpoint a turn.
-                update = {"turn": turn, "draft": {}}
-                start = Command(update=update, goto=start_turn({**state, **update}))  # type: ignore[typeddict-item]
-            else:
-                # The first run broke off. It begins again; what it was answered is in the ledger.
-                start = Request(
-                    profile=record.request["profile"], language=record.request["language"], turn=turn
-                )
-            return await self._run(run, record, hold, start)
+            turn = Turn(
+                chosen=_offered(state, wishes.subject_id) if wishes.subject_id else None,
+                difficulty=wishes.difficulty,
+                skills=wishes.skills,
+                feedback=wishes.feedback,
+                key=key,
+            )
+            if state is None:
+                # The first run broke off. It begins again; what it was answered is in the journal.
+                return await self._turn(run, record, lock, {**record.request, "turn": turn})
+            # The update travels with the run, so that there is one checkpoint a turn.
+            update = {"turn": turn, "draft": {}}
+            start = Command(update=update, goto=start_turn({**state, "turn": turn}))
+            return await self._turn(run, record, lock, start)
 
-    async def _run(self, run: Run, record: SessionRecord, hold: SessionLock, start: Input) -> dict[str, Any]:
-        """Runs the graph to its end, and then saves the turn. What the model answers is in the ledger
-        until then."""
-        journal.current.set(record)
-        # To its end the run answers from what is in force now.
-        prompts.run_snapshot.set(self._prompts.current)
-        unsaved = self._saver.begin()
-        state: dict[str, Any] = {}
+    async def _turn(self, run: Run, record: SessionRecord, lock: SessionLock, start: Input) -> dict[str, Any]:
+        """Runs the graph to its end, and then saves the turn. What models answer is in the journal until
+        then."""
+        context = RunContext.of(self._services, journal=record, calls=run.calls, owner=record.owner)
+        pending = PendingTurn()
+        config = _config(run.session_id, pending)
+        if tracing_is_enabled():  # a checkpoint would keep it
+            config["metadata"] = _traced(context, record)
+        state: Any = None
         try:
             async for part in self._graph.astream(
                 start,
-                {**_config(run.session_id), "metadata": self._traced(record)},
-                stream_mode=["custom", "values"],
+                config,
+                context=context,
+                stream_mode=["custom", "tasks", "values"],
                 durability="exit",
                 version="v2",
             ):
                 if part["type"] == "values":
-                    state = dict(part["data"])
-                elif part["type"] == "custom":
-                    event = part["data"]
-                    run.say(event["type"], event["data"], event["node"])
+                    state = part["data"]
+                elif event := progress_event(part["type"], part["data"], record.request["language"]):
+                    run.emit(*event)
         except ModelOutputError:
             # The same answers would fail again: the next try asks anew.
             await self._records.clear_pending(record)
             raise
-        await hold.ensure_owned()
-        await self._saver.save(unsaved)
+        await lock.ensure_owned()
+        await self._saver.save(pending)
         await self._records.clear_pending(record)
         return self._answer(run, state)
 
-    def _traced(self, record: SessionRecord) -> dict[str, Any]:
-        """Returns what a trace of the run says of it. Without tracing nothing, because a checkpoint
-        would keep it."""
-        if not tracing_is_enabled():
-            return {}
-        current = self._prompts.current
-        versions = current.versions(record.request["language"])
-        return {"service": SERVICE_VERSION, "prompts": current.version, "prompt_versions": versions}
+    def _answer(self, run: Run, state: State) -> dict[str, Any]:
+        return answer(run.session_id, state, self._services.settings)
 
-    def _answer(self, run: Run, state: dict[str, Any]) -> dict[str, Any]:
-        return answer(
-            run.session_id,
-            state,
-            offline=self._settings.offline,
-            embeddings_offline=self._settings.embeddings_offline,
-        ).model_dump()
-
-    async def _state(self, session_id: str) -> dict[str, Any]:
-        """Returns the state after the last turn that ended; empty where none has."""
-        return dict((await self._graph.aget_state(_config(session_id))).values)
+    async def _state(self, session_id: str) -> State | None:
+        """Returns the state after the last turn that ended; None where none has."""
+        values: Any = (await self._graph.aget_state(_config(session_id))).values
+        return values or None
 
 
-def _config(session_id: str) -> RunnableConfig:
-    return {"configurable": {"thread_id": session_id}, "recursion_limit": RECURSION_LIMIT}
+def _failed(run: Run, error: Exception) -> ServiceError:
+    """Logs the failure of a run and emits it; returns it as an error of the service."""
+    failure = to_service_error(error)
+    if run.has_session:
+        failure.session_id = failure.session_id or run.session_id
+    # A refusal or a stop by the operator is no error of the service. An unknown error needs its traceback.
+    expected = failure.http_status < 500 or isinstance(failure, WorkerStoppingError)  # noqa: PLR2004
+    logger.log(
+        logging.INFO if expected else logging.ERROR,
+        "run failed",
+        exc_info=error if isinstance(failure, InternalError) else None,
+        extra={"session_id": run.session_id, "code": failure.code, "cause": cause(error)},
+    )
+    run.emit("error", None, failure.as_json())
+    return failure
 
 
-def _offered(state: dict[str, Any], subject_id: str) -> dict[str, Any]:
+def _config(session_id: str, pending: PendingTurn | None = None) -> RunnableConfig:
+    configurable = {"thread_id": session_id, **(pending.configurable() if pending else {})}
+    return {"configurable": configurable, "recursion_limit": RECURSION_LIMIT}
+
+
+def _traced(context: RunContext, record: SessionRecord) -> dict[str, Any]:
+    """Returns what a trace of the run says of it."""
+    versions = context.prompts.versions(record.request["language"])
+    return {"service": SERVICE_VERSION, "prompts": context.prompts.version, "prompt_versions": versions}
+
+
+def _offered(state: State | None, subject_id: str) -> SubjectDict:
     """Returns a candidate, or the current subject, which may be built again with other wishes."""
-    subjects = state.get("subjects") or {"current": {"id": None}, "candidates": []}
-    for subject in (subjects["current"], *subjects["candidates"]):
+    subjects = state["subjects"] if state else None
+    for subject in (subjects["current"], *subjects["candidates"]) if subjects else ():
         if subject["id"] == subject_id:
-            return dict(subject)
+            return subject
     problem = "is not among the session's candidates"
     raise SubjectNotFoundError(subject_id=subject_id, fields=[{"field": "subject_id", "problem": problem}])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from graph.state import State
+from tools.core.settings import Settings
 from tools.postings.contracts import (
-    Answer,
     Difficulty,
     Language,
     Profile,
@@ -49,29 +51,30 @@ class SessionView(BaseModel):
     versions: Versions
 
 
-def answer(session_id: str, state: dict[str, Any], *, offline: bool, embeddings_offline: bool) -> Answer:
-    """Returns the answer of a finished run."""
-    return Answer(
-        session_id=session_id,
-        project=Project.model_validate(state["project"]),
-        candidates=[Subject.model_validate(subject) for subject in state["subjects"]["candidates"]],
-        missing=state["subjects"]["missing"],
-        summary=Summary.model_validate(state["summary"]),
-        postings=_postings(state),
-        closest_only=state["relevant"]["closest_only"],
-        left_out=_left_out(state),
-        versions={
+def answer(session_id: str, state: State, settings: Settings) -> dict[str, Any]:
+    """Returns the answer of a finished run as JSON, in the form of `Answer`."""
+    return {
+        "session_id": session_id,
+        "project": state["project"],
+        "candidates": state["subjects"]["candidates"],
+        "missing": state["subjects"]["missing"],
+        "summary": state["summary"],
+        "postings": _postings(state),
+        "closest_only": state["relevant"]["closest_only"],
+        "left_out": _left_out(state),
+        "versions": {
             "service": SERVICE_VERSION,
-            "offline": offline,
-            "embeddings_offline": embeddings_offline,
+            "offline": settings.offline,
+            "embeddings_offline": settings.embeddings_offline,
             **state["versions"],
         },
-    )
+    }
 
 
-def session_view(session_id: str, state: dict[str, Any]) -> dict[str, Any]:
-    """Returns a session as JSON, in the form of `SessionView`."""
+def session_view(session_id: str, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a session as JSON, in the form of `SessionView`. `state` may lack what no run has reached."""
     subjects = state.get("subjects") or {"current": None, "candidates": []}
+    turn = state.get("turn") or {}
     return {
         "session_id": session_id,
         "language": state["language"],
@@ -79,30 +82,27 @@ def session_view(session_id: str, state: dict[str, Any]) -> dict[str, Any]:
         "summary": state.get("summary"),
         "subject": subjects["current"],
         "candidates": subjects["candidates"],
-        "wishes": {key: (state.get("turn") or {}).get(key) for key in ("difficulty", "skills", "feedback")},
+        "wishes": {key: turn.get(key) for key in ("difficulty", "skills", "feedback")},
         "rejected": state.get("rejected", []),
         "project": state.get("project"),
         "history": state.get("history", []),
         "closest_only": (state.get("relevant") or {}).get("closest_only", False),
-        "postings": [posting.model_dump() for posting in _postings(state)],
+        "postings": _postings(state),
         "left_out": _left_out(state),
         "versions": state.get("versions", {}),
     }
 
 
-def _left_out(state: dict[str, Any]) -> dict[str, list[str]]:
-    return {node: ids for node, ids in state.get("left_out", {}).items() if ids}
+def _left_out(state: Mapping[str, Any]) -> dict[str, list[str]]:
+    return {node: ids for node, ids in state.get("omitted_postings", {}).items() if ids}
 
 
-def _postings(state: dict[str, Any]) -> list[RetrievedPosting]:
+def _postings(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the retrieved postings in the form of `RetrievedPosting`: each with its verdict."""
     relevant = state.get("relevant") or {"kept": [], "dropped": []}
-    verdicts = {
-        row["posting_id"]: (kept, row["reason"])
-        for kept, rows in ((True, relevant["kept"]), (False, relevant["dropped"]))
-        for row in rows
-    }
-    postings = []
-    for row in state.get("retrieved", []):
-        kept, reason = verdicts.get(row["posting_id"], (False, ""))
-        postings.append(RetrievedPosting(**row, kept=kept, reason=reason))
-    return postings
+    reasons = {row["posting_id"]: row["reason"] for row in (*relevant["kept"], *relevant["dropped"])}
+    kept = {row["posting_id"] for row in relevant["kept"]}
+    return [
+        {**row, "kept": row["posting_id"] in kept, "reason": reasons.get(row["posting_id"], "")}
+        for row in state.get("retrieved", [])
+    ]

@@ -25,6 +25,7 @@ from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.logs import cause
 from tools.core.proxies import proxy_for
 from tools.core.settings import Settings
+from tools.llm.journal import ResponseJournal
 from tools.llm.openai_client import open_http_client
 
 logger = logging.getLogger(__name__)
@@ -187,7 +188,9 @@ def _cost(failures: Sequence[DocumentUnreadableError]) -> Cost:
 
 
 @asynccontextmanager
-async def open_parsers(settings: Settings, limits: Limits = LIMITS) -> AsyncIterator[Parsers]:
+async def open_parsers(
+    settings: Settings, limits: Limits = LIMITS, journal: ResponseJournal | None = None
+) -> AsyncIterator[Parsers]:
     """Yields the parsers of `settings.parsers` that can be used; the others are logged and skipped.
 
     Raises:
@@ -204,7 +207,7 @@ async def open_parsers(settings: Settings, limits: Limits = LIMITS) -> AsyncIter
                     fields=[{"field": "parsers", "problem": f"unknown parser {name!r}"}],
                 )
             try:
-                parsers.append(await _OPENERS[name](settings, stack, pdf, limits))
+                parsers.append(await _OPENERS[name](settings, stack, pdf, limits, journal))
                 states.append(ParserState(name, usable=True))
             except SetupError as error:
                 states.append(ParserState(name, usable=False, reason=error.message))
@@ -227,7 +230,13 @@ class _PageByPage:
         return await self._parser.parse(file)
 
 
-async def _open_upstage(settings: Settings, stack: AsyncExitStack, _: PdfReader, limits: Limits) -> Parser:
+async def _open_upstage(
+    settings: Settings,
+    stack: AsyncExitStack,
+    _: PdfReader,
+    limits: Limits,
+    journal: ResponseJournal | None,
+) -> Parser:
     if settings.upstage_api_key is None:
         raise SetupError("UPSTAGE_API_KEY is not set.")
     http = await stack.enter_async_context(
@@ -245,23 +254,28 @@ async def _open_upstage(settings: Settings, stack: AsyncExitStack, _: PdfReader,
         per_second=settings.upstage_per_second,
         limits=limits,
     )
-    return UpstageParser(api, limits)
+    return UpstageParser(api, limits, journal)
 
 
-async def _open_local(settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits) -> Parser:
+async def _open_local(
+    settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits, __: ResponseJournal | None
+) -> Parser:
     return _PageByPage(await stack.enter_async_context(LocalParser.open(settings)), pdf)
 
 
-async def _open_vision(settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits) -> Parser:
+async def _open_vision(
+    settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits, journal: ResponseJournal | None
+) -> Parser:
     if settings.vision_model is None:
         raise SetupError("CHECKERBOARD_VISION_MODEL is not set.")
     if settings.offline:
         raise SetupError("OPENAI_API_KEY is not set, and the offline model reads no images.")
     http = await stack.enter_async_context(open_http_client(settings))
-    return _PageByPage(VisionParser(settings, http), pdf)
+    return _PageByPage(VisionParser(settings, http, journal), pdf)
 
 
-_OPENERS: dict[str, Callable[[Settings, AsyncExitStack, PdfReader, Limits], Awaitable[Parser]]] = {
+_Opener = Callable[[Settings, AsyncExitStack, PdfReader, Limits, ResponseJournal | None], Awaitable[Parser]]
+_OPENERS: dict[str, _Opener] = {
     "upstage": _open_upstage,
     "local": _open_local,
     "vision": _open_vision,

@@ -30,7 +30,7 @@ from ingest.parsers.lines import GAP, FlowItem, Line, build_blocks
 from ingest.parsers.markdown import markdown_flow
 from tools.core.logs import cause
 from tools.core.text import one_line
-from tools.llm.journal import recorded_call
+from tools.llm.journal import ResponseJournal, recorded_call
 from tools.llm.model_errors import is_error, read_error
 from tools.llm.pacing import Pacer
 
@@ -83,9 +83,10 @@ class UpstageParser:
 
     name = "upstage"
 
-    def __init__(self, api: UpstageApi, limits: Limits) -> None:
+    def __init__(self, api: UpstageApi, limits: Limits, journal: ResponseJournal | None = None) -> None:
         self._api = api
         self._limits = limits
+        self._journal = journal
         self._webp_refused = False
 
     async def parse(self, file: RawFile) -> Parsed:
@@ -96,7 +97,9 @@ class UpstageParser:
             ParserUnavailableError: Upstage does not answer, or refuses the key (`fatal`).
         """
         try:
-            answer = await recorded_call(self._key(file, "sync"), lambda: self._parse_sync(file))
+            answer = await recorded_call(
+                self._journal, self._key(file, "sync"), lambda: self._parse_sync(file)
+            )
             return _parsed([(_validated(answer), 1)])
         except TooLargeError:
             logger.info("upstage takes it asynchronously", extra={"file": file.name})
@@ -129,7 +132,7 @@ class UpstageParser:
             file = await asyncio.to_thread(as_png, file)
         for submission in range(_SUBMISSIONS):
             key = self._key(file, "async", submission)
-            submitted = orjson.loads(await recorded_call(key, lambda: self._api.submit(file)))
+            submitted = orjson.loads(await recorded_call(self._journal, key, lambda: self._api.submit(file)))
             request_id = submitted.get("request_id")
             if not isinstance(request_id, str) or not request_id.replace("-", "").isalnum():
                 raise ParserUnavailableError("Upstage gave no request_id.", parser=self.name, cause="answer")
@@ -155,7 +158,7 @@ class UpstageParser:
         answers = []
         for number, batch in enumerate(_batches_in_order(status)):
             key = self._key(file, "batch", submission, request_id, number)
-            content = await recorded_call(key, partial(self._download, request_id, number))
+            content = await recorded_call(self._journal, key, partial(self._download, request_id, number))
             answers.append((_validated(content), _start_page(batch)))
         return answers
 

@@ -20,6 +20,7 @@ from tools.core.fencing import fence
 from tools.core.settings import Settings
 from tools.core.text import one_line
 from tools.llm.chat import ChatModel, Usage
+from tools.llm.journal import ResponseJournal
 from tools.llm.tokens import usd
 from tools.prompts.registry import PromptRegistry
 
@@ -63,10 +64,9 @@ class VisionParser:
 
     name = "vision"
 
-    def __init__(self, settings: Settings, http_client: Any) -> None:
-        self._model = ChatModel(
-            settings.model_copy(update={"chat_model": settings.vision_model}), http_client
-        )
+    def __init__(self, settings: Settings, http_client: Any, journal: ResponseJournal | None = None) -> None:
+        own = settings.model_copy(update={"chat_model": settings.vision_model})
+        self._model = ChatModel(own, http_client).for_run(journal)
         self._prompt = PromptRegistry.bundled("ingest.parsers").get("read_image", "ko")
 
     async def parse(self, file: RawFile) -> Parsed:

@@ -15,7 +15,7 @@ from ingest.pipeline.run import Ingest
 from ingest.pipeline.store import Document, Selection
 from ingest.tagging.batch_api import BatchRequest, CollectedBatch, within_limits
 from tools.core.errors import ModelUnavailableError
-from tools.prompts.registry import run_snapshot
+from tools.prompts.registry import PromptSet
 
 DOCUMENTS = 2_000
 """Documents of one batch: so many requests are in memory while it is sent, some 10 kB each."""
@@ -28,8 +28,6 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
         ModelUnavailableError: the API has refused a batch, or did not answer. The next run goes on.
         CheckerboardError: as `Pipeline.run`.
     """
-    # One batch is asked with one set of prompts, though others become active meanwhile.
-    run_snapshot.set(ingest.services.prompts.current)
     parse, tag, *rest = ingest.steps()
     await ingest.collect_and_work([parse], counts)
     ingest.sources.clear()
@@ -46,9 +44,11 @@ async def run_by_batches(ingest: Ingest, counts: Counts) -> None:
 async def _send(ingest: Ingest) -> list[int]:
     """Sends what is parsed and in no batch yet; returns the documents without text, which need no call."""
     waiting = await ingest.store.not_in_batch()
+    # One batch is asked with one set of prompts, though others become active meanwhile.
+    prompts = ingest.services.prompts.current
     without_text: list[int] = []
     for start in range(0, len(waiting), DOCUMENTS):
-        by_document = await _requests(ingest, waiting[start : start + DOCUMENTS])
+        by_document = await _requests(ingest, waiting[start : start + DOCUMENTS], prompts)
         without_text += [number for number, requests in by_document.items() if not requests]
         with_text = {number: requests for number, requests in by_document.items() if requests}
         numbers = iter(with_text)
@@ -59,7 +59,7 @@ async def _send(ingest: Ingest) -> list[int]:
     return without_text
 
 
-async def _requests(ingest: Ingest, ids: Sequence[int]) -> dict[int, list[BatchRequest]]:
+async def _requests(ingest: Ingest, ids: Sequence[int], prompts: PromptSet) -> dict[int, list[BatchRequest]]:
     """Claims documents; returns the calls for each, in the order of their numbers, so that the same
     documents make the same batch."""
     requests: dict[int, list[BatchRequest]] = {}
@@ -67,7 +67,9 @@ async def _requests(ingest: Ingest, ids: Sequence[int]) -> dict[int, list[BatchR
         documents = await ingest.store.claim(Selection(("parsed",), tuple(chunk)), len(chunk))
         for document in sorted(documents, key=lambda document: document.id):
             assert document.parsed is not None  # noqa: S101 - `not_in_batch` returns parsed ones
-            requests[document.id] = ingest.batches.requests(str(document.id), document.parsed, document.hints)
+            requests[document.id] = ingest.batches.requests(
+                str(document.id), document.parsed, document.hints, prompts
+            )
     return requests
 
 

@@ -18,9 +18,8 @@ from ingest.pipeline.failures import failure_of
 from ingest.pipeline.progress import Counts
 from ingest.pipeline.store import STAGES, Document, DocumentStore, Selection, Stage
 from ingest.sources.registry import Source
-from tools.core.errors import CheckerboardError, ModelOutputError
+from tools.core.errors import CheckerboardError
 from tools.core.logs import cause
-from tools.llm import journal
 
 logger = logging.getLogger(__name__)
 
@@ -177,15 +176,10 @@ class Pipeline:
             await self._process(step, batch)
 
     async def _process(self, step: Step, batch: list[Document]) -> None:
-        asked: list[str] = []
-        journal.asked.set(asked)
         try:
             outcomes = await step.work(batch)
         except Exception as error:  # noqa: BLE001 - an error of a document ends that document only
             if len(batch) == 1:
-                if isinstance(error, ModelOutputError):
-                    # With the recorded answers the next try would fail in the same way.
-                    await self._store.forget_answers(asked)
                 await self._failed(step, batch[0], error)
             else:
                 # One of them may be the cause: each alone.

@@ -23,7 +23,6 @@ from tools.core.errors import InvalidRequestError, StoreUnavailableError
 from tools.core.settings import Settings
 from tools.core.store_failures import one_line, store_failure
 from tools.core.tracing import traced
-from tools.llm import journal
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.llm.pacing import Pacer
@@ -59,8 +58,6 @@ class Ingest:
         Raises:
             CheckerboardError: as `Pipeline.run`.
         """
-        # Every answer from here on is recorded and so paid for once, over all runs.
-        token = journal.current.set(self.answers)
         pipeline = Pipeline(
             self.store,
             steps,
@@ -75,8 +72,6 @@ class Ingest:
             failure = store_failure(error)
             why = failure.message if failure else f"PostgreSQL refuses: {one_line(error)}."
             raise StoreUnavailableError(f"{why} What was made is kept; run it again.") from error
-        finally:
-            journal.current.reset(token)
 
     async def tidy(self) -> None:
         """Begins a run: requeues what was set aside for a transient reason, and deletes what is not needed
@@ -104,14 +99,17 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         raw = RawFiles(settings.raw or Path(settings.home) / "raw")
         store = await stack.enter_async_context(open_store(settings.database_url, services.pool, raw))
         web = await stack.enter_async_context(open_web(settings, PostgresFetchLog(services.pool)))
-        parsers = await stack.enter_async_context(open_parsers(settings))
+        # Every answer is recorded and so paid for once, over all runs.
+        journal = PostgresJournal(services.pool)
+        parsers = await stack.enter_async_context(open_parsers(settings, journal=journal))
         model = await stack.enter_async_context(open_http_client(settings))
-        tagger = Tagger(ChatModel(settings, model, Pacer(settings.chat_per_second)), services.prompts)
+        chat = ChatModel(settings, model, Pacer(settings.chat_per_second))
+        tagger = Tagger(chat, services.prompts, journal)
         stages = Stages(raw, parsers, tagger, services)
         sources = [open_source(spec, settings, web) for spec in specs]
         _refuse_namesakes(sources)
         batches = BatchTagger(tagger, settings, model)
-        yield Ingest(services, store, stages, batches, PostgresJournal(services.pool), sources)
+        yield Ingest(services, store, stages, batches, journal, sources)
 
 
 def _refuse_namesakes(sources: Sequence[Source]) -> None:

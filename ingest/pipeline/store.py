@@ -298,10 +298,6 @@ class DocumentStore(_Statements):
         """Takes the documents out of a batch that has failed."""
         await self._execute("forget_batch", batch_id=batch_id)
 
-    async def forget_answers(self, questions: Sequence[str]) -> None:
-        """Deletes answers that led to nothing, so that their questions are asked anew."""
-        await self._execute("forget_answers", questions=list(questions))
-
     async def count_set_aside(self, ids: Sequence[int]) -> int:
         """Returns how many of these documents are set aside."""
         [row] = await self._rows("count_set_aside", ids=list(ids))
@@ -316,9 +312,13 @@ class PostgresJournal(_Statements):
         rows = await self._rows("find_answer", question=question)
         return bytes(rows[0]["answer"]) if rows else None
 
-    async def keep(self, question: str, answer: bytes) -> None:
-        """As `ResponseJournal.keep`."""
+    async def record(self, question: str, answer: bytes) -> None:
+        """As `ResponseJournal.record`."""
         await self._execute("keep_answer", question=question, answer=answer)
+
+    async def forget(self, questions: Sequence[str]) -> None:
+        """As `ResponseJournal.forget`."""
+        await self._execute("forget_answers", questions=list(questions))
 
     async def forget_old(self) -> None:
         """Deletes answers older than a week."""

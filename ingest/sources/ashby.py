@@ -27,7 +27,6 @@ class AshbySource(Board):
     title: ClassVar[str] = "Ashby"
 
     async def listing(self) -> Listing | None:
-        """As `Board.listing`."""
         url = f"{self.base}/posting-api/job-board/{self.path}?includeCompensation=true"
         fetched = await self.fetch_jobs(url)
         if fetched is None:
@@ -36,7 +35,6 @@ class AshbySource(Board):
         return Listing(jobs, [answer], fetch=answer.fetch)
 
     def job(self, row: Any) -> Job | None:
-        """As `Board.job`."""
         title = required(row, "title")
         if row.get("isListed") is False:
             return None

@@ -21,12 +21,10 @@ class GreenhouseSource(Board):
     title: ClassVar[str] = "Greenhouse"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """As `Board`."""
         super().__init__(*args, **kwargs)
         self._company: str | None = None
 
     async def listing(self) -> Listing | None:
-        """As `Board.listing`."""
         url = f"{self.base}/v1/boards/{self.path}/jobs?content=true"
         fetched = await self.fetch_jobs(url)
         if fetched is None:
@@ -39,7 +37,6 @@ class GreenhouseSource(Board):
         return Listing(jobs, [answer], complete=total in (None, len(jobs)), fetch=answer.fetch)
 
     def job(self, row: Any) -> Job | None:
-        """As `Board.job`."""
         title = required(row, "title")
         offices = texts(row.get("offices"), "location") or texts(row.get("offices"), "name")
         hints = Hints(

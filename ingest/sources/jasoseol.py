@@ -128,14 +128,14 @@ class JasoseolSource:
         url = f"{self._base}/api/v1/duty-groups"
         try:
             answer = await self._web.get(url, want="json", allowed=self._site)
-            found = it_duties(answer.value)
+            duties_below = it_duties(answer.value)
             problem = f"answered {answer.status} without the duty IT·인터넷"
         except SourceUnavailableError as error:
-            found, problem = None, cause(error)
-        if found is None:
+            duties_below, problem = None, cause(error)
+        if duties_below is None:
             logger.warning("duties not read, the known ones are taken", extra={"problem": problem})
             return KNOWN_IT_DUTIES
-        return found
+        return duties_below
 
     async def _listed(self, month: Month) -> list[dict[str, Any]]:
         """Fetches the listing of a month."""
@@ -146,11 +146,11 @@ class JasoseolSource:
         listed = answer.value.get("employment") if isinstance(answer.value, dict) else None
         if not isinstance(listed, list):
             raise SourceUnavailableError(f"{answer.url} answered in a shape that is not known.")
-        found = [row for row in listed if isinstance(row, dict) and isinstance(row.get("id"), int)]
-        if len(found) < len(listed):
-            extra = {"rows": len(listed) - len(found), "month": f"{month.start:%Y-%m}"}
+        rows = [row for row in listed if isinstance(row, dict) and isinstance(row.get("id"), int)]
+        if len(rows) < len(listed):
+            extra = {"rows": len(listed) - len(rows), "month": f"{month.start:%Y-%m}"}
             logger.warning("rows of the listing passed over", extra=extra)
-        return found
+        return rows
 
     async def _posting(
         self, row: dict[str, Any], it: frozenset[int]
@@ -249,12 +249,12 @@ def _is_posting(value: Any, number: int) -> bool:
 
 def _inline(url: str) -> RawFile:
     """Reads an image that is in the page itself."""
-    found = read_data_url(url)
-    if found is None:
+    image = read_data_url(url)
+    if image is None:
         raise DocumentUnreadableError("an image within the page is broken.")
-    if not found.media_type.startswith("image/") or not found.content:
-        raise DocumentUnreadableError(f"{found.media_type} within the page is no image.")
-    return RawFile("inline", found.media_type, found.content)
+    if not image.media_type.startswith("image/") or not image.content:
+        raise DocumentUnreadableError(f"{image.media_type} within the page is no image.")
+    return RawFile("inline", image.media_type, image.content)
 
 
 def _shown(url: str) -> str:
@@ -305,24 +305,24 @@ def months(argument: str) -> list[Month]:
 def moment(value: Any) -> datetime | None:
     """Returns the time of an ISO text; None for everything else."""
     try:
-        found = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
-    return found.replace(tzinfo=KST) if found.tzinfo is None else found.astimezone(KST)
+    return time.replace(tzinfo=KST) if time.tzinfo is None else time.astimezone(KST)
 
 
 def it_duties(rows: Any) -> frozenset[int] | None:
     """Returns the ids of `IT·인터넷` and all duties below it; None where the tree has no such root."""
-    found = {row["id"] for row in _objects(rows) if _is_root(row) and isinstance(row.get("id"), int)}
-    if not found:
+    ids = {row["id"] for row in _objects(rows) if _is_root(row) and isinstance(row.get("id"), int)}
+    if not ids:
         return None
     while below := {
         row["id"]
         for row in _objects(rows)
-        if row.get("group_id") in found and isinstance(row.get("id"), int) and row["id"] not in found
+        if row.get("group_id") in ids and isinstance(row.get("id"), int) and row["id"] not in ids
     }:
-        found |= below
-    return frozenset(found)
+        ids |= below
+    return frozenset(ids)
 
 
 def employments(posting: dict[str, Any]) -> list[dict[str, Any]]:
@@ -334,9 +334,8 @@ def duties(employment: dict[str, Any]) -> set[int]:
     """Returns the duties of a position. The listing has them as `duty_groups[].group_id`, which in spite of
     its name is the duty's own id; other answers have `duty_group_ids`."""
     ids = employment.get("duty_group_ids")
-    found = ids if isinstance(ids, list) else []
-    found = [*found, *(group.get("group_id") for group in _objects(employment.get("duty_groups")))]
-    return {duty for duty in found if isinstance(duty, int)}
+    of_groups = [group.get("group_id") for group in _objects(employment.get("duty_groups"))]
+    return {duty for duty in [*(ids if isinstance(ids, list) else []), *of_groups] if isinstance(duty, int)}
 
 
 def divisions(employment: dict[str, Any]) -> list[int]:

@@ -29,7 +29,6 @@ class LeverSource(Board):
     )
 
     async def listing(self) -> Listing | None:
-        """As `Board.listing`."""
         answer, jobs = await self._page(0, conditional=True)
         if answer.unchanged:
             return None
@@ -47,7 +46,6 @@ class LeverSource(Board):
         return Listing(jobs, answers, complete and len(answers) < MOST_PAGES, fetch)
 
     def job(self, row: Any) -> Job | None:
-        """As `Board.job`."""
         title = required(row, "text")
         categories = row.get("categories")
         places = texts(categories.get("allLocations")) if isinstance(categories, dict) else []
@@ -93,12 +91,12 @@ def _either(row: dict[str, Any], key: str) -> str:
 def _lists(row: dict[str, Any]) -> list[str]:
     """Returns the lists, each under its heading. Their content is items without a list around them."""
     rows = row.get("lists")
-    found = []
+    parts = []
     for entry in rows if isinstance(rows, list) else []:
         heading, items = text(entry, "text"), text(entry, "content")
-        found += [f"<h2>{escape(heading)}</h2>"] if heading else []
-        found += [f"<ul>{items}</ul>"] if items else []
-    return found
+        parts += [f"<h2>{escape(heading)}</h2>"] if heading else []
+        parts += [f"<ul>{items}</ul>"] if items else []
+    return parts
 
 
 def _moment(milliseconds: Any) -> str | None:

@@ -1,5 +1,1 @@
-"""tag: documents into positions, by a chat model that may only copy."""
-
-from ingest.tagging.tagger import Tagger
-
-__all__ = ["Tagger"]
+"""From the blocks of a document to its positions, by a chat model that may only copy."""

@@ -1,7 +1,7 @@
 """The Batch API: the calls of many documents in one file, answered within a day, at half the price.
 
 requests = [r for key, parsed, hints in documents for r in batch.requests(key, parsed, hints)]
-batch_id = await batch.submit(requests)      # keep it: it is what the money was spent on
+batch_id = await batch.submit(requests)      # record it: the batch is paid for
 collected = await batch.collect(batch_id)    # now, or after a restart
 tagged = await batch.tag(key, parsed, hints, collected)
 """
@@ -25,11 +25,13 @@ from ingest.tagging.positions import PostingPositions, TaggingTask
 from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
+from tools.llm.chat import ChatModel
 from tools.llm.model_answers import ModelAnswer, NoAnswerError, read_completion
 from tools.llm.model_errors import model_errors, unreadable_answer
 from tools.llm.openai_client import chat_endpoint, open_client
 from tools.llm.structured_output import refusal_error, validated
 from tools.postings.contracts import Language
+from tools.prompts.registry import PromptSet
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T", bound=BaseModel)
@@ -39,13 +41,13 @@ MAX_BYTES = 200_000_000
 """OpenAI's limits of one batch (API reference, `POST /v1/batches`, November 2026)."""
 _ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 _DIGEST = "checkerboard_requests"
-"""The metadata that names what a batch asks, so that it is found again."""
+"""The metadata with the hash of a batch's requests, by which a batch is recognised."""
 _PROMPT, _MODEL = "prompt_", "model"
-"""The metadata that say what makes the answers, which may come under newer prompts, a day later."""
+"""The metadata with the prompt and the model of the answers: newer ones may be active when they come."""
 _UPLOAD_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _GIVEN_UP_SECONDS = 26 * 3600.0
-"""A batch ends within 24 hours, one way or the other."""
+"""A batch ends within 24 hours."""
 _ENDED = ("completed", "failed", "expired", "cancelled")
 
 
@@ -56,7 +58,7 @@ class BatchRequest:
     custom_id: str
     body: dict[str, Any]
     made_by: tuple[Language, MadeBy]
-    """The language of its prompt, and what will make the answer."""
+    """The language of its prompt, and the prompt and the model of its answer."""
 
     def line(self) -> bytes:
         """Returns its line in the batch's file."""
@@ -74,7 +76,7 @@ class _BatchErrors(BaseModel):
 
 
 class _Batch(BaseModel):
-    """What is read of a batch, as the API describes it."""
+    """The fields of a batch that are read."""
 
     id: str
     status: str
@@ -91,12 +93,12 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CollectedBatch:
-    """What a batch has answered, by custom id. An `expired` or `cancelled` one has answered a part,
-    which is paid for; `errors` has the reason of each other request."""
+    """The answers of a batch by custom id. An `expired` or `cancelled` one has answered a part, which is paid
+    for; `errors` has the reason of each other request."""
 
     status: Literal["completed", "expired", "cancelled"]
     metadata: dict[str, str] = field(default_factory=dict)
-    """What was said of the batch as it was sent: what makes its answers."""
+    """The metadata of the batch: the prompts and the model of its answers."""
     answers: dict[str, ModelAnswer] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -119,8 +121,8 @@ def within_limits(documents: Iterable[Sequence[BatchRequest]]) -> Iterator[list[
 
 
 class BatchTagger:
-    """Tags by batches. `first_pause_seconds` is how soon a batch is looked at for the first time;
-    each pause is half as long again as the one before, up to five minutes."""
+    """Tags by batches. A batch is polled after `first_pause_seconds`, and then after pauses that grow by a
+    half, up to five minutes."""
 
     def __init__(
         self, tagger: Tagger, settings: Settings, http_client: Any, first_pause_seconds: float = 10.0
@@ -130,11 +132,13 @@ class BatchTagger:
         self._endpoint = chat_endpoint(settings)
         self._client = open_client(settings, http_client, self._endpoint)
 
-    def requests(self, key: str, parsed: Parsed, hints: Hints) -> list[BatchRequest]:
-        """Returns the calls for one document; `key` names it in the batch. A document without text
-        has none."""
+    def requests(
+        self, key: str, parsed: Parsed, hints: Hints, prompts: PromptSet | None = None
+    ) -> list[BatchRequest]:
+        """Returns the calls for one document with its prompt of `prompts`, or of the active ones; `key` names
+        it in the batch. A document without text has none."""
         task = TaggingTask(parsed, hints)
-        prompt = self._tagger.prompt(task)
+        prompt = self._tagger.prompt(task, prompts)
         made_by = self._tagger.made_by(prompt)
         return [
             BatchRequest(
@@ -225,6 +229,12 @@ class BatchTagger:
         Raises:
             NotAPostingError, ModelUnavailableError, ModelOutputError: as `Tagger.tag`.
         """
+        async with self._tagger.recorded_chat() as chat:
+            return await self._tag(chat, key, parsed, hints, collected)
+
+    async def _tag(
+        self, chat: ChatModel, key: str, parsed: Parsed, hints: Hints, collected: CollectedBatch
+    ) -> Tagged:
         task = await asyncio.to_thread(TaggingTask, parsed, hints)
         prompt = self._tagger.prompt(task)
         now = self._tagger.made_by(prompt)
@@ -249,7 +259,7 @@ class BatchTagger:
             if value is None:
                 wrong = len(problems) if answer is not None else None
                 logger.warning("batch answer asked for singly", extra={"document": key, "problems": wrong})
-                reply = await self._tagger.ask(prompt, task, hints, number)
+                reply = await self._tagger.ask(chat, prompt, task, hints, number)
                 cost += self._tagger.cost(now.model, reply.usage)
                 value = reply.value
             else:
@@ -258,7 +268,7 @@ class BatchTagger:
         return await asyncio.to_thread(self._tagger.tagged, task, answers, cost, made_by)
 
     async def _known(self, digest: str) -> str | None:
-        """Returns the batch that asks the same and has not failed, None when there is none."""
+        """Returns the batch with these requests that has not failed; None where there is none."""
         oldest = time.time() - _GIVEN_UP_SECONDS
         async for listed in self._client.batches.list(limit=100):
             batch = self._as(_Batch, listed.to_dict())
@@ -292,7 +302,8 @@ class BatchTagger:
                     raise unreadable_answer(PURPOSE, self._endpoint)
 
     def _as(self, kind: type[T], body: dict[str, Any] | bytes) -> T:
-        """Returns what an answer says; whoever answers with something else is no Batch API."""
+        """Returns an answer as `kind`. Raises ModelUnavailableError where it is none: this is no Batch
+        API."""
         try:
             return kind.model_validate(orjson.loads(body) if isinstance(body, bytes) else body)
         except ValidationError as error:
@@ -300,13 +311,13 @@ class BatchTagger:
 
 
 def _made_by(requests: Sequence[BatchRequest]) -> dict[str, str]:
-    """Returns the metadata of a batch that say what makes its answers."""
-    found: dict[str, str] = {}
+    """Returns the metadata of a batch with the prompts and the model of its answers."""
+    metadata: dict[str, str] = {}
     for request in requests:
         language, made_by = request.made_by
-        found[f"{_PROMPT}{language}"] = made_by.prompt
-        found[_MODEL] = made_by.model
-    return found
+        metadata[f"{_PROMPT}{language}"] = made_by.prompt
+        metadata[_MODEL] = made_by.model
+    return metadata
 
 
 def _custom_id(key: str, number: int) -> str:
@@ -314,7 +325,7 @@ def _custom_id(key: str, number: int) -> str:
 
 
 def _sort(line: str, collected: CollectedBatch) -> bool:
-    """Puts a line of a batch's file where it belongs; returns whether it is one."""
+    """Puts a line of a batch's file into `collected`; returns whether it is such a line."""
     try:
         row = orjson.loads(line)
         custom_id, response = row["custom_id"], row.get("response") or {}
@@ -328,12 +339,15 @@ def _sort(line: str, collected: CollectedBatch) -> bool:
         reason = ""
     except NoAnswerError as error:
         reason = f"no answer: {error}"
-    collected.errors[custom_id] = _said(row.get("error")) or _said(body) or reason or str(response)[:200]
+    collected.errors[custom_id] = (
+        _error_text(row.get("error")) or _error_text(body) or reason or str(response)[:200]
+    )
     return True
 
 
-def _said(told: Any) -> str:
-    """Returns an error in its own words: `{"message"}`, `{"code"}`, either in an `error`, or bare."""
-    if isinstance(told, dict):
-        return next((said for key in ("error", "message", "code") if (said := _said(told.get(key)))), "")
-    return str(told) if isinstance(told, str | int) else ""
+def _error_text(error: Any) -> str:
+    """Returns the text of an error: `{"message"}`, `{"code"}`, either in an `error`, or bare."""
+    if isinstance(error, dict):
+        texts = (_error_text(error.get(key)) for key in ("error", "message", "code"))
+        return next(filter(None, texts), "")
+    return str(error) if isinstance(error, str | int) else ""

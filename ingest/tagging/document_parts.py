@@ -1,4 +1,4 @@
-"""Blocks as the rows of a prompt's `document` fence, in parts of bounded size.
+"""A document as rows of JSON for the prompt's `document` fence, in parts of limited size.
 
     {"heading": "백엔드 개발자", "level": 2}
     {"text": "- API 설계\n- 장애 대응"}
@@ -77,7 +77,7 @@ def _rows(blocks: Iterable[Block]) -> Iterator[Row]:
 
 def _table_rows(table: Table, number: int) -> Iterator[Row]:
     laid = grid(table.rows)
-    # Only columns in which a cell begins tell anything: a span may claim any number of them.
+    # Only columns in which a cell begins: a span may claim any number of columns.
     columns = sorted(
         {
             column
@@ -145,8 +145,8 @@ def _best_cut(rows: list[Row], following: Row) -> int:
     if "heading" in following:
         return len(rows)
     at = max((place for place, row in enumerate(rows) if "heading" in row and "again" not in row), default=0)
-    told = sum(_weight(row) for row in rows[:at] if "again" not in row)
-    return at if 2 * told > PART_CHARACTERS else len(rows)
+    size = sum(_weight(row) for row in rows[:at] if "again" not in row)
+    return at if 2 * size > PART_CHARACTERS else len(rows)
 
 
 def _continues(rows: list[Row]) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ingest.documents import Cost, Hints, Parsed, Tagged
@@ -14,9 +15,10 @@ from ingest.tagging.positions import PostingPositions, TaggingTask
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.chat import ChatModel, Reply, Usage
+from tools.llm.journal import Call, ResponseJournal
 from tools.llm.tokens import usd
 from tools.prompts.prompt import Prompt
-from tools.prompts.registry import PromptRegistry
+from tools.prompts.registry import PromptRegistry, PromptSet
 
 logger = logging.getLogger(__name__)
 
@@ -34,9 +36,13 @@ class MadeBy:
 class Tagger:
     """Sorts what a posting says into positions and their fields, in the posting's own words."""
 
-    def __init__(self, chat: ChatModel, prompts: PromptRegistry) -> None:
+    def __init__(
+        self, chat: ChatModel, prompts: PromptRegistry, journal: ResponseJournal | None = None
+    ) -> None:
+        """`journal` records the answers, so that none is paid for twice."""
         self.chat = chat
         self._prompts = prompts
+        self._journal = journal
 
     async def tag(self, parsed: Parsed, hints: Hints) -> Tagged:
         """Returns the positions of a document.
@@ -53,22 +59,35 @@ class Tagger:
         """
         task = await asyncio.to_thread(TaggingTask, parsed, hints)
         prompt = self.prompt(task)
-        asking = (self.ask(prompt, task, hints, number) for number in range(len(task.parts)))
-        # Every part is waited for, so that an answer that was paid for is kept though another failed.
-        replies = await asyncio.gather(*asking, return_exceptions=True)
-        answered = [reply for reply in replies if not isinstance(reply, BaseException)]
-        for reply in replies:
-            if isinstance(reply, BaseException):
-                raise reply
-        usage = sum((reply.usage for reply in answered), Usage())
-        answers = [reply.value for reply in answered]
-        made_by = self.made_by(prompt)
-        cost = self.cost(made_by.model, usage)
-        return await asyncio.to_thread(self.tagged, task, answers, cost, made_by)
+        async with self.recorded_chat() as chat:
+            asking = (self.ask(chat, prompt, task, hints, number) for number in range(len(task.parts)))
+            # Every part is waited for, so that an answer that was paid for is kept though another failed.
+            replies = await asyncio.gather(*asking, return_exceptions=True)
+            answered = [reply for reply in replies if not isinstance(reply, BaseException)]
+            for reply in replies:
+                if isinstance(reply, BaseException):
+                    raise reply
+            usage = sum((reply.usage for reply in answered), Usage())
+            answers = [reply.value for reply in answered]
+            made_by = self.made_by(prompt)
+            cost = self.cost(made_by.model, usage)
+            return await asyncio.to_thread(self.tagged, task, answers, cost, made_by)
 
-    def prompt(self, task: TaggingTask) -> Prompt:
-        """Returns the prompt for a document: the one in its language."""
-        return self._prompts.get(PURPOSE, task.language)
+    @asynccontextmanager
+    async def recorded_chat(self) -> AsyncIterator[ChatModel]:
+        """Yields the chat model for one document. Where its answers end in a ModelOutputError, they are
+        deleted from the journal: with them the next try would fail in the same way."""
+        calls: list[Call] = []
+        try:
+            yield self.chat.for_run(self._journal, calls)
+        except ModelOutputError:
+            if self._journal is not None:
+                await self._journal.forget([call.question for call in calls])
+            raise
+
+    def prompt(self, task: TaggingTask, prompts: PromptSet | None = None) -> Prompt:
+        """Returns the prompt for a document: the one in its language, of `prompts` or the active ones."""
+        return (prompts or self._prompts).get(PURPOSE, task.language)
 
     def made_by(self, prompt: Prompt) -> MadeBy:
         """Returns what makes the answers to a prompt."""
@@ -106,7 +125,7 @@ class Tagger:
         )
 
     async def ask(
-        self, prompt: Prompt, task: TaggingTask, hints: Hints, number: int
+        self, chat: ChatModel, prompt: Prompt, task: TaggingTask, hints: Hints, number: int
     ) -> Reply[PostingPositions]:
         """Returns the answer about one part of a document.
 
@@ -115,7 +134,7 @@ class Tagger:
         """
         blocks = fences(task.parts, number, hints)
         try:
-            return await self.chat.ask(prompt, blocks, PostingPositions, task.problems)
+            return await chat.ask(prompt, blocks, PostingPositions, task.problems)
         except ModelOutputError as error:
             cost = self.cost(self.made_by(prompt).model, error.usage or Usage())
             raise TaggingError.of(error, cost) from error

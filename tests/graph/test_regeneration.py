@@ -6,7 +6,7 @@ import itertools
 
 import orjson
 
-from serve.parts import Parts, open_parts
+from serve.context import AppContext, open_app_context
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
 from tools.core.settings import Settings
@@ -21,19 +21,19 @@ async def test_a_hundred_regenerations_never_show_a_repeat_when_the_model_answer
     settings: Settings, offline: Offline
 ) -> None:
     # A repeat goes back once, and not twice: a hundred times that is time.
-    async with open_parts(settings.model_copy(update={"output_retries": 1})) as parts:
-        await regenerate_a_hundred_times(parts, offline)
+    async with open_app_context(settings.model_copy(update={"output_retries": 1})) as app_context:
+        await regenerate_a_hundred_times(app_context, offline)
 
 
-async def regenerate_a_hundred_times(parts: Parts, offline: Offline) -> None:
-    first = await generated(parts)
+async def regenerate_a_hundred_times(app_context: AppContext, offline: Offline) -> None:
+    first = await generated(app_context)
     session_id, shown = first.session_id, subjects_of(first)
     await offline.behave(faults=[{"kind": "repeat_rejected", "schema": "SubjectProposals"}])
     for number in range(100):
         # Now and then the current subject is built again, so that an answer comes at all.
         again = number % 10 == 9
         wishes = Wishes(subject_id=first.project.subject_id) if again else Wishes()
-        events = await finished(parts.sessions.regenerate(session_id, wishes))
+        events = await finished(app_context.sessions.regenerate(session_id, wishes))
         with_progress = {event["data"]["title"] for event in events if event["type"] == "subject"}
         if again:
             answer = result(events)
@@ -43,18 +43,20 @@ async def regenerate_a_hundred_times(parts: Parts, offline: Offline) -> None:
             assert error(events)["code"] == "model_output_invalid"
             assert with_progress == set()
     await offline.reset()
-    answer = result(await finished(parts.sessions.regenerate(session_id, Wishes())))
+    answer = result(await finished(app_context.sessions.regenerate(session_id, Wishes())))
     assert not shown & subjects_of(answer)
 
 
-async def test_a_model_that_repeats_now_and_then_is_asked_again(parts: Parts, offline: Offline) -> None:
-    answer = await generated(parts)
+async def test_a_model_that_repeats_now_and_then_is_asked_again(
+    app_context: AppContext, offline: Offline
+) -> None:
+    answer = await generated(app_context)
     shown = subjects_of(answer)
     await offline.behave(
         faults=[{"kind": "repeat_rejected", "schema": "SubjectProposals", "probability": 0.4}], seed=7
     )
     for _ in range(6):
-        events = await finished(parts.sessions.regenerate(answer.session_id, Wishes()))
+        events = await finished(app_context.sessions.regenerate(answer.session_id, Wishes()))
         if events[-1]["type"] == "result":
             answer = result(events)
             assert not shown & subjects_of(answer)
@@ -62,14 +64,14 @@ async def test_a_model_that_repeats_now_and_then_is_asked_again(parts: Parts, of
     assert len(shown) > 8
 
 
-async def test_a_session_grows_by_what_a_turn_adds_and_no_more(parts: Parts) -> None:
-    answer = await generated(parts)
+async def test_a_session_grows_by_what_a_turn_adds_and_no_more(app_context: AppContext) -> None:
+    answer = await generated(app_context)
     key = f"checkpoint:{answer.session_id}:"
     sizes, added = [], []
     for _ in range(8):
-        sizes.append(len(orjson.dumps(await parts.services.redis.json().get(key))))
-        before = await parts.sessions.view(answer.session_id)
-        answer = result(await finished(parts.sessions.regenerate(answer.session_id, Wishes())))
+        sizes.append(len(orjson.dumps(await app_context.services.redis.json().get(key))))
+        before = await app_context.sessions.view(answer.session_id)
+        answer = result(await finished(app_context.sessions.regenerate(answer.session_id, Wishes())))
         # A turn adds its project to the history, and what it replaced to the rejected, each with
         # its fingerprint (344 characters and an id).
         rejected = [before["subject"], *before["candidates"]]
@@ -80,23 +82,25 @@ async def test_a_session_grows_by_what_a_turn_adds_and_no_more(parts: Parts) -> 
         assert growth < turn * 1.5
 
 
-async def test_the_same_subject_can_be_built_again_with_other_wishes(parts: Parts) -> None:
-    first = await generated(parts)
+async def test_the_same_subject_can_be_built_again_with_other_wishes(app_context: AppContext) -> None:
+    first = await generated(app_context)
     wishes = Wishes(subject_id=first.project.subject_id, difficulty="beginner")
-    events = await finished(parts.sessions.regenerate(first.session_id, wishes))
+    events = await finished(app_context.sessions.regenerate(first.session_id, wishes))
     answer = result(events)
     assert answer.project.subject_id == first.project.subject_id
     assert answer.project.difficulty == "beginner"
-    view = await parts.sessions.view(first.session_id)
+    view = await app_context.sessions.view(first.session_id)
     assert first.project.subject_id not in {subject["id"] for subject in view["rejected"]}
 
 
-async def test_wishes_are_kept_when_the_first_run_had_failed(parts: Parts, offline: Offline) -> None:
+async def test_wishes_are_kept_when_the_first_run_had_failed(
+    app_context: AppContext, offline: Offline
+) -> None:
     await offline.behave(faults=[{"kind": "server_error", "schema": "MarketSummary"}])
-    failure = error(await finished(parts.sessions.generate(BACKEND, "ko")))
+    failure = error(await finished(app_context.sessions.generate(BACKEND, "ko")))
     await offline.reset()
     wishes = Wishes(difficulty="advanced", skills=["Rust"])
-    events = await finished(parts.sessions.regenerate(failure["details"]["session_id"], wishes))
+    events = await finished(app_context.sessions.regenerate(failure["details"]["session_id"], wishes))
     answer = result(events)
     assert answer.project.difficulty == "advanced"
     assert "Rust" in answer.project.skills

@@ -26,8 +26,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from graph.sessions.runs import Event
-from serve.parts import Parts, open_parts
+from graph.sessions.sessions import Event
+from serve.context import AppContext, open_app_context
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
 from tools.core.errors import SessionNotFoundError
@@ -87,9 +87,9 @@ class Known:
 class World:
     """The service on an event loop of its own."""
 
-    def __init__(self, runner: asyncio.Runner, parts: Parts, offline: Offline) -> None:
+    def __init__(self, runner: asyncio.Runner, app_context: AppContext, offline: Offline) -> None:
         self.do = runner.run
-        self.parts = parts
+        self.app_context = app_context
         self.offline = offline
 
     def events(self, asked: Any, fault: Fault | None = None) -> list[Event]:
@@ -117,7 +117,9 @@ class World:
         """Every key of a session in Redis."""
 
         async def scan() -> list[bytes]:
-            return [key async for key in self.parts.services.redis.scan_iter(f"*{session_id}*", count=1_000)]
+            return [
+                key async for key in self.app_context.services.redis.scan_iter(f"*{session_id}*", count=1_000)
+            ]
 
         return self.do(scan())
 
@@ -130,10 +132,10 @@ def world(settings: Settings) -> Iterator[World]:
         async def opened() -> World:
             # A call that fails is not asked again: the retries are the client's, and cost time here.
             own = settings.model_copy(update={"model_retries": 0})
-            parts = await stack.enter_async_context(open_parts(own))
+            app_context = await stack.enter_async_context(open_app_context(own))
             offline = await stack.enter_async_context(Offline.of(settings))
             await offline.reset()
-            return World(runner, parts, offline)
+            return World(runner, app_context, offline)
 
         try:
             yield runner.run(opened())
@@ -158,7 +160,7 @@ class SessionMachine(RuleBasedStateMachine):
         self, session_id: str, known: Known, chosen: str | None = None, fault: Fault | None = None
     ) -> list[Event]:
         """Regenerates, and learns from the answer."""
-        asked = self.world.parts.sessions.regenerate(session_id, Wishes(subject_id=chosen))
+        asked = self.world.app_context.sessions.regenerate(session_id, Wishes(subject_id=chosen))
         events = self.world.events(asked, fault)
         if events[-1]["type"] == "result":
             known.show(subjects(events), chosen)
@@ -181,7 +183,7 @@ class SessionMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.known) < 3)
     @rule()
     def generate(self) -> None:
-        events = self.world.events(self.world.parts.sessions.generate(BACKEND, "ko"))
+        events = self.world.events(self.world.app_context.sessions.generate(BACKEND, "ko"))
         answer = result(events)
         assert answer.session_id not in self.known.keys() | self.gone
         known = self.known[answer.session_id] = Known()
@@ -244,7 +246,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(number=PICKS)
     def delete(self, number: int) -> None:
         session_id, _ = self.pick(number)
-        self.world.do(self.world.parts.sessions.forget(session_id))
+        self.world.do(self.world.app_context.sessions.forget(session_id))
         assert self.world.keys(session_id) == []
         self.goes(session_id)
 
@@ -254,7 +256,7 @@ class SessionMachine(RuleBasedStateMachine):
         session_id, _ = self.pick(number)
         keys = self.world.keys(session_id)
         assert keys
-        self.world.do(self.world.parts.services.redis.delete(*keys))
+        self.world.do(self.world.app_context.services.redis.delete(*keys))
         self.goes(session_id)
 
     def goes(self, session_id: str) -> None:
@@ -265,7 +267,7 @@ class SessionMachine(RuleBasedStateMachine):
     @rule(number=PICKS)
     def ask_what_is_gone(self, number: int) -> None:
         session_id = sorted(self.gone)[number % len(self.gone)]
-        sessions = self.world.parts.sessions
+        sessions = self.world.app_context.sessions
         events = self.world.events(sessions.regenerate(session_id, Wishes()))
         assert error(events)["code"] == "session_not_found"
         assert self.world.refused(sessions.forget(session_id))
@@ -273,7 +275,7 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def sessions_show_what_they_must(self) -> None:
-        sessions = self.world.parts.sessions
+        sessions = self.world.app_context.sessions
         for session_id in self.gone:
             assert self.world.refused(sessions.view(session_id))
         for session_id, known in self.known.items():
@@ -307,30 +309,30 @@ def test_a_session_is_what_its_model_says(world: World) -> None:
 @pytest.mark.parametrize("choosing", [False, True])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_a_turn_that_failed_is_followed_by_one_that_does_not(
-    parts: Parts, offline: Offline, fault: Fault, choosing: bool
+    app_context: AppContext, offline: Offline, fault: Fault, choosing: bool
 ) -> None:
-    first = await generated(parts)
+    first = await generated(app_context)
     wishes = Wishes(subject_id=first.candidates[0].id if choosing else None)
     await offline.behave(faults=[{"kind": fault[0], "schema": fault[1]}])
-    await finished(parts.sessions.regenerate(first.session_id, wishes))
+    await finished(app_context.sessions.regenerate(first.session_id, wishes))
     await offline.reset()
-    result(await finished(parts.sessions.regenerate(first.session_id, Wishes())))
+    result(await finished(app_context.sessions.regenerate(first.session_id, Wishes())))
 
 
-async def test_what_was_chosen_is_never_called_rejected(parts: Parts) -> None:
-    first = await generated(parts)
+async def test_what_was_chosen_is_never_called_rejected(app_context: AppContext) -> None:
+    first = await generated(app_context)
     chosen = first.candidates[0].id
     for wishes in (Wishes(subject_id=chosen), Wishes()):
-        await finished(parts.sessions.regenerate(first.session_id, wishes))
-    view = await parts.sessions.view(first.session_id)
+        await finished(app_context.sessions.regenerate(first.session_id, wishes))
+    view = await app_context.sessions.view(first.session_id)
     assert chosen not in {subject["id"] for subject in view["rejected"]}
 
 
 async def test_an_unknown_subject_is_refused_where_nothing_was_proposed_yet(
-    parts: Parts, offline: Offline
+    app_context: AppContext, offline: Offline
 ) -> None:
     await offline.behave(faults=[{"kind": "server_error", "schema": "MarketSummary"}])
-    session_id = error(await finished(parts.sessions.generate(BACKEND, "ko")))["details"]["session_id"]
+    session_id = error(await finished(app_context.sessions.generate(BACKEND, "ko")))["details"]["session_id"]
     await offline.reset()
-    events = await finished(parts.sessions.regenerate(session_id, Wishes(subject_id="sub-none")))
+    events = await finished(app_context.sessions.regenerate(session_id, Wishes(subject_id="sub-none")))
     assert error(events)["code"] == "subject_not_found"

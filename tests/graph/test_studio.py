@@ -18,6 +18,7 @@ from tests.databases import environment
 from tests.pace import time_limit
 from tests.serve.processes import free_port
 from tools.core.settings import CHECKOUT, Settings
+from tools.postings.contracts import Profile
 
 COMMAND = str(Path(sys.executable).with_name("langgraph"))
 REQUEST = {"profile": {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot"]}, "language": "ko"}
@@ -110,4 +111,16 @@ async def test_studio_draws_the_graph_it_serves(studio: LangGraphClient) -> None
         node["id"] for node in drawn["nodes"]
     }
     schemas = await studio.assistants.get_schemas(assistant["assistant_id"])
-    assert set(schemas["input_schema"]["properties"]) == {"profile", "language", "turn"}
+    given = schemas["input_schema"]
+    assert set(given["properties"]) == {"profile", "language", "turn"}
+    form = given["$defs"][given["properties"]["profile"]["$ref"].removeprefix("#/$defs/")]
+    assert set(form["properties"]) == set(Profile.model_fields)
+    assert not schemas["context_schema"].get("properties")
+
+
+async def test_a_context_of_the_request_replaces_no_service(studio: LangGraphClient) -> None:
+    thread = (await studio.threads.create())["thread_id"]
+    context = {"chat": "another", "anything": 1}
+    values = await studio.runs.wait(thread, "checkerboard", input=REQUEST, context=context)
+    assert isinstance(values, dict)
+    assert values["project"]["evidence"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from nodes.build_query import build_query, found
+from nodes.build_query import build_query, progress_message
 from tests.fakes import Stage
 from tools.postings.contracts import Profile
 
@@ -88,5 +88,5 @@ async def test_an_invalid_profile_is_refused() -> None:
 
 
 async def test_one_line_says_how_long_the_search_text_is() -> None:
-    assert found({"query": "12345"}, "en") == "a search text of 5 characters"
-    assert found({"query": "12345"}, "ko") == "5자의 검색문"
+    assert progress_message({"query": "12345"}, "en") == "a search text of 5 characters"
+    assert progress_message({"query": "12345"}, "ko") == "5자의 검색문"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs, found
+from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs, progress_message
 from tests.fakes import Stage, posting
 from tools.core.errors import ModelUnavailableError, NoPostingsError
 from tools.postings.contracts import Profile
@@ -100,8 +100,8 @@ async def test_when_none_fits_the_five_nearest_are_kept_and_it_says_so() -> None
     assert update["relevant"]["closest_only"] is True
     assert [row["posting_id"] for row in update["relevant"]["kept"]] == ["p-1", "p-2", "p-3", "p-4", "p-5"]
     assert [row["posting_id"] for row in update["relevant"]["dropped"]] == ["p-6", "p-7"]
-    assert found(update, "en") == "none is for the desired job; going on with the 5 nearest"
-    assert "5건" in found(update, "ko")
+    assert progress_message(update, "en") == "none is for the desired job; going on with the 5 nearest"
+    assert "5건" in progress_message(update, "ko")
 
 
 async def test_a_posting_that_was_deleted_since_is_left_out() -> None:
@@ -133,5 +133,5 @@ async def test_the_answer_names_the_prompt_and_the_model() -> None:
 async def test_one_line_says_how_many_fit() -> None:
     stage = Stage(verdicts(p1=True, p2=False), postings=POSTINGS)
     update = await filter_jobs(state(1, 2), stage.runtime)
-    assert found(update, "en") == "1 of 2 fit the desired job"
-    assert found(update, "ko") == "2건 중 1건이 희망 직무에 맞음"
+    assert progress_message(update, "en") == "1 of 2 fit the desired job"
+    assert progress_message(update, "ko") == "2건 중 1건이 희망 직무에 맞음"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nodes.generate_tasks import ProjectPlan, Quote, found, generate_tasks
+from nodes.generate_tasks import ProjectPlan, Quote, generate_tasks, progress_message
 from tests.fakes import Stage, posting
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.postings.contracts import Profile, Project, Step, Task
@@ -226,5 +226,5 @@ async def test_a_model_that_fails_is_not_hidden() -> None:
 
 async def test_one_line_says_how_large_the_project_is() -> None:
     update = await generate_tasks(state(), Stage(plan(GOOD), postings=POSTINGS).runtime)
-    assert found(update, "en") == "2 steps, 3 tasks, 6 weeks"
-    assert found(update, "ko") == "2단계 3개 과제, 6주"
+    assert progress_message(update, "en") == "2 steps, 3 tasks, 6 weeks"
+    assert progress_message(update, "ko") == "2단계 3개 과제, 6주"

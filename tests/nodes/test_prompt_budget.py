@@ -21,7 +21,7 @@ from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs
 from nodes.generate_tasks import ProjectPlan, Quote, generate_tasks
 from nodes.propose_subjects import Proposal, SubjectProposals, propose_subjects
 from nodes.summarize import AskedFor, MarketSummary, summarize
-from serve.parts import open_parts
+from serve.context import open_app_context
 from tests.fakes import Stage, posting
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
@@ -203,12 +203,12 @@ async def longest(request: pytest.FixtureRequest) -> tuple[Reader, dict[str, Any
             "problems": [f"'{hangul(200)}' repeats '{hangul(200)}'"] * 60,
             "attempts": 2,
         },
-        "left_out": {},
+        "omitted_postings": {},
     }
     for node in NODES:
         update = await node(state, runtime)
-        left_out = {**state["left_out"], **update.pop("left_out", {})}
-        state |= {**update, "left_out": left_out, "rejected": rejected}
+        omitted = {**state["omitted_postings"], **update.pop("omitted_postings", {})}
+        state |= {**update, "omitted_postings": omitted, "rejected": rejected}
     return reader, state
 
 
@@ -242,7 +242,7 @@ def test_the_postings_that_are_not_read_are_the_least_relevant_and_are_named(
 ) -> None:
     reader, state = longest
     read = [row["posting_id"] for row in rows_read(reader, purpose)["postings"]]
-    left_out = state["left_out"][purpose]
+    left_out = state["omitted_postings"][purpose]
     kept = [row["posting_id"] for row in state["relevant"]["kept"]]
     given = {
         "filter_jobs": [f"p-{number}" for number in range(1, 21)],
@@ -258,7 +258,7 @@ def test_a_posting_that_is_not_read_is_not_kept_and_the_reason_is_not_a_judgemen
 ) -> None:
     _, state = longest
     reasons = {row["posting_id"]: row["reason"] for row in state["relevant"]["dropped"]}
-    assert list(reasons) == state["left_out"]["filter_jobs"] != []
+    assert list(reasons) == state["omitted_postings"]["filter_jobs"] != []
     expected = {"ko": "입력이 너무 길어 읽지 않음", "en": "not read, because the input was too long"}
     assert set(reasons.values()) == {expected[state["language"]]}
 
@@ -309,10 +309,10 @@ def test_the_longest_part_of_a_document_stays_below_the_limit(language: Language
 async def test_the_answer_of_a_run_names_the_postings_that_were_not_read(settings: Settings) -> None:
     tight = settings.model_copy(update={"prompt_tokens": 8_000})
     profile = Profile(desired_job="백엔드 개발자", skills=["Java", "Spring Boot"])
-    async with open_parts(tight) as parts:
-        events = [event async for event in parts.sessions.generate(profile, "ko")]
+    async with open_app_context(tight) as app_context:
+        events = [event async for event in app_context.sessions.generate(profile, "ko")]
         answer = Answer.model_validate(events[-1]["data"])
-        view = await parts.sessions.view(answer.session_id)
+        view = await app_context.sessions.view(answer.session_id)
     left_out = answer.left_out["filter_jobs"]
     assert 0 < len(left_out) < 20
     assert left_out == [posting.posting_id for posting in answer.postings][-len(left_out) :]
@@ -322,6 +322,6 @@ async def test_the_answer_of_a_run_names_the_postings_that_were_not_read(setting
 
 
 async def test_the_answer_of_an_ordinary_run_leaves_nothing_out(settings: Settings) -> None:
-    async with open_parts(settings) as parts:
-        events = [event async for event in parts.sessions.generate(Profile(desired_job="QA"), "ko")]
+    async with open_app_context(settings) as app_context:
+        events = [event async for event in app_context.sessions.generate(Profile(desired_job="QA"), "ko")]
     assert events[-1]["data"]["left_out"] == {}

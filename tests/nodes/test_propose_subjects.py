@@ -10,9 +10,8 @@ from nodes.propose_subjects import (
     ATTEMPTS,
     Proposal,
     SubjectProposals,
-    found,
+    progress_message,
     propose_subjects,
-    wants_another_try,
 )
 from tests.fakes import Stage
 from tools.core.errors import ModelOutputError, ModelUnavailableError
@@ -66,7 +65,7 @@ async def test_a_first_proposal_is_one_subject_and_three_candidates_each_with_an
     assert subjects["missing"] == 0
     assert len({s["id"] for s in (subjects["current"], *subjects["candidates"])}) == 4
     assert update["rejected"] == []
-    assert not wants_another_try(update)
+    assert not update["draft"]
 
 
 async def test_more_proposals_than_were_asked_for_are_not_shown() -> None:
@@ -108,7 +107,7 @@ async def test_a_regeneration_shows_the_model_every_earlier_subject_and_rejects_
 async def test_a_subject_of_this_session_is_never_recommended_again(title: str) -> None:
     stage = Stage(proposals(title, "E", "F", "G"), proposals("H"))
     first = await propose_subjects(state(subjects=SHOWN, rejected=[subject("old")]), stage.runtime)
-    assert wants_another_try(first)
+    assert first["draft"]
     assert titles(first["draft"]["passed"]) == ["E", "F", "G"]
     second = await propose_subjects(
         state(subjects=SHOWN, rejected=[subject("old")], draft=first["draft"]), stage.runtime
@@ -174,7 +173,7 @@ async def test_when_the_attempts_are_used_up_what_passed_goes_out_and_the_rest_i
     assert update["subjects"]["current"]["title"] == "A"
     assert titles(update["subjects"]["candidates"]) == ["B"]
     assert update["subjects"]["missing"] == 2
-    assert found(update, "en") == "A, and 1 candidates (2 missing)"
+    assert progress_message(update, "en") == "A, and 1 candidates (2 missing)"
 
 
 async def test_the_attempts_end_even_when_nothing_ever_passes() -> None:
@@ -222,8 +221,8 @@ async def test_a_model_that_fails_is_not_hidden() -> None:
 
 async def test_one_line_says_what_is_proposed() -> None:
     update = await propose_subjects(state(), Stage(proposals(*"ABCD")).runtime)
-    assert found(update, "en") == "A, and 3 candidates"
-    assert found(update, "ko") == "A 외 후보 3개"
+    assert progress_message(update, "en") == "A, and 3 candidates"
+    assert progress_message(update, "ko") == "A 외 후보 3개"
     unfinished = await propose_subjects(state(), Stage(proposals("A")).runtime)
-    assert found(unfinished, "en") == "asking again: 1 problems"
+    assert progress_message(unfinished, "en") == "asking again: 1 problems"
     assert update["versions"]["propose_subjects"]["model"] == "scripted"

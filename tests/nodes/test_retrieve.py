@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from nodes.retrieve import RETRIEVED, found, retrieve
+from nodes.retrieve import RETRIEVED, progress_message, retrieve
 from tests.fakes import Stage, posting
 from tools.core.errors import NoPostingsError
 
@@ -60,5 +60,5 @@ async def test_the_answer_names_the_model_and_the_corpus_it_rests_on() -> None:
 
 async def test_one_line_says_how_many_were_found() -> None:
     update = await retrieve(STATE, Stage(postings=[posting(1)]).runtime)
-    assert found(update, "en") == "1 postings"
-    assert found(update, "ko") == "공고 1건"
+    assert progress_message(update, "en") == "1 postings"
+    assert progress_message(update, "ko") == "공고 1건"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nodes.summarize import AskedFor, MarketSummary, found, summarize
+from nodes.summarize import AskedFor, MarketSummary, progress_message, summarize
 from tests.fakes import Stage, posting
 from tools.core.errors import ModelOutputError
 from tools.postings.contracts import Profile
@@ -92,6 +92,6 @@ async def test_one_line_says_what_is_most_wanted() -> None:
         skills=[(name, ["p-1"]) for name in ("Java", "Kafka", "Redis", "Go")],
     )
     update = await summarize(STATE, Stage(answer, postings=POSTINGS).runtime)
-    assert found(update, "en") == "5 lines; most wanted: Java, Kafka, Redis"
-    assert found(update, "ko") == "요구 사항 5줄, 많이 찾는 기술: Java, Kafka, Redis"
+    assert progress_message(update, "en") == "5 lines; most wanted: Java, Kafka, Redis"
+    assert progress_message(update, "ko") == "요구 사항 5줄, 많이 찾는 기술: Java, Kafka, Redis"
     assert update["versions"]["summarize"]["model"] == "scripted"

@@ -6,9 +6,9 @@ import io
 from collections.abc import AsyncIterator
 from typing import Any
 
-from graph.sessions.runs import Event
+from graph.sessions.sessions import Event
 from serve import demo
-from serve.parts import Parts
+from serve.context import AppContext
 from tools.core.terminal import Terminal
 from tools.postings.contracts import Answer, Profile
 
@@ -26,9 +26,9 @@ def hostile(value: Any, key: str = "") -> Any:
     return HOSTILE if isinstance(value, str) and key in WRITTEN else value
 
 
-async def test_a_hostile_answer_is_shown_and_steers_nothing(parts: Parts) -> None:
+async def test_a_hostile_answer_is_shown_and_steers_nothing(app_context: AppContext) -> None:
     profile = Profile(desired_job="백엔드 개발자")
-    answer = [event async for event in parts.sessions.generate(profile, "ko")][-1]["data"]
+    answer = [event async for event in app_context.sessions.generate(profile, "ko")][-1]["data"]
     answer |= {key: hostile(answer[key]) for key in ("project", "candidates")}
 
     async def events() -> AsyncIterator[Event]:

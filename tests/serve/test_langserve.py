@@ -15,10 +15,9 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langserve import RemoteRunnable
 
-from graph.sessions.runs import Event
-from graph.sessions.sessions import Caller
+from graph.sessions.sessions import Caller, Run
 from serve.callers import admin_of, caller_of
-from serve.runnables import Progressing
+from serve.langserve_routes import SessionRunnable
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
 from tools.postings.contracts import Answer
@@ -169,11 +168,16 @@ async def test_who_calls_is_passed_to_the_run_not_left_in_a_context() -> None:
     """A synchronous dependency of FastAPI runs in a thread, where what it leaves in a context is lost."""
     asked: list[Any] = []
 
-    async def start(given: Any, caller: Caller) -> AsyncIterator[Event]:
+    def start(given: Any, caller: Caller) -> Run:
         asked.append((given, caller))
-        yield {"type": "result", "data": {}}
 
-    runnable = Progressing("generate", start)
+        async def finish(run: Run) -> dict[str, Any]:
+            run.emit("result", None, {})
+            return {}
+
+        return Run("session", lambda run: asyncio.create_task(finish(run)))
+
+    runnable = SessionRunnable("generate", start)
     config: RunnableConfig = {"configurable": {"caller": Caller("ada", "key")}}
     assert await runnable.ainvoke("invoked", config) == {}
     assert [event["type"] async for event in runnable.astream("streamed", config)] == ["result"]

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from local.model.server import running
-from serve.runnables import PlainJson
+from serve.langserve_routes import PlainJson
 from tests.pace import time_limit
 from tests.serve.conftest import served
 from tools.core.settings import Settings

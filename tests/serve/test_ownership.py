@@ -17,9 +17,8 @@ from hypothesis import settings as bounds
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from graph.sessions.runs import Runs
 from serve.app import create_app
-from serve.parts import Parts
+from serve.context import AppContext
 from tests.offline import FOR_EVER, Offline
 from tests.pace import time_limit
 from tests.serve.conftest import client_of
@@ -274,19 +273,8 @@ async def test_session_ids_cannot_be_guessed(service: Service) -> None:
         assert uuid.UUID(session_id).version == 4
 
 
-async def test_a_thousand_session_ids_are_all_different(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-
-    async def events(self: Runs, session_id: str, *_: Any, **__: Any) -> AsyncIterator[Any]:
-        made.append(session_id)
-        yield {}
-
-    monkeypatch.setattr(Runs, "events", events)
-    for _ in range(1_000):
-        async for _event in parts.sessions.generate(Profile(**PROFILE), "ko"):
-            pass
+async def test_a_thousand_session_ids_are_all_different(app_context: AppContext) -> None:
+    made = [app_context.sessions.generate(Profile(**PROFILE), "ko").session_id for _ in range(1_000)]
     assert len(set(made)) == 1_000
     assert all(re.fullmatch("[0-9a-f]{12}4[0-9a-f]{3}[89ab][0-9a-f]{15}", each) for each in made)
     for digit in (0, 8, 20, 31):  # no counter, no clock

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 from pydantic import SecretStr
 
 from local.servers import embedded_servers
-from serve.parts import Parts, open_parts
+from serve.context import AppContext, open_app_context
 from tests.databases import cloned
 from tests.langsmith import Fault, LangSmith, langsmith_standin
 from tests.offline import Offline
@@ -304,10 +304,10 @@ async def test_where_no_administrator_is_configured_nobody_changes_prompts(clien
     assert (await client.get("/prompts")).status_code == 200
 
 
-async def generated(parts: Parts) -> dict[str, Any]:
+async def generated(app_context: AppContext) -> dict[str, Any]:
     """The last event of a generation."""
     last: dict[str, Any] = {}
-    async for event in parts.sessions.generate(Profile(**PROFILE), "ko"):
+    async for event in app_context.sessions.generate(Profile(**PROFILE), "ko"):
         last = dict(event)
     return last
 
@@ -317,12 +317,12 @@ async def test_a_reload_in_the_middle_of_a_hundred_generations_mixes_nothing(
 ) -> None:
     old = commit_all(hub, "옛것")
     await reloaded(service)
-    async with open_parts(with_hub) as parts:
-        assert parts.services.prompts.current.get("summarize", "ko").version == old["summarize"]
+    async with open_app_context(with_hub) as app_context:
+        assert app_context.services.prompts.current.get("summarize", "ko").version == old["summarize"]
         await offline.reset()
         # Slow enough that none is done, and uneven, so that they are at different nodes.
         await offline.behave(latency={"mean_seconds": scaled(1.5), "deviation_seconds": scaled(0.5)})
-        running = [asyncio.create_task(generated(parts)) for _ in range(RUNNING)]
+        running = [asyncio.create_task(generated(app_context)) for _ in range(RUNNING)]
         async with asyncio.timeout(time_limit()):
             while (await offline.calls())["by_schema"].get("MarketSummary", 0) < RUNNING / 4:
                 await asyncio.sleep(0.1)
@@ -331,11 +331,11 @@ async def test_a_reload_in_the_middle_of_a_hundred_generations_mixes_nothing(
         # Another worker is asked: this one follows.
         await reloaded(service)
         async with asyncio.timeout(time_limit()):
-            while parts.services.prompts.current.get("summarize", "ko").version != new["summarize"]:
+            while app_context.services.prompts.current.get("summarize", "ko").version != new["summarize"]:
                 await asyncio.sleep(0.01)
         assert not any(task.done() for task in running)
         await offline.behave()
-        later = [asyncio.create_task(generated(parts)) for _ in range(AFTERWARDS)]
+        later = [asyncio.create_task(generated(app_context)) for _ in range(AFTERWARDS)]
         outcomes = await asyncio.gather(*running, *later)
     assert [event["type"] for event in outcomes] == ["result"] * (RUNNING + AFTERWARDS)
     made = [versions_of(event["data"]) for event in outcomes]

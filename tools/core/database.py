@@ -16,7 +16,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from pgvector.psycopg import register_vector_async
 from psycopg import AsyncConnection
 from psycopg.abc import PQGen
@@ -132,6 +134,8 @@ async def connect(database_url: str) -> Connection:
 
 
 Pool = AsyncConnectionPool[Connection]
+Vector = Sequence[float] | NDArray[np.float32]
+"""An embedding: `settings.embedding_dimensions` floats."""
 
 
 async def open_pool(settings: Settings) -> Pool:

@@ -1,4 +1,4 @@
-"""Files out of Debian packages, got with apt and without root."""
+"""Files of Debian packages, downloaded with apt and unpacked without root."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _DOWNLOAD_SECONDS = 300.0
 def unpack_debian(packages: Sequence[str], into: Path) -> None:
     """Downloads Debian packages and unpacks them under `into`, without installing them.
 
-    Where the system has no package lists, or old ones, lists of our own are fetched for the occasion.
+    Where the system has no package lists, or old ones, new ones are downloaded under `into`.
 
     Raises:
         SetupError: apt is missing or failed.
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         raise SetupError(f"There is no apt here to get {', '.join(packages)} with.")
-    # apt as root drops to a user of its own, who has to be able to write here.
+    # apt as root becomes a user of its own, who has to be able to write here.
     into.chmod(0o755)
     try:
         _run(["apt-get", "download", *packages], into)

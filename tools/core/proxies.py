@@ -1,8 +1,8 @@
-"""Which proxy a client goes through: what the environment says, but never to this machine itself.
+"""The proxy of each client: the environment's, but none for this machine itself.
 
-`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or not, are meant for the world outside.
-The libraries under the clients send loopback through a proxy too, or fail on an import for a kind of proxy
-that they do not know; so each client here is told which proxy is its own.
+The environment has `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, in capitals or not. The libraries
+under the clients send loopback through a proxy too, or fail on kinds of proxies that they do not know; so
+each client is given its proxy.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from urllib.request import getproxies_environment
 
 from tools.core.errors import SetupError
 
-_USABLE = ("http", "https")
+_SCHEMES = ("http", "https")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _WITH_PORT = re.compile(r"(?P<host>\[[^\]]+\]|[^:]+):(?P<port>\d+)")
 
 
 def proxy_for(url: str) -> str | None:
-    """Returns the proxy for requests to `url`, with its user and password where it has some; None: it is
-    asked directly.
+    """Returns the proxy for requests to `url`, with its user and password; None where there is none.
 
     Raises:
         SetupError: the proxy is of a kind that cannot be used, or no address. The message has no password.
@@ -33,13 +32,13 @@ def proxy_for(url: str) -> str | None:
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     proxies = getproxies_environment()
-    if is_this_machine(host) or _excepted(host, parts.port, proxies.get("no", "")):
+    if is_this_machine(host) or _is_exempt(host, parts.port, proxies.get("no", "")):
         return None
     kind = parts.scheme if proxies.get(parts.scheme) else "all"
-    named = proxies.get(kind)
-    if not named:
+    configured = proxies.get(kind)
+    if not configured:
         return None
-    proxy = named if "://" in named else f"http://{named}"
+    proxy = configured if "://" in configured else f"http://{configured}"
     if problem := _problem(proxy):
         raise SetupError(
             f"{kind.upper()}_PROXY names {problem}, which cannot be used to reach {host}. Name an http:// or "
@@ -49,8 +48,8 @@ def proxy_for(url: str) -> str | None:
 
 
 def exempt_loopback() -> None:
-    """Adds this machine to NO_PROXY, for libraries that read the environment themselves, and for processes
-    that are started from here."""
+    """Adds this machine to NO_PROXY, for libraries that read the environment, and for processes that are
+    started from here."""
     proxies = getproxies_environment()
     listed = [entry.strip() for entry in proxies.get("no", "").split(",") if entry.strip()]
     if set(proxies) <= {"no"} or "*" in listed:
@@ -61,8 +60,8 @@ def exempt_loopback() -> None:
 
 @contextmanager
 def only_proxy_for(url: str) -> Iterator[None]:
-    """Has the environment name no proxy but that for `url`, for the making of a client that looks there, and
-    fails on what it does not know.
+    """Leaves no proxy in the environment but that for `url` while the block makes a client that reads it,
+    and that fails on kinds of proxies that it does not know.
 
     Raises:
         SetupError: as `proxy_for`.
@@ -81,14 +80,14 @@ def only_proxy_for(url: str) -> Iterator[None]:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host of a URL is this machine, in whatever way it is written."""
+    """Whether a URL's host is this machine, in any notation."""
     name = host.lower().strip("[]")
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
         address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        return _in_short(name)
+        return _is_short_loopback(name)
     if isinstance(address, ipaddress.IPv6Address):
         return (
             address.is_loopback
@@ -98,8 +97,8 @@ def is_this_machine(host: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-def _in_short(name: str) -> bool:
-    """Whether a host is an address of loopback as C's libraries read it: `127.1`, `0x7f000001`."""
+def _is_short_loopback(name: str) -> bool:
+    """Whether a host is loopback in the notations that C's libraries read: `127.1`, `0x7f000001`."""
     if not name[:1].isdigit():
         return False
     try:
@@ -108,18 +107,18 @@ def _in_short(name: str) -> bool:
         return False
 
 
-def _excepted(host: str, port: int | None, listed: str) -> bool:
+def _is_exempt(host: str, port: int | None, listed: str) -> bool:
     """Whether NO_PROXY names a host: by name, domain, address or network, each with a port or without."""
-    return any(_names(entry.strip().lower(), host, port) for entry in listed.split(",") if entry.strip())
+    return any(_matches(entry.strip().lower(), host, port) for entry in listed.split(",") if entry.strip())
 
 
-def _names(entry: str, host: str, port: int | None) -> bool:
+def _matches(entry: str, host: str, port: int | None) -> bool:
     if entry == "*":
         return True
-    if (found := _WITH_PORT.fullmatch(entry)) is not None:
-        if int(found["port"]) != port:
+    if with_port := _WITH_PORT.fullmatch(entry):
+        if int(with_port["port"]) != port:
             return False
-        entry = found["host"]
+        entry = with_port["host"]
     bare = entry.strip("[]")
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(bare, strict=False)
@@ -129,12 +128,12 @@ def _names(entry: str, host: str, port: int | None) -> bool:
 
 
 def _problem(proxy: str) -> str | None:
-    """Returns what is wrong with a proxy, without its user and password; None where nothing is."""
+    """Returns what is wrong with a proxy, without its user and password; None where nothing is wrong."""
     try:
         parts = urlsplit(proxy)
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "something that is no address"
-    if parts.scheme.lower() not in _USABLE:
+    if parts.scheme.lower() not in _SCHEMES:
         return f"a proxy of the kind {parts.scheme[:20]}://"
     return None if host else "something that is no address"

@@ -54,32 +54,32 @@ Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@*]+")
 _QUOTES = "\"'`“”‘’"
-_AROUND = " \t\r\n\f\v\u00a0\u200b\u2060\ufeff"
-"""What a paste, an .env file or a secret's last line leaves around a value."""
+_PADDING = " \t\r\n\f\v\u00a0\u200b\u2060\ufeff"
+"""White space that a paste, an .env file or a secret's last line leaves around a value."""
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 OFFLINE = "offline"
-"""In place of an endpoint: the offline model."""
+"""In place of an endpoint's URL: the offline model."""
 
 
-def _bare(value: object) -> object:
-    """Returns a pasted value without what is around it; None where that was all."""
+def _stripped(value: object) -> object:
+    """Returns a value without the white space and quotes around it; None where nothing is left."""
     if isinstance(value, SecretStr):
-        bare = _bare(value.get_secret_value())
-        return None if bare is None else SecretStr(str(bare))
+        secret = _stripped(value.get_secret_value())
+        return None if secret is None else SecretStr(str(secret))
     if not isinstance(value, str):
         return value
-    bare = value.strip(_AROUND)
-    while len(bare) > 1 and bare[0] in _QUOTES and bare[-1] in _QUOTES:
-        bare = bare[1:-1].strip(_AROUND)
-    return bare or None
+    text = value.strip(_PADDING)
+    while len(text) > 1 and text[0] in _QUOTES and text[-1] in _QUOTES:
+        text = text[1:-1].strip(_PADDING)
+    return text or None
 
 
 def _key(value: SecretStr | None) -> SecretStr | None:
-    """Returns a key as it goes into a header."""
+    """Returns a key as it is put into a header."""
     if value is None:
         return None
     key = re.sub(r"^(?:authorization:\s*)?bearer(?:\s+|$)", "", value.get_secret_value(), flags=re.IGNORECASE)
-    key = str(_bare(key) or "")
+    key = str(_stripped(key) or "")
     if not _PRINTABLE.fullmatch(key):
         # The value is not shown: it is a key.
         raise ValueError(
@@ -89,7 +89,7 @@ def _key(value: SecretStr | None) -> SecretStr | None:
 
 
 def _url(value: str | None) -> str | None:
-    """Returns the address of an API, without the route that is asked there."""
+    """Returns the address of an API, without a route."""
     if value is None or value == OFFLINE:
         return value
     if not re.match(r"https?://[^\s/]", value, re.IGNORECASE) or re.search(r"\s", value):
@@ -97,9 +97,9 @@ def _url(value: str | None) -> str | None:
     return re.sub(r"/(?:chat/completions|embeddings)?/*$", "", value)
 
 
-Key = Annotated[SecretStr | None, BeforeValidator(_bare), AfterValidator(_key)]
-"""A key of an API: white space, quotes and `Bearer ` around it are taken off."""
-Url = Annotated[str | None, BeforeValidator(_bare), AfterValidator(_url)]
+Key = Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_key)]
+"""A key of an API, without white space, quotes and `Bearer `."""
+Url = Annotated[str | None, BeforeValidator(_stripped), AfterValidator(_url)]
 """The address of an OpenAI-compatible API."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -277,7 +277,7 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _key_beside_gateway(self) -> Settings:
+    def _check_gateways_have_keys(self) -> Settings:
         if self.openai_base_url is not None and self.openai_api_key is None:
             raise ValueError(
                 "OPENAI_BASE_URL is set without OPENAI_API_KEY, so the offline model would answer. "
@@ -296,18 +296,18 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _keys_can_be_told_apart(self) -> Settings:
+    def _check_key_lists(self) -> Settings:
         callers, admins = (
             keys.get_secret_value() if keys else None for keys in (self.api_keys, self.admin_keys)
         )
         if callers is None:
-            # An empty variable is passed over otherwise. Here it would let everybody in.
+            # Pydantic skips an empty variable, which would let everybody in.
             callers = os.environ.get("CHECKERBOARD_API_KEYS")
         parse_key_lists(callers, admins)
         return self
 
     @model_validator(mode="after")
-    def _origins_are_origins(self) -> Settings:
+    def _check_origins(self) -> Settings:
         if wrong := [origin for origin in self.cors_origins if not _ORIGIN.fullmatch(origin)]:
             raise ValueError(
                 f"CHECKERBOARD_CORS_ORIGINS: {wrong[0]!r} is no origin. One is a scheme and a host, such as "
@@ -321,12 +321,12 @@ class Settings(BaseSettings):
 
     @property
     def offline(self) -> bool:
-        """Whether the offline model answers, because no key was given. What embeds is another matter."""
+        """Whether the offline model answers, because there is no key. Embeddings are set separately."""
         return self.openai_api_key is None
 
     @property
     def embeddings_offline(self) -> bool:
-        """Whether the offline model embeds: beside the offline model, or because that was asked for."""
+        """Whether the offline model embeds: where it answers too, or where the settings say so."""
         return self.embedding_api_key is None and (self.offline or self.embedding_base_url is not None)
 
 
@@ -337,7 +337,7 @@ def variable(field: str) -> str:
 
 
 def offline_notice(settings: Settings) -> str | None:
-    """Returns which of its two offices the offline model holds, in a sentence; None where it has none."""
+    """Returns what the offline model does, in a sentence; None where it is not used."""
     if settings.offline and settings.embeddings_offline:
         return "offline: no OPENAI_API_KEY, so the rule-based offline model answers and embeds"
     if settings.offline:

@@ -1,4 +1,4 @@
-"""Which skills a text names, by dictionary: "React와 k8s 경험" names React and Kubernetes.
+"""The skills that a text names, by dictionary: "React와 k8s 경험" names React and Kubernetes.
 
 The dictionary is `skills.yaml` beside this file. Aliases are matched from the beginning of a word,
 the longest first, and a Latin alias may be followed by a Korean particle but by no other letter, so
@@ -51,7 +51,7 @@ _JOINED_AFTER = re.compile(r"\s+(?:and|or)\s+(?=[A-Z]|similar|other|equivalent)"
 _SENTENCE_BEFORE = re.compile(r"(?:^|[\n.!?:;•]\s*|\s-\s)$")
 _SENTENCE_AFTER = re.compile(r"\s+[a-z]")
 _COMPOUND_AFTER = re.compile(r"-(?!based|native|powered|style)[a-z]", re.I)
-_AROUND = 12
+_CONTEXT = 12
 
 
 class _Match:
@@ -175,7 +175,7 @@ def _is_name(text: str, start: int, end: int, spelling: str) -> bool:
 
     A capital in the middle of a sentence makes a name, unless all letters are capitals, which may be stress.
     """
-    before = text[max(0, start - _AROUND) : start]
+    before = text[max(0, start - _CONTEXT) : start]
     if _COMPOUND_AFTER.match(text, end):
         return False
     opens, closes = _LISTED_BEFORE.search(before) is not None, _LISTED_AFTER.match(text, end) is not None

@@ -6,9 +6,8 @@ import base64
 import functools
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -29,8 +28,7 @@ from tools.core import tracing
 from tools.core.errors import ModelOutputError, Usage
 from tools.core.fencing import escaped, fence, shortened
 from tools.core.settings import ModelChoice, Settings
-from tools.llm import metering
-from tools.llm.journal import recorded_call
+from tools.llm.journal import RecordedModel, Tokens
 from tools.llm.model_answers import ModelAnswer
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import chat_endpoint, chat_model_name, connection
@@ -66,7 +64,7 @@ class Reply(Generic[T]):
     usage: Usage = field(default_factory=Usage)
 
 
-class ChatModel:
+class ChatModel(RecordedModel):
     """Asks the model, validates what it answers and sends back what is wrong, a bounded number of times.
 
     `pacer`, where given, holds every call back for its turn.
@@ -173,11 +171,7 @@ class ChatModel:
         schema: type[T],
         prompt: Prompt,
     ) -> ModelAnswer:
-        paid = False
-
         async def ask() -> bytes:
-            nonlocal paid
-            paid = True
             if self._pacer is not None:
                 await self._pacer.turn()
             with model_errors(prompt.purpose, self._endpoint):
@@ -188,16 +182,9 @@ class ChatModel:
             refusal = message.additional_kwargs.get("refusal") or ""
             return orjson.dumps([ended, message.content, tokens, refusal])
 
-        said = (message.content for message in messages)
-        question = [choice.model_dump(exclude_none=True), schema.__name__, *said]
-        began = time.monotonic()
-        # An answer that an older version kept tells no refusal, or no tokens either.
-        ended, text, *told = orjson.loads(await recorded_call(question, ask))
-        usage = Usage(*told[0]) if told else Usage()
-        # No question is without tokens: 0 is an API that does not say.
-        counted = astuple(usage) if usage.input_tokens else None
-        metering.note(prompt.purpose, str(choice.model), question, began, paid=paid, tokens=counted)
-        return ModelAnswer(ended, text, told[1] if len(told) > 1 else "", usage)
+        contents = (message.content for message in messages)
+        question = [choice.model_dump(exclude_none=True), schema.__name__, *contents]
+        return _answer(await self._recorded(prompt.purpose, str(choice.model), question, ask, _tokens))
 
     def _traced(self, prompt: Prompt, schema: type[BaseModel]) -> RunnableConfig:
         """Returns the config of a call: in a trace, it names what makes the answer."""
@@ -213,6 +200,19 @@ class ChatModel:
         as_json = orjson.dumps(schema.model_json_schema()).decode()
         text = f"{system.content}\n\nschema: {schema.__name__}\nJSON Schema: {as_json}"
         return [SystemMessage(text), *rest]
+
+
+def _answer(recorded: bytes) -> ModelAnswer:
+    """Reads an answer out of the journal. One that an older version recorded has no refusal, or no tokens
+    either."""
+    ended, text, *rest = orjson.loads(recorded)
+    return ModelAnswer(ended, text, rest[1] if len(rest) > 1 else "", Usage(*rest[0]) if rest else Usage())
+
+
+def _tokens(recorded: bytes) -> Tokens | None:
+    """No question is without tokens: 0 is an API that does not count them."""
+    usage = _answer(recorded).usage
+    return (usage.input_tokens, usage.output_tokens) if usage.input_tokens else None
 
 
 @functools.cache

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,20 +13,17 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from tools.core.database import Vector
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
-from tools.llm import metering
 from tools.llm.embedding_answers import BadVectorsError, vectors_of
-from tools.llm.journal import recorded_call
+from tools.llm.journal import RecordedModel
 from tools.llm.model_answers import read_usage
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import embedding_endpoint, embedding_model_name, open_client
 from tools.postings.contracts import Posting
 
 logger = logging.getLogger(__name__)
-
-Vector = Sequence[float] | NDArray[np.float32]
-"""An embedding: `settings.embedding_dimensions` floats."""
 
 FINGERPRINT_DIMENSIONS = 256
 """Enough to tell two subjects apart: at 256 dimensions the offline embeddings find .53 of the wanted
@@ -48,7 +44,7 @@ class Embedded:
     tokens: int
 
 
-class Embedder:
+class Embedder(RecordedModel):
     """Turns texts into vectors."""
 
     def __init__(self, settings: Settings, http_client: Any) -> None:
@@ -67,13 +63,9 @@ class Embedder:
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-
-        async def ask() -> tuple[bytes, int | None]:
-            [vector], tokens = await self._asked([text])
-            return np.asarray(vector, dtype=np.float32).tobytes(), tokens
-
         question = [self.model_name, self.dimensions, text]
-        return np.frombuffer(await self._paid_once(question, ask), dtype=np.float32)
+        answer = await self._embed_once(question, [text], lambda vectors: vectors[0].tobytes())
+        return np.frombuffer(answer, dtype=np.float32)
 
     async def fingerprints(self, texts: Sequence[str]) -> list[str]:
         """Returns a small vector for each text, as base64 of FINGERPRINT_DIMENSIONS signed bytes:
@@ -83,13 +75,11 @@ class Embedder:
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-
-        async def ask() -> tuple[bytes, int | None]:
-            vectors, tokens = await self._asked(texts)
-            return orjson.dumps([_packed(vector) for vector in vectors]), tokens
-
         question = ["fingerprints", self.model_name, self.dimensions, *texts]
-        return list(orjson.loads(await self._paid_once(question, ask)))
+        answer = await self._embed_once(
+            question, texts, lambda vectors: orjson.dumps([_packed(vector) for vector in vectors])
+        )
+        return list(orjson.loads(answer))
 
     async def postings(self, postings: Sequence[Posting]) -> Embedded:
         """Returns a vector for each posting, and the tokens that were counted.
@@ -151,23 +141,20 @@ class Embedder:
             configured=self.dimensions,
         )
 
-    async def _paid_once(
-        self, question: list[Any], ask: Callable[[], Awaitable[tuple[bytes, int | None]]]
+    async def _embed_once(
+        self, question: object, texts: Sequence[str], pack: Callable[[list[NDArray[np.float32]]], bytes]
     ) -> bytes:
-        paid = False
+        """Returns the packed vectors of `texts`: the recorded ones, or those of a new request."""
         tokens: int | None = 0
 
-        async def asked() -> bytes:
-            nonlocal paid, tokens
-            paid = True
-            answer, tokens = await ask()
-            return answer
+        async def ask() -> bytes:
+            nonlocal tokens
+            vectors, tokens = await self._asked(texts)
+            return pack(vectors)
 
-        began = time.monotonic()
-        answer = await recorded_call(question, asked)
-        counted = None if tokens is None else (tokens, 0)
-        metering.note("embedding", self.model_name, question, began, paid=paid, tokens=counted)
-        return answer
+        return await self._recorded(
+            "embedding", self.model_name, question, ask, lambda _: None if tokens is None else (tokens, 0)
+        )
 
 
 def similarity(one: str, other: str) -> float:

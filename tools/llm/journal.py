@@ -1,74 +1,136 @@
-"""The ledger of a run: every answer of a model, kept until the run has come to its end.
+"""What a run asks of models: the response journal, which keeps the answers, and a list of the calls.
 
-A checkpoint is written when a run ends. A worker that is killed before leaves none, but what it
-was answered is here, by a hash of what it had asked; another worker that runs the same turn asks
-the same questions and finds them answered.
+A checkpoint is written when a run ends. A worker that is killed before leaves none, but the answers are in
+the journal, by a hash of what was asked; another worker that runs the same turn asks the same questions
+and finds them answered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
-from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
-from typing import Protocol
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import orjson
 
+Tokens = tuple[int, int]
+"""Of the input and of the output of a call."""
+
 
 class ResponseJournal(Protocol):
-    """Where answers are kept."""
+    """Keeps answers by the hash of their question. It is durable, unlike a cache."""
 
     async def find(self, question: str) -> bytes | None:
-        """Returns the answer to a question that was asked before.
+        """Returns the answer that was recorded for a question.
 
         Raises:
-            redis.exceptions.RedisError, psycopg.Error: the ledger does not answer.
+            redis.exceptions.RedisError, psycopg.Error: the journal does not answer.
         """
 
-    async def keep(self, question: str, answer: bytes) -> None:
-        """Keeps an answer.
+    async def record(self, question: str, answer: bytes) -> None:
+        """Records an answer.
 
         Raises:
-            redis.exceptions.RedisError, psycopg.Error: it could not be kept.
+            redis.exceptions.RedisError, psycopg.Error: it could not be written.
+        """
+
+    async def forget(self, questions: Sequence[str]) -> None:
+        """Deletes answers, so that their questions are asked anew.
+
+        Raises:
+            redis.exceptions.RedisError, psycopg.Error: they could not be deleted.
         """
 
 
-current: ContextVar[ResponseJournal | None] = ContextVar("ledger", default=None)
-"""The ledger of the run that this code works for; none under Studio, which has checkpoints."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a model. `replayed`: the answer was found in the journal and cost nothing again.
+    `tokens` are as the API counted them, None where it did not say."""
+
+    purpose: str
+    model: str
+    question: str
+    """The hash of what was asked: two calls of one run with the same, both paid, were paid twice."""
+    seconds: float
+    replayed: bool
+    input_tokens: int | None
+    output_tokens: int | None
 
 
-asked: ContextVar[list[str] | None] = ContextVar("asked", default=None)
-"""Where the questions of a piece of work are noted, answered or not, so that its answers can be forgotten."""
 _in_flight: dict[tuple[int, str], asyncio.Future[None]] = {}
-"""Questions of this process that are being asked, by their ledger: who asks the same waits for the answer."""
+"""Questions of this process that are being asked, by journal: who asks the same waits for the answer."""
 
 
-async def recorded_call(question: object, ask: Callable[[], Awaitable[bytes]]) -> bytes:
-    """Returns the answer to `question` (JSON): the kept one, or else what `ask` gets, which is kept.
+def question_hash(question: object) -> str:
+    """Returns the name of a question (JSON) in the journal."""
+    return hashlib.blake2b(orjson.dumps(question), digest_size=16).hexdigest()
+
+
+async def recorded_call(
+    journal: ResponseJournal | None, question: object, ask: Callable[[], Awaitable[bytes]]
+) -> bytes:
+    """Returns the recorded answer to `question` (JSON), or else what `ask` gets, which is recorded.
+    Without a journal every question is asked.
 
     Raises:
-        redis.exceptions.RedisError, psycopg.Error: the answer could not be kept. It is lost, and the
+        redis.exceptions.RedisError, psycopg.Error: the answer could not be recorded. It is lost, and the
             run ends: going on would pay for answers that a crash would lose.
     """
-    ledger = current.get()
-    if ledger is None:
+    if journal is None:
         return await ask()
-    key = hashlib.blake2b(orjson.dumps(question), digest_size=16).hexdigest()
-    noted = asked.get()
-    if noted is not None:
-        noted.append(key)
-    while (other := _in_flight.get((id(ledger), key))) is not None:
+    key = question_hash(question)
+    while (other := _in_flight.get((id(journal), key))) is not None:
         # Whatever becomes of it: its answer is found below, or it is asked again here.
         await asyncio.wait([other])
-    done = _in_flight[id(ledger), key] = asyncio.get_running_loop().create_future()
+    done = _in_flight[id(journal), key] = asyncio.get_running_loop().create_future()
     try:
-        found = await ledger.find(key)
-        if found is not None:
-            return found
-        answer = await ask()
-        await ledger.keep(key, answer)
+        answer = await journal.find(key)
+        if answer is None:
+            answer = await ask()
+            await journal.record(key, answer)
         return answer
     finally:
-        del _in_flight[id(ledger), key]
+        del _in_flight[id(journal), key]
         done.cancel()
+
+
+class RecordedModel:
+    """A client of a model that can record what it is asked: the base of `ChatModel` and `Embedder`."""
+
+    _journal: ResponseJournal | None = None
+    _calls: list[Call] | None = None
+
+    def for_run(self, journal: ResponseJournal | None, calls: list[Call] | None = None) -> Self:
+        """Returns this client for one run: it takes answers from `journal`, records new ones there, and
+        appends each call to `calls`."""
+        own = copy.copy(self)
+        own._journal, own._calls = journal, calls
+        return own
+
+    async def _recorded(
+        self,
+        purpose: str,
+        model: str,
+        question: object,
+        ask: Callable[[], Awaitable[bytes]],
+        tokens: Callable[[bytes], Tokens | None],
+    ) -> bytes:
+        """As `recorded_call`. `tokens` returns those of the input and of the output of an answer."""
+        paid = False
+
+        async def asked() -> bytes:
+            nonlocal paid
+            paid = True
+            return await ask()
+
+        began = time.monotonic()
+        answer = await recorded_call(self._journal, question, asked)
+        if self._calls is not None:
+            counted = tokens(answer) or (None, None)
+            seconds = time.monotonic() - began
+            self._calls.append(Call(purpose, model, question_hash(question), seconds, not paid, *counted))
+        return answer

@@ -219,12 +219,12 @@ def _before(days: list[_Day], context: _Context) -> date | None:
 def _next(chosen: _Day, seen: date) -> date:
     """Returns the next such day from `seen` on; with a day of the week, the nearest that falls on it."""
     years = [seen.year + years for years in (0, 1, -1, 2, 3, 4)]
-    found = [day for year in years if (day := _possible(year, chosen.month, chosen.day)) is not None]
+    days = [day for year in years if (day := _possible(year, chosen.month, chosen.day)) is not None]
     if chosen.weekday is not None:
-        fitting = [day for day in found if day.weekday() == chosen.weekday and abs((day - seen).days) <= 400]  # noqa: PLR2004 - about a year
+        fitting = [day for day in days if day.weekday() == chosen.weekday and abs((day - seen).days) <= 400]  # noqa: PLR2004 - about a year
         if fitting:
             return min(fitting, key=lambda day: abs((day - seen).days))
-    coming = [day for day in found if day >= seen]
+    coming = [day for day in days if day >= seen]
     if not coming:
         raise UnreadableDayError("no such day")
     return min(coming)
@@ -257,10 +257,10 @@ def _possible(year: int, month: int, day: int) -> date | None:
 def _day_of(year: int, month: int, day: int) -> date | None:
     if year >= _ENDLESS_YEAR:
         return None
-    found = _possible(year, month, day)
-    if found is None:
+    possible = _possible(year, month, day)
+    if possible is None:
         raise UnreadableDayError("there is no such day")
-    return _in_range(found)
+    return _in_range(possible)
 
 
 def _in_range(day: date) -> date | None:

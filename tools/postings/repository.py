@@ -19,11 +19,10 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from tools.core.database import Pool, long_connection
+from tools.core.database import Pool, Vector, long_connection
 from tools.core.errors import EmbeddingMismatchError, NoPostingsError
 from tools.core.sql import queries
 from tools.core.text import clean, clean_values, web_address
-from tools.llm.embeddings import Vector
 from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
 from tools.postings.near_duplicates import Comparable, bands, same_posting
 
@@ -129,7 +128,7 @@ class EmbeddingSet:
             embedded = {row["text_hash"] for row in await _rows(connection, "embedded", parameters)}
         return [posting for key, posting in by_hash.items() if key not in embedded]
 
-    async def keep(self, postings: Sequence[Posting], vectors: Sequence[Vector]) -> None:
+    async def save(self, postings: Sequence[Posting], vectors: Sequence[Vector]) -> None:
         """Stores the vectors of the texts of `postings`.
 
         Raises:
@@ -143,7 +142,7 @@ class EmbeddingSet:
                 {"set_id": set_id, "text_hash": text_hash(posting), "vector": np.asarray(vector)}
                 for posting, vector in zip(postings, vectors, strict=True)
             ]
-            await connection.cursor().executemany(_SQL["keep_vector"], rows)
+            await connection.cursor().executemany(_SQL["save_vector"], rows)
 
     async def lacking_of_all(self, *, after: int, count: int) -> list[tuple[int, Posting]]:
         """Returns up to `count` stored postings with a number above `after` that have no vector yet, with

@@ -5,6 +5,6 @@
     LangSmith's prompt hub ─┘                  └─► audit log (PostgreSQL)
 
 `prompt` is one prompt, its file and its checks; `hub` is LangSmith; `active_set` and `audit_log` are stored;
-`registry` is a worker's copy, which its watcher keeps up; `changes` are start, reload and pin; `sync` is the
-work of the `commands`.
+`registry` is a worker's copy, which its watcher keeps up; `changes` are start, reload and pin; `commands` are
+`checkerboard prompts …`.
 """

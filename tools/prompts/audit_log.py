@@ -10,7 +10,7 @@ from typing import Any, Literal
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel
 
-from tools.core.database import Pool
+from tools.core.database import Connection, Pool
 from tools.core.sql import queries
 from tools.prompts.active_set import ActiveSet
 
@@ -49,13 +49,13 @@ class AuditLog:
         where the block succeeds, and nothing is changed that cannot be recorded. `versions` are those before
         and after."""
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute(_SQL["record"], _row(action, by, versions, changes, {}))
+            await _record(connection, action, by, versions, changes=changes)
             yield
 
     async def refused(self, action: Action, by: str, version: str, problems: Mapping[str, Any]) -> None:
         """Records an attempt that changed nothing."""
         async with self._pool.connection() as connection:
-            await connection.execute(_SQL["record"], _row(action, by, (version, None), [], problems))
+            await _record(connection, action, by, (version, None), problems=problems)
 
     async def newest(self, count: int) -> Sequence[Change]:
         """Returns the newest `count` changes and refusals, newest first."""
@@ -64,38 +64,29 @@ class AuditLog:
         return [Change.model_validate(row) for row in rows]
 
 
-def _row(
+async def _record(
+    connection: Connection,
     action: Action,
     by: str,
     versions: tuple[str, str | None],
-    changes: Sequence[Mapping[str, Any]],
-    problems: Mapping[str, Any],
-) -> dict[str, Any]:
-    return {
-        "action": action,
-        "by": by,
-        "version_before": versions[0],
-        "version_after": versions[1],
-        "changes": Jsonb(changes),
-        "problems": Jsonb(problems),
-    }
+    *,
+    changes: Sequence[Mapping[str, Any]] = (),
+    problems: Mapping[str, Any] | None = None,
+) -> None:
+    row: dict[str, Any] = {"action": action, "by": by, "version_before": versions[0]}
+    row |= {"version_after": versions[1], "changes": Jsonb(list(changes)), "problems": Jsonb(problems or {})}
+    await connection.execute(_SQL["record"], row)
 
 
 def differences(before: ActiveSet | None, after: ActiveSet) -> list[dict[str, Any]]:
     """Returns what differs between two sets, one entry a prompt, and one for the models."""
-    found: list[dict[str, Any]] = []
-    for key, entry in after.prompts.items():
+    changes: list[dict[str, Any]] = []
+    for key, new in after.prompts.items():
         old = before.prompts.get(key) if before else None
-        if old is None or (old.origin, old.pin) != (entry.origin, entry.pin):
-            found.append(
-                {
-                    "prompt": key,
-                    "before": old and old.origin.commit,
-                    "after": entry.origin.commit,
-                    "pin": entry.pin,
-                }
-            )
+        if old is None or (old.origin, old.pin) != (new.origin, new.pin):
+            commits = {"before": old and old.origin.commit, "after": new.origin.commit}
+            changes.append({"prompt": key, **commits, "pin": new.pin})
     if after.models != (before.models if before else {}):
-        chosen = {purpose: choice.model_dump(exclude_none=True) for purpose, choice in after.models.items()}
-        found.append({"models": chosen})
-    return found
+        models = {purpose: choice.model_dump(exclude_none=True) for purpose, choice in after.models.items()}
+        changes.append({"models": models})
+    return changes

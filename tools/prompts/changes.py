@@ -81,14 +81,8 @@ class PromptChanges:
             self.registry.shared_warning = _start_warning(error)
 
     async def reload(self, by: str, models: Mapping[str, ModelChoice] | None = None) -> ActiveSet:
-        """Activates the newest commit of every prompt that is not pinned.
-
-        Args:
-            by: the name of the caller's key.
-            models: choices by purpose, in place of those of the last reload that named some.
-
-        Returns:
-            The set that is active now.
+        """Activates the newest commit of every prompt that is not pinned; `models`, by purpose, replace the
+        choices of the last reload that named some. `by` is the name of the caller's key.
 
         Raises:
             PromptInvalidError: a prompt cannot be used; nothing was changed.
@@ -109,15 +103,8 @@ class PromptChanges:
         return self.registry.checked(await self._newest(await self._store.read(), ""))
 
     async def pin(self, key: str, ref: str | None, by: str) -> ActiveSet:
-        """Pins the prompt `key`.
-
-        Args:
-            key: such as `filter_jobs.ko`.
-            ref: a commit or a tag of the hub, `previous` or `bundled`; None removes the pin.
-            by: the name of the caller's key.
-
-        Returns:
-            The set that is active now.
+        """Pins the prompt `key` at a commit or a tag of the hub, at `previous` or `bundled`; None removes the
+        pin. `by` is the name of the caller's key.
 
         Raises:
             PromptNotFoundError: there is no such prompt, or nothing was active before it.
@@ -273,13 +260,8 @@ async def open_prompts(
 ) -> AsyncIterator[PromptChanges]:
     """Yields this worker's PromptChanges, whose registry is kept at the active set.
 
-    A Redis or a hub that is away is a warning: the last good prompts answer, or the bundled ones.
-
-    Args:
-        settings: which prompts come from the hub, and the models.
-        redis: has the active set.
-        pool: PostgreSQL, for the audit log.
-        newest: whether the hub's newest are activated; they are also where no set is active yet.
+    With `newest`, or where no set is active yet, the hub's newest prompts are activated. A Redis or a hub
+    that is away is a warning: the last good prompts answer, or the bundled ones.
 
     Raises:
         SetupError: a bundled prompt is none, or the settings name a prompt or a purpose that there is not.

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import logging
 from collections.abc import Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass
 
 import orjson
@@ -51,10 +50,6 @@ class PromptSet:
         return {p.purpose: p.version for p in self.prompts.values() if p.language == language}
 
 
-run_snapshot: ContextVar[PromptSet | None] = ContextVar("run_snapshot", default=None)
-"""The set that the run of this context started with. It stays when another set becomes active."""
-
-
 class PromptRegistry:
     """The prompts that this worker answers from."""
 
@@ -86,8 +81,9 @@ class PromptRegistry:
         return cls(dict(sorted(files.items())), models or {})
 
     def get(self, purpose: str, language: Language) -> Prompt:
-        """Returns the prompt for a purpose, in a language: the run snapshot's, or else the newest."""
-        return (run_snapshot.get() or self.current).get(purpose, language)
+        """Returns the newest prompt for a purpose, in a language. A run takes its prompts from a snapshot of
+        `current` (`tools.context`)."""
+        return self.current.get(purpose, language)
 
     def checked(self, active: ActiveSet) -> PromptSet:
         """Returns a shared set as prompts. A prompt that the set lacks is taken from its file, and one that

@@ -64,10 +64,10 @@ class AllowedHosts:
             raise SourceUnavailableError(f"{url} is not on the source's own hosts.")
         parsed = httpx.URL(url)
         async with asyncio.timeout(_DNS_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(
+            resolved = await asyncio.get_running_loop().getaddrinfo(
                 parsed.host, parsed.port or parsed.scheme, type=socket.SOCK_STREAM
             )
-        addresses = [str(entry[4][0]) for entry in found]
+        addresses = [str(entry[4][0]) for entry in resolved]
         for address in addresses:
             if not (_is_public(address) or (self.loopback and _is_loopback(address))):
                 raise DocumentUnreadableError(f"{parsed.host} is at {address}, which is not public.")
@@ -93,9 +93,9 @@ def _within(address: ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
     last = ipaddress.IPv4Address(address.packed[-4:])
     if address.ipv4_mapped or address in _TRANSLATED:
         return [last]
-    found = [address.sixtofour] if address.sixtofour else list(address.teredo or ())
+    inner = [address.sixtofour] if address.sixtofour else list(address.teredo or ())
     # ISATAP has the IPv4 address behind these four bytes, in any network.
-    return [*found, last] if address.packed[8:12] in _ISATAP else found
+    return [*inner, last] if address.packed[8:12] in _ISATAP else inner
 
 
 _SPECIAL = [

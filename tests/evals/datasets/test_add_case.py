@@ -12,7 +12,7 @@ from langsmith import Client, traceable, tracing_context
 from evals.datasets.add_case import case_of, source_of
 from evals.datasets.cases import Case, read_cases, write_case
 from evals.runs.variants import open_target
-from serve.parts import Parts
+from serve.context import AppContext
 from tests.langsmith import Fault, LangSmith
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.settings import Settings
@@ -34,8 +34,10 @@ async def last(events: Any) -> dict[str, Any]:
     return dict(event["data"])
 
 
-async def test_a_session_becomes_a_case_that_runs(parts: Parts, settings: Settings, tmp_path: Path) -> None:
-    sessions = parts.sessions
+async def test_a_session_becomes_a_case_that_runs(
+    app_context: AppContext, settings: Settings, tmp_path: Path
+) -> None:
+    sessions = app_context.sessions
     first = await last(sessions.generate(Profile.model_validate(PROFILE), "ko"))
     wishes = Wishes(difficulty="beginner", skills=["Kafka"], feedback=FEEDBACK)
     await last(sessions.regenerate(first["session_id"], wishes))
@@ -57,10 +59,10 @@ async def test_a_session_becomes_a_case_that_runs(parts: Parts, settings: Settin
     assert len(outputs["answers"]) == 2
 
 
-async def test_somebody_elses_session_is_none(parts: Parts, settings: Settings) -> None:
-    first = await last(parts.sessions.generate(Profile.model_validate(PROFILE), "ko"))
+async def test_somebody_elses_session_is_none(app_context: AppContext, settings: Settings) -> None:
+    first = await last(app_context.sessions.generate(Profile.model_validate(PROFILE), "ko"))
     with pytest.raises(InvalidRequestError, match=r"no session .* LANGSMITH_API_KEY"):
-        await source_of(first["session_id"], "another", parts.sessions, settings)
+        await source_of(first["session_id"], "another", app_context.sessions, settings)
 
 
 def trace(standin: LangSmith, *, hide: bool = False) -> str:
@@ -91,8 +93,8 @@ def trace(standin: LangSmith, *, hide: bool = False) -> str:
     return str(run_id)
 
 
-async def test_a_trace_becomes_a_case(parts: Parts, keyed: Settings, standin: LangSmith) -> None:
-    source = await source_of(trace(standin), "", parts.sessions, keyed)
+async def test_a_trace_becomes_a_case(app_context: AppContext, keyed: Settings, standin: LangSmith) -> None:
+    source = await source_of(trace(standin), "", app_context.sessions, keyed)
     case = Case.model_validate_json(case_of(source, "too hard", ["백엔드"]).model_dump_json())
     assert case.inputs.profile.skills == ["Java"]
     assert case.inputs.turns[0].difficulty == "advanced"
@@ -101,7 +103,7 @@ async def test_a_trace_becomes_a_case(parts: Parts, keyed: Settings, standin: La
 
 @pytest.mark.parametrize("ailment", ["hidden", "unknown", "no id", "down"])
 async def test_a_trace_that_tells_nothing_is_an_error_that_says_what_to_do(
-    parts: Parts, keyed: Settings, standin: LangSmith, ailment: str
+    app_context: AppContext, keyed: Settings, standin: LangSmith, ailment: str
 ) -> None:
     run_id = {
         "hidden": trace(standin, hide=True),
@@ -118,7 +120,7 @@ async def test_a_trace_that_tells_nothing_is_an_error_that_says_what_to_do(
         "down": "LangSmith did not give the trace",
     }[ailment]
     with pytest.raises(SetupError if ailment == "down" else InvalidRequestError, match=said):
-        await source_of(run_id, "", parts.sessions, keyed)
+        await source_of(run_id, "", app_context.sessions, keyed)
 
 
 def test_a_profile_of_another_shape_is_said() -> None:

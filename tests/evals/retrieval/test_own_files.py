@@ -13,7 +13,7 @@ from evals.report.statistics import estimates
 from evals.retrieval.search_suites import FILE_METRICS, NO_IT_JOB, search_files
 from evals.runs.results import CaseResult
 from ingest.load import load
-from serve.parts import Parts
+from serve.context import AppContext
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 from tools.services import Services, open_services
@@ -115,14 +115,14 @@ async def test_a_corpus_with_other_postings_is_refused(
     ],
 )
 async def test_a_line_that_lacks_something_is_refused_with_its_place(
-    parts: Parts, tmp_path: Path, posting: dict[str, Any], profile: dict[str, Any], said: str
+    app_context: AppContext, tmp_path: Path, posting: dict[str, Any], profile: dict[str, Any], said: str
 ) -> None:
     row = _posting("a", "서버 개발자", "백엔드", "서버 개발", "Java")
     path = _written(tmp_path / "ko.jsonl", row | posting)
     person = {"desired_work": "서버", "target_categories": ["백엔드"]} | profile
     profiles = _written(tmp_path / "p.jsonl", person, person)
     with pytest.raises(InvalidRequestError, match=said):
-        [result async for result in search_files(parts.services, [path], [profiles])]
+        [result async for result in search_files(app_context.services, [path], [profiles])]
 
 
 def _posting(id_: str, title: str, category: str, work: str, must: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from evals.retrieval.search_suites import QUERY_METRICS, Query, nearest, read_qu
 from evals.runs.results import CaseResult
 from ingest.load import SAMPLES, load
 from ingest.structured.files import read_postings
-from serve.parts import Parts
+from serve.context import AppContext
 from tests.databases import cloned
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
@@ -59,10 +59,12 @@ def scores(result: CaseResult) -> dict[str, float | None]:
     return {score.key: score.score for score in result.scores}
 
 
-async def test_the_search_is_far_better_than_chance(parts: Parts) -> None:
+async def test_the_search_is_far_better_than_chance(app_context: AppContext) -> None:
     queries = (await read_queries())[::EVERY]
-    searched = [result async for result in search_queries(parts.services, queries)]
-    shuffled = [result async for result in search_queries(parts.services, queries, ranker=Shuffled().rank)]
+    searched = [result async for result in search_queries(app_context.services, queries)]
+    shuffled = [
+        result async for result in search_queries(app_context.services, queries, ranker=Shuffled().rank)
+    ]
 
     assert [result.case_id for result in searched] == [query.id for query in queries]
     for result in searched:
@@ -79,14 +81,16 @@ async def test_the_search_is_far_better_than_chance(parts: Parts) -> None:
     assert found["judged@20"].mean == 1
 
 
-async def test_the_same_queries_give_the_same_figures(parts: Parts) -> None:
+async def test_the_same_queries_give_the_same_figures(app_context: AppContext) -> None:
     queries = (await read_queries())[:3]
-    once, again = [[result async for result in search_queries(parts.services, queries)] for _ in range(2)]
+    once, again = [
+        [result async for result in search_queries(app_context.services, queries)] for _ in range(2)
+    ]
     assert once == again
     assert estimates(once) == estimates(again)
 
 
-async def test_a_profile_is_searched_for_as_the_service_does(parts: Parts) -> None:
+async def test_a_profile_is_searched_for_as_the_service_does(app_context: AppContext) -> None:
     query = Query.model_validate(
         {
             "id": "p",
@@ -101,24 +105,26 @@ async def test_a_profile_is_searched_for_as_the_service_does(parts: Parts) -> No
             },
         }
     )
-    [result] = [result async for result in search_queries(parts.services, [query])]
+    [result] = [result async for result in search_queries(app_context.services, [query])]
     assert result.outputs["query"] == "QA 엔지니어\npytest\n꼼꼼합니다."
-    ranked = await nearest(parts.services)(result.outputs["query"], 20)
+    ranked = await nearest(app_context.services)(result.outputs["query"], 20)
     assert [row["source_id"] for row in result.outputs["ranked"]] == [one.source_id for one in ranked]
 
 
-async def test_a_posting_published_again_is_counted_once(parts: Parts) -> None:
+async def test_a_posting_published_again_is_counted_once(app_context: AppContext) -> None:
     again, label = next((key, label) for key, label in read_samples().items() if label.stands_for != key)
     ranker = Fixed(again[1], label.stands_for[1])
-    [result] = [r async for r in search_queries(parts.services, [_query(label.family)], ranker=ranker.rank)]
+    [result] = [
+        r async for r in search_queries(app_context.services, [_query(label.family)], ranker=ranker.rank)
+    ]
     assert [row["source_id"] for row in result.outputs["ranked"]] == [again[1]]
     assert scores(result)["precision@3"] == pytest.approx(1 / 3)
     assert scores(result)["mrr@1"] == 1
 
 
-async def test_what_has_no_label_counts_for_nothing_and_is_told(parts: Parts) -> None:
+async def test_what_has_no_label_counts_for_nothing_and_is_told(app_context: AppContext) -> None:
     ranker = Fixed("s-001", "s-002", source="elsewhere")
-    [result] = [r async for r in search_queries(parts.services, [_query("백엔드")], ranker=ranker.rank)]
+    [result] = [r async for r in search_queries(app_context.services, [_query("백엔드")], ranker=ranker.rank)]
     assert scores(result)["judged@20"] == 0
     assert scores(result)["precision@20"] == 0
     assert [row["grade"] for row in result.outputs["ranked"]] == [None, None]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from graph.sessions.idempotency import IdempotencyKeys
+from graph.sessions.record import IdempotencyKeys
 from graph.sessions.sessions import Caller
-from serve.parts import Parts
+from serve.context import AppContext
 from tests.graph.sessions.test_sessions import BACKEND, finished, result
 from tests.offline import Offline
 from tools.core.errors import IdempotencyConflictError
@@ -21,8 +21,8 @@ REQUEST = ["generate", {"profile": {"desired_job": "백엔드 개발자"}}]
 
 
 @pytest.fixture
-def keys(parts: Parts, settings: Settings) -> IdempotencyKeys:
-    return IdempotencyKeys(parts.services.redis, settings)
+def keys(app_context: AppContext, settings: Settings) -> IdempotencyKeys:
+    return IdempotencyKeys(app_context.services.redis, settings)
 
 
 @pytest.fixture
@@ -30,10 +30,12 @@ def key() -> str:
     return uuid.uuid4().hex
 
 
-async def test_the_first_request_claims_its_key(keys: IdempotencyKeys, key: str, parts: Parts) -> None:
+async def test_the_first_request_claims_its_key(
+    keys: IdempotencyKeys, key: str, app_context: AppContext
+) -> None:
     attempt = await keys.begin("ada", key, REQUEST, "s-1")
     assert (attempt.first, attempt.session_id, attempt.answer) == (True, "s-1", None)
-    assert 0 < await parts.services.redis.ttl(attempt.key) <= 60 * 60
+    assert 0 < await app_context.services.redis.ttl(attempt.key) <= 60 * 60
 
 
 async def test_the_second_works_on_the_session_of_the_first(keys: IdempotencyKeys, key: str) -> None:
@@ -86,8 +88,10 @@ async def test_of_many_at_once_one_is_the_first(keys: IdempotencyKeys, key: str)
     assert len({attempt.session_id for attempt in begun}) == 1
 
 
-async def test_a_key_expires_with_its_session(parts: Parts, settings: Settings, key: str) -> None:
-    brief = IdempotencyKeys(parts.services.redis, settings.model_copy(update={"session_ttl_minutes": 0.001}))
+async def test_a_key_expires_with_its_session(app_context: AppContext, settings: Settings, key: str) -> None:
+    brief = IdempotencyKeys(
+        app_context.services.redis, settings.model_copy(update={"session_ttl_minutes": 0.001})
+    )
     await brief.finish(await brief.begin("ada", key, REQUEST, "s-1"), ANSWER)
     await asyncio.sleep(1.1)
     assert (await brief.begin("ada", key, ["another"], "s-2")).first
@@ -110,10 +114,10 @@ class _Expiring:
 
 
 async def test_a_key_that_expires_while_it_is_looked_at_is_claimed_anew(
-    keys: IdempotencyKeys, key: str, parts: Parts, settings: Settings
+    keys: IdempotencyKeys, key: str, app_context: AppContext, settings: Settings
 ) -> None:
     await keys.begin("ada", key, REQUEST, "s-1")
-    redis = _Expiring(parts.services.redis)
+    redis = _Expiring(app_context.services.redis)
     racing = IdempotencyKeys(redis, settings)  # type: ignore[arg-type]
     again = await racing.begin("ada", key, ["another"], "s-2")
     assert redis.expired == 1
@@ -121,38 +125,40 @@ async def test_a_key_that_expires_while_it_is_looked_at_is_claimed_anew(
 
 
 async def test_a_request_whose_claim_expired_can_be_asked_again(
-    keys: IdempotencyKeys, key: str, parts: Parts
+    keys: IdempotencyKeys, key: str, app_context: AppContext
 ) -> None:
     """A run may outlive a short session, or Redis may have been emptied meanwhile."""
     first = await keys.begin("ada", key, REQUEST, "s-1")
-    await parts.services.redis.delete(first.key)
+    await app_context.services.redis.delete(first.key)
     await keys.finish(first, ANSWER)
     again = await keys.begin("ada", key, REQUEST, "s-2")
     assert again.first or again.answer == ANSWER
 
 
 async def test_a_late_answer_is_not_given_to_another_request(
-    keys: IdempotencyKeys, key: str, parts: Parts
+    keys: IdempotencyKeys, key: str, app_context: AppContext
 ) -> None:
     late = await keys.begin("ada", key, REQUEST, "s-1")
-    await parts.services.redis.delete(late.key)  # expired
+    await app_context.services.redis.delete(late.key)  # expired
     await keys.begin("ada", key, ["another"], "s-2")
     await keys.finish(late, ANSWER)
     again = await keys.begin("ada", key, ["another"], "s-3")
     assert (again.session_id, again.answer) == ("s-2", None)
 
 
-async def test_the_same_key_gives_the_same_answer_once_paid(parts: Parts, offline: Offline, key: str) -> None:
+async def test_the_same_key_gives_the_same_answer_once_paid(
+    app_context: AppContext, offline: Offline, key: str
+) -> None:
     caller = Caller(idempotency_key=key)
-    first = result(await finished(parts.sessions.generate(BACKEND, "ko", caller)))
+    first = result(await finished(app_context.sessions.generate(BACKEND, "ko", caller)))
     paid = (await offline.calls())["total"]
-    assert result(await finished(parts.sessions.generate(BACKEND, "ko", caller))) == first
+    assert result(await finished(app_context.sessions.generate(BACKEND, "ko", caller))) == first
     assert (await offline.calls())["total"] == paid
 
 
-async def test_nothing_of_a_forgotten_session_is_left_in_any_value(parts: Parts, key: str) -> None:
-    answer = result(await finished(parts.sessions.generate(BACKEND, "ko", Caller(idempotency_key=key))))
-    await parts.sessions.forget(answer.session_id)
-    texts = [name async for name in parts.services.redis.scan_iter("*", count=1_000, _type="string")]
-    values = [await parts.services.redis.get(name) or b"" for name in texts]
+async def test_nothing_of_a_forgotten_session_is_left_in_any_value(app_context: AppContext, key: str) -> None:
+    answer = result(await finished(app_context.sessions.generate(BACKEND, "ko", Caller(idempotency_key=key))))
+    await app_context.sessions.forget(answer.session_id)
+    texts = [name async for name in app_context.services.redis.scan_iter("*", count=1_000, _type="string")]
+    values = [await app_context.services.redis.get(name) or b"" for name in texts]
     assert not [value[:200] for value in values if answer.session_id.encode() in value]

@@ -13,7 +13,7 @@ from redis.asyncio.lock import Lock
 
 from graph.sessions import record
 from graph.sessions.record import LOCK_SECONDS, SessionRecords
-from serve.parts import Parts
+from serve.context import AppContext
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
@@ -27,8 +27,8 @@ HASTY_SECONDS = scaled(0.3)
 
 
 @pytest.fixture
-def records(parts: Parts, settings: Settings) -> SessionRecords:
-    return SessionRecords(parts.services.redis, settings)
+def records(app_context: AppContext, settings: Settings) -> SessionRecords:
+    return SessionRecords(app_context.services.redis, settings)
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "LOCK_SECONDS", HASTY_SECONDS)
 
 
-async def keys_of(parts: Parts, session_id: str) -> list[bytes]:
-    return [key async for key in parts.services.redis.scan_iter(f"*{session_id}*", count=1_000)]
+async def keys_of(app_context: AppContext, session_id: str) -> list[bytes]:
+    return [key async for key in app_context.services.redis.scan_iter(f"*{session_id}*", count=1_000)]
 
 
 async def test_a_record_comes_back_as_it_was_created(records: SessionRecords) -> None:
@@ -59,13 +59,13 @@ async def test_a_record_is_its_owners_alone(records: SessionRecords, owner: str)
 
 
 async def test_somebody_elses_question_does_not_renew_a_session(
-    records: SessionRecords, parts: Parts
+    records: SessionRecords, app_context: AppContext
 ) -> None:
     await records.create("record-3", "ada", REQUEST)
-    await parts.services.redis.expire("session:record-3", 100)
+    await app_context.services.redis.expire("session:record-3", 100)
     with pytest.raises(SessionNotFoundError):
         await records.load("record-3", "bob")
-    assert await parts.services.redis.ttl("session:record-3") <= 100
+    assert await app_context.services.redis.ttl("session:record-3") <= 100
 
 
 async def test_an_unknown_record_is_not_found(records: SessionRecords) -> None:
@@ -74,10 +74,10 @@ async def test_an_unknown_record_is_not_found(records: SessionRecords) -> None:
             await asked("record-none", "")
 
 
-async def test_a_forgotten_record_is_gone(records: SessionRecords, parts: Parts) -> None:
+async def test_a_forgotten_record_is_gone(records: SessionRecords, app_context: AppContext) -> None:
     await records.create("record-4", "ada", REQUEST)
     await records.forget("record-4", "ada")
-    assert await keys_of(parts, "record-4") == []
+    assert await keys_of(app_context, "record-4") == []
     with pytest.raises(SessionNotFoundError):
         await records.load("record-4", "ada")
 
@@ -95,8 +95,8 @@ async def test_a_session_at_work_is_not_forgotten(records: SessionRecords) -> No
 
 async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: SessionRecords) -> None:
     record = await records.create("record-6", "ada", REQUEST)
-    await record.keep("q1", b"\x00\xff")
-    await record.keep("q2", "답".encode())
+    await record.record("q1", b"\x00\xff")
+    await record.record("q2", "답".encode())
     again = await records.load("record-6", "ada")
     assert again.paid == {"q1": b"\x00\xff", "q2": "답".encode()}
     assert (await again.find("q1"), await again.find("q3")) == (b"\x00\xff", None)
@@ -107,58 +107,60 @@ async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: Sess
 
 async def test_settling_keeps_what_another_turn_has_paid_for(records: SessionRecords) -> None:
     record = await records.create("record-7", "ada", REQUEST)
-    await record.keep("old", b"1")
+    await record.record("old", b"1")
     other = await records.load("record-7", "ada")
-    await other.keep("new", b"2")
+    await other.record("new", b"2")
     await records.clear_pending(record)
     assert (await records.load("record-7", "ada")).paid == {"new": b"2"}
 
 
 async def test_what_is_paid_for_after_the_end_of_a_session_does_not_bring_it_back(
-    records: SessionRecords, parts: Parts
+    records: SessionRecords, app_context: AppContext
 ) -> None:
     """A key without a time to live would stay for ever, and one without an owner is nobody's."""
     record = await records.create("record-8", "ada", REQUEST)
-    await parts.services.redis.delete("session:record-8")
+    await app_context.services.redis.delete("session:record-8")
     with pytest.raises(StoreUnavailableError, match="gone from Redis"):
-        await record.keep("q", b"answer")
+        await record.record("q", b"answer")
     try:
         with pytest.raises(SessionNotFoundError):
             await records.load("record-8", "ada")
-        assert await keys_of(parts, "record-8") == []
+        assert await keys_of(app_context, "record-8") == []
     finally:
-        await parts.services.redis.delete("session:record-8")
+        await app_context.services.redis.delete("session:record-8")
 
 
-async def test_each_use_renews_every_key_a_session_owns(parts: Parts, offline: Offline) -> None:
-    first = await generated(parts)
+async def test_each_use_renews_every_key_a_session_owns(app_context: AppContext, offline: Offline) -> None:
+    first = await generated(app_context)
     await offline.behave(faults=[{"kind": "server_error", "schema": "SubjectProposals"}])
-    error(await finished(parts.sessions.regenerate(first.session_id, Wishes())))
-    keys = await keys_of(parts, first.session_id)
+    error(await finished(app_context.sessions.regenerate(first.session_id, Wishes())))
+    keys = await keys_of(app_context, first.session_id)
     # A failed turn leaves nothing of the saver's behind.
     assert {key.split(b":")[0] for key in keys} == {b"session", b"checkpoint"}
     for key in keys:
-        await parts.services.redis.expire(key, 100)
-    await parts.sessions.view(first.session_id)
+        await app_context.services.redis.expire(key, 100)
+    await app_context.sessions.view(first.session_id)
     for key in keys:
-        assert HOUR - 10 < await parts.services.redis.ttl(key) <= HOUR, key
+        assert HOUR - 10 < await app_context.services.redis.ttl(key) <= HOUR, key
 
 
 async def test_every_key_of_a_forgotten_session_is_gone_even_after_a_failed_turn(
-    parts: Parts, offline: Offline
+    app_context: AppContext, offline: Offline
 ) -> None:
-    first = await generated(parts)
+    first = await generated(app_context)
     await offline.behave(faults=[{"kind": "server_error", "schema": "SubjectProposals"}])
-    error(await finished(parts.sessions.regenerate(first.session_id, Wishes())))
-    await parts.sessions.forget(first.session_id)
-    assert await keys_of(parts, first.session_id) == []
+    error(await finished(app_context.sessions.regenerate(first.session_id, Wishes())))
+    await app_context.sessions.forget(first.session_id)
+    assert await keys_of(app_context, first.session_id) == []
 
 
-async def test_a_tiny_life_ends_without_a_key_left(parts: Parts, settings: Settings) -> None:
-    brief = SessionRecords(parts.services.redis, settings.model_copy(update={"session_ttl_minutes": 0.001}))
+async def test_a_tiny_life_ends_without_a_key_left(app_context: AppContext, settings: Settings) -> None:
+    brief = SessionRecords(
+        app_context.services.redis, settings.model_copy(update={"session_ttl_minutes": 0.001})
+    )
     await brief.create("record-9", "ada", REQUEST)
     await asyncio.sleep(1.1)
-    assert await keys_of(parts, "record-9") == []
+    assert await keys_of(app_context, "record-9") == []
     with pytest.raises(SessionNotFoundError):
         await brief.load("record-9", "ada")
 
@@ -245,9 +247,9 @@ async def test_a_run_ends_although_its_renewal_does_not_hear_that_it_is_cancelle
 
 
 async def test_the_lock_of_a_dead_run_frees_itself_within_seconds(
-    records: SessionRecords, parts: Parts
+    records: SessionRecords, app_context: AppContext
 ) -> None:
-    dead = parts.services.redis.lock("session-lock:lock-6", timeout=LOCK_SECONDS, thread_local=False)
+    dead = app_context.services.redis.lock("session-lock:lock-6", timeout=LOCK_SECONDS, thread_local=False)
     assert await dead.acquire(blocking=False)
     began = time.monotonic()
     with pytest.raises(RunInProgressError):
@@ -266,14 +268,16 @@ async def test_the_lock_of_a_dead_run_frees_itself_within_seconds(
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("taken", [False, True])
 async def test_a_lost_lock_cancels_its_holder_with_a_typed_error(
-    records: SessionRecords, parts: Parts, taken: bool
+    records: SessionRecords, app_context: AppContext, taken: bool
 ) -> None:
     began = time.monotonic()
     with pytest.raises(StoreUnavailableError) as lost:
         async with records.locked("lock-7"):
-            await parts.services.redis.delete("session-lock:lock-7")
+            await app_context.services.redis.delete("session-lock:lock-7")
             if taken:
-                await parts.services.redis.set("session-lock:lock-7", "another", px=round(scaled(60) * 1_000))
+                await app_context.services.redis.set(
+                    "session-lock:lock-7", "another", px=round(scaled(60) * 1_000)
+                )
             await asyncio.sleep(time_limit())
     assert time.monotonic() - began < scaled(2)
     assert lost.value.details == {"store": "redis", "session_id": "lock-7"}
@@ -281,36 +285,36 @@ async def test_a_lost_lock_cancels_its_holder_with_a_typed_error(
     assert holder is not None
     assert not holder.cancelling()
     # What another run holds by then is not freed by the one that lost it.
-    assert await parts.services.redis.get("session-lock:lock-7") == (b"another" if taken else None)
-    await parts.services.redis.delete("session-lock:lock-7")
+    assert await app_context.services.redis.get("session-lock:lock-7") == (b"another" if taken else None)
+    await app_context.services.redis.delete("session-lock:lock-7")
 
 
 async def test_a_session_forgotten_just_before_a_turn_stays_forgotten(
-    parts: Parts, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = await generated(parts)
+    first = await generated(app_context)
     locked = SessionRecords.locked
 
     def locked_late(self: SessionRecords, session_id: str) -> Any:
         monkeypatch.undo()  # the run has loaded the record; another worker is quicker with the lock
-        return _Forgotten(parts, session_id, locked(self, session_id))
+        return _Forgotten(app_context, session_id, locked(self, session_id))
 
     monkeypatch.setattr(SessionRecords, "locked", locked_late)
-    events = await finished(parts.sessions.regenerate(first.session_id, Wishes()))
+    events = await finished(app_context.sessions.regenerate(first.session_id, Wishes()))
     assert error(events)["code"] == "session_not_found"
-    assert await keys_of(parts, first.session_id) == []
+    assert await keys_of(app_context, first.session_id) == []
 
 
 @dataclass
 class _Forgotten:
     """Forgets a session, then locks it."""
 
-    parts: Parts
+    app_context: AppContext
     session_id: str
     lock: Any
 
     async def __aenter__(self) -> None:
-        await self.parts.sessions.forget(self.session_id)
+        await self.app_context.sessions.forget(self.session_id)
         await self.lock.__aenter__()
 
     async def __aexit__(self, *raised: Any) -> Any:
@@ -318,13 +322,13 @@ class _Forgotten:
 
 
 async def test_a_run_that_lost_its_session_ends_in_an_error_event(
-    parts: Parts, offline: Offline, hasty: None
+    app_context: AppContext, offline: Offline, hasty: None
 ) -> None:
     await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
     events = []
-    async for event in parts.sessions.generate(BACKEND, "ko"):
+    async for event in app_context.sessions.generate(BACKEND, "ko"):
         events.append(event)
         if event["node"] == "filter_jobs":
-            async for key in parts.services.redis.scan_iter("session-lock:*"):
-                await parts.services.redis.delete(key)
+            async for key in app_context.services.redis.scan_iter("session-lock:*"):
+                await app_context.services.redis.delete(key)
     assert error(events)["code"] == "store_unavailable"

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from graph.sessions.runs import Event
-from serve.parts import Parts, open_parts
+from graph.sessions.sessions import Event
+from serve.context import AppContext, open_app_context
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
 from tools.core.settings import Settings
@@ -42,12 +42,12 @@ def error(events: list[Event]) -> dict[str, Any]:
     return dict(events[-1]["data"])
 
 
-async def generated(parts: Parts, profile: Profile = BACKEND) -> Answer:
-    return result(await finished(parts.sessions.generate(profile, "ko")))
+async def generated(app_context: AppContext, profile: Profile = BACKEND) -> Answer:
+    return result(await finished(app_context.sessions.generate(profile, "ko")))
 
 
-async def test_a_profile_becomes_a_project_through_six_nodes(parts: Parts) -> None:
-    events = await finished(parts.sessions.generate(BACKEND, "ko"))
+async def test_a_profile_becomes_a_project_through_six_nodes(app_context: AppContext) -> None:
+    events = await finished(app_context.sessions.generate(BACKEND, "ko"))
     assert nodes_run(events) == ALL_NODES
     answer = result(events)
     assert len(answer.postings) == 20
@@ -58,37 +58,39 @@ async def test_a_profile_becomes_a_project_through_six_nodes(parts: Parts) -> No
         assert set(subject.posting_ids) <= kept
 
 
-async def test_every_quote_stands_in_its_posting(parts: Parts) -> None:
-    answer = await generated(parts)
-    postings = await parts.services.postings.by_ids([quote.posting_id for quote in answer.project.evidence])
+async def test_every_quote_stands_in_its_posting(app_context: AppContext) -> None:
+    answer = await generated(app_context)
+    postings = await app_context.services.postings.by_ids(
+        [quote.posting_id for quote in answer.project.evidence]
+    )
     assert answer.project.evidence
     for quote in answer.project.evidence:
         folded = re.sub(r"\s+", " ", postings[quote.posting_id].text())
         assert re.sub(r"\s+", " ", quote.quote).strip() in folded
 
 
-async def test_the_answer_names_what_made_it(parts: Parts) -> None:
-    versions = (await generated(parts)).versions
+async def test_the_answer_names_what_made_it(app_context: AppContext) -> None:
+    versions = (await generated(app_context)).versions
     assert versions["offline"] is True
     for node in ("filter_jobs", "summarize", "propose_subjects", "generate_tasks"):
         assert versions[node]["prompt"].startswith("sha256:")
-        assert versions[node]["model"] == parts.services.chat.model_name
+        assert versions[node]["model"] == app_context.services.chat.model_name
     assert versions["retrieve"]["corpus_revision"] >= 1
 
 
-async def test_the_answer_comes_in_the_language_of_the_request(parts: Parts) -> None:
-    events = await finished(parts.sessions.generate(Profile(desired_job="Backend developer"), "en"))
+async def test_the_answer_comes_in_the_language_of_the_request(app_context: AppContext) -> None:
+    events = await finished(app_context.sessions.generate(Profile(desired_job="Backend developer"), "en"))
     project = result(events).project
     hangul = re.compile("[가-힣]")
     assert not hangul.search(project.title)
     assert not hangul.search(project.steps[0].tasks[0].title)
-    assert hangul.search((await generated(parts)).project.title)
+    assert hangul.search((await generated(app_context)).project.title)
 
 
-async def test_regeneration_runs_from_the_summary_on(parts: Parts, offline: Offline) -> None:
-    first = await generated(parts)
+async def test_regeneration_runs_from_the_summary_on(app_context: AppContext, offline: Offline) -> None:
+    first = await generated(app_context)
     await offline.reset()
-    events = await finished(parts.sessions.regenerate(first.session_id, Wishes()))
+    events = await finished(app_context.sessions.regenerate(first.session_id, Wishes()))
     assert nodes_run(events) == ["propose_subjects", "generate_tasks"]
     schemas = [call["schema"] for call in (await offline.calls())["calls"]]
     # The embedding is the novelty check's.
@@ -98,23 +100,23 @@ async def test_regeneration_runs_from_the_summary_on(parts: Parts, offline: Offl
     assert again.postings == first.postings
 
 
-async def test_regeneration_repeats_nothing_that_was_shown(parts: Parts) -> None:
-    answer = await generated(parts)
+async def test_regeneration_repeats_nothing_that_was_shown(app_context: AppContext) -> None:
+    answer = await generated(app_context)
     shown = [answer.project.title, *(subject.title for subject in answer.candidates)]
     for _ in range(5):
-        answer = result(await finished(parts.sessions.regenerate(answer.session_id, Wishes())))
+        answer = result(await finished(app_context.sessions.regenerate(answer.session_id, Wishes())))
         shown += [answer.project.title, *(subject.title for subject in answer.candidates)]
     assert len(set(shown)) == len(shown) == 24
 
 
 async def test_a_chosen_candidate_is_built_while_the_next_are_proposed(
-    parts: Parts, offline: Offline
+    app_context: AppContext, offline: Offline
 ) -> None:
-    first = await generated(parts)
+    first = await generated(app_context)
     chosen = first.candidates[1]
     # Both model calls last that long: one after the other they would take twice that.
     await offline.behave(latency={"mean_seconds": scaled(0.3), "deviation_seconds": 0})
-    events = await finished(parts.sessions.regenerate(first.session_id, Wishes(subject_id=chosen.id)))
+    events = await finished(app_context.sessions.regenerate(first.session_id, Wishes(subject_id=chosen.id)))
     started = {e["node"]: e["elapsed_ms"] for e in events if e["type"] == "node_started"}
     ended = {e["node"]: e["elapsed_ms"] for e in events if e["type"] == "node_finished"}
     assert set(started) == {"propose_subjects", "generate_tasks"}
@@ -125,69 +127,69 @@ async def test_a_chosen_candidate_is_built_while_the_next_are_proposed(
     assert chosen.title not in {subject.title for subject in answer.candidates}
 
 
-async def test_what_was_not_chosen_is_rejected_and_what_was_chosen_is_not(parts: Parts) -> None:
-    first = await generated(parts)
+async def test_what_was_not_chosen_is_rejected_and_what_was_chosen_is_not(app_context: AppContext) -> None:
+    first = await generated(app_context)
     chosen, *others = first.candidates
-    await finished(parts.sessions.regenerate(first.session_id, Wishes(subject_id=chosen.id)))
-    view = await parts.sessions.view(first.session_id)
+    await finished(app_context.sessions.regenerate(first.session_id, Wishes(subject_id=chosen.id)))
+    view = await app_context.sessions.view(first.session_id)
     rejected = {subject["id"] for subject in view["rejected"]}
     assert rejected == {first.project.subject_id, *(other.id for other in others)}
     assert view["subject"]["id"] == chosen.id
     assert [project["subject_id"] for project in view["history"]] == [first.project.subject_id, chosen.id]
 
 
-async def test_the_wished_difficulty_is_followed(parts: Parts) -> None:
-    first = await generated(parts)
+async def test_the_wished_difficulty_is_followed(app_context: AppContext) -> None:
+    first = await generated(app_context)
     for difficulty in ("beginner", "advanced"):
         wishes = Wishes(difficulty=difficulty)
-        answer = result(await finished(parts.sessions.regenerate(first.session_id, wishes)))
+        answer = result(await finished(app_context.sessions.regenerate(first.session_id, wishes)))
         assert answer.project.difficulty == difficulty
 
 
-async def test_another_worker_goes_on_with_a_session(settings: Settings, parts: Parts) -> None:
-    first = await generated(parts)
-    async with open_parts(settings) as other:
+async def test_another_worker_goes_on_with_a_session(settings: Settings, app_context: AppContext) -> None:
+    first = await generated(app_context)
+    async with open_app_context(settings) as other:
         answer = result(await finished(other.sessions.regenerate(first.session_id, Wishes())))
     assert answer.summary == first.summary
 
 
-async def test_the_state_comes_back_from_redis_as_it_went_in(parts: Parts) -> None:
+async def test_the_state_comes_back_from_redis_as_it_went_in(app_context: AppContext) -> None:
     """JSON primitives only: what is richer comes back as something else."""
-    answer = await generated(parts)
-    view = await parts.sessions.view(answer.session_id)
+    answer = await generated(app_context)
+    view = await app_context.sessions.view(answer.session_id)
     assert orjson.loads(orjson.dumps(view)) == view
     assert view["profile"] == BACKEND.model_dump()
     assert view["project"] == answer.project.model_dump()
     assert view["summary"] == answer.summary.model_dump()
 
 
-async def test_every_key_of_a_session_expires_and_none_is_added_by_a_turn(parts: Parts) -> None:
-    answer = await generated(parts)
+async def test_every_key_of_a_session_expires_and_none_is_added_by_a_turn(app_context: AppContext) -> None:
+    answer = await generated(app_context)
     sizes = []
     for _ in range(4):
-        keys = [key async for key in parts.services.redis.scan_iter(f"*{answer.session_id}*")]
+        keys = [key async for key in app_context.services.redis.scan_iter(f"*{answer.session_id}*")]
         sizes.append(len(keys))
         for key in keys:
-            assert 0 < await parts.services.redis.ttl(key) <= 60 * 60
-        await finished(parts.sessions.regenerate(answer.session_id, Wishes()))
+            assert 0 < await app_context.services.redis.ttl(key) <= 60 * 60
+        await finished(app_context.sessions.regenerate(answer.session_id, Wishes()))
     assert len(set(sizes)) == 1
 
 
-async def test_an_unknown_session_is_not_found(parts: Parts) -> None:
-    events = await finished(parts.sessions.regenerate("0" * 32, Wishes()))
+async def test_an_unknown_session_is_not_found(app_context: AppContext) -> None:
+    events = await finished(app_context.sessions.regenerate("0" * 32, Wishes()))
     assert error(events)["code"] == "session_not_found"
 
 
-async def test_an_unknown_subject_is_named_and_the_session_stays_usable(parts: Parts) -> None:
-    first = await generated(parts)
-    events = await finished(parts.sessions.regenerate(first.session_id, Wishes(subject_id="sub-none")))
+async def test_an_unknown_subject_is_named_and_the_session_stays_usable(app_context: AppContext) -> None:
+    first = await generated(app_context)
+    events = await finished(app_context.sessions.regenerate(first.session_id, Wishes(subject_id="sub-none")))
     assert error(events)["code"] == "subject_not_found"
-    assert result(await finished(parts.sessions.regenerate(first.session_id, Wishes())))
+    assert result(await finished(app_context.sessions.regenerate(first.session_id, Wishes())))
 
 
 async def test_no_postings_says_which_command_to_run(empty_settings: Settings) -> None:
-    async with open_parts(empty_settings) as parts:
-        events = await finished(parts.sessions.generate(BACKEND, "ko"))
+    async with open_app_context(empty_settings) as app_context:
+        events = await finished(app_context.sessions.generate(BACKEND, "ko"))
     assert error(events)["code"] == "no_postings"
     assert "checkerboard ingest load" in error(events)["message"]
 
@@ -203,58 +205,60 @@ async def test_no_postings_says_which_command_to_run(empty_settings: Settings) -
     ],
 )
 async def test_a_failed_run_is_finished_without_paying_again(
-    parts: Parts, offline: Offline, schema: str, failing: str
+    app_context: AppContext, offline: Offline, schema: str, failing: str
 ) -> None:
     await offline.behave(faults=[{"kind": "server_error", "schema": schema}])
-    events = await finished(parts.sessions.generate(BACKEND, "ko"))
+    events = await finished(app_context.sessions.generate(BACKEND, "ko"))
     failure = error(events)
     assert failure["code"] == "model_unavailable"
     assert nodes_run(events)[-1] == failing
 
     # Only its behaviour is reset; the counters go on.
     await offline.behave()
-    result(await finished(parts.sessions.regenerate(failure["details"]["session_id"], Wishes())))
+    result(await finished(app_context.sessions.regenerate(failure["details"]["session_id"], Wishes())))
     counted = await offline.calls()
     answered = Counter(call["schema"] for call in counted["calls"] if call["outcome"] == "answered")
     assert answered == dict.fromkeys(SCHEMAS, 1), "what was answered before the failure is not paid for again"
 
 
 async def test_a_turn_that_failed_leaves_nothing_running_beside_the_next(
-    parts: Parts, offline: Offline
+    app_context: AppContext, offline: Offline
 ) -> None:
-    first = await generated(parts)
+    first = await generated(app_context)
     await offline.behave(faults=[{"kind": "server_error", "schema": "ProjectPlan"}])
-    error(await finished(parts.sessions.regenerate(first.session_id, Wishes())))
+    error(await finished(app_context.sessions.regenerate(first.session_id, Wishes())))
     await offline.reset()
-    events = await finished(parts.sessions.regenerate(first.session_id, Wishes()))
+    events = await finished(app_context.sessions.regenerate(first.session_id, Wishes()))
     assert nodes_run(events) == ["propose_subjects", "generate_tasks"]
 
 
-async def test_a_subject_that_repeats_goes_back_and_never_gets_out(parts: Parts, offline: Offline) -> None:
-    first = await generated(parts)
+async def test_a_subject_that_repeats_goes_back_and_never_gets_out(
+    app_context: AppContext, offline: Offline
+) -> None:
+    first = await generated(app_context)
     shown = {first.project.title, *(subject.title for subject in first.candidates)}
     await offline.behave(faults=[{"kind": "repeat_rejected", "schema": "SubjectProposals", "times": 1}])
-    events = await finished(parts.sessions.regenerate(first.session_id, Wishes()))
+    events = await finished(app_context.sessions.regenerate(first.session_id, Wishes()))
     assert nodes_run(events) == ["propose_subjects", "propose_subjects", "generate_tasks"]
     answer = result(events)
     assert not shown & {answer.project.title, *(subject.title for subject in answer.candidates)}
 
 
-async def test_quotes_that_do_not_stand_are_sent_back(parts: Parts, offline: Offline) -> None:
+async def test_quotes_that_do_not_stand_are_sent_back(app_context: AppContext, offline: Offline) -> None:
     await offline.behave(faults=[{"kind": "unknown_posting", "schema": "ProjectPlan", "times": 1}])
-    assert (await generated(parts)).project.evidence
+    assert (await generated(app_context)).project.evidence
     assert (await offline.calls())["by_schema"]["ProjectPlan"] == 2
 
 
-async def test_a_project_without_evidence_is_an_error(parts: Parts, offline: Offline) -> None:
+async def test_a_project_without_evidence_is_an_error(app_context: AppContext, offline: Offline) -> None:
     await offline.behave(faults=[{"kind": "unknown_posting", "schema": "ProjectPlan"}])
-    events = await finished(parts.sessions.generate(BACKEND, "ko"))
+    events = await finished(app_context.sessions.generate(BACKEND, "ko"))
     assert error(events)["code"] == "model_output_invalid"
 
 
-async def test_a_listener_who_leaves_stops_the_model_call(parts: Parts, offline: Offline) -> None:
+async def test_a_listener_who_leaves_stops_the_model_call(app_context: AppContext, offline: Offline) -> None:
     await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
-    listener = asyncio.create_task(finished(parts.sessions.generate(BACKEND, "ko")))
+    listener = asyncio.create_task(finished(app_context.sessions.generate(BACKEND, "ko")))
     await offline.working_on("JobVerdicts")
     listener.cancel()
     assert (await offline.in_flight(0))["cancelled"] == 1
@@ -265,7 +269,7 @@ async def test_a_slow_model_ends_in_a_typed_error_within_the_limit(
 ) -> None:
     hasty = settings.model_copy(update={"run_timeout_seconds": scaled(0.5)})
     await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
-    async with open_parts(hasty) as parts:
-        events = await finished(parts.sessions.generate(BACKEND, "ko"))
+    async with open_app_context(hasty) as app_context:
+        events = await finished(app_context.sessions.generate(BACKEND, "ko"))
     assert error(events)["code"] == "model_unavailable"
     assert events[-1]["elapsed_ms"] < time_limit() * 1_000 / 2

@@ -7,7 +7,7 @@ import email
 import itertools
 import re
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.policy import HTTP
@@ -31,7 +31,7 @@ _EMPTY = {"html": "", "markdown": "", "text": ""}
 
 
 class Memory:
-    """A ledger in memory; it dies after `lives` answers."""
+    """A journal in memory; it dies after `lives` answers."""
 
     def __init__(self, lives: int = 1000) -> None:
         self.kept: dict[str, bytes] = {}
@@ -41,8 +41,13 @@ class Memory:
         """As `ResponseJournal.find`."""
         return self.kept.get(question)
 
-    async def keep(self, question: str, answer: bytes) -> None:
-        """As `ResponseJournal.keep`."""
+    async def forget(self, questions: Sequence[str]) -> None:
+        """As `ResponseJournal.forget`."""
+        for question in questions:
+            del self.kept[question]
+
+    async def record(self, question: str, answer: bytes) -> None:
+        """As `ResponseJournal.record`."""
         if not self.lives:
             raise InterruptedError
         self.lives -= 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
@@ -22,18 +22,10 @@ from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import KEY, Fault, Memory, Sent, Upstage, element, upstage
 from tests.pace import scaled
 from tools.core.settings import Settings
-from tools.llm import journal
+from tools.llm.journal import ResponseJournal
 
 QUICK = Limits(answer_seconds=60, first_wait_seconds=0.001, longest_wait_seconds=2, poll_seconds=0.001)
 PNG = image("PNG")
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    kept = Memory()
-    token = journal.current.set(kept)
-    yield kept
-    journal.current.reset(token)
 
 
 @dataclass(slots=True)
@@ -63,7 +55,13 @@ class Maker:
         self._machine = machine
 
     def __call__(
-        self, limits: Limits = QUICK, *, key: str = KEY, per_second: float = 10_000, url: str | None = None
+        self,
+        limits: Limits = QUICK,
+        *,
+        key: str = KEY,
+        per_second: float = 10_000,
+        url: str | None = None,
+        journal: ResponseJournal | None = None,
     ) -> UpstageParser:
         api = UpstageApi(
             self._machine.http,
@@ -72,7 +70,7 @@ class Maker:
             per_second=per_second,
             limits=limits,
         )
-        return UpstageParser(api, limits)
+        return UpstageParser(api, limits, journal)
 
 
 @pytest.fixture
@@ -183,9 +181,8 @@ async def test_a_request_that_is_not_completed_in_time_may_be_later(standin: Ups
     assert not failed.value.fatal
 
 
-async def test_an_answer_is_paid_for_once(standin: Upstage, parser: Maker, memory: Memory) -> None:
-    journal.current.set(memory)
-    reading = parser()
+async def test_an_answer_is_paid_for_once(standin: Upstage, parser: Maker) -> None:
+    reading = parser(journal=Memory())
     first, again = [await reading.parse(file(PNG)) for _ in range(2)]
     assert first == again
     assert standin.paid_pages == 1
@@ -196,16 +193,14 @@ async def test_a_long_document_is_paid_for_once_wherever_its_reading_was_cut(
     standin: Upstage, parser: Maker, lives: int
 ) -> None:
     kept = Memory(lives)
-    journal.current.set(kept)
-    reading = parser()
+    reading = parser(journal=kept)
     if lives < 12:
         with pytest.raises(InterruptedError):
             await reading.parse(file(scanned_pdf(105)))
     kept.lives = 1000
-    reading = parser()
+    reading = parser(journal=kept)
     assert len({block.page for block in (await reading.parse(file(scanned_pdf(105)))).blocks}) == 105
     assert standin.paid_pages == 105
-    journal.current.set(None)
 
 
 async def test_a_rate_limit_is_waited_out_as_long_as_upstage_asks(standin: Upstage, parser: Maker) -> None:

@@ -29,7 +29,6 @@ from tests.ingest.parsers.files import image, raw, scanned_pdf
 from tests.ingest.parsers.standins import Memory
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
-from tools.llm import journal
 from tools.llm.openai_client import open_http_client
 
 
@@ -253,15 +252,14 @@ async def test_blocks_in_a_fence_are_read(gateway: Gateway, reading: VisionParse
     assert len(gateway.asked) == 1
 
 
-async def test_an_answer_is_paid_for_once(gateway: Gateway, reading: VisionParser) -> None:
+async def test_an_answer_is_paid_for_once(gateway: Gateway, machine: Machine) -> None:
     gateway.answers = [answered(READ)]
-    journal.current.set(Memory())
+    reading = VisionParser(gateway.settings, machine.http, Memory())
     for _ in range(2):
         await reading.parse(png(poster(300)))
     assert len(gateway.asked) == 1
     await reading.parse(png(poster(340)))
     assert len(gateway.asked) == 2
-    journal.current.set(None)
 
 
 async def test_a_tall_poster_is_cut_at_blank_rows(gateway: Gateway) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ingest.pipeline.progress import Counts
 from ingest.pipeline.run import open_ingest
 from ingest.sources.folder import WatchedFolder
-from serve.parts import Parts, open_parts
+from serve.context import AppContext, open_app_context
 from tests.ingest.pipeline.runs import POSTING, until
 from tests.pace import scaled, time_limit
 from tools.core.errors import InvalidRequestError
@@ -20,8 +20,8 @@ from tools.core.settings import Settings
 WITHIN_SECONDS = 10.0
 
 
-async def hits(parts: Parts, text: str) -> set[str]:
-    services = parts.services
+async def hits(app_context: AppContext, text: str) -> set[str]:
+    services = app_context.services
     found = await services.postings.nearest(await services.embedder.query(text), k=5)
     return {hit.source_id for hit in found}
 
@@ -32,7 +32,7 @@ async def test_a_posting_that_arrives_is_found_within_ten_seconds(
     folder = tmp_path / "in"
     folder.mkdir()
     (folder / "before.md").write_text(POSTING.format(n=3))
-    async with open_parts(own_settings) as parts, open_ingest(own_settings) as ingest:
+    async with open_app_context(own_settings) as app_context, open_ingest(own_settings) as ingest:
         ingest.sources.append(WatchedFolder(folder))
         counts = Counts()
         watching = asyncio.create_task(ingest.collect_and_work(ingest.steps(), counts, forever=True))
@@ -51,7 +51,7 @@ async def test_a_posting_that_arrives_is_found_within_ten_seconds(
         (tmp_path / "elsewhere").rename(folder / "whole")
         await until(lambda: _loaded(counts, 4))
         assert time.monotonic() - arrived < scaled(WITHIN_SECONDS)
-        assert {"before.md", "slow.md", "moved.md"} <= await hits(parts, POSTING.format(n=11))
+        assert {"before.md", "slow.md", "moved.md"} <= await hits(app_context, POSTING.format(n=11))
         assert dict(counts.collected) == {"new": 4}
         watching.cancel()
         await asyncio.wait([watching], timeout=time_limit())

@@ -15,6 +15,7 @@ from local.model.server import create_app, running
 from tests.offline import SECRET
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel
+from tools.llm.journal import ResponseJournal
 from tools.llm.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry
 
@@ -92,10 +93,11 @@ def opened(server: Server, script: Script) -> Opened:
     """Opens a tagger with settings of the test's own."""
 
     @asynccontextmanager
-    async def open_tagger(**update: Any) -> AsyncIterator[Tagger]:
+    async def open_tagger(journal: ResponseJournal | None = None, **update: Any) -> AsyncIterator[Tagger]:
         settings = settings_for(server, **update)
         async with open_http_client(settings) as http_client:
-            yield Tagger(ChatModel(settings, http_client), PromptRegistry.bundled("ingest.tagging"))
+            prompts = PromptRegistry.bundled("ingest.tagging")
+            yield Tagger(ChatModel(settings, http_client), prompts, journal)
 
     return open_tagger
 

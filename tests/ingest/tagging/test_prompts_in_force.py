@@ -16,7 +16,7 @@ from tools.core.settings import ModelChoice, Settings
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.prompts.active_set import ActivePrompt, ActiveSet, FromHub
-from tools.prompts.registry import PromptRegistry, run_snapshot
+from tools.prompts.registry import PromptRegistry
 
 OTHER = "gpt-4.1"
 
@@ -83,12 +83,8 @@ async def test_a_batch_names_what_it_was_asked_with_though_it_ends_under_other_p
 
 async def test_what_has_begun_keeps_its_prompts(batch: BatchTagger, registry: PromptRegistry) -> None:
     before = registry.current
-    token = run_snapshot.set(before)
-    try:
-        reload(registry, "e" * 8)
-        [request] = batch.requests("begun", FORM.parsed, FORM.hints)
-    finally:
-        run_snapshot.reset(token)
+    reload(registry, "e" * 8)
+    [request] = batch.requests("begun", FORM.parsed, FORM.hints, before)
     assert request.made_by[1].prompt == before.get(PURPOSE, "ko").version
     [later] = batch.requests("begun", FORM.parsed, FORM.hints)
     assert (later.body["model"], later.body["temperature"]) == (OTHER, 0.1)

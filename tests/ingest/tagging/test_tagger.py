@@ -14,7 +14,6 @@ from tests.ingest.tagging.conftest import Opened, Script, stated
 from tests.ingest.tagging.documents import BOARD, ENGLISH, FORM, HOSTILE, OTHERS, POSTINGS
 from tests.tools.llm.test_journal import Memory
 from tools.core.errors import ModelOutputError
-from tools.llm import journal
 from tools.postings.contracts import Position
 
 TITLED = [heading("서버 개발자", 1), text("담당업무", "- 예약 API 개발", "자격요건", "- Kotlin 개발 경험")]
@@ -172,18 +171,25 @@ async def test_a_document_that_is_tagged_again_is_not_paid_for_again_and_tells_t
     script.say()
     duties = [f"- {n}번째 서비스의 API를 설계하고 운영" for n in range(900)]
     blocks = [heading("서버 개발자", 1), heading("담당업무"), text(*duties)]
-    memory = Memory()
-    token = journal.current.set(memory)
-    try:
-        async with opened() as tagger:
-            first = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
-            asked = len(script.asked)
-            again = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
-    finally:
-        journal.current.reset(token)
+    async with opened(Memory()) as tagger:
+        first = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
+        asked = len(script.asked)
+        again = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
     assert asked > 1
     assert len(script.asked) == asked
     assert again == first
+
+
+async def test_answers_that_led_to_nothing_are_asked_for_anew(opened: Opened, script: Script) -> None:
+    journal = Memory()
+    script.say(stated({"job_title": "서버 개발자", "requirements": ["석사 이상"]}))
+    async with opened(journal, output_retries=1) as tagger:
+        with pytest.raises(ModelOutputError):
+            await tagger.tag(PARSED, Hints())
+        assert journal.kept == {}
+        script.say(stated(TRUE))
+        assert (await tagger.tag(PARSED, Hints())).positions
+    assert len(journal.kept) == 1
 
 
 async def test_a_table_of_two_hundred_rows_is_read_to_its_last_row(tagger: Tagger) -> None:

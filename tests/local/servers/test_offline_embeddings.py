@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from local.servers import embedded_servers
-from serve.parts import open_parts
+from serve.context import open_app_context
 from tools.core.settings import OFFLINE, Settings
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import embedding_endpoint, open_http_client
@@ -45,7 +45,7 @@ async def test_readiness_and_versions_tell_what_embeds(settings: Settings, real:
         "embedding_base_url": settings.openai_base_url,
         "embedding_model": "checkerboard-offline-embedding",
     }
-    async with open_parts(settings.model_copy(update=own if real else {})) as parts:
-        report = await parts.readiness.report()
+    async with open_app_context(settings.model_copy(update=own if real else {})) as app_context:
+        report = await app_context.readiness.report()
         assert (report["offline"], report["embeddings_offline"]) == (True, not real)
-        assert len(await parts.services.embedder.query("서버")) == settings.embedding_dimensions
+        assert len(await app_context.services.embedder.query("서버")) == settings.embedding_dimensions

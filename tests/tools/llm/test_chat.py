@@ -25,6 +25,7 @@ from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence, unfence
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel, Reply
+from tools.llm.journal import Call, ResponseJournal
 from tools.llm.openai_client import open_http_client
 from tools.prompts.registry import PromptRegistry
 
@@ -55,6 +56,10 @@ class Asker:
         self.bodies: list[dict[str, Any]] = []
         http_client.event_hooks = {"request": [self._keep]}
         self._chat = ChatModel(settings, http_client)
+
+    def record(self, journal: ResponseJournal | None, calls: list[Call] | None = None) -> None:
+        """Asks from here on with a journal, and a list of the calls."""
+        self._chat = self._chat.for_run(journal, calls)
 
     async def _keep(self, request: Any) -> None:
         self.bodies.append(orjson.loads(request.content))

@@ -12,7 +12,6 @@ from tests.tools.llm.test_chat import BLOCKS, GOOD, PROMPT, asker, gateway, said
 from tests.tools.llm.test_journal import Memory
 from tools.core.errors import ModelOutputError
 from tools.core.settings import Settings
-from tools.llm import journal
 from tools.llm.chat import ChatModel, Usage
 from tools.llm.openai_client import open_http_client
 from tools.llm.pacing import Pacer
@@ -30,35 +29,30 @@ async def test_answers_that_stay_invalid_tell_their_tokens_too(embedded: Setting
     assert failed.value.details["usage"] == {"input_tokens": 2, "output_tokens": 2}
 
 
-async def test_an_answer_from_the_ledger_still_tells_its_tokens(embedded: Settings, offline: Offline) -> None:
-    token = journal.current.set(Memory())
-    try:
-        async with asker(embedded) as chat:
-            first, again = await chat.ask(), await chat.ask()
-    finally:
-        journal.current.reset(token)
+async def test_an_answer_from_the_journal_still_tells_its_tokens(
+    embedded: Settings, offline: Offline
+) -> None:
+    async with asker(embedded) as chat:
+        chat.record(Memory())
+        first, again = await chat.ask(), await chat.ask()
     assert len(chat.bodies) == 1
     assert first.usage == again.usage
     assert again.usage.input_tokens > 0
 
 
-async def test_calls_wait_for_their_turn_and_answers_from_the_ledger_do_not(
+async def test_calls_wait_for_their_turn_and_answers_from_the_journal_do_not(
     embedded: Settings, offline: Offline
 ) -> None:
     pacer = Pacer(0.01)
-    token = journal.current.set(Memory())
-    try:
-        async with open_http_client(embedded) as http_client:
-            chat = ChatModel(embedded, http_client, pacer)
-            async with asyncio.timeout(20):
-                for _ in range(2):
-                    await chat.ask(PROMPT, BLOCKS, JobVerdicts, lambda _: [])
-            journal.current.set(None)
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.1):
-                    await chat.ask(PROMPT, BLOCKS, JobVerdicts, lambda _: [])
-    finally:
-        journal.current.reset(token)
+    async with open_http_client(embedded) as http_client:
+        chat = ChatModel(embedded, http_client, pacer)
+        recording = chat.for_run(Memory())
+        async with asyncio.timeout(20):
+            for _ in range(2):
+                await recording.ask(PROMPT, BLOCKS, JobVerdicts, lambda _: [])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await chat.ask(PROMPT, BLOCKS, JobVerdicts, lambda _: [])
     assert (await offline.calls())["total"] == 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import assume, given
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from tools.llm import journal
 from tools.llm.journal import recorded_call
 
 JSON = st.recursive(
@@ -22,7 +21,7 @@ JSON = st.recursive(
 
 
 class Memory:
-    """A ledger in memory."""
+    """A journal in memory."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
@@ -31,16 +30,21 @@ class Memory:
         """As `ResponseJournal.find`."""
         return self.kept.get(question)
 
-    async def keep(self, question: str, answer: bytes) -> None:
-        """As `ResponseJournal.keep`."""
+    async def record(self, question: str, answer: bytes) -> None:
+        """As `ResponseJournal.record`."""
         self.kept[question] = answer
+
+    async def forget(self, questions: Sequence[str]) -> None:
+        """As `ResponseJournal.forget`."""
+        for question in questions:
+            del self.kept[question]
 
 
 class Full(Memory):
-    """A ledger that keeps nothing."""
+    """A journal that is full."""
 
-    async def keep(self, question: str, answer: bytes) -> None:
-        """As `ResponseJournal.keep`."""
+    async def record(self, question: str, answer: bytes) -> None:
+        """As `ResponseJournal.record`."""
         raise RedisConnectionError("no room")
 
 
@@ -57,28 +61,13 @@ class Model:
 
 
 @pytest.fixture
-def memory() -> Iterator[Memory]:
-    kept = Memory()
-    token = journal.current.set(kept)
-    yield kept
-    journal.current.reset(token)
-
-
-def with_ledger(kept: Memory, work: Callable[[], Awaitable[None]]) -> None:
-    """Does `work` under a ledger, on a loop of its own."""
-
-    async def run() -> None:
-        journal.current.set(kept)
-        await work()
-
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(run())
+def memory() -> Memory:
+    return Memory()
 
 
 async def test_a_question_is_asked_once(memory: Memory) -> None:
-    journal.current.set(memory)
     model = Model()
-    assert [await recorded_call(["m", "q"], model) for _ in range(3)] == [b"1"] * 3
+    assert [await recorded_call(memory, ["m", "q"], model) for _ in range(3)] == [b"1"] * 3
     assert model.asked == 1
 
 
@@ -87,30 +76,28 @@ def test_different_questions_are_asked_each(one: object, other: object) -> None:
     assume(repr(one) != repr(other) and one != other)
 
     async def work() -> None:
-        model = Model()
-        assert await recorded_call(one, model) == b"1"
-        assert await recorded_call(other, model) == b"2"
-        assert await recorded_call(one, model) == b"1"
+        model, memory = Model(), Memory()
+        assert await recorded_call(memory, one, model) == b"1"
+        assert await recorded_call(memory, other, model) == b"2"
+        assert await recorded_call(memory, one, model) == b"1"
         assert model.asked == 2
 
-    with_ledger(Memory(), work)
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(work())
 
 
 async def test_parts_of_a_question_do_not_run_into_each_other(memory: Memory) -> None:
-    journal.current.set(memory)
     model = Model()
     questions: list[object] = [["ab", "c"], ["a", "bc"], ["abc"], "abc", ["a", "b", "c"], [["ab"], "c"]]
-    assert len({await recorded_call(question, model) for question in questions}) == len(questions)
+    assert len({await recorded_call(memory, question, model) for question in questions}) == len(questions)
 
 
-async def test_without_a_ledger_every_question_is_asked() -> None:
-    journal.current.set(None)
+async def test_without_a_journal_every_question_is_asked() -> None:
     model = Model()
-    assert [await recorded_call("q", model) for _ in range(3)] == [b"1", b"2", b"3"]
+    assert [await recorded_call(None, "q", model) for _ in range(3)] == [b"1", b"2", b"3"]
 
 
 async def test_an_empty_answer_is_an_answer(memory: Memory) -> None:
-    journal.current.set(memory)
     asked = 0
 
     async def ask() -> bytes:
@@ -118,25 +105,23 @@ async def test_an_empty_answer_is_an_answer(memory: Memory) -> None:
         asked += 1
         return b""
 
-    assert [await recorded_call("q", ask) for _ in range(2)] == [b"", b""]
+    assert [await recorded_call(memory, "q", ask) for _ in range(2)] == [b"", b""]
     assert asked == 1
 
 
 async def test_an_answer_that_could_not_be_kept_is_an_error() -> None:
-    journal.current.set(Full())
     model = Model()
     with pytest.raises(RedisError):
-        await recorded_call("q", model)
+        await recorded_call(Full(), "q", model)
     assert model.asked == 1
 
 
 async def test_a_question_that_failed_is_asked_again(memory: Memory) -> None:
-    journal.current.set(memory)
 
     async def fail() -> bytes:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        await recorded_call("q", fail)
+        await recorded_call(memory, "q", fail)
     assert memory.kept == {}
-    assert await recorded_call("q", Model()) == b"1"
+    assert await recorded_call(memory, "q", Model()) == b"1"

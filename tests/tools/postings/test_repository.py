@@ -52,7 +52,7 @@ def posting(source_id: str, **fields: Any) -> Posting:
 
 async def write(store: Store, *postings: tuple[Posting, list[float]]) -> int:
     await store.vectors.require_ready()
-    await store.vectors.keep([p for p, _ in postings], [v for _, v in postings])
+    await store.vectors.save([p for p, _ in postings], [v for _, v in postings])
     return await store.writer.upsert([p for p, _ in postings])
 
 

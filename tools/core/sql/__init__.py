@@ -20,5 +20,5 @@ def queries(file_name: str, **columns: str) -> dict[str, str]:
 
 def migrations() -> list[tuple[str, str]]:
     """Returns (name, text) of every migration, in the order of their numbers."""
-    found = (files(__package__) / "migrations").iterdir()
-    return sorted((f.name, f.read_text(encoding="utf-8")) for f in found if f.name.endswith(".sql"))
+    listed = (files(__package__) / "migrations").iterdir()
+    return sorted((f.name, f.read_text(encoding="utf-8")) for f in listed if f.name.endswith(".sql"))

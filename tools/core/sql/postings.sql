@@ -106,7 +106,7 @@ returning id, ready;
 -- name: embedded
 select text_hash from embeddings where set_id = %(set_id)s and text_hash = any(%(hashes)s);
 
--- name: keep_vector
+-- name: save_vector
 insert into embeddings (set_id, text_hash, embedding) values (%(set_id)s, %(text_hash)s, %(vector)s)
 on conflict (set_id, text_hash) do nothing;
 

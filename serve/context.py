@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import Depends, Request
 from redis.exceptions import RedisError
 
-from graph.build import build_graph
 from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.sessions import Sessions
@@ -21,12 +22,21 @@ from tools.services import Services, open_services
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The services and the sessions of one worker."""
+class AppContext:
+    """What one worker has open: its services, sessions and readiness checks."""
 
     services: Services
     sessions: Sessions
     readiness: Readiness
+
+
+async def _app_context(request: Request) -> AppContext:
+    context: AppContext = request.app.state.app_context
+    return context
+
+
+ContextDep = Annotated[AppContext, Depends(_app_context)]
+"""What the app opened at its start, for a route."""
 
 
 async def probe_stores(settings: Settings) -> None:
@@ -41,8 +51,8 @@ async def probe_stores(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
-    """Yields the parts of a worker.
+async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
+    """Yields what a worker needs, and closes it at the end.
 
     Raises:
         SetupError, StoreUnavailableError: PostgreSQL or Redis does not answer, or is not fit.
@@ -53,6 +63,8 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             saver = await open_checkpointer(settings, services.redis)
         except RedisError as error:
             raise to_service_error(error) from error
-        sessions = Sessions(build_graph(services, saver), saver, services.redis, settings, services.prompts)
-        async with aclosing(sessions), aclosing(Readiness(services, probing)) as readiness:
-            yield Parts(services, sessions, readiness)
+        async with (
+            aclosing(Sessions(services, saver)) as sessions,
+            aclosing(Readiness(services, probing)) as readiness,
+        ):
+            yield AppContext(services, sessions, readiness)
