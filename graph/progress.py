@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
-from tools.postings.contracts import Language
+from tools.core.contracts import Language
 
 PROGRESS_MESSAGES: dict[str, Callable[[dict[str, Any], Language], str]] = {
     "build_query": build_query.progress_message,
