@@ -97,7 +97,7 @@ def headings(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "CHANGELOG.md"])
 def test_files_and_names_of_the_code_in_the_docs_exist(name: str) -> None:
-    for module in re.findall(rf"\b(?:{'|'.join(ROOMS)})/[\w/]+\.py\b", readme.text_of(name)):
+    for module in re.findall(rf"(?<![\w/])(?:{'|'.join(ROOMS)})/[\w/]+\.py\b", readme.text_of(name)):
         assert (CHECKOUT / module).is_file(), module  # in pictures, too
     for quoted in re.findall(r"`([^`\n]+)`", readme.text_of(name)):
         if re.fullmatch(rf"({'|'.join((*ROOMS, 'tests', 'docs'))})/[a-z0-9_./*-]*", quoted):
