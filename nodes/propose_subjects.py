@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -11,13 +14,13 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.novelty import essence, normalised, repeated, reworded
 from nodes.state import Draft, ProfileDict, Relevant, SubjectDict, Subjects, SummaryDict, Turn
 from nodes.texts import profile_row, remaining_tokens, subject_rows, turn_row
 from tools.context import RunContext
 from tools.core.contracts import Language, SkillGap
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
+from tools.llm.embeddings import similarity
 from tools.llm.tokens import estimated_tokens
 
 logger = logging.getLogger(__name__)
@@ -31,6 +34,8 @@ _LONGEST_TITLE = 200
 _LONGEST_SUBJECT = 2_500
 """Tokens of all of a subject, by the estimate: five times a good one. Every later prompt of the session
 reads it."""
+_NOT_TEXT = re.compile(r"[^\w+#]+|_+")
+"""`+` and `#` stay: C, C++ and C# are three languages."""
 _PROBLEMS = 10
 """Problems told to the model: more would say the same again."""
 
@@ -147,6 +152,34 @@ def progress_message(update: dict[str, Any], language: Language) -> str:
     return f"{title}, and {more} candidates" + (f" ({missing} missing)" if missing else "")
 
 
+def _normalised(text: str) -> str:
+    """Returns `text` without case, width, white space and punctuation: what makes two titles one."""
+    return _NOT_TEXT.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def repeated(subject: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]]) -> str | None:
+    """Returns the title of the earlier subject that `subject` repeats by title or by description,
+    or None when it is new."""
+    title, description = _normalised(subject["title"]), _normalised(subject["description"])
+    for other in earlier:
+        if title == _normalised(other["title"]) or description == _normalised(other["description"]):
+            return str(other["title"])
+    return None
+
+
+def _essence(subject: Mapping[str, Any]) -> str:
+    """Returns the text of a subject whose embedding is compared."""
+    return f"{subject['title']}\n{subject['description']}"
+
+
+def _reworded(fingerprint: str, earlier: dict[str, str], threshold: float) -> str | None:
+    """Returns the id of the earlier subject (`earlier`: fingerprints by id) that is nearest in
+    meaning, when its cosine reaches `threshold`, or None when all are farther."""
+    near = {subject_id: similarity(fingerprint, known) for subject_id, known in earlier.items()}
+    nearest = max(near, key=lambda subject_id: near[subject_id], default=None)
+    return nearest if nearest is not None and near[nearest] >= threshold else None
+
+
 @dataclass(slots=True)
 class _Verdict:
     """Which subjects of an answer passed, which repeat earlier ones, and what is wrong with the answer."""
@@ -194,13 +227,13 @@ async def _refuse_reworded(
     if not earlier or not verdict.passed:
         return {}
     bare = [subject for subject in earlier if subject["id"] not in known]
-    vectors = await context.embedder.fingerprints([essence(s) for s in (*bare, *verdict.passed)])
+    vectors = await context.embedder.fingerprints([_essence(s) for s in (*bare, *verdict.passed)])
     added = {subject["id"]: vector for subject, vector in zip(bare, vectors, strict=False)}
     titles = {subject["id"]: subject["title"] for subject in earlier}
     compared = {**known, **added}
     passed, verdict.passed = verdict.passed, []
     for subject, vector in zip(passed, vectors[len(bare) :], strict=True):
-        again = reworded(vector, compared, context.settings.novelty_similarity)
+        again = _reworded(vector, compared, context.settings.novelty_similarity)
         if again is None:
             verdict.passed.append(subject)
         else:
@@ -210,5 +243,5 @@ async def _refuse_reworded(
 
 def _id(proposal: Proposal) -> str:
     """Returns a hash of the proposal, so that a turn that is run again asks what it asked before."""
-    text = normalised(proposal.title) + "\n" + normalised(proposal.description)
+    text = _normalised(proposal.title) + "\n" + _normalised(proposal.description)
     return "sub-" + hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -15,8 +15,7 @@ from langserve import APIHandler
 from langserve.serialization import Serializer
 from pydantic import BaseModel
 
-from graph.progress import PROGRESS_MESSAGES
-from graph.sessions.sessions import ANYONE, Caller, Run, Sessions
+from graph.sessions.sessions import ANYONE, PROGRESS_MESSAGES, Caller, Run, Sessions
 from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
 from serve.context import AppContext
 from serve.errors import CLIENT_CLOSED_REQUEST, responses

@@ -25,7 +25,7 @@ import psutil
 import typer
 from rich.table import Table
 
-from graph.progress import PROGRESS_MESSAGES
+from graph.sessions.sessions import PROGRESS_MESSAGES
 from ingest.load import load_samples_where_empty
 from local.servers import embedded_servers
 from serve.context import AppContext, open_app_context

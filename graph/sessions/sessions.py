@@ -20,11 +20,11 @@ from langsmith.utils import tracing_is_enabled
 
 from graph.build import build_graph, start_turn
 from graph.errors import run_limit, to_service_error
-from graph.progress import progress_event
 from graph.sessions.checkpointer import PendingTurn, TurnSaver
 from graph.sessions.record import Attempt, IdempotencyKeys, SessionLock, SessionRecord, SessionRecords
 from graph.sessions.views import SERVICE_VERSION, answer, session_view
 from graph.state import Request, State
+from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
 from nodes.state import SubjectDict, Turn, profile_dict
 from tools.context import RunContext
 from tools.core.contracts import Language, Profile, Wishes
@@ -46,6 +46,16 @@ RECURSION_LIMIT = 16
 """Graph steps of one run: six nodes, and room for every repeated proposal."""
 CLOSE_SECONDS = 5.0
 """How long a worker waits for runs that it has stopped to save their state."""
+
+PROGRESS_MESSAGES: dict[str, Callable[[dict[str, Any], Language], str]] = {
+    "build_query": build_query.progress_message,
+    "retrieve": retrieve.progress_message,
+    "filter_jobs": filter_jobs.progress_message,
+    "summarize": summarize.progress_message,
+    "propose_subjects": propose_subjects.progress_message,
+    "generate_tasks": generate_tasks.progress_message,
+}
+"""By node, what makes one line of its update."""
 
 Event = dict[str, Any]
 """A progress event: `type`, `node`, `elapsed_ms` (milliseconds since the run began), `data`."""
@@ -317,7 +327,7 @@ class Sessions:
             ):
                 if part["type"] == "values":
                     state = part["data"]
-                elif event := progress_event(part["type"], part["data"], record.request["language"]):
+                elif event := _progress_event(part["type"], part["data"], record.request["language"]):
                     run.emit(*event)
         except ModelOutputError:
             # The same answers would fail again: the next try asks anew.
@@ -335,6 +345,22 @@ class Sessions:
         """Returns the state after the last turn that ended; None where none has."""
         values: Any = (await self._graph.aget_state(_config(session_id))).values
         return values or None
+
+
+def _progress_event(mode: str, data: Any, language: Language) -> tuple[str, str, Any] | None:
+    """Returns the type, the node and the data of the event that a part of LangGraph's stream stands for.
+
+    `mode` is the stream mode of the part. Of `tasks`, the begin of a node is a `node_started` and its end a
+    `node_finished`; of `custom`, what a node writes itself (`subject`, `task`) is passed on.
+    """
+    match mode, data:
+        case "custom", {"type": kind, "node": node, "data": written}:
+            return kind, node, written
+        case "tasks", {"name": node, "input": _}:
+            return "node_started", node, None
+        case "tasks", {"name": node, "result": update, "error": None}:
+            return "node_finished", node, PROGRESS_MESSAGES[node](update, language)
+    return None
 
 
 def _failed(run: Run, error: Exception) -> ServiceError:

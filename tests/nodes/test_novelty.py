@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.novelty import repeated
+from nodes.propose_subjects import repeated
 
 EARLIER = [
     {"title": "A settlement server", "description": "It pays once."},

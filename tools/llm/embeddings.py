@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from numpy.typing import NDArray
 from tools.core.database import Vector
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
-from tools.llm.embedding_answers import BadVectorsError, vectors_of
 from tools.llm.journal import RecordedModel
 from tools.llm.model_answers import read_usage
 from tools.llm.model_errors import model_errors
@@ -42,6 +42,18 @@ class Embedded:
 
     vectors: list[Vector]
     tokens: int
+
+
+class _BadVectorsError(Exception):
+    """These are not the vectors that were asked for; the message says why.
+
+    Attributes:
+        width: their dimensions, where nothing else is wrong with them.
+    """
+
+    def __init__(self, why: str, width: int | None = None) -> None:
+        super().__init__(why)
+        self.width = width
 
 
 class Embedder(RecordedModel):
@@ -102,8 +114,8 @@ class Embedder(RecordedModel):
             batch = cut[start : start + self._batch]
             answer = await self._answered(batch)
             try:
-                vectors += vectors_of(answer, len(batch), self.dimensions)
-            except BadVectorsError as error:
+                vectors += _vectors_of(answer, len(batch), self.dimensions)
+            except _BadVectorsError as error:
                 raise self._bad(error) from error
             counted = read_usage(answer).input_tokens
             # No text is without tokens: 0 is an API that does not say.
@@ -126,7 +138,7 @@ class Embedder(RecordedModel):
             return await self._answered(texts)
         return orjson.loads(response.content)
 
-    def _bad(self, error: BadVectorsError) -> ModelUnavailableError:
+    def _bad(self, error: _BadVectorsError) -> ModelUnavailableError:
         if error.width is None:
             message = f"The embedding model's API answered with no embeddings: {error}. The operator has to "
             message += f"check {self._endpoint.url_setting} and {self._endpoint.model_setting}."
@@ -155,6 +167,50 @@ class Embedder(RecordedModel):
         return await self._recorded(
             "embedding", self.model_name, question, ask, lambda _: None if tokens is None else (tokens, 0)
         )
+
+
+def _vectors_of(body: Any, count: int, dimensions: int) -> list[NDArray[np.float32]]:
+    """Returns the vectors of `count` texts in the order of the texts, which `index` tells: the rows
+    may come in any order. They are numbers, or their float32 bytes (little-endian) in base64.
+
+    Raises:
+        _BadVectorsError: a vector is missing, twice there, of another width, not finite or zero.
+    """
+    rows = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _BadVectorsError("it has no list `data`")
+    if len(rows) != count:
+        raise _BadVectorsError(f"there are {len(rows)} vectors for {count} texts")
+    places = [row.get("index") for row in rows]
+    if all(place is None for place in places):
+        places = list(range(count))
+    if {*map(str, places)} != {*map(str, range(count))} or not all(type(place) is int for place in places):
+        raise _BadVectorsError(f"the `index` of its vectors is not 0 to {count - 1}, each once")
+    by_place = {place: _vector(row.get("embedding")) for place, row in zip(places, rows, strict=True)}
+    widths = {len(vector) for vector in by_place.values()}
+    if len(widths) != 1:
+        raise _BadVectorsError("its vectors are not of one width")
+    if not all(np.isfinite(vector).all() for vector in by_place.values()):
+        raise _BadVectorsError("a vector has values that are not finite")
+    if not all(vector.any() for vector in by_place.values()):
+        raise _BadVectorsError("a vector is zero")
+    [width] = widths
+    if width != dimensions:
+        raise _BadVectorsError(f"its vectors have {width} dimensions", width)
+    return [by_place[place] for place in range(count)]
+
+
+def _vector(value: Any) -> NDArray[np.float32]:
+    try:
+        if isinstance(value, str):
+            return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4").astype(np.float32)
+        vector = np.asarray(value)
+        if vector.ndim != 1 or not len(vector) or vector.dtype.kind not in "fiu":
+            raise _BadVectorsError("a vector is no list of numbers")
+        with np.errstate(over="ignore"):
+            return vector.astype(np.float32)
+    except (ValueError, binascii.Error) as error:
+        raise _BadVectorsError("a vector is no list of numbers") from error
 
 
 def similarity(one: str, other: str) -> float:
