@@ -17,7 +17,7 @@ from nodes.state import (
     SummaryDict,
     Turn,
 )
-from tools.postings.contracts import Language
+from tools.core.contracts import Language
 
 T = TypeVar("T")
 

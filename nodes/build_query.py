@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from nodes.state import ProfileDict, Turn, profile_dict
 from tools.context import RunContext
+from tools.core.contracts import Language, Profile
 from tools.core.text import cut
-from tools.postings.contracts import Language, Profile
 
 _LONG = 500
 """Characters taken of a long text: enough for its subject, too few to drown the desired job."""

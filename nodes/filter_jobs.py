@@ -12,9 +12,9 @@ from typing_extensions import TypedDict
 from nodes.state import JudgedPosting, ProfileDict, Relevant, Retrieved
 from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens
 from tools.context import RunContext
+from tools.core.contracts import Language
 from tools.core.errors import NoPostingsError
 from tools.core.fencing import fence
-from tools.postings.contracts import Language
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,11 @@ from typing_extensions import TypedDict
 from nodes.state import ProfileDict, Relevant, Subjects, SummaryDict, Turn
 from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens, turn_row
 from tools.context import RunContext
+from tools.core.contracts import Difficulty, Evidence, Language, Project, Step
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
 from tools.core.text import find_quote, folded
-from tools.postings.contracts import Difficulty, Evidence, Language, Project, Step, StoredPosting
+from tools.postings.contracts import StoredPosting
 
 logger = logging.getLogger(__name__)
 

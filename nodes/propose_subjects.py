@@ -17,11 +17,11 @@ from typing_extensions import TypedDict
 from nodes.state import Draft, ProfileDict, Relevant, SubjectDict, Subjects, SummaryDict, Turn
 from nodes.texts import profile_row, remaining_tokens, subject_rows, turn_row
 from tools.context import RunContext
+from tools.core.contracts import Language, SkillGap
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.embeddings import similarity
 from tools.llm.tokens import estimated_tokens
-from tools.postings.contracts import Language, SkillGap
 
 logger = logging.getLogger(__name__)
 

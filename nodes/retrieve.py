@@ -9,8 +9,8 @@ from typing_extensions import TypedDict
 
 from nodes.state import Retrieved
 from tools.context import RunContext
+from tools.core.contracts import Language
 from tools.core.errors import NoPostingsError
-from tools.postings.contracts import Language
 
 RETRIEVED = 20
 """Postings an answer rests on, as in the service's contract."""

@@ -1,7 +1,7 @@
 """The parts of a session's state, as nodes read and write them.
 
 They hold JSON primitives only: the Redis saver gives no richer type back. Those that end in `Dict` are dumps
-of the models of the same name in `tools.postings.contracts`; a test holds their keys to the models' fields.
+of the models of the same name in `tools.core.contracts`; a test holds their keys to the models' fields.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Required, cast
 
 from typing_extensions import TypedDict
 
-from tools.postings.contracts import CareerStage, Difficulty, Profile
+from tools.core.contracts import CareerStage, Difficulty, Profile
 
 
 class EducationDict(TypedDict, total=False):

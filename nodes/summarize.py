@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 from nodes.state import ProfileDict, Relevant
 from nodes.texts import fit_to_budget, posting_rows, remaining_tokens
 from tools.context import RunContext
+from tools.core.contracts import Language, Summary, SummaryLine
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
-from tools.postings.contracts import Language, Summary, SummaryLine
 
 _EXCERPT = 1_500
 """Characters of each text of a posting: nine in ten real postings fit whole."""

@@ -14,11 +14,11 @@ from rich.tree import Tree
 from graph.sessions.sessions import Event
 from serve.context import open_app_context
 from tools.core import errors
+from tools.core.contracts import Answer, Profile, Wishes
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings, offline_notice
 from tools.core.terminal import Terminal
 from tools.core.tracing import traced
-from tools.postings.contracts import Answer, Profile, Wishes
 
 
 async def run_demo(settings: Settings, profile_id: str | None, console: Terminal) -> None:

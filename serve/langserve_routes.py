@@ -32,8 +32,8 @@ from serve.run_models import (
     RunResponse,
     event_stream,
 )
+from tools.core.contracts import Answer
 from tools.core.errors import InvalidRequestError
-from tools.postings.contracts import Answer
 
 IdempotencyKey = Annotated[
     str | None,

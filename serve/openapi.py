@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from serve.callers import ApiKeys
 from serve.errors import ErrorBody, responses
 from serve.run_models import LangChainEvent, RunEvent, StreamFailure, StreamMetadata
-from tools.postings.contracts import CareerStage, Difficulty, Language
+from tools.core.contracts import CareerStage, Difficulty, Language
 
 ABOUT = """Recommends the portfolio project that employers ask for now, with the job postings as evidence.
 

@@ -13,8 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from graph.sessions.views import SERVICE_VERSION
 from serve.callers import ApiKeys, caller_of
+from tools.core.contracts import Language
 from tools.core.settings import Settings
-from tools.postings.contracts import Language
 
 WEB = Path(__file__).parent / "web"
 POLICY = (

@@ -11,8 +11,8 @@ from serve.callers import admin_of
 from serve.context import ContextDep
 from serve.errors import responses
 from serve.routes import KEYED, CallerDep
+from tools.core.contracts import Language
 from tools.core.settings import ModelChoice
-from tools.postings.contracts import Language
 from tools.prompts.audit_log import Change
 from tools.services import Services
 

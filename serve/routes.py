@@ -14,8 +14,9 @@ from serve.callers import BEARER, caller_of
 from serve.context import ContextDep
 from serve.drain import drain_of
 from serve.errors import responses
+from tools.core.contracts import Clean
 from tools.core.errors import PostingNotFoundError
-from tools.postings.contracts import Clean, FoundPosting, StoredPosting
+from tools.postings.contracts import FoundPosting, StoredPosting
 
 router = APIRouter()
 

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from serve.errors import Problem
-from tools.postings.contracts import Answer, Language, Profile, Subject, Task, Wishes
+from tools.core.contracts import Answer, Language, Profile, Subject, Task, Wishes
 
 MAX_BATCH = 10
 """Inputs of one batch: as many of the longest profiles as a body may hold."""

@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer.main
@@ -97,6 +97,8 @@ def headings(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if name != "CHANGELOG.md"])
 def test_files_and_names_of_the_code_in_the_docs_exist(name: str) -> None:
+    for module in re.findall(rf"(?<![\w/])(?:{'|'.join(ROOMS)})/[\w/]+\.py\b", readme.text_of(name)):
+        assert (CHECKOUT / module).is_file(), module  # in pictures, too
     for quoted in re.findall(r"`([^`\n]+)`", readme.text_of(name)):
         if re.fullmatch(rf"({'|'.join((*ROOMS, 'tests', 'docs'))})/[a-z0-9_./*-]*", quoted):
             assert quoted in MADE or list(CHECKOUT.glob(quoted.rstrip("/"))), quoted
@@ -152,18 +154,37 @@ def test_the_committed_description_is_the_service_s() -> None:
     assert json.loads(COMMITTED.read_text(encoding="utf-8")) == description()
 
 
-def test_the_table_of_the_state_has_every_key() -> None:
-    """And what each key holds, as far as its type says."""
-    page = (
-        readme.text_of("docs/architecture.md").partition("## The state of a session")[2].partition("\n## ")[0]
-    )
-    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (.*?) \| .*\|$", page, re.M)
-    told = {key: row for keys, row in rows for key in re.findall(r"`(\w+)`", keys)}
+def test_the_tables_of_the_state_are_its_types() -> None:
+    """Every key with the part that it holds, and every part with its fields."""
+    text = readme.text_of("docs/state.md")
+    keys, _, parts = text.partition("## Keys")[2].partition("## Parts")
+    held = {key: set(re.findall(r"`(\w+)`", kind)) for key, kind in re.findall(ROW, keys, re.M)}
+    fields = {part: set(re.findall(r"`(\w+)`", row)) for part, row in re.findall(ROW, parts, re.M)}
     hints = get_type_hints(State)
-    assert set(told) == set(hints)
+    assert set(held) == set(hints)
     for key, kind in hints.items():
-        fields = kind.__annotations__ if is_typeddict(kind) else {}
-        assert set(fields) <= set(re.findall(r"`(\w+)`", told[key])), key
+        assert {part.__name__ for part in typed_dicts(kind)} <= held[key], key
+    every = {part for kind in hints.values() for part in with_parts(kind)}
+    assert set(fields) == {part.__name__ for part in every}
+    for part in every:
+        inner = {p.__name__ for hint in get_type_hints(part).values() for p in typed_dicts(hint)}
+        assert fields[part.__name__] == set(get_type_hints(part)) | inner, part
+
+
+ROW = r"^\| `(\w+)` \| ([^|]*) \|"
+"""The first two cells of a row whose first is a name."""
+
+
+def typed_dicts(hint: Any) -> set[Any]:
+    """The TypedDicts that a type names, within lists and unions too."""
+    return {hint} if is_typeddict(hint) else set().union(*map(typed_dicts, get_args(hint)))
+
+
+def with_parts(hint: Any) -> set[Any]:
+    """Those, and the ones in their fields."""
+    named = typed_dicts(hint)
+    inner = [with_parts(kind) for part in named for kind in get_type_hints(part).values()]
+    return named.union(*inner)
 
 
 @pytest.mark.parametrize("name", [readme.API, "docs/ko/api.md"])

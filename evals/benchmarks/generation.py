@@ -29,9 +29,9 @@ from graph.sessions.sessions import PROGRESS_MESSAGES
 from ingest.load import load_samples_where_empty
 from local.servers import embedded_servers
 from serve.context import AppContext, open_app_context
+from tools.core.contracts import Profile
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, exit_on_errors
-from tools.postings.contracts import Profile
 from tools.services import open_services
 
 GENERATIONS = 200

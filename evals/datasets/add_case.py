@@ -22,11 +22,11 @@ from evals.datasets.cases import Case, Expect, Family, Inputs, Turn
 from evals.evaluators.similarity import kiwi
 from evals.runs.upload import REQUEST_MS
 from graph.sessions.sessions import Sessions
+from tools.core.contracts import Language, Profile
 from tools.core.errors import InvalidRequestError, SessionNotFoundError, SetupError
 from tools.core.settings import Settings
 from tools.core.tracing import use_proxy_for
 from tools.lexicon import find_skills
-from tools.postings.contracts import Language, Profile
 
 SCHOOL = {"ko": "한 학교", "en": "a school"}
 COMPANY = {"ko": "한 회사", "en": "a company"}

@@ -13,8 +13,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from ingest.structured.files import read_rows
+from tools.core.contracts import Difficulty, Language, Profile, Wishes, Word
 from tools.core.errors import FieldProblem, InvalidRequestError
-from tools.postings.contracts import Difficulty, Language, Profile, Wishes, Word
 
 DATASETS = Path(__file__).parent
 PROFILES = DATASETS / "profiles.jsonl"

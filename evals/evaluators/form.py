@@ -8,7 +8,7 @@ import orjson
 from pydantic import ValidationError
 
 from evals.evaluators.base import Check, Json, Metric, Score, answers, mean, number, sentences
-from tools.postings.contracts import Answer
+from tools.core.contracts import Answer
 
 METRICS = {
     "answered": Metric("higher", "turns that ended in an answer", guarded=True, tolerance=0.0),

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from evals.evaluators.base import Json, Score, absent, all_absent, number
 from nodes.texts import excerpt, profile_row
+from tools.core.contracts import Language
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
@@ -23,7 +24,6 @@ from tools.llm.chat import ChatModel
 from tools.llm.journal import Call
 from tools.llm.openai_client import open_http_client
 from tools.llm.tokens import usd
-from tools.postings.contracts import Language
 from tools.prompts.registry import PromptRegistry
 
 Side = Literal["a", "b", "tie"]

@@ -24,8 +24,8 @@ from evals.evaluators.base import Metric
 from evals.judge.judge import CRITERIA, Judge, Preference, Setting, Side, setting_of
 from evals.report.statistics import Values, estimate
 from evals.runs.results import CaseResult, Estimate, Result
+from tools.core.contracts import Language, Profile, Project
 from tools.core.errors import InvalidRequestError, ModelOutputError
-from tools.postings.contracts import Language, Profile, Project
 
 PAIRS = DATASETS / "judge_pairs.jsonl"
 FEWEST_PAIRS = 24

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from evals.report.compare import Comparison, Row
 from evals.runs.results import CaseResult
-from tools.postings.contracts import Answer
+from tools.core.contracts import Answer
 
 SHARE = "share"
 """The unit of metrics from 0 to 1."""

@@ -24,7 +24,7 @@ from evals.report.html_parts import (
     table,
 )
 from evals.runs.results import CaseResult
-from tools.postings.contracts import Answer, RetrievedPosting, Subject
+from tools.core.contracts import Answer, RetrievedPosting, Subject
 
 _HERE = Path(__file__).parent
 _EFFECTS = (0.2, 0.5, 0.8)

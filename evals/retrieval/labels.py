@@ -32,7 +32,7 @@ from pydantic import Field
 
 from evals.datasets.cases import HOSTILE_POSTINGS, Family, Strict
 from ingest.load import SAMPLES
-from tools.postings.contracts import Word
+from tools.core.contracts import Word
 
 Level = Literal["entry", "junior", "mid", "senior"]
 Industry = Literal[

@@ -42,9 +42,10 @@ from ingest.structured.columns import as_posting
 from nodes.build_query import Reads, build_query
 from nodes.state import profile_dict
 from tools.context import RunContext
+from tools.core.contracts import Language, Profile
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
-from tools.postings.contracts import FoundPosting, Language, Profile
+from tools.postings.contracts import FoundPosting
 from tools.services import Services, open_services
 
 RETRIEVAL, GIVEN = "retrieval", "given"

@@ -29,23 +29,23 @@ from nodes.retrieve import retrieve
 from nodes.state import profile_dict
 from nodes.texts import posting_rows, profile_row
 from tools.context import RunContext
-from tools.core.errors import CheckerboardError, InternalError, ModelOutputError
-from tools.core.fencing import fence
-from tools.core.settings import Settings
-from tools.llm.journal import Call
-from tools.llm.tokens import usd
-from tools.postings.contracts import (
+from tools.core.contracts import (
     Answer,
     Evidence,
     Language,
     Profile,
     Project,
     RetrievedPosting,
-    StoredPosting,
     Subject,
     Summary,
     Wishes,
 )
+from tools.core.errors import CheckerboardError, InternalError, ModelOutputError
+from tools.core.fencing import fence
+from tools.core.settings import Settings
+from tools.llm.journal import Call
+from tools.llm.tokens import usd
+from tools.postings.contracts import StoredPosting
 from tools.prompts.registry import PromptRegistry, PromptSet
 from tools.services import Services, open_services
 

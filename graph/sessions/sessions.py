@@ -27,6 +27,7 @@ from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
 from nodes.state import SubjectDict, Turn, profile_dict
 from tools.context import RunContext
+from tools.core.contracts import Language, Profile, Wishes
 from tools.core.errors import (
     InternalError,
     ModelOutputError,
@@ -37,7 +38,6 @@ from tools.core.errors import (
 )
 from tools.core.logs import cause
 from tools.llm.journal import Call
-from tools.postings.contracts import Language, Profile, Wishes
 from tools.services import Services
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from graph.state import State
-from tools.core.settings import Settings
-from tools.postings.contracts import (
+from tools.core.contracts import (
     Difficulty,
     Language,
     Profile,
@@ -20,6 +19,7 @@ from tools.postings.contracts import (
     Summary,
     Versions,
 )
+from tools.core.settings import Settings
 
 SERVICE_VERSION = version("checkerboard")
 

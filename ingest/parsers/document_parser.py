@@ -210,8 +210,9 @@ async def open_parsers(
                 parsers.append(await _OPENERS[name](settings, stack, pdf, limits, journal))
                 states.append(ParserState(name, usable=True))
             except SetupError as error:
-                states.append(ParserState(name, usable=False, reason=error.message))
-                logger.info("parser passed over", extra={"parser": name, "reason": error.message})
+                unusable = ParserState(name, usable=False, reason=error.message)
+                states.append(unusable)
+                logger.info("parser skipped", extra={"parser": name, "reason": unusable.reason})
         yield Parsers(parsers, states, pdf, confidence=settings.parser_confidence)
 
 

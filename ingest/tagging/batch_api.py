@@ -23,6 +23,7 @@ from ingest.documents import Cost, Hints, Parsed, Tagged
 from ingest.errors import TaggingError
 from ingest.tagging.positions import PostingPositions, TaggingTask
 from ingest.tagging.tagger import PURPOSE, MadeBy, Tagger, fences
+from tools.core.contracts import Language
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel
@@ -30,7 +31,6 @@ from tools.llm.model_answers import ModelAnswer, NoAnswerError, read_completion
 from tools.llm.model_errors import model_errors, unreadable_answer
 from tools.llm.openai_client import chat_endpoint, open_client
 from tools.llm.structured_output import refusal_error, validated
-from tools.postings.contracts import Language
 from tools.prompts.registry import PromptSet
 
 logger = logging.getLogger(__name__)

@@ -17,9 +17,10 @@ from pydantic import BaseModel, Field
 from ingest.blocks import plain
 from ingest.documents import Block, Hints, Paragraph, Parsed, Table
 from ingest.tagging.document_parts import Part, document_parts, is_korean
+from tools.core.contracts import Language
 from tools.core.text import clean
 from tools.lexicon import canonical, find_skills
-from tools.postings.contracts import TEXT_FIELDS, Language, Position
+from tools.postings.contracts import TEXT_FIELDS, Position
 from tools.postings.deadlines import last_day, season_year
 
 _PROBLEMS_SHOWN = 10

@@ -15,9 +15,9 @@ from serve.context import AppContext
 from tests.offline import Offline
 from tests.pace import scaled
 from tests.serve.conftest import client_of
+from tools.core.contracts import Profile
 from tools.core.errors import InternalError, ModelUnavailableError
 from tools.core.settings import Settings
-from tools.postings.contracts import Profile
 from tools.postings.repository import PostingStore
 
 PROFILE = Profile(desired_job="백엔드 개발자")

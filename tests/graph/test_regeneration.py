@@ -9,8 +9,8 @@ import orjson
 from serve.context import AppContext, open_app_context
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
+from tools.core.contracts import Answer, Wishes
 from tools.core.settings import Settings
-from tools.postings.contracts import Answer, Wishes
 
 
 def subjects_of(answer: Answer) -> set[str]:

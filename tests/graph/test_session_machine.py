@@ -30,9 +30,9 @@ from graph.sessions.sessions import Event
 from serve.context import AppContext, open_app_context
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
+from tools.core.contracts import Answer, Wishes
 from tools.core.errors import SessionNotFoundError
 from tools.core.settings import Settings
-from tools.postings.contracts import Answer, Wishes
 
 T = TypeVar("T")
 Fault = tuple[str, str]

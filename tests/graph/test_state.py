@@ -12,8 +12,8 @@ from graph.build import build_graph
 from graph.sessions.views import session_view
 from graph.state import Request, State
 from nodes import state
-from tools.postings import contracts
-from tools.postings.contracts import Profile, RetrievedPosting
+from tools.core import contracts
+from tools.core.contracts import Profile, RetrievedPosting
 
 DUMPS = {
     name: (getattr(state, name), getattr(contracts, name.removesuffix("Dict")))

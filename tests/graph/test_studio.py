@@ -17,8 +17,8 @@ from langgraph_sdk.client import LangGraphClient
 from tests.databases import environment
 from tests.pace import time_limit
 from tests.serve.processes import free_port
+from tools.core.contracts import Profile
 from tools.core.settings import CHECKOUT, Settings
-from tools.postings.contracts import Profile
 
 COMMAND = str(Path(sys.executable).with_name("langgraph"))
 REQUEST = {"profile": {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot"]}, "language": "ko"}

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from samples.programs import write_postings
-from tools.postings.contracts import Posting, Profile
+from tools.core.contracts import Profile
+from tools.postings.contracts import Posting
 
 HANGUL = re.compile(r"[가-힣]")
 FAMILIES = {

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from nodes.build_query import build_query, progress_message
 from tests.fakes import Stage
-from tools.postings.contracts import Profile
+from tools.core.contracts import Profile
 
 FULL = {
     "desired_job": "백엔드 개발자",

@@ -8,8 +8,8 @@ import pytest
 
 from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs, progress_message
 from tests.fakes import Stage, posting
+from tools.core.contracts import Profile
 from tools.core.errors import ModelUnavailableError, NoPostingsError
-from tools.postings.contracts import Profile
 
 POSTINGS = [posting(n) for n in range(1, 8)]
 

@@ -9,8 +9,8 @@ import pytest
 
 from nodes.generate_tasks import ProjectPlan, Quote, generate_tasks, progress_message
 from tests.fakes import Stage, posting
+from tools.core.contracts import Profile, Project, Step, Task
 from tools.core.errors import ModelOutputError, ModelUnavailableError
-from tools.postings.contracts import Profile, Project, Step, Task
 
 POSTINGS = [
     posting(1, responsibilities="주문·결제 API 설계와 운영\n정산 배치 개선"),

@@ -23,21 +23,12 @@ from nodes.propose_subjects import Proposal, SubjectProposals, propose_subjects
 from nodes.summarize import AskedFor, MarketSummary, summarize
 from serve.context import open_app_context
 from tests.fakes import Stage, posting
+from tools.core.contracts import MAX_PROFILE_CHARS, Answer, Language, Profile, SkillGap, Step, Task, Wishes
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
 from tools.llm.chat import Reply
 from tools.llm.tokens import estimated_tokens
-from tools.postings.contracts import (
-    MAX_PROFILE_CHARS,
-    Answer,
-    Language,
-    Profile,
-    SkillGap,
-    Step,
-    StoredPosting,
-    Task,
-    Wishes,
-)
+from tools.postings.contracts import StoredPosting
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PACKAGES, PromptRegistry
 

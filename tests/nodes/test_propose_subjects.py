@@ -14,8 +14,8 @@ from nodes.propose_subjects import (
     propose_subjects,
 )
 from tests.fakes import Stage
+from tools.core.contracts import Profile, SkillGap
 from tools.core.errors import ModelOutputError, ModelUnavailableError
-from tools.postings.contracts import Profile, SkillGap
 
 SUMMARY = {"skills": [{"text": "Kafka", "count": 2, "posting_ids": ["p-1", "p-2"]}]}
 

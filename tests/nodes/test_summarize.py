@@ -8,8 +8,8 @@ import pytest
 
 from nodes.summarize import AskedFor, MarketSummary, progress_message, summarize
 from tests.fakes import Stage, posting
+from tools.core.contracts import Profile
 from tools.core.errors import ModelOutputError
-from tools.postings.contracts import Profile
 
 POSTINGS = [posting(n) for n in range(1, 5)]
 STATE: Any = {

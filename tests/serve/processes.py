@@ -21,8 +21,8 @@ from graph.sessions.record import LOCK_SECONDS
 from tests import databases
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
+from tools.core.contracts import Answer
 from tools.core.settings import CHECKOUT, Settings
-from tools.postings.contracts import Answer
 
 COMMAND = str(Path(sys.executable).with_name("checkerboard"))
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}

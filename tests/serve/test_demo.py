@@ -9,8 +9,8 @@ from typing import Any
 from graph.sessions.sessions import Event
 from serve import demo
 from serve.context import AppContext
+from tools.core.contracts import Answer, Profile
 from tools.core.terminal import Terminal
-from tools.postings.contracts import Answer, Profile
 
 HOSTILE = "[/nope] \x1b[2J\x1b]52;c;aGk=\x07 \x9b2J"
 SEEN = "[/nope] ⟨U+001B⟩[2J⟨U+001B⟩]52;c;aGk=⟨U+0007⟩ ⟨U+009B⟩2J"

@@ -20,7 +20,7 @@ from serve.callers import admin_of, caller_of
 from serve.langserve_routes import SessionRunnable
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
-from tools.postings.contracts import Answer
+from tools.core.contracts import Answer
 
 PROFILE = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
 NODES = ["build_query", "retrieve", "filter_jobs", "summarize", "propose_subjects", "generate_tasks"]

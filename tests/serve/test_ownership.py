@@ -22,8 +22,8 @@ from serve.context import AppContext
 from tests.offline import FOR_EVER, Offline
 from tests.pace import time_limit
 from tests.serve.conftest import client_of
+from tools.core.contracts import Profile
 from tools.core.settings import Settings
-from tools.postings.contracts import Profile
 
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 KEYS = {"ada": "key-of-ada", "bob": "key-of-bob", "eve": "key-of-eve"}

@@ -21,8 +21,8 @@ from tests.pace import scaled, time_limit
 from tests.places import passing_folder
 from tests.serve.conftest import client_of
 from tests.serve.processes import GENERATE, PROFILE, answer_of, code_of
+from tools.core.contracts import Profile
 from tools.core.settings import Settings
-from tools.postings.contracts import Profile
 from tools.prompts.registry import PACKAGES, PromptRegistry
 
 FILES = PromptRegistry.bundled(*PACKAGES).files

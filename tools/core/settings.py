@@ -1,4 +1,4 @@
-"""Which chat model answers for a purpose, and with which parameters."""
+"""The settings of the service, from the environment."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """Every setting of the service. README.md has the same list as a table, and a test compares."""
+    """Every setting of the service. docs/configuration.md has the same list, and a test compares."""
 
     model_config = SettingsConfigDict(
         env_prefix="CHECKERBOARD_",

@@ -37,10 +37,10 @@ from langchain_core.prompts import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from tools.core.contracts import Language
 from tools.core.errors import SetupError
 from tools.core.fencing import fence, unfence
 from tools.core.settings import ModelChoice
-from tools.postings.contracts import Language
 
 _Yaml = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FILE = re.compile(

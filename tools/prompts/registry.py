@@ -13,10 +13,10 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from tools.core.contracts import Language
 from tools.core.errors import PromptInvalidError
 from tools.core.logs import cause
 from tools.core.settings import ModelChoice
-from tools.postings.contracts import Language
 from tools.prompts import prompt as prompts
 from tools.prompts.active_set import CHANNEL, ActiveSet, ActiveSetStore, FromHub
 from tools.prompts.prompt import Prompt, PromptFile, Texts

@@ -54,7 +54,6 @@ _NUMBERS = {
 _TEAM = re.compile(
     r"팀\s*(?:으로|프로젝트|플|과제)|여럿|같이|함께|협업|\bteam\b|together|group project", re.I
 )
-_SOLO = re.compile(r"혼자|개인\s*(?:프로젝트|과제)|1인|\bsolo\b|alone|by myself|on my own|individual", re.I)
 _NOT_KO = re.compile(
     r"((?:[^\s,.]+\s*,\s*)*[^\s,.]+(?:\s[^\s,.]+)?)\s*"
     r"(?:말고|빼(?!지|놓지)|제외(?!하지)|싫|아닌|대신|없이|없애|없었으면|삭제|필요\s*없|원하지\s*않|싶지\s*않"
@@ -81,7 +80,6 @@ class Feedback:
     stretch: int = 0
     weeks: int | None = None
     team: bool = False
-    solo: bool = False
     skills: tuple[str, ...] = ()
     unwanted_skills: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
@@ -103,7 +101,6 @@ def read_feedback(text: str) -> Feedback:
         stretch=int(longer) if _TOO.search(text) else -1 if shorter else int(longer),
         weeks=_weeks(text),
         team=_TEAM.search(rest) is not None,
-        solo=_SOLO.search(rest) is not None,
         skills=tuple(find_skills(rest)),
         unwanted_skills=tuple(find_skills(unwanted)),
         families=_families(rest),

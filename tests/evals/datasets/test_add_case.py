@@ -14,9 +14,9 @@ from evals.datasets.cases import Case, read_cases, write_case
 from evals.runs.variants import open_target
 from serve.context import AppContext
 from tests.langsmith import Fault, LangSmith
+from tools.core.contracts import Profile, Wishes
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.settings import Settings
-from tools.postings.contracts import Profile, Wishes
 
 PROFILE = {
     "desired_job": "백엔드 개발자",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evals.datasets.add_case import anonymize
-from tools.postings.contracts import Language, Profile
+from tools.core.contracts import Language, Profile
 
 
 def cleaned(text: str, language: Language = "ko", **profile: Any) -> str:

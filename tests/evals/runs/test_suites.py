@@ -20,9 +20,9 @@ from evals.runs.variants import Variant
 from tests.evals.suite_runs import ENGLISH, THIN, TWO_TURNS, Told, ran, scores
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
+from tools.core.contracts import Answer
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.settings import Settings
-from tools.postings.contracts import Answer
 
 
 async def test_a_result_has_everything_to_repeat_it_and_to_judge_it(

@@ -9,9 +9,9 @@ import pytest
 from evals.evaluators.cost import cost
 from evals.runs.variants import Answering, Target
 from serve.context import AppContext
+from tools.core.contracts import Language, Profile, Wishes
 from tools.core.errors import ModelUnavailableError
 from tools.llm.journal import Call
-from tools.postings.contracts import Language, Profile, Wishes
 
 INPUTS = {
     "profile": {"desired_job": "백엔드 개발자"},

@@ -17,9 +17,9 @@ from serve.context import AppContext
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
+from tools.core.contracts import Wishes
 from tools.core.errors import RunInProgressError, SessionNotFoundError, StoreUnavailableError
 from tools.core.settings import Settings
-from tools.postings.contracts import Wishes
 
 REQUEST: dict[str, Any] = {"profile": {"desired_job": "백엔드 개발자"}, "language": "ko"}
 HOUR = 60 * 60

@@ -14,8 +14,8 @@ from graph.sessions.sessions import Event
 from serve.context import AppContext, open_app_context
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
+from tools.core.contracts import Answer, Profile, Wishes
 from tools.core.settings import Settings
-from tools.postings.contracts import Answer, Profile, Wishes
 
 BACKEND = Profile(
     desired_job="백엔드 개발자", career_stage="job_seeker", skills=["Java", "Spring Boot", "MySQL"]

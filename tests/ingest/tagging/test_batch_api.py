@@ -17,10 +17,10 @@ from tests.ingest.tagging.building import heading, table, text
 from tests.ingest.tagging.conftest import Opened, Script, Server, settings_for, stated
 from tests.ingest.tagging.documents import FORM, MERGED
 from tests.offline import Offline
+from tools.core.contracts import Language
 from tools.core.errors import ModelUnavailableError
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
-from tools.postings.contracts import Language
 from tools.prompts.registry import PromptRegistry
 
 DOCUMENTS = [("d-1", FORM), ("d-2", MERGED)]

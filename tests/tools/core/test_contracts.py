@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tools.postings.contracts import MAX_PROFILE_CHARS, FoundPosting, Posting, Profile, Wishes
+from tools.core.contracts import MAX_PROFILE_CHARS, Profile, Wishes
+from tools.postings.contracts import FoundPosting, Posting
 
 LISTS = (
     "skills",
