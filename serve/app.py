@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
-from serve.bodies import BodyLimit, ReadOn
-from serve.callers import ApiKeys, Keyed
+from serve.bodies import BodyLimitMiddleware, ReadRestMiddleware
+from serve.callers import ApiKeyMiddleware, ApiKeys
 from serve.context import open_app_context
-from serve.drain import Drain, Draining
-from serve.origins import Origins
+from serve.drain import Drain, DrainMiddleware
+from serve.origins import OriginMiddleware
 from tools.core import logs
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
@@ -33,14 +33,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Each worker holds the embedded servers for its own life, so they outlive the command that
     started it and no longer.
     """
-    given = settings or Settings()
+    configured = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         exempt_loopback()
         logs.configure()  # each worker is a process of its own
-        hold = embedded_servers(given)
-        settings = await asyncio.to_thread(hold.__enter__)
+        servers = embedded_servers(configured)
+        settings = await asyncio.to_thread(servers.__enter__)
         try:
             if settings.offline or settings.embeddings_offline:
                 does = {"answers": settings.offline, "embeds": settings.embeddings_offline}
@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 app.state.app_context = app_context
                 yield
         finally:
-            await asyncio.to_thread(hold.__exit__, None, None, None)
+            await asyncio.to_thread(servers.__exit__, None, None, None)
 
     app = FastAPI(
         title="Checkerboard",
@@ -59,9 +59,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
+    app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
     app.state.drain = Drain()
-    _add_doors(app, given)
+    _add_middleware(app, configured)
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
@@ -72,13 +72,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _add_doors(app: FastAPI, settings: Settings) -> None:
-    """Puts in front of the routes what a request passes first; the last one added is the first one met."""
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Adds the middleware. A request passes the one that was added last first."""
     keys: ApiKeys = app.state.api_keys
-    app.add_middleware(BodyLimit)
-    app.add_middleware(Keyed, keys=keys)
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(ApiKeyMiddleware, keys=keys)
     if not keys.needed:
-        app.add_middleware(Origins, hosts=settings.hosts, origins=settings.cors_origins)
+        app.add_middleware(OriginMiddleware, hosts=settings.hosts, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -87,8 +87,8 @@ def _add_doors(app: FastAPI, settings: Settings) -> None:
             allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
             expose_headers=("Retry-After",),
         )
-    app.add_middleware(Draining, drain=app.state.drain)
-    app.add_middleware(ReadOn)
+    app.add_middleware(DrainMiddleware, drain=app.state.drain)
+    app.add_middleware(ReadRestMiddleware)
 
 
 def _secret(value: SecretStr | None) -> str | None:
