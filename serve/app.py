@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
-from serve.bodies import BodyLimit, ReadOn
-from serve.callers import ApiKeys, Keyed
+from serve.bodies import BodyLimitMiddleware, ReadRestOfBodyMiddleware
+from serve.callers import ApiKeyMiddleware, ApiKeys
 from serve.context import open_app_context
-from serve.drain import Drain, Draining
-from serve.origins import Origins
+from serve.drain import Drain, DrainMiddleware
+from serve.origins import OriginMiddleware
 from tools.core import logs
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
@@ -30,8 +30,7 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Returns the application. Nothing is opened before it starts.
 
-    Each worker holds the embedded servers for its own life, so they outlive the command that
-    started it and no longer.
+    Each worker holds its own lease on the embedded servers; they stop with the last worker.
     """
     given = settings or Settings()
 
@@ -61,7 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
     app.state.drain = Drain()
-    _add_doors(app, given)
+    _add_middleware(app, given)
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
@@ -72,13 +71,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def _add_doors(app: FastAPI, settings: Settings) -> None:
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Puts in front of the routes what a request passes first; the last one added is the first one met."""
     keys: ApiKeys = app.state.api_keys
-    app.add_middleware(BodyLimit)
-    app.add_middleware(Keyed, keys=keys)
+    app.add_middleware(BodyLimitMiddleware)
+    app.add_middleware(ApiKeyMiddleware, keys=keys)
     if not keys.needed:
-        app.add_middleware(Origins, hosts=settings.hosts, origins=settings.cors_origins)
+        app.add_middleware(OriginMiddleware, hosts=settings.hosts, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -87,8 +86,8 @@ def _add_doors(app: FastAPI, settings: Settings) -> None:
             allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
             expose_headers=("Retry-After",),
         )
-    app.add_middleware(Draining, drain=app.state.drain)
-    app.add_middleware(ReadOn)
+    app.add_middleware(DrainMiddleware, drain=app.state.drain)
+    app.add_middleware(ReadRestOfBodyMiddleware)
 
 
 def _secret(value: SecretStr | None) -> str | None:

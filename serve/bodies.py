@@ -21,7 +21,7 @@ _TOO_LARGE = InvalidRequestError(
 )
 
 
-class ReadOn:
+class ReadRestOfBodyMiddleware:
     """ASGI middleware: before an answer ends, it reads what is left of the request's body.
 
     Many clients (Python's `urllib`, `requests`, Java's) send a body to its end before they read anything.
@@ -55,7 +55,7 @@ class ReadOn:
         await self._app(scope, noted, held)
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """ASGI middleware: 413 for a body above MAX_BODY_BYTES, declared or not, whatever the route.
 
     A smaller one is handed on whole, so that no parser on the way meets the limit in the middle.

@@ -72,7 +72,7 @@ class ApiKeys:
         return name
 
 
-class Keyed:
+class ApiKeyMiddleware:
     """ASGI middleware: whoever has no key learns so before anything of the request is read, and nothing of
     which paths there are."""
 

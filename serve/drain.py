@@ -31,7 +31,7 @@ def drain_of(request: Request) -> Drain:
     return drain
 
 
-class Draining:
+class DrainMiddleware:
     """ASGI middleware: closes connections and refuses requests as the drain has it."""
 
     def __init__(self, app: ASGIApp, drain: Drain) -> None:

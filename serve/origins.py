@@ -29,7 +29,7 @@ _FOREIGN_ORIGIN = ForbiddenError(
 )
 
 
-class Origins:
+class OriginMiddleware:
     """ASGI middleware in front of a service without API keys: 403 for requests under a foreign name, and
     for those that a page of another site makes."""
 
