@@ -23,9 +23,9 @@ Row = dict[str, Any]
 _SKILLS = 300
 """Characters of a posting's skills: some twenty-five names."""
 _DESCRIBED = 40
-"""Earlier subjects that are told with their description, the newest: those of ten turns."""
+"""Of so many earlier subjects, the newest, the description is shown: those of ten turns."""
 _SHORTEST_PIECE = 40
-"""Characters of a line that say something without its rest."""
+"""Characters: a shorter piece of a line says nothing without the rest."""
 
 
 def excerpt(text: str, limit: int) -> str:
@@ -35,14 +35,14 @@ def excerpt(text: str, limit: int) -> str:
     What is quoted of the excerpt stands in the text.
     """
     kept: list[str] = []
-    room = limit
+    left = limit
     for line in text.split("\n"):
-        whole = len(line) <= room
-        if not whole and (kept and room < _SHORTEST_PIECE):
+        whole = len(line) <= left
+        if not whole and (kept and left < _SHORTEST_PIECE):
             break
-        kept.append(line if whole else cut(line, room))
-        room -= len(line) + 1
-        if room < 0:
+        kept.append(line if whole else cut(line, left))
+        left -= len(line) + 1
+        if left < 0:
             break
     return "\n".join(kept)
 
@@ -65,10 +65,10 @@ def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:
 
 def _first(words: Sequence[str], limit: int) -> list[str]:
     """Returns the first of `words` that have at most `limit` characters together."""
-    room = limit
+    left = limit
     for place, word in enumerate(words):
-        room -= len(word)
-        if room < 0:
+        left -= len(word)
+        if left < 0:
             return list(words[:place])
     return list(words)
 
@@ -88,36 +88,36 @@ def _schema_tokens(schema: type[BaseModel]) -> int:
     return estimated_tokens(orjson.dumps(schema.model_json_schema()).decode())
 
 
-def fit_to_budget(rows: Sequence[Row], room: int) -> tuple[list[Row], list[str]]:
-    """Returns the postings of `rows` (most relevant first) that fit into `room` tokens, and the ids of
+def fit_to_budget(rows: Sequence[Row], tokens: int) -> tuple[list[Row], list[str]]:
+    """Returns the postings of `rows` (most relevant first) that fit into `tokens`, and the ids of
     the others, which are the last ones. The first posting is always taken: without any there is
     nothing to ask."""
     used = 0
     for place, row in enumerate(rows):
         used += _row_tokens(row)
-        if used > room and place == 0:
-            logger.warning("the prompt is longer than its limit", extra={"over_by": used - room})
-        elif used > room:
-            left_out = [str(row["posting_id"]) for row in rows[place:]]
-            logger.warning("postings left out of a prompt that is too long", extra={"left_out": left_out})
-            return list(rows[:place]), left_out
+        if used > tokens and place == 0:
+            logger.warning("the prompt is longer than its limit", extra={"over_by": used - tokens})
+        elif used > tokens:
+            omitted = [str(row["posting_id"]) for row in rows[place:]]
+            logger.warning("postings left out of a prompt that is too long", extra={"left_out": omitted})
+            return list(rows[:place]), omitted
     return list(rows), []
 
 
-def subject_rows(subjects: Sequence[Mapping[str, Any]], room: int) -> list[Row]:
-    """Returns what was shown before (`subjects`, newest last) as rows for a fence, in `room` tokens.
+def subject_rows(subjects: Sequence[Mapping[str, Any]], tokens: int) -> list[Row]:
+    """Returns what was shown before (`subjects`, newest last) as rows for a fence, in `tokens`.
 
-    The newest come with their description, in at most half of the room; those before them with their
+    The newest come with their description, in at most half of that; those before them with their
     title alone; the oldest, for which there is no room, are left out.
     """
     rows: list[Row] = []
     used = 0
     for age, subject in enumerate(reversed(subjects)):
         row = {"title": subject["title"], "description": subject["description"]}
-        if age >= _DESCRIBED or used + _row_tokens(row) > room / 2:
+        if age >= _DESCRIBED or used + _row_tokens(row) > tokens / 2:
             del row["description"]
         used += _row_tokens(row)
-        if used > room:
+        if used > tokens:
             logger.warning("earlier subjects left out of the prompt", extra={"left_out": len(subjects) - age})
             break
         rows.append(row)

@@ -37,7 +37,7 @@ reads it."""
 _NOT_TEXT = re.compile(r"[^\w+#]+|_+")
 """`+` and `#` stay: C, C++ and C# are three languages."""
 _PROBLEMS = 10
-"""Problems told to the model: more would say the same again."""
+"""Problems that are sent back to the model: more would repeat them."""
 
 
 class Reads(TypedDict):
@@ -218,7 +218,7 @@ def _judged(answer: SubjectProposals, earlier: list[SubjectDict], kept_ids: set[
 async def _refuse_reworded(
     verdict: _Verdict, earlier: list[SubjectDict], known: dict[str, str], context: RunContext
 ) -> dict[str, str]:
-    """Refuses what says the same as an earlier subject in other words.
+    """Refuses subjects that mean the same as an earlier one.
 
     One request embeds what passed so far and the earlier subjects that have no fingerprint yet; the
     first turn of a session has nothing to compare with and asks for none. Returns the new

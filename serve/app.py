@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
 from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
-from serve.bodies import BodyLimitMiddleware, ReadRestOfBodyMiddleware
+from serve.bodies import BodyLimitMiddleware, ReadRestMiddleware
 from serve.callers import ApiKeyMiddleware, ApiKeys
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
@@ -32,14 +32,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Each worker holds its own lease on the embedded servers; they stop with the last worker.
     """
-    given = settings or Settings()
+    configured = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         exempt_loopback()
         logs.configure()  # each worker is a process of its own
-        hold = embedded_servers(given)
-        settings = await asyncio.to_thread(hold.__enter__)
+        servers = embedded_servers(configured)
+        settings = await asyncio.to_thread(servers.__enter__)
         try:
             if settings.offline or settings.embeddings_offline:
                 does = {"answers": settings.offline, "embeds": settings.embeddings_offline}
@@ -48,7 +48,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 app.state.app_context = app_context
                 yield
         finally:
-            await asyncio.to_thread(hold.__exit__, None, None, None)
+            await asyncio.to_thread(servers.__exit__, None, None, None)
 
     app = FastAPI(
         title="Checkerboard",
@@ -58,9 +58,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.api_keys = ApiKeys(_secret(given.api_keys), _secret(given.admin_keys))
+    app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
     app.state.drain = Drain()
-    _add_middleware(app, given)
+    _add_middleware(app, configured)
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
@@ -72,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
-    """Puts in front of the routes what a request passes first; the last one added is the first one met."""
+    """Adds the middleware. A request passes the one that was added last first."""
     keys: ApiKeys = app.state.api_keys
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(ApiKeyMiddleware, keys=keys)
@@ -87,7 +87,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             expose_headers=("Retry-After",),
         )
     app.add_middleware(DrainMiddleware, drain=app.state.drain)
-    app.add_middleware(ReadRestOfBodyMiddleware)
+    app.add_middleware(ReadRestMiddleware)
 
 
 def _secret(value: SecretStr | None) -> str | None:

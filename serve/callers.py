@@ -17,9 +17,9 @@ from tools.core.api_keys import parse_key_lists
 from tools.core.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
 
 MAX_IDEMPOTENCY_KEY = 200
-OPEN = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/")
-"""Paths that need no key: what says how the service is, and the pages, which ask for a key themselves."""
-OPEN_FOLDER = "/static/"
+PUBLIC_PATHS = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/")
+"""Paths that need no key: health, and the pages, which ask for a key themselves."""
+PUBLIC_FOLDER = "/static/"
 """What the pages load."""
 
 BEARER = HTTPBearer(
@@ -35,8 +35,8 @@ class ApiKeys:
     """The keys that may call, and those that may change what all callers get, by the hash of each."""
 
     def __init__(self, callers: str | None, admins: str | None = None) -> None:
-        """Reads the keys of callers and of administrators. Without callers everybody may call; without
-        administrators nobody may change a thing.
+        """Reads the keys of callers and of administrators. Without the former everybody may call; without the
+        latter nobody may change anything.
 
         Raises:
             ValueError: as `parse_key_lists`.
@@ -56,7 +56,7 @@ class ApiKeys:
         """
         if not self._callers:
             return ANYONE.owner
-        return _holder({**self._callers, **self._admins}, headers)
+        return _key_name({**self._callers, **self._admins}, headers)
 
     def admin(self, headers: Mapping[str, str]) -> str:
         """Returns the name of the administrator's key that came with a request.
@@ -66,15 +66,15 @@ class ApiKeys:
             ForbiddenError: the key is a caller's, or no administrator is configured.
         """
         keys = {**self._callers, **self._admins}
-        name = _holder(keys, headers) if keys else ANYONE.owner
+        name = _key_name(keys, headers) if keys else ANYONE.owner
         if name not in self._admins.values():
             raise ForbiddenError
         return name
 
 
 class ApiKeyMiddleware:
-    """ASGI middleware: whoever has no key learns so before anything of the request is read, and nothing of
-    which paths there are."""
+    """ASGI middleware: 401 for a request without a key before anything of it is read, whether its path exists
+    or not."""
 
     def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
         self._app = app
@@ -83,7 +83,7 @@ class ApiKeyMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on with its `owner` in the state, or refuses it."""
         path = scope.get("path", "")
-        if scope["type"] == "http" and path not in OPEN and not path.startswith(OPEN_FOLDER):
+        if scope["type"] == "http" and path not in PUBLIC_PATHS and not path.startswith(PUBLIC_FOLDER):
             try:
                 scope.setdefault("state", {})["owner"] = self._keys.owner(Headers(scope=scope))
             except UnauthorizedError as error:
@@ -92,7 +92,7 @@ class ApiKeyMiddleware:
         await self._app(scope, receive, send)
 
 
-def _holder(names: Mapping[str, str], headers: Mapping[str, str]) -> str:
+def _key_name(names: Mapping[str, str], headers: Mapping[str, str]) -> str:
     scheme, _, key = headers.get("authorization", "").partition(" ")
     digest = hashlib.sha256(key.strip().encode()).hexdigest()
     if scheme.lower() == "bearer":

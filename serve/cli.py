@@ -65,17 +65,17 @@ def serve(
     """Serve the API. Without any setting: embedded servers, offline model, sample postings."""
     logs.configure()
     sockets = bound(host, port)
-    given = _opened(Settings(), sockets, without_keys=without_keys)
-    app = create_app(given)
-    with embedded_servers(given) as settings:
-        asyncio.run(_checked_start(settings))
+    configured = _settings_for(Settings(), sockets, without_keys=without_keys)
+    app = create_app(configured)
+    with embedded_servers(configured) as settings:
+        asyncio.run(_prepare(settings))
         for listener in sockets:
             listener.listen(BACKLOG)
-        _say_where(host, port, settings)
+        _print_addresses(host, port, settings)
         if workers == 1:
-            Server(app, given.drain_seconds).run(sockets)
+            Server(app, configured.drain_seconds).run(sockets)
         else:
-            asyncio.run(Supervisor(sockets, workers, given.drain_seconds).run())
+            asyncio.run(Supervisor(sockets, workers, configured.drain_seconds).run())
 
 
 @app.command()
@@ -85,7 +85,7 @@ def demo(
     """Run one generation and one regeneration for a sample profile, and print the project."""
     logs.configure(logging.ERROR)
     with embedded_servers(Settings()) as settings:
-        asyncio.run(_first_start(settings))
+        asyncio.run(_load_samples(settings))
         asyncio.run(run_demo(settings, profile, Terminal()))
 
 
@@ -101,7 +101,7 @@ def studio(
     for listener in bound("127.0.0.1", port):  # only to see that it is free
         listener.close()
     with embedded_servers(Settings()) as settings:
-        asyncio.run(_first_start(settings))
+        asyncio.run(_load_samples(settings))
     os.chdir(CHECKOUT)  # langgraph.json is there
     os.execv(langgraph, [str(langgraph), "dev", "--port", str(port)])  # noqa: S606 - it is ours
 
@@ -116,32 +116,32 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _opened(given: Settings, sockets: Sequence[socket.socket], *, without_keys: bool) -> Settings:
+def _settings_for(configured: Settings, sockets: Sequence[socket.socket], *, without_keys: bool) -> Settings:
     """Returns the settings to serve with at these addresses.
 
     Raises:
-        SetupError: other machines reach them, nobody needs a key, and nobody said that this is meant.
+        SetupError: other machines reach them without a key, and `--without-keys` is not set.
     """
-    if given.api_keys or all(is_loopback(listener.getsockname()[0]) for listener in sockets):
-        return given
+    if configured.api_keys or all(is_loopback(listener.getsockname()[0]) for listener in sockets):
+        return configured
     if not without_keys:
         raise SetupError(
             "Without CHECKERBOARD_API_KEYS whoever reaches this address could call. Set the keys, serve on "
             "127.0.0.1, or say that this is meant: --without-keys."
         )
-    if given.hosts:
-        return given
+    if configured.hosts:
+        return configured
     os.environ["CHECKERBOARD_HOSTS"] = ANY  # workers are processes of their own
     return Settings()
 
 
-async def _checked_start(settings: Settings) -> None:
-    """Asks both stores for what the service needs, before anything is said to be served."""
+async def _prepare(settings: Settings) -> None:
+    """Checks both stores before the service starts."""
     await probe_stores(settings)
-    await _first_start(settings)
+    await _load_samples(settings)
 
 
-async def _first_start(settings: Settings) -> None:
+async def _load_samples(settings: Settings) -> None:
     """Takes the newest prompts, and loads the sample postings into an empty embedded database, but
     never into one of yours."""
     async with open_services(settings, newest_prompts=True) as services:
@@ -149,7 +149,7 @@ async def _first_start(settings: Settings) -> None:
             await load_samples_where_empty(services)
 
 
-def _say_where(host: str, port: int, settings: Settings) -> None:
+def _print_addresses(host: str, port: int, settings: Settings) -> None:
     at = f"http://{host}:{port}"
     console = Terminal(stderr=True)
     console.print(Text.assemble("Checkerboard on ", (at, "bold"), "  (Ctrl-C stops it)"))

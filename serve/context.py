@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.sessions import Sessions
-from serve.readiness import Readiness
+from serve.readiness import ReadinessChecks
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
@@ -27,7 +27,7 @@ class AppContext:
 
     services: Services
     sessions: Sessions
-    readiness: Readiness
+    readiness: ReadinessChecks
 
 
 async def _app_context(request: Request) -> AppContext:
@@ -65,6 +65,6 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
             raise to_service_error(error) from error
         async with (
             aclosing(Sessions(services, saver)) as sessions,
-            aclosing(Readiness(services, probing)) as readiness,
+            aclosing(ReadinessChecks(services, probing)) as readiness,
         ):
             yield AppContext(services, sessions, readiness)

@@ -1,4 +1,4 @@
-"""A worker on its way out: what it still answers, and what it says to the rest."""
+"""The drain of a worker that is stopping: which requests it still answers, and how it refuses the others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from serve.errors import error_response
 from tools.core.errors import WorkerStoppingError
 
 HEALTH = ("/healthz", "/readyz")
-"""What is answered to the end: whoever sends requests here asks it where to send them."""
+"""Answered to the end: load balancers ask here where to send requests."""
 
 
 class Drain:
-    """How far this worker is on its way out. Its server sets it; its app reads it."""
+    """The state of the drain. The server sets it; the app reads it."""
 
     def __init__(self) -> None:
-        self.begun = False
+        self.started = False
         """Every answer closes its connection, so that its client finds another worker."""
         self.refusing = False
         """No request is taken any more."""
@@ -49,7 +49,7 @@ class DrainMiddleware:
             nonlocal answering
             if message["type"] == "http.response.start":
                 answering = True
-                if self._drain.begun:
+                if self._drain.started:
                     headers = MutableHeaders(scope=message)
                     headers["connection"] = "close"
                     if message["status"] == WorkerStoppingError.http_status:

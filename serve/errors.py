@@ -24,7 +24,7 @@ from tools.core.errors import InternalError, InvalidProfileError, InvalidRequest
 logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499
-"""What stands for an answer where the client has left; nobody receives it."""
+"""The status of an answer to a client that has left; it is not sent."""
 
 
 class FieldProblem(BaseModel):
@@ -76,7 +76,7 @@ _MEANING = {
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Returns what OpenAPI says of a route that may fail with `statuses`."""
+    """Returns the `responses` of a route that may fail with `statuses`."""
     # Named with its media type: a stream's errors are JSON all the same.
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
     return {status: {"description": _MEANING[status], "content": content} for status in sorted(statuses)}
@@ -96,7 +96,7 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(ClientDisconnect, _client_left)
 
 
 def error_response(error: ServiceError, status: int | None = None) -> JSONResponse:
@@ -148,6 +148,6 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(body, error.status_code, headers=error.headers)
 
 
-async def _left(request: Request, _: Exception) -> Response:
+async def _client_left(request: Request, _: Exception) -> Response:
     logger.info("a client left before its request had arrived", extra={"path": request.url.path})
     return Response(status_code=CLIENT_CLOSED_REQUEST)

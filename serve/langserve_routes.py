@@ -1,6 +1,6 @@
 """LangServe at /generate and /regenerate: its protocol, behind routes that declare their bodies."""
 
-# Without `from __future__ import annotations`: FastAPI reads the types of bodies that `_router` is given.
+# Without `from __future__ import annotations`: FastAPI reads the types that are passed to `_router`.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -44,9 +44,9 @@ IdempotencyKey = Annotated[
         description="asked again with the same key, a request gets the same answer and is paid for once",
     ),
 ]
-STREAM_ERRORS = (401, 408, 413, 415, 422, 500, 503)
-"""What any run's request may be refused with; a stream says all else in its events."""
-RUN_ERRORS = (*STREAM_ERRORS, 409, 502)
+REQUEST_ERRORS = (401, 408, 413, 415, 422, 500, 503)
+"""Statuses of a request that is refused; a stream has all other errors in its events."""
+RUN_ERRORS = (*REQUEST_ERRORS, 409, 502)
 
 
 class EventStream(Response):
@@ -55,13 +55,13 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
 
-class _Route(APIRoute):
-    """Asks who calls, reads the body strictly, and stops the work when the client leaves."""
+class RunRoute(APIRoute):
+    """A route that finds the caller, reads the body strictly, and stops the work when the client leaves."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def guarded(request: Request) -> Response:
+        async def checked(request: Request) -> Response:
             caller = request.state.caller = await caller_of(request)
             if request.method == "GET":
                 return await handle(request)
@@ -71,7 +71,7 @@ class _Route(APIRoute):
                 raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
             return await _while_connected(request, handle(request))
 
-        return guarded
+        return checked
 
 
 async def _check_body(request: Request) -> None:
@@ -93,16 +93,16 @@ async def _check_body(request: Request) -> None:
 
 
 async def _while_connected(request: Request, answering: Coroutine[Any, Any, Response]) -> Response:
-    """Awaits an answer, but cancels it when the client leaves: nobody is left to pay for.
+    """Awaits an answer, but cancels it when the client leaves.
 
-    Starlette tells only streaming responses of a client that left. The body is read beforehand, so
-    what comes next on the connection is its end.
+    Starlette reports a client that has left to streaming responses only. The body is read beforehand, so
+    the next message of the connection is its end.
     """
     await request.body()
     answer = asyncio.ensure_future(answering)
-    gone = asyncio.ensure_future(_gone(request))
+    disconnected = asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({answer, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if not answer.done():
             answer.cancel()
             await asyncio.wait({answer})
@@ -110,10 +110,10 @@ async def _while_connected(request: Request, answering: Coroutine[Any, Any, Resp
         return answer.result()
     finally:
         answer.cancel()
-        gone.cancel()
+        disconnected.cancel()
 
 
-async def _gone(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
@@ -188,7 +188,7 @@ def _caller(config: RunnableConfig | None) -> Caller:
 
 
 _LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
-"""What JSON may hold as it is and some readers (`str.splitlines`, so httpx) end a line at, escaped."""
+"""Characters at which some readers (`str.splitlines`, so httpx) end a line, as JSON escapes."""
 
 
 def _on_one_line(line: bytes) -> bytes:
@@ -258,7 +258,7 @@ def _router(
     and where, and then handed to LangServe, which runs them and speaks its protocol."""
     name = runnable.name
     failures = responses(*RUN_ERRORS, *((404,) if input_type is RegenerateInput else ()))
-    handler = APIHandler(
+    serve = APIHandler(
         runnable,
         path=f"/{name}",
         input_type=input_type,
@@ -269,7 +269,7 @@ def _router(
         per_req_config_modifier=_with_caller,
         serializer=PlainJson(),
     )
-    router = APIRouter(prefix=f"/{name}", tags=[name], route_class=_Route, dependencies=[Security(BEARER)])
+    router = APIRouter(prefix=f"/{name}", tags=[name], route_class=RunRoute, dependencies=[Security(BEARER)])
 
     @router.post("/invoke", operation_id=name, response_model=RunResponse, responses=failures)
     async def invoke(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
@@ -286,7 +286,7 @@ def _router(
         operation_id=f"{name}_stream",
         response_class=EventStream,
         openapi_extra=event_stream(metadata=True, data="RunEvent"),
-        responses=responses(*STREAM_ERRORS),
+        responses=responses(*REQUEST_ERRORS),
     )
     async def stream(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells the progress, node by node, as server-sent events. First LangServe's `metadata`, then
@@ -298,7 +298,7 @@ def _router(
         operation_id=f"{name}_stream_events",
         response_class=EventStream,
         openapi_extra=event_stream(metadata=False, data="LangChainEvent"),
-        responses=responses(*STREAM_ERRORS),
+        responses=responses(*REQUEST_ERRORS),
     )
     async def stream_events(request: Request, _: events_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells LangChain's own events of the run and its nodes as server-sent events: `data` events, each

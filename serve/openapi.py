@@ -85,24 +85,24 @@ def _operations(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _reached(start: Any, schemas: dict[str, Any]) -> set[str]:
     """Returns the names of the models that `start` refers to, however deep."""
     reached: set[str] = set()
-    left = [start]
-    while left:
-        match left.pop():
+    pending = [start]
+    while pending:
+        match pending.pop():
             case {"$ref": str(ref)} if (name := ref.removeprefix(REF)) not in reached:
                 reached.add(name)
-                left.append(schemas[name])
+                pending.append(schemas[name])
             case dict(node):
-                left += node.values()
+                pending += node.values()
             case list(nodes):
-                left += nodes
+                pending += nodes
     return reached
 
 
 def _unless_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Returns a schema without null: a parameter, say, can be left out, but not be null."""
     match schema:
-        case {"anyOf": [only, {"type": "null"}], **told}:
-            return {**only, **told}
+        case {"anyOf": [only, {"type": "null"}], **described}:
+            return {**only, **described}
     return schema
 
 
@@ -114,8 +114,8 @@ def _with_named(choices: dict[str, Any], node: Any) -> Any:
         return node
     for name, choice in choices.items():
         if node.items() >= choice.items():
-            told = {key: node[key] for key in ("description",) if key in node}
-            return {"$ref": REF + name, **told}
+            described = {key: node[key] for key in ("description",) if key in node}
+            return {"$ref": REF + name, **described}
     return {key: _with_named(choices, value) for key, value in node.items()}
 
 
@@ -124,8 +124,10 @@ def _may_be_left_out(model: dict[str, Any]) -> None:
     for field in model.get("properties", {}).values():
         default = field.pop("default", None)
         if default:
-            told = f"`{default}` when left out"
-            field["description"] = f"{field['description']}; {told}" if "description" in field else told
+            described = f"`{default}` when left out"
+            field["description"] = (
+                f"{field['description']}; {described}" if "description" in field else described
+            )
 
 
 def _always_comes(model: dict[str, Any]) -> None:

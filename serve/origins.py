@@ -47,18 +47,18 @@ class OriginMiddleware:
             return
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        if not all(map(self._ours, hosts)) or not (self._hosts or _at_loopback(scope)):
+        if not all(map(self._is_own_host, hosts)) or not (self._hosts or _at_loopback(scope)):
             await error_response(_FOREIGN_HOST)(scope, receive, send)
-        elif self._foreign(headers):
+        elif self._is_foreign_page(headers):
             await error_response(_FOREIGN_ORIGIN)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    def _ours(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         name = host_name(host)
         return ANY in self._hosts or (name in self._hosts if self._hosts else is_loopback(name))
 
-    def _foreign(self, headers: dict[bytes, str]) -> bool:
+    def _is_foreign_page(self, headers: dict[bytes, str]) -> bool:
         origin = headers.get(b"origin")
         if origin is None:
             # A page's pictures and scripts come without one; following a link is no page's request.
@@ -91,15 +91,15 @@ def _at_loopback(scope: Scope) -> bool:
 
 
 def _same(origin: str, host: str) -> bool:
-    """Whether an origin is the one that `host` was asked under. The scheme is not looked at: what ends TLS
-    in front of the service does not tell it."""
+    """Whether an origin is that of the `Host` header. The scheme is not compared: it is not known behind a
+    proxy that ends TLS."""
     try:
         parts = urlsplit(origin)
-        asked = urlsplit(f"//{host}")
+        own = urlsplit(f"//{host}")
         port = parts.port or _PORTS.get(parts.scheme)
         return bool(parts.hostname) and (parts.hostname, port) == (
-            asked.hostname,
-            asked.port or _PORTS.get(parts.scheme),
+            own.hostname,
+            own.port or _PORTS.get(parts.scheme),
         )
     except ValueError:
         return False

@@ -1,8 +1,8 @@
 """Whether this worker can serve: a write, a read and a query now, and what is known of the model.
 
-`/readyz` wants no key, and whoever asks may ask often. So one question to each store and to the model is
-under way at a time, whoever waits for its answer; and the model, which is paid for and may be slow, is
-asked in the background, once a minute, and never waited for.
+`/readyz` needs no key, so it may be called often. One check of each store and of the model runs at a time,
+shared by all callers. The model costs money and may be slow: it is checked in the background, once a minute,
+and never waited for.
 """
 
 from __future__ import annotations
@@ -26,74 +26,74 @@ from tools.services import Services
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 0.8
-"""Within this the stores have answered, or have not: a probe's usual patience is a second."""
+"""How long a caller waits for the stores: probes usually give up after a second."""
 STORE_SECONDS = 5.0
-"""After this a question to a store is given up, and the next caller asks anew."""
+"""After this a check of a store ends, and the next caller starts another."""
 MODEL_SECONDS = 30.0
 MODEL_BELIEVED_SECONDS = 60.0
-"""How long an answer of the model, or its failure, is believed."""
+"""How long the outcome of the model's check is reported before it is checked again."""
 
-Facts = dict[str, Any]
+Report = dict[str, Any]
 
 
-class _Question:
-    """Something that is asked once at a time."""
+class _Check:
+    """A check that runs once at a time, shared by all that wait for it."""
 
-    def __init__(self, ask: Callable[[], Awaitable[Facts]], limit_seconds: float) -> None:
-        self._ask = ask
+    def __init__(self, check: Callable[[], Awaitable[Report]], limit_seconds: float) -> None:
+        self._check = check
         self._limit_seconds = limit_seconds
-        self._asking: asyncio.Task[Facts] | None = None
-        self.known: Facts | None = None
-        """The last answer, whether it was good or bad."""
-        self.known_at = 0.0
+        self._task: asyncio.Task[Report] | None = None
+        self.last: Report | None = None
+        """The last outcome."""
+        self.last_at = 0.0
 
-    def ask(self) -> asyncio.Task[Facts]:
-        """Asks, unless somebody does."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._answer())
-        return self._asking
+    def start(self) -> asyncio.Task[Report]:
+        """Starts the check, unless it is running."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return self._task
 
-    async def within(self, seconds: float) -> Facts:
-        """Asks and waits so long; the question goes on without its caller."""
-        asking = self.ask()
-        await asyncio.wait({asking}, timeout=seconds)
-        if asking.done():
-            return asking.result()
+    async def within(self, seconds: float) -> Report:
+        """Starts the check and waits so long; it goes on without its caller."""
+        task = self.start()
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return task.result()
         return {"ok": False, "message": f"no answer within {seconds:g} seconds"}
 
     async def aclose(self) -> None:
-        while self._asking is not None and not self._asking.done():
+        while self._task is not None and not self._task.done():
             # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
-            self._asking.cancel()
-            await asyncio.wait({self._asking}, timeout=0.1)
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=0.1)
 
-    async def _answer(self) -> Facts:
+    async def _run(self) -> Report:
         try:
             async with asyncio.timeout(self._limit_seconds):
-                self.known = {"ok": True, **await self._ask()}
+                self.last = {"ok": True, **await self._check()}
         except TimeoutError:
-            self.known = {"ok": False, "message": f"no answer within {self._limit_seconds:g} seconds"}
+            self.last = {"ok": False, "message": f"no answer within {self._limit_seconds:g} seconds"}
         except Exception as error:
-            ours = to_service_error(error)
-            if isinstance(ours, InternalError):
+            failure = to_service_error(error)
+            if isinstance(failure, InternalError):
                 logger.exception("a readiness check failed")
-            self.known = {"ok": False, "message": ours.message}
-        self.known_at = time.monotonic()
-        return self.known
+            self.last = {"ok": False, "message": failure.message}
+        self.last_at = time.monotonic()
+        return self.last
 
 
-class Readiness:
-    """Asks what a worker depends on. Close it before the services."""
+class ReadinessChecks:
+    """Checks what a worker depends on. Close it before the services."""
 
     def __init__(self, services: Services, redis: Redis) -> None:
-        """`redis` is a client without patience: what it is told is the answer."""
+        """`redis` is a client that does not retry."""
         self._services = services
         self._own_redis = redis
-        self._postgres = _Question(self._ask_postgres, STORE_SECONDS)
-        self._redis = _Question(self._ask_redis, STORE_SECONDS)
-        self._model = _Question(self._ask_model, MODEL_SECONDS)
+        self._postgres = _Check(self._check_postgres, STORE_SECONDS)
+        self._redis = _Check(self._check_redis, STORE_SECONDS)
+        self._model = _Check(self._check_model, MODEL_SECONDS)
 
-    async def report(self) -> Facts:
+    async def report(self) -> Report:
         """Returns `ready`, `offline`, `embeddings_offline`, `version`, and of each of the `parts` whether it
         is `ok`, what it is, and a `message` where it is not; the model is `ok: null` while nothing is
         known of it."""
@@ -108,22 +108,22 @@ class Readiness:
             "parts": {
                 "postgres": postgres,
                 "redis": redis,
-                "model": self._known_of_the_model(),
+                "model": self._last_of_model(),
                 "prompts": self._prompts(),
             },
         }
 
     async def aclose(self) -> None:
-        """Stops what is being asked."""
+        """Stops the running checks."""
         await asyncio.gather(*(question.aclose() for question in (self._postgres, self._redis, self._model)))
 
-    async def _ask_postgres(self) -> Facts:
+    async def _check_postgres(self) -> Report:
         services = self._services
         try:
             async with services.pool.connection(timeout=ANSWER_SECONDS / 2):
                 pass
         except PoolTimeout:
-            # The pool does not say why: a connection of our own is told.
+            # The pool does not say why: a connection outside of it does.
             async with await Connection.connect(str(services.settings.database_url), **CONNECTION_OPTIONS):
                 raise StoreUnavailableError(
                     "All connections of this worker to PostgreSQL are in use. Ask again in a moment; if that "
@@ -141,30 +141,30 @@ class Readiness:
             "warning": "read-only: nothing can be loaded, and no prompts be changed" if read_only else None,
         }
 
-    async def _ask_redis(self) -> Facts:
+    async def _check_redis(self) -> Report:
         await check_round_trip(self._own_redis)
         info = await self._own_redis.info("server")
         return {"version": info.get("valkey_version") or info["redis_version"]}
 
-    async def _ask_model(self) -> Facts:
-        """Asks for one embedding, the cheapest call that shows the key and the network work."""
+    async def _check_model(self) -> Report:
+        """Embeds one text: the cheapest call that needs the key and the network."""
         return {"dimensions": len(await self._services.embedder.query("ready?"))}
 
-    def _known_of_the_model(self) -> Facts:
-        age = time.monotonic() - self._model.known_at
-        known = self._model.known
-        if known is None or age > MODEL_BELIEVED_SECONDS:
-            self._model.ask()
+    def _last_of_model(self) -> Report:
+        age = time.monotonic() - self._model.last_at
+        last = self._model.last
+        if last is None or age > MODEL_BELIEVED_SECONDS:
+            self._model.start()
         return {
-            **(known or {"ok": None, "message": "being asked for the first time; not yet known"}),
-            "asked_seconds_ago": None if known is None else round(age, 1),
+            **(last or {"ok": None, "message": "being asked for the first time; not yet known"}),
+            "asked_seconds_ago": None if last is None else round(age, 1),
             "chat_model": self._services.chat.model_name,
             "embedding_model": self._services.embedder.model_name,
         }
 
-    def _prompts(self) -> Facts:
-        """What the worker answers from. A warning (the hub or Redis is away, a set does not fit) leaves it
-        ready: it answers from its last good prompts, or the bundled ones."""
+    def _prompts(self) -> Report:
+        """Returns which prompts are active. With a warning (the hub or Redis is away, a set does not fit) the
+        worker is still ready: it answers from its last good prompts, or the bundled ones."""
         registry = self._services.prompts
         hub = sum(not p.version.startswith("sha256:") for p in registry.current.prompts.values())
         return {

@@ -127,9 +127,8 @@ async def healthz() -> Health:
 )
 async def readyz(request: Request, context: ContextDep) -> JSONResponse:
     """Whether the stores take a write, give it back and answer a query, within a second; 503 when one does
-    not, and while this worker drains. What is known of the model is told, and readiness does not depend on
-    it."""
+    not, and while this worker drains. The model is reported too; readiness does not depend on it."""
     report = await context.readiness.report()
-    draining = drain_of(request).begun
+    draining = drain_of(request).started
     report |= {"draining": draining, "ready": report["ready"] and not draining}
     return JSONResponse(report, 200 if report["ready"] else 503)

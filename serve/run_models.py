@@ -52,7 +52,7 @@ IgnoredEach = Annotated[
 
 
 class _Envelope(BaseModel):
-    """The members of a body that are read; whoever leaves out what it is about is told how it looks."""
+    """A body. The error for one without its main member shows how it looks."""
 
     model_config = ConfigDict(extra="forbid")
     about: ClassVar[str]
@@ -178,7 +178,7 @@ class _Event(BaseModel):
 
 
 class StartedSession(BaseModel):
-    """The session that a node works on; whoever loses the stream can ask it again."""
+    """The session that a node works on: after a lost stream it can be asked again."""
 
     session_id: str
 

@@ -36,12 +36,14 @@ class Server(uvicorn.Server):
 
     The first signal begins the drain: what runs may end, for `drain_seconds`; then it is stopped, and each
     says so. A second signal stops it at once, a third waits for nothing. Where a supervisor has other
-    workers (`beat` is given), SIGTERM hands over to them: this one takes no new connection. SIGINT
+    workers (`heartbeat` is given), SIGTERM hands over to them: this one takes no new connection. SIGINT
     stops the service: connections are taken and refused, so that their clients learn why.
     """
 
-    def __init__(self, app: FastAPI, drain_seconds: float, beat: Callable[[], None] | None = None) -> None:
-        """`app.state.drain` is told of the drain. `beat` is called about once a second, as a sign of life."""
+    def __init__(
+        self, app: FastAPI, drain_seconds: float, heartbeat: Callable[[], None] | None = None
+    ) -> None:
+        """Sets `app.state.drain` when it drains. `heartbeat` is called about once a second."""
         # It would cut every stream within half a second of the signal.
         AppStatus.enable_automatic_graceful_drain = False
         super().__init__(
@@ -58,8 +60,8 @@ class Server(uvicorn.Server):
         )
         self._app = app
         self._drain_seconds = drain_seconds
-        self._beat = beat
-        self._told = 0
+        self._heartbeat = heartbeat
+        self._signals = 0
         self._handing_over = False
 
     @contextmanager
@@ -74,24 +76,24 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ends sooner with each signal."""
-        if not self._told:
-            self._handing_over = self._beat is not None and sig != signal.SIGINT
-        self._told += 1
+        if not self._signals:
+            self._handing_over = self._heartbeat is not None and sig != signal.SIGINT
+        self._signals += 1
         self.should_exit = True
-        self.force_exit = self._told > 2  # noqa: PLR2004 - drain, stop, leave
+        self.force_exit = self._signals > 2  # noqa: PLR2004 - drain, stop, leave
 
     async def on_tick(self, counter: int) -> bool:
         """Is called ten times a second."""
         if counter % 10 == 0:
-            self._patrol()
-            if self._beat is not None:
-                self._beat()
+            self._check_connections()
+            if self._heartbeat is not None:
+                self._heartbeat()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Lets what runs end, stops what is left, and closes."""
         drain: Drain = self._app.state.drain
-        drain.begun = True
+        drain.started = True
         until = time.monotonic() + self._drain_seconds
         if self._handing_over:
             for server in self.servers:
@@ -116,11 +118,11 @@ class Server(uvicorn.Server):
 
     async def _wait(self, done: Callable[[], bool], until: float, signals: int = 1) -> None:
         """Waits until it is `done`, at most `until`, and not after more than so many `signals`."""
-        while not done() and time.monotonic() < until and self._told <= signals:
+        while not done() and time.monotonic() < until and self._signals <= signals:
             await asyncio.sleep(_TICK_SECONDS)
-            self._patrol()
+            self._check_connections()
 
-    def _patrol(self) -> None:
+    def _check_connections(self) -> None:
         for connection in self._connections():
             connection.patrol()
 

@@ -1,8 +1,8 @@
 """The supervisor of `serve --workers N`: keeps N workers on the same sockets.
 
-A worker that ends is replaced at once; one that gives no sign of life is killed first. One that ends
-while it starts is tried again after a pause, and when that goes on while none serves, the supervisor
-gives up. It watches each by a line (`serve.worker`), so that neither outlives the other unnoticed.
+A worker that ends is replaced at once; one without a heartbeat is killed first. One that ends while it
+starts is started again after a pause, and after too many tries while none is ready, the supervisor gives
+up. A socket pair joins it with each worker (`serve.worker`), so that each notices the end of the other.
 
     SIGTERM, SIGINT    stops: workers drain; a second time they stop what runs, a third time they are killed
     SIGHUP             replaces the workers one by one: each drains once its successor serves
@@ -23,9 +23,9 @@ from tools.core.errors import SetupError
 
 logger = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 180.0
-"""How long a worker may give no sign of life. It imports for seconds before it can give one, and a
-short limit would kill the workers of a slow machine for ever."""
+HEARTBEAT_TIMEOUT_SECONDS = 180.0
+"""How long a worker may send no heartbeat. It imports for seconds before the first, and a short limit would
+kill the workers of a slow machine for ever."""
 TRIES = 4
 """How often in a row each worker may end while it starts, when none serves."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
@@ -39,9 +39,9 @@ class _Worker:
     """One worker process."""
 
     process: Process
-    line: socket.socket
-    serves: asyncio.Event = field(default_factory=asyncio.Event)
-    """It has given its first sign of life."""
+    channel: socket.socket
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """It has sent its first heartbeat."""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     def send(self, number: signal.Signals) -> None:
@@ -50,27 +50,27 @@ class _Worker:
 
 
 class Supervisor:
-    """Keeps a number of workers until it is told to stop."""
+    """Keeps a number of workers running until a signal stops it."""
 
     def __init__(self, sockets: list[socket.socket], number: int, drain_seconds: float) -> None:
         """`sockets` listen already."""
         self._sockets = sockets
         self._number = number
         self._drain_seconds = drain_seconds
-        self._kept: set[_Worker] = set()
+        self._workers: set[_Worker] = set()
         """The workers that start or serve."""
-        self._leaving: set[_Worker] = set()
+        self._draining: set[_Worker] = set()
         """The workers that drain because another has taken their place."""
         self._watches: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
-        self._renewal = asyncio.Event()
+        self._replace_requested = asyncio.Event()
         self._filling = asyncio.Lock()
-        self._told = 0
+        self._stop_signals = 0
         self._failures = 0
-        self._gave_up: str | None = None
+        self._failure: str | None = None
 
     async def run(self) -> None:
-        """Returns once it was told to stop and every worker has ended.
+        """Returns after a signal, when every worker has ended.
 
         Raises:
             SetupError: the workers end while they start, again and again.
@@ -78,37 +78,37 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._renewal.set)
-        renewing = asyncio.create_task(self._renew_when_told())
+        loop.add_signal_handler(signal.SIGHUP, self._replace_requested.set)
+        renewing = asyncio.create_task(self._replace_on_signal())
         try:
-            await self._fill()
+            await self._start_missing()
             while self._watches:
                 done, _ = await asyncio.wait(self._watches, return_when=asyncio.FIRST_COMPLETED)
                 for watch in done:
                     watch.result()
         finally:
             renewing.cancel()
-            for worker in self._kept | self._leaving:
+            for worker in self._workers | self._draining:
                 worker.send(signal.SIGKILL)
-        if self._gave_up is not None:
-            raise SetupError(self._gave_up)
+        if self._failure is not None:
+            raise SetupError(self._failure)
 
-    async def _fill(self) -> None:
+    async def _start_missing(self) -> None:
         """Starts as many workers as are missing."""
         while not self._stopping.is_set():
             try:
                 async with self._filling:
-                    if len(self._kept) >= self._number:
+                    if len(self._workers) >= self._number:
                         return
                     await self._start()
             except OSError as error:  # no memory, or too many processes
                 await self._pause(str(error))
 
     async def _start(self) -> _Worker:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        fds = [theirs.fileno(), *(listener.fileno() for listener in self._sockets)]
-        with theirs:
+        own_end, worker_end = socket.socketpair()
+        own_end.setblocking(False)
+        fds = [worker_end.fileno(), *(listener.fileno() for listener in self._sockets)]
+        with worker_end:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",  # a folder with another package `serve` in it must not come first on the path
@@ -117,11 +117,11 @@ class Supervisor:
                 *map(str, fds),
                 pass_fds=fds,
                 stdin=asyncio.subprocess.DEVNULL,
-                # Ctrl-C and a closed terminal are the supervisor's to pass on.
+                # The supervisor passes on Ctrl-C and the end of the terminal.
                 start_new_session=True,
             )
-        worker = _Worker(process, ours)
-        self._kept.add(worker)
+        worker = _Worker(process, own_end)
+        self._workers.add(worker)
         watch = asyncio.create_task(self._watch(worker))
         self._watches.add(watch)
         watch.add_done_callback(self._watches.discard)
@@ -131,42 +131,42 @@ class Supervisor:
 
     async def _watch(self, worker: _Worker) -> None:
         """Waits for the end of a worker, and replaces it where it is missed."""
-        listening = asyncio.create_task(self._listen(worker))
+        listening = asyncio.create_task(self._read_heartbeats(worker))
         try:
             status = await worker.process.wait()
         finally:
             listening.cancel()
-            worker.line.close()
+            worker.channel.close()
         worker.ended.set()
-        self._leaving.discard(worker)
-        if worker not in self._kept:
+        self._draining.discard(worker)
+        if worker not in self._workers:
             return
-        self._kept.discard(worker)
+        self._workers.discard(worker)
         if self._stopping.is_set():
             return
         how = f"signal {-status}" if status < 0 else f"status {status}"
         logger.warning("a worker ended", extra={"pid": worker.process.pid, "how": how})
-        if not worker.serves.is_set():
+        if not worker.ready.is_set():
             await self._pause(how)
-        await self._fill()
+        await self._start_missing()
 
-    async def _listen(self, worker: _Worker) -> None:
-        """Hears a worker's signs of life; kills it when they cease."""
+    async def _read_heartbeats(self, worker: _Worker) -> None:
+        """Reads a worker's heartbeats; kills it when they stop."""
         loop = asyncio.get_running_loop()
         while True:
             try:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    if not await loop.sock_recv(worker.line, 64):
+                async with asyncio.timeout(HEARTBEAT_TIMEOUT_SECONDS):
+                    if not await loop.sock_recv(worker.channel, 64):
                         return
             except TimeoutError:
                 break
-            except OSError:  # it has ended in the middle of a sign
+            except OSError:  # it has ended in the middle of one
                 return
-            if not worker.serves.is_set():
-                worker.serves.set()
+            if not worker.ready.is_set():
+                worker.ready.set()
                 self._failures = 0
                 logger.info("a worker serves", extra={"pid": worker.process.pid})
-        if worker in self._kept:
+        if worker in self._workers:
             logger.error("a worker gives no sign of life", extra={"pid": worker.process.pid})
             worker.send(signal.SIGKILL)
 
@@ -174,8 +174,8 @@ class Supervisor:
         """Waits before the next try; gives up after too many while none serves."""
         self._failures += 1
         tries = self._failures // self._number
-        if tries >= TRIES and not any(worker.serves.is_set() for worker in self._kept):
-            self._gave_up = (
+        if tries >= TRIES and not any(worker.ready.is_set() for worker in self._workers):
+            self._failure = (
                 f"{self._failures} workers in a row ended while they started, the last by {how}. "
                 "The log above says why; `checkerboard doctor` checks what they need."
             )
@@ -185,12 +185,12 @@ class Supervisor:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), pause)
 
-    async def _renew_when_told(self) -> None:
+    async def _replace_on_signal(self) -> None:
         while True:
-            await self._renewal.wait()
-            self._renewal.clear()
+            await self._replace_requested.wait()
+            self._replace_requested.clear()
             logger.info("replacing the workers")
-            for worker in list(self._kept):
+            for worker in list(self._workers):
                 if not await self._replace(worker):
                     logger.error("a new worker does not serve, so the others stay")
                     break
@@ -204,31 +204,31 @@ class Supervisor:
         except OSError as error:
             logger.warning("no worker can be started", extra={"cause": str(error)})
             return False
-        waits = [asyncio.create_task(event.wait()) for event in (successor.serves, successor.ended)]
+        waits = [asyncio.create_task(event.wait()) for event in (successor.ready, successor.ended)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        if not successor.serves.is_set():
+        if not successor.ready.is_set():
             return False
-        if worker in self._kept:
-            self._kept.discard(worker)
-            self._leaving.add(worker)
+        if worker in self._workers:
+            self._workers.discard(worker)
+            self._draining.add(worker)
             worker.send(signal.SIGTERM)
         return True
 
     def _stop(self) -> None:
-        self._told += 1
+        self._stop_signals += 1
         self._stopping.set()
         # Those that leave drain already, so that the first signal is no second one to them.
-        for worker in self._kept | (self._leaving if self._told > 1 else set()):
+        for worker in self._workers | (self._draining if self._stop_signals > 1 else set()):
             # Before it serves, SIGTERM ends it without a word.
-            worker.send(signal.SIGINT if worker.serves.is_set() else signal.SIGTERM)
-        time_limit = END_SECONDS + (self._drain_seconds if self._told == 1 else 0)
-        if self._told > 2:  # noqa: PLR2004 - drain, stop, leave
+            worker.send(signal.SIGINT if worker.ready.is_set() else signal.SIGTERM)
+        time_limit = END_SECONDS + (self._drain_seconds if self._stop_signals == 1 else 0)
+        if self._stop_signals > 2:  # noqa: PLR2004 - drain, stop, leave
             time_limit = 0
         asyncio.get_running_loop().call_later(time_limit, self._kill)
 
     def _kill(self) -> None:
-        for worker in self._kept | self._leaving:
+        for worker in self._workers | self._draining:
             logger.warning("a worker did not end in time and is killed", extra={"pid": worker.process.pid})
             worker.send(signal.SIGKILL)

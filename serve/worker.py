@@ -1,7 +1,7 @@
-"""A worker process: `python -m serve.worker LINE SOCKET…`, started by `serve.supervisor`.
+"""A worker process: `python -m serve.worker CHANNEL SOCKET…`, started by `serve.supervisor`.
 
-LINE and SOCKET are file descriptors: a line to the supervisor, and what to serve on. Over the line go
-signs of life, and its end means that the supervisor has ended, in whatever way.
+CHANNEL and SOCKET are file descriptors: a socket to the supervisor, and those to serve on. The worker sends
+heartbeats over the channel; when the channel ends, the supervisor has ended.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import time
 from contextlib import suppress
 
 ORPHAN_SECONDS = 8.0
-"""How long a worker whose supervisor has ended may take to stop what runs and to say so. It does not wait
-for the embedded servers: they stop without it."""
+"""How long a worker whose supervisor has ended may take to stop its runs and answer. It does not wait for the
+embedded servers: they stop without it."""
 
 
-def _follow(line: socket.socket) -> None:
+def _end_with_supervisor(channel: socket.socket) -> None:
     """Waits for the supervisor's end, and ends this process: in order if it can, without a drain."""
     with suppress(OSError):
-        line.recv(1)
+        channel.recv(1)
     # Two signals, of two kinds, because two of one may count as one: nothing new, and what runs stops.
     os.kill(os.getpid(), signal.SIGTERM)
     os.kill(os.getpid(), signal.SIGINT)
@@ -30,30 +30,30 @@ def _follow(line: socket.socket) -> None:
     os._exit(1)
 
 
-def main(line_fd: int, socket_fds: list[int]) -> None:
+def main(channel_fd: int, socket_fds: list[int]) -> None:
     """Serves until a signal or the supervisor's end."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # until it serves, there is nothing to end in order
-    line = socket.socket(fileno=line_fd)
+    channel = socket.socket(fileno=channel_fd)
     sockets = [socket.socket(fileno=fd) for fd in socket_fds]
-    for inherited in (line, *sockets):
+    for inherited in (channel, *sockets):
         inherited.set_inheritable(False)
-    threading.Thread(target=_follow, args=(line,), daemon=True).start()
+    threading.Thread(target=_end_with_supervisor, args=(channel,), daemon=True).start()
 
-    # They take seconds to import: whoever waits for this process to end should not.
+    # These imports take seconds, in which the thread above is already at work.
     from serve.app import create_app  # noqa: PLC0415
     from serve.server import Server  # noqa: PLC0415
     from tools.core import logs  # noqa: PLC0415
     from tools.core.settings import Settings  # noqa: PLC0415
 
-    def beat() -> None:
-        # A supervisor that stands still reads nothing, and one that has ended is told of elsewhere.
+    def heartbeat() -> None:
+        # A supervisor that stands still reads nothing; the end of one is noticed above.
         with suppress(OSError):
-            line.send(b".", socket.MSG_DONTWAIT)
+            channel.send(b".", socket.MSG_DONTWAIT)
 
     logs.configure()
     settings = Settings()
-    Server(create_app(settings), settings.drain_seconds, beat).run(sockets)
+    Server(create_app(settings), settings.drain_seconds, heartbeat).run(sockets)
 
 
 if __name__ == "__main__":

@@ -102,27 +102,27 @@ class Embedder(RecordedModel):
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-        vectors, tokens = await self._asked([posting.text() for posting in postings])
+        vectors, tokens = await self._embed([posting.text() for posting in postings])
         return Embedded(list(vectors), tokens or 0)
 
-    async def _asked(self, texts: Sequence[str]) -> tuple[list[NDArray[np.float32]], int | None]:
+    async def _embed(self, texts: Sequence[str]) -> tuple[list[NDArray[np.float32]], int | None]:
         """Returns the vectors, and the tokens as the API counted them, None where it did not."""
         cut = [text[:MAX_CHARS] for text in texts]
         vectors: list[NDArray[np.float32]] = []
         tokens: int | None = 0
         for start in range(0, len(cut), self._batch):
             batch = cut[start : start + self._batch]
-            answer = await self._answered(batch)
+            answer = await self._request(batch)
             try:
                 vectors += _vectors_of(answer, len(batch), self.dimensions)
             except _BadVectorsError as error:
-                raise self._bad(error) from error
+                raise self._bad_vectors(error) from error
             counted = read_usage(answer).input_tokens
             # No text is without tokens: 0 is an API that does not say.
             tokens = tokens + counted if tokens is not None and counted else None
         return vectors, tokens
 
-    async def _answered(self, texts: Sequence[str]) -> Any:
+    async def _request(self, texts: Sequence[str]) -> Any:
         """Returns the body of the API's answer."""
         body: dict[str, Any] = {"model": self.model_name, "input": texts, **self._encoding}
         if self._sends_dimensions:
@@ -135,10 +135,10 @@ class Embedder(RecordedModel):
                 raise
             logger.info("the embedding model's API takes no base64: asked for numbers from now on")
             self._encoding = {}
-            return await self._answered(texts)
+            return await self._request(texts)
         return orjson.loads(response.content)
 
-    def _bad(self, error: _BadVectorsError) -> ModelUnavailableError:
+    def _bad_vectors(self, error: _BadVectorsError) -> ModelUnavailableError:
         if error.width is None:
             message = f"The embedding model's API answered with no embeddings: {error}. The operator has to "
             message += f"check {self._endpoint.url_setting} and {self._endpoint.model_setting}."
@@ -161,7 +161,7 @@ class Embedder(RecordedModel):
 
         async def ask() -> bytes:
             nonlocal tokens
-            vectors, tokens = await self._asked(texts)
+            vectors, tokens = await self._embed(texts)
             return pack(vectors)
 
         return await self._recorded(
