@@ -258,7 +258,7 @@ def _router(
     and where, and then handed to LangServe, which runs them and speaks its protocol."""
     name = runnable.name
     failures = responses(*RUN_ERRORS, *((404,) if input_type is RegenerateInput else ()))
-    serve = APIHandler(
+    handler = APIHandler(
         runnable,
         path=f"/{name}",
         input_type=input_type,
