@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 
 from serve.app import create_app
 from serve.bodies import MAX_BODY_BYTES
-from serve.cli import _opened
+from serve.cli import _settings_for
 from serve.origins import host_name, is_loopback
 from tests.pace import time_limit
 from tests.serve.conftest import client_of
@@ -298,16 +298,16 @@ def test_without_keys_only_this_machine_is_served() -> None:
     everywhere, here = at("0.0.0.0"), at("127.0.0.1")  # noqa: S104
     try:
         given = Settings()
-        assert _opened(given, here, without_keys=False) is given
+        assert _settings_for(given, here, without_keys=False) is given
         with pytest.raises(SetupError, match="--without-keys"):
-            _opened(given, everywhere, without_keys=False)
+            _settings_for(given, everywhere, without_keys=False)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CHECKERBOARD_HOSTS", "")
-            assert _opened(given, everywhere, without_keys=True).hosts == ("*",)
+            assert _settings_for(given, everywhere, without_keys=True).hosts == ("*",)
         named = Settings(hosts=("checkerboard.lan",))
-        assert _opened(named, everywhere, without_keys=True) is named
+        assert _settings_for(named, everywhere, without_keys=True) is named
         keyed = Settings(api_keys=KEYS)
-        assert _opened(keyed, everywhere, without_keys=False) is keyed
+        assert _settings_for(keyed, everywhere, without_keys=False) is keyed
     finally:
         for opened in (*everywhere, *here):
             opened.close()

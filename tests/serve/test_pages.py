@@ -168,7 +168,7 @@ async def test_the_documentation_can_try_a_route(address: str) -> None:
 async def test_every_address_that_a_start_names_answers(
     address: str, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cli._say_where("127.0.0.1", int(address.rpartition(":")[2]), settings)
+    cli._print_addresses("127.0.0.1", int(address.rpartition(":")[2]), settings)
     named = re.findall(r"http://\S+", capsys.readouterr().err)
     assert len(named) == 4
     async with httpx.AsyncClient() as client:
