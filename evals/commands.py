@@ -31,7 +31,6 @@ Prompts = Literal["in-force", "bundled", "hub"]
 @app.callback()
 def evaluate() -> None:
     """Measure whether a change made it better."""
-    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
     logs.configure(logging.ERROR)
     require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
 
@@ -61,7 +60,7 @@ def run_command(
         Variant, typer.Option(help="the service, or the one prompt with everything in it that it has to beat")
     ] = "split",
     prompts: Annotated[
-        Prompts, typer.Option(help="those in force, the files of this checkout, or the hub's newest")
+        Prompts, typer.Option(help="the active ones, the files of this checkout, or the hub's newest")
     ] = "in-force",
     case: Annotated[list[str] | None, typer.Option(help="only this case; may be given again")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, max=20, help="times each case is run")] = None,

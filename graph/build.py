@@ -1,4 +1,4 @@
-"""The wiring of the graph: reads like its picture in the docs."""
+"""The wiring of the graph, drawn in README.md."""
 
 from __future__ import annotations
 

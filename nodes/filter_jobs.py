@@ -9,8 +9,8 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.prompt_data import fit_to_budget, posting_rows, profile_row, remaining_tokens
 from nodes.state import JudgedPosting, ProfileDict, Relevant, Retrieved
-from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens
 from tools.context import RunContext
 from tools.core.contracts import Language
 from tools.core.errors import NoPostingsError

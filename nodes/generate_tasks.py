@@ -9,8 +9,8 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.prompt_data import fit_to_budget, posting_rows, profile_row, remaining_tokens, turn_row
 from nodes.state import ProfileDict, Relevant, Subjects, SummaryDict, Turn
-from nodes.texts import fit_to_budget, posting_rows, profile_row, remaining_tokens, turn_row
 from tools.context import RunContext
 from tools.core.contracts import Difficulty, Evidence, Language, Project, Step
 from tools.core.errors import ModelOutputError, NoPostingsError

@@ -14,14 +14,14 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.prompt_data import profile_row, remaining_tokens, subject_rows, turn_row
 from nodes.state import Draft, ProfileDict, Relevant, SubjectDict, Subjects, SummaryDict, Turn
-from nodes.texts import profile_row, remaining_tokens, subject_rows, turn_row
 from tools.context import RunContext
 from tools.core.contracts import Language, SkillGap
 from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.embeddings import similarity
-from tools.llm.tokens import estimated_tokens
+from tools.llm.token_estimates import estimated_tokens
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.prompt_data import fit_to_budget, posting_rows, remaining_tokens
 from nodes.state import ProfileDict, Relevant
-from nodes.texts import fit_to_budget, posting_rows, remaining_tokens
 from tools.context import RunContext
 from tools.core.contracts import Language, Summary, SummaryLine
 from tools.core.errors import ModelOutputError, NoPostingsError

@@ -30,8 +30,7 @@ logger = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Returns the application. Nothing is opened before it starts.
 
-    Each worker holds the embedded servers for its own life, so they outlive the command that
-    started it and no longer.
+    Each worker holds its own lease on the embedded servers; they stop with the last worker.
     """
     configured = settings or Settings()
 

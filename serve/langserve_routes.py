@@ -75,12 +75,13 @@ class RunRoute(APIRoute):
 
 
 async def _check_body(request: Request) -> None:
-    """Refuses what FastAPI would stumble over: it reads JSON with a parser that takes invalid UTF-8,
-    endless numbers and endless depth to heart.
+    """Refuses what FastAPI would stumble over: its parser of JSON accepts invalid UTF-8, NaN and
+    Infinity, and unlimited nesting.
 
     Raises:
         InvalidRequestError: the body is no JSON.
-        HTTPException: it is not declared to be JSON, which a page of another site can send unasked.
+        HTTPException: it is not declared to be JSON: a page of another site can send that without a CORS
+            preflight.
     """
     try:
         orjson.loads(await request.body())
@@ -144,7 +145,7 @@ class SessionRunnable(Runnable[Any, dict[str, Any]]):
         """Returns the answer.
 
         Raises:
-            CheckerboardError: as the run's `error` event says.
+            ServiceError: as the run's `error` event says.
         """
         caller = _caller(config)
 
@@ -257,7 +258,7 @@ def _router(
     and where, and then handed to LangServe, which runs them and speaks its protocol."""
     name = runnable.name
     failures = responses(*RUN_ERRORS, *((404,) if input_type is RegenerateInput else ()))
-    serve = APIHandler(
+    handler = APIHandler(
         runnable,
         path=f"/{name}",
         input_type=input_type,
@@ -273,12 +274,12 @@ def _router(
     @router.post("/invoke", operation_id=name, response_model=RunResponse, responses=failures)
     async def invoke(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Runs to the end and answers."""
-        return await serve.invoke(request)
+        return await handler.invoke(request)
 
     @router.post("/batch", operation_id=f"{name}_batch", response_model=BatchResponse, responses=failures)
     async def batch(request: Request, _: batch_model) -> Response:  # type: ignore[valid-type]
         """Runs several inputs at the same time; one that fails fails the batch."""
-        return await serve.batch(request)
+        return await handler.batch(request)
 
     @router.post(
         "/stream",
@@ -290,7 +291,7 @@ def _router(
     async def stream(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells the progress, node by node, as server-sent events. First LangServe's `metadata`, then
         `data` events, each a `RunEvent`, of which the last is the result or the error; then `end`."""
-        return await serve.stream(request)
+        return await handler.stream(request)
 
     @router.post(
         "/stream_events",
@@ -302,7 +303,7 @@ def _router(
     async def stream_events(request: Request, _: events_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells LangChain's own events of the run and its nodes as server-sent events: `data` events, each
         a `LangChainEvent`; then `end`, or `error` when the run failed."""
-        return await serve.astream_events(request)
+        return await handler.astream_events(request)
 
     @router.get("/input_schema", operation_id=f"{name}_input_schema", responses=responses(401, 500))
     async def input_schema() -> dict[str, Any]:

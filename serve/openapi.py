@@ -27,7 +27,7 @@ TAGS = {
     "regenerate": "Another project of the session: a new subject, or one of the candidates.",
     "sessions": "What a session holds, and forgetting it.",
     "postings": "The postings that answers rest on.",
-    "prompts": "The prompts and models in force, and, for administrators, changing them.",
+    "prompts": "The active prompts and models, and, for administrators, changing them.",
     "health": "Whether the service is alive, and whether it can answer.",
 }
 REF = "#/components/schemas/"

@@ -1,4 +1,4 @@
-"""The prompts in force: what they are, and, for administrators, how they change without a deploy."""
+"""The active prompts: what they are, and, for administrators, how they change without a deploy."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Pin(BaseModel):
     commit: str | None = Field(
         max_length=200,
         pattern=r"^[\w.-]+$",
-        description="a commit or a tag of the hub; `previous` rolls back to what was in force before, "
+        description="a commit or a tag of the hub; `previous` rolls back to what was active before, "
         "`bundled` holds at the file of the code, null lets it follow reloads again",
     )
 
@@ -82,7 +82,7 @@ async def list_prompts(
     _: CallerDep,
     changes: Annotated[int, Query(ge=0, le=MAX_CHANGES, description="how many changes to list")] = 20,
 ) -> PromptsInForce:
-    """Which prompts and models are in force: source, commit, since when, and by which key."""
+    """Which prompts and models are active: source, commit, since when, and by which key."""
     return await _shown(context.services, changes)
 
 
@@ -91,7 +91,7 @@ async def reload_prompts(
     context: ContextDep, admin: AdminDep, wanted: Reload | None = None
 ) -> PromptsInForce:
     """Takes the newest commits on every worker, all or none. What is wrong is listed in the error's
-    `details.prompts`, and the prompts in force stay."""
+    `details.prompts`, and the active prompts stay."""
     await context.services.prompt_changes.reload(admin, wanted.models if wanted else None)
     return await _shown(context.services, 1)
 

@@ -20,7 +20,7 @@ class RunContext:
     settings: Settings
     postings: PostingStore
     prompts: PromptSet
-    """The prompts that were in force when the run began. It keeps them though others come into force."""
+    """The prompts that were active when the run began. It keeps them though others are activated."""
     chat: ChatModel
     """Records its answers in the run's journal, as `embedder` does."""
     embedder: Embedder

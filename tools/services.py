@@ -1,4 +1,4 @@
-"""What a node can call, in one object."""
+"""The connections and clients that a process opens once and all its runs share."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Services:
 async def open_services(settings: Settings, *, newest_prompts: bool = False) -> AsyncIterator[Services]:
     """Yields the services; closes their connections at the end.
 
-    `settings` must name every part (`local.servers.embedded_servers` sees to that). `newest_prompts` puts the
-    hub's newest in force, as the whole service does when it starts; one worker follows what is in force.
+    `settings` must name every part (`local.servers.embedded_servers` sees to that). `newest_prompts`
+    activates the hub's newest, as the whole service does when it starts; a worker takes what is active.
     """
     async with (
         await open_pool(settings) as pool,

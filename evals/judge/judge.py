@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from evals.evaluators.base import Json, Score, absent, all_absent, number
-from nodes.texts import excerpt, profile_row
+from nodes.prompt_data import excerpt, profile_row
 from tools.core.contracts import Language
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
@@ -23,7 +23,7 @@ from tools.core.tracing import traced
 from tools.llm.chat import ChatModel
 from tools.llm.journal import Call
 from tools.llm.openai_client import open_http_client
-from tools.llm.tokens import usd
+from tools.llm.token_estimates import usd
 from tools.prompts.registry import PromptRegistry
 
 Side = Literal["a", "b", "tie"]

@@ -24,10 +24,10 @@ from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.sessions import Run, Sessions
 from nodes.build_query import Reads, build_query
 from nodes.generate_tasks import ProjectPlan
+from nodes.prompt_data import posting_rows, profile_row
 from nodes.propose_subjects import CANDIDATES, Proposal
 from nodes.retrieve import retrieve
 from nodes.state import profile_dict
-from nodes.texts import posting_rows, profile_row
 from tools.context import RunContext
 from tools.core.contracts import (
     Answer,
@@ -44,7 +44,7 @@ from tools.core.errors import CheckerboardError, InternalError, ModelOutputError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
 from tools.llm.journal import Call
-from tools.llm.tokens import usd
+from tools.llm.token_estimates import usd
 from tools.postings.contracts import StoredPosting
 from tools.prompts.registry import PromptRegistry, PromptSet
 from tools.services import Services, open_services
@@ -288,7 +288,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
             case "bundled":
                 prompt_set = opened.prompts.bundled_set()
             case "hub":
-                prompt_set = await opened.prompt_changes.candidate()
+                prompt_set = await opened.prompt_changes.preview_reload()
         registry = PromptRegistry(opened.prompts.files, settings.models)
         registry.current = prompt_set
         services = replace(opened, prompts=registry)

@@ -88,6 +88,8 @@ class SessionRecord:
 
     async def forget(self, questions: Sequence[str]) -> None:
         """As `ResponseJournal.forget`."""
+        for question in questions:
+            self.paid.pop(question, None)
         await self.redis.hdel(_key(self.session_id), *(f"paid:{question}" for question in questions))
 
 

@@ -155,9 +155,9 @@ class Sessions:
             async def first_turn(attempt: Attempt | None) -> dict[str, Any]:
                 return await self._first_turn(run, request, caller, attempt)
 
-            return await self._once(run, caller, ["generate", request], first_turn)
+            return await self._with_idempotency(run, caller, ["generate", request], first_turn)
 
-        return self._run(uuid.uuid4().hex, work)
+        return self._new_run(uuid.uuid4().hex, work)
 
     def regenerate(self, session_id: str, wishes: Wishes, caller: Caller = ANYONE) -> Run:
         """Returns a run that goes on with a session as if `summarize` had just ended.
@@ -177,9 +177,9 @@ class Sessions:
             async def next_turn(attempt: Attempt | None) -> dict[str, Any]:
                 return await self._next_turn(run, wishes, caller, attempt)
 
-            return await self._once(run, caller, request, next_turn)
+            return await self._with_idempotency(run, caller, request, next_turn)
 
-        return self._run(session_id, work)
+        return self._new_run(session_id, work)
 
     async def view(self, session_id: str, owner: str = ANYONE.owner) -> dict[str, Any]:
         """Returns the session as JSON.
@@ -215,16 +215,16 @@ class Sessions:
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=(deadline - time.monotonic()) / share)
 
-    def _run(self, session_id: str, work: Work) -> Run:
+    def _new_run(self, session_id: str, work: Work) -> Run:
         def start(run: Run) -> asyncio.Task[dict[str, Any]]:
-            task = asyncio.create_task(self._finish(run, work))
+            task = asyncio.create_task(self._run_within_limit(run, work))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return task
 
         return Run(session_id, start)
 
-    async def _finish(self, run: Run, work: Work) -> dict[str, Any]:
+    async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""
         try:
             async with run_limit(self._services.settings.run_timeout_seconds):
@@ -242,7 +242,7 @@ class Sessions:
         run.emit("result", None, done)
         return done
 
-    async def _once(
+    async def _with_idempotency(
         self,
         run: Run,
         caller: Caller,
@@ -275,7 +275,7 @@ class Sessions:
             state = await self._state(run.session_id)
             if state is not None:
                 return self._answer(run, state)
-            return await self._turn(run, record, lock, request)
+            return await self._run_turn(run, record, lock, request)
 
     async def _next_turn(
         self, run: Run, wishes: Wishes, caller: Caller, attempt: Attempt | None
@@ -297,13 +297,15 @@ class Sessions:
             )
             if state is None:
                 # The first run broke off. It begins again; what it was answered is in the journal.
-                return await self._turn(run, record, lock, {**record.request, "turn": turn})
+                return await self._run_turn(run, record, lock, {**record.request, "turn": turn})
             # The update travels with the run, so that there is one checkpoint a turn.
             update = {"turn": turn, "draft": {}}
             start = Command(update=update, goto=start_turn({**state, "turn": turn}))
-            return await self._turn(run, record, lock, start)
+            return await self._run_turn(run, record, lock, start)
 
-    async def _turn(self, run: Run, record: SessionRecord, lock: SessionLock, start: Input) -> dict[str, Any]:
+    async def _run_turn(
+        self, run: Run, record: SessionRecord, lock: SessionLock, start: Input
+    ) -> dict[str, Any]:
         """Runs the graph to its end, and then saves the turn. What models answer is in the journal until
         then."""
         context = RunContext.of(self._services, journal=record, calls=run.calls, owner=record.owner)

@@ -21,7 +21,7 @@ from tools.core.settings import Settings
 from tools.core.text import one_line
 from tools.llm.chat import ChatModel, Usage
 from tools.llm.journal import ResponseJournal
-from tools.llm.tokens import usd
+from tools.llm.token_estimates import usd
 from tools.prompts.registry import PromptRegistry
 
 logger = logging.getLogger(__name__)

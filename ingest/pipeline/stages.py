@@ -16,7 +16,7 @@ from ingest.pipeline.local_engine import Outcome, Step
 from ingest.pipeline.store import ROW, Document, RawFiles
 from ingest.structured.columns import UnreadField, as_posting
 from ingest.tagging.tagger import Tagger
-from tools.llm.tokens import usd
+from tools.llm.token_estimates import usd
 from tools.postings.contracts import Position, Posting
 from tools.postings.deadlines import KOREA
 from tools.services import Services

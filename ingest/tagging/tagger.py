@@ -16,7 +16,7 @@ from tools.core.errors import ModelOutputError
 from tools.core.fencing import fence
 from tools.llm.chat import ChatModel, Reply, Usage
 from tools.llm.journal import Call, ResponseJournal
-from tools.llm.tokens import usd
+from tools.llm.token_estimates import usd
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry, PromptSet
 

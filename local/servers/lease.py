@@ -32,7 +32,7 @@ LOG_BYTES = 4_000_000
 """Size at which a log is moved away when the next supervisor starts."""
 FULL_DISK_BYTES = 64_000_000
 _POLL_SECONDS = 0.01
-_PACKAGES = Path(__file__).resolve().parents[2]
+_CODE_ROOT = Path(__file__).resolve().parents[2]
 _BEHAVIOUR = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
 
 logger = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ class Lease:
 
     def __init__(self, files: ServerFiles) -> None:
         self._files = files
-        self._users: int | None = None
+        self._users_lock: int | None = None
         self._counted = False
         """Whether the supervisor counts this user: the shared lock is held."""
         self._starter: subprocess.Popen[bytes] | None = None
         self._started = False
-        self._printed = 0
+        self._log_offset = 0
 
     @property
     def logs(self) -> Path:
@@ -63,11 +63,11 @@ class Lease:
             SetupError: it does not start, or the home cannot be written.
         """
         try:
-            if self._users is None:
+            if self._users_lock is None:
                 self._files.create()
-                self._users = open_lock(self._files.users)
+                self._users_lock = open_lock(self._files.users)
             # It cannot have this lock while a supervisor stops its server: that is waited for.
-            self._counted = self._counted or try_lock(self._users, shared=True)
+            self._counted = self._counted or try_lock(self._users_lock, shared=True)
             if not self._counted:
                 return None
             if (lock := self._free_supervisor_lock()) is None:
@@ -125,7 +125,7 @@ class Lease:
         if log.exists() and log.stat().st_size > LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
         with log.open("ab") as output:
-            self._printed = output.tell()
+            self._log_offset = output.tell()
             return subprocess.Popen(  # noqa: S603
                 [
                     sys.executable,
@@ -136,7 +136,7 @@ class Lease:
                     str(lock),
                 ],
                 # A folder with another package `tools` in it must not come first on the path.
-                cwd=_PACKAGES,
+                cwd=_CODE_ROOT,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -153,7 +153,7 @@ class Lease:
             reason = state.error
         else:
             with self._files.log.open("rb") as log:
-                log.seek(self._printed)
+                log.seek(self._log_offset)
                 last = log.read().decode(errors="replace").strip().splitlines()[-5:]
             reason = "its supervisor ended: " + (" / ".join(last) or "it printed nothing")
         return (
@@ -163,11 +163,11 @@ class Lease:
     def release(self) -> bool:
         """Stops being counted as a user; returns whether there was no other user at that moment."""
         self._reap()
-        if self._users is None or not self._counted:
+        if self._users_lock is None or not self._counted:
             return False
         self._counted = False
-        alone = try_lock(self._users)
-        unlock(self._users)
+        alone = try_lock(self._users_lock)
+        unlock(self._users_lock)
         return alone
 
     def leave(self) -> None:
@@ -195,20 +195,20 @@ class Lease:
 
     def _used_by_others(self) -> bool:
         """Whether somebody else holds the shared lock; a supervisor that is stopping does not count."""
-        if self._users is None:
+        if self._users_lock is None:
             return True
-        if not try_lock(self._users, shared=True):
+        if not try_lock(self._users_lock, shared=True):
             return False
-        alone = try_lock(self._users)
-        unlock(self._users)
+        alone = try_lock(self._users_lock)
+        unlock(self._users_lock)
         return not alone
 
     def close(self) -> None:
         """Frees the lock without waiting for anything."""
         self._reap()
-        if self._users is not None:
-            close_lock(self._users)
-            self._users = None
+        if self._users_lock is not None:
+            close_lock(self._users_lock)
+            self._users_lock = None
             self._counted = False
 
     def _reap(self) -> None:

@@ -27,7 +27,7 @@ from tools.core.contracts import MAX_PROFILE_CHARS, Answer, Language, Profile, S
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
 from tools.llm.chat import Reply
-from tools.llm.tokens import estimated_tokens
+from tools.llm.token_estimates import estimated_tokens
 from tools.postings.contracts import StoredPosting
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PACKAGES, PromptRegistry

@@ -229,7 +229,7 @@ class InvalidRequestError(ServiceError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class PromptInvalidError(ServiceError):
-    """A prompt cannot be used, so those in force stay. `details.prompts` says of each what is wrong."""
+    """A prompt cannot be used, so the active ones stay. `details.prompts` says of each what is wrong."""
 
     code = "prompt_invalid"
     http_status = 422
@@ -309,7 +309,7 @@ class EmbeddingMismatchError(ServiceError):
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class HubUnavailableError(ServiceError):
-    """LangSmith's prompt hub did not answer, so the prompts in force stay. Ask again in a moment."""
+    """LangSmith's prompt hub did not answer, so the active prompts stay. Ask again in a moment."""
 
     code = "hub_unavailable"
     http_status = 503

@@ -166,7 +166,7 @@ class ActiveSetStore:
                 raise
             raise StoreUnavailableError(
                 "The change of the prompts took too long and was broken off: PostgreSQL or Redis hangs. "
-                "GET /prompts?changes=0 shows what is in force; then ask again."
+                "GET /prompts?changes=0 shows what is active; then ask again."
             ) from error
         finally:
             # A lock that is not released expires.

@@ -94,7 +94,7 @@ class PromptChanges:
             raise InvalidRequestError(fields=[{"field": "models", "problem": problem}])
         return await self._change("reload", by, lambda before: self._newest(before, by, models))
 
-    async def candidate(self) -> PromptSet:
+    async def preview_reload(self) -> PromptSet:
         """Returns what a reload would activate, without doing it.
 
         Raises:
@@ -185,7 +185,7 @@ class PromptChanges:
     def _previous(self, key: str, current: ActivePrompt, by: str, now: datetime) -> ActivePrompt:
         match current.before:
             case None:
-                raise PromptNotFoundError(f"Nothing was in force before the present {key}.", prompt=key)
+                raise PromptNotFoundError(f"No prompt was active before the present {key}.", prompt=key)
             case FromHub() as before:
                 if not self._comes_from(key, before.name):
                     raise self._not_from_hub(key, before.name)
@@ -249,7 +249,7 @@ def _start_warning(error: Exception) -> str:
     reason = error.message if isinstance(error, CheckerboardError) else repr(error)
     if isinstance(error, PromptInvalidError):
         invalid = ", ".join(error.prompts)
-        reason = f"{invalid} cannot be used. `changes` of GET /prompts says why; mend it, then reload."
+        reason = f"{invalid} cannot be used. `changes` of GET /prompts says why; correct it, then reload."
     logger.warning("prompts not renewed at start", extra={"cause": cause(error)})
     return f"The newest prompts could not be taken when the service started: {reason}"
 

@@ -170,14 +170,14 @@ class Watcher:
         active = await self._store.read()
         instead = f"it answers from its {'bundled' if registry.active is None else 'last good'} ones."
         if active is None:
-            registry.own_warning = f"The prompts in force cannot be read; {instead}"
+            registry.own_warning = f"The active prompts cannot be read; {instead}"
         elif active != registry.active:  # else a change of this worker has activated it already
             try:
                 registry.activate(active)
             except PromptInvalidError as error:
                 misfits = ", ".join(error.prompts)
                 registry.own_warning = (
-                    f"The prompts in force do not fit this worker's code ({misfits}); {instead}"
+                    f"The active prompts do not fit this worker's code ({misfits}); {instead}"
                 )
                 logger.warning("active prompts refused", extra={"prompts": list(error.prompts)})
             else:

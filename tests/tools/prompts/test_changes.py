@@ -262,8 +262,8 @@ async def test_what_a_reload_would_take_can_be_had_without_it(opened: Opened, st
     first = commit_all(standin, "첫째")
     async with opened() as changes:
         second = commit_all(standin, "둘째")
-        candidate = await changes.candidate()
-        assert candidate.prompts[FILTER].commit == second[FILTER]
+        preview_reload = await changes.preview_reload()
+        assert preview_reload.prompts[FILTER].commit == second[FILTER]
         assert versions(changes) == first
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tools.core.settings import Settings
 from tools.llm.openai_client import OFFLINE_CHAT_MODEL, OFFLINE_EMBEDDING_MODEL
-from tools.llm.tokens import estimated_tokens, usd
+from tools.llm.token_estimates import estimated_tokens, usd
 
 KOREAN = (
     "중복 결제를 막는 정산 서버를 만들고, 장애를 일부러 일으켜 한 번만 정산되는지 증명합니다. "

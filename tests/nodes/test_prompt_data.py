@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.texts import excerpt, fit_to_budget, posting_rows, profile_row, subject_rows
+from nodes.prompt_data import excerpt, fit_to_budget, posting_rows, profile_row, subject_rows
 from tests.fakes import posting
 from tools.core.contracts import Profile
 from tools.core.fencing import fence
 from tools.core.text import find_quote
-from tools.llm.tokens import estimated_tokens
+from tools.llm.token_estimates import estimated_tokens
 
 
 @given(st.text(), st.integers(1, 50))

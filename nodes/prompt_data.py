@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from tools.core.fencing import fence
 from tools.core.text import cut
-from tools.llm.tokens import estimated_tokens
+from tools.llm.token_estimates import estimated_tokens
 from tools.postings.contracts import StoredPosting
 from tools.prompts.prompt import Prompt
 
