@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from ingest import http_body
+from ingest import http_answers
 from ingest.documents import Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind, detect_file_type
@@ -242,7 +242,7 @@ async def _open_upstage(
         raise SetupError("UPSTAGE_API_KEY is not set.")
     http = await stack.enter_async_context(
         httpx.AsyncClient(
-            headers={"Accept-Encoding": http_body.ACCEPTED},
+            headers={"Accept-Encoding": http_answers.ACCEPTED},
             proxy=proxy_for(settings.upstage_base_url),
             trust_env=False,
             verify=httpx.create_ssl_context(),

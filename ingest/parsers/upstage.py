@@ -11,8 +11,6 @@ import logging
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -20,7 +18,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
-from ingest import http_body
+from ingest import http_answers
 from ingest.documents import Block, Cost, Heading, Parsed, RawFile, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind
@@ -465,7 +463,10 @@ class UpstageApi:
                 problem = _unavailable(answer)
                 if broken == _BROKEN_ANSWERS:
                     break
-                wait = max(wait, self._retry_after(answer))
+                named = min(
+                    http_answers.retry_after(answer.headers) or 0.0, self._limits.longest_wait_seconds
+                )
+                wait = max(wait, named)
             if attempt < self._limits.attempts:
                 logger.info(
                     "upstage is asked again",
@@ -483,8 +484,8 @@ class UpstageApi:
                 asyncio.timeout(limits.answer_seconds),
                 self._http.stream(method, url, timeout=timeout, **request) as response,
             ):
-                content = await http_body.body(response, _LARGEST_ANSWER)
-        except http_body.TooLargeError as error:
+                content = await http_answers.body(response, _LARGEST_ANSWER)
+        except http_answers.TooLargeError as error:
             raise httpx.ReadError("the answer does not end") from error
         except httpx.ReadTimeout as error:
             raise TimeoutError from error
@@ -493,18 +494,6 @@ class UpstageApi:
     def _wait(self, attempt: int) -> float:
         wait: float = self._limits.first_wait_seconds * 2 ** (attempt - 1) * random.uniform(1, 1.5)  # noqa: S311
         return min(wait, self._limits.longest_wait_seconds)
-
-    def _retry_after(self, answer: _Response) -> float:
-        """The header `Retry-After` in seconds: it is a number or a date."""
-        header = answer.headers.get("retry-after", "")
-        try:
-            seconds = float(header)
-        except ValueError:
-            try:
-                seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
-            except (ValueError, TypeError):
-                return 0.0
-        return float(min(max(seconds, 0.0), self._limits.longest_wait_seconds))
 
 
 def _needs_a_person(answer: _Response) -> bool:

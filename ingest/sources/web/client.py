@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache, partial
 from http import HTTPStatus
 from importlib.metadata import version
@@ -23,7 +22,7 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from ingest import http_body
+from ingest import http_answers
 from ingest.errors import DocumentUnreadableError, SourceUnavailableError
 from ingest.sources.web.addresses import AllowedHosts, origin
 from ingest.sources.web.hosts import AGENT, Host
@@ -252,7 +251,7 @@ class Web:
                 if response.status not in _RETRIED:
                     return response
                 problem = why = f"{response.status}"
-                wait = max(wait, retry_after(response.headers) or 0)
+                wait = max(wait, http_answers.retry_after(response.headers) or 0)
             logger.info("no good answer", extra={"url": request.url, "cause": why, "attempt": attempt})
             if wait > LONGEST_WAIT:
                 problem += f", and wants {wait:.0f} seconds to pass"
@@ -275,8 +274,8 @@ class Web:
         )
         response = await host.client.send(built, stream=True)
         try:
-            content = await http_body.body(response, LARGEST)
-        except http_body.TooLargeError as error:
+            content = await http_answers.body(response, LARGEST)
+        except http_answers.TooLargeError as error:
             problem = f"{request.url} is larger than {LARGEST} bytes."
             kind = DocumentUnreadableError if request.want == "image" else SourceUnavailableError
             raise kind(problem) from error
@@ -308,7 +307,7 @@ class Web:
             except SetupError as error:
                 raise SourceUnavailableError(error.message) from error
             client = httpx.AsyncClient(
-                headers={"User-Agent": self._agent, "Accept-Encoding": http_body.ACCEPTED},
+                headers={"User-Agent": self._agent, "Accept-Encoding": http_answers.ACCEPTED},
                 timeout=self._timeout,
                 verify=_certificates(),
                 proxy=proxy,
@@ -341,19 +340,6 @@ async def open_web(
 def media_type(headers: httpx.Headers) -> str:
     """Returns the media type without its parameters, in lower case."""
     return str(headers.get("content-type", "")).partition(";")[0].strip().lower()
-
-
-def retry_after(headers: httpx.Headers) -> float | None:
-    """Returns the seconds of a `Retry-After` header, which may name a date; None where there is none."""
-    value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return float(value)
-    try:
-        wanted = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    wanted = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
-    return max(0.0, (wanted - datetime.now(UTC)).total_seconds())
 
 
 @cache

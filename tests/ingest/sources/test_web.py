@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from ingest.errors import SourceRefusedError, SourceUnavailableError
+from ingest.http_answers import retry_after
 from ingest.sources.web import Web, open_web
 from ingest.sources.web import client as client_module
-from ingest.sources.web.client import retry_after
 from ingest.sources.web.hosts import Host
 from tests.ingest.sources.conftest import INTERVAL, Fetches
 from tests.ingest.sources.plain import Plain, ask
@@ -232,3 +232,7 @@ def test_retry_after_may_name_a_date() -> None:
     assert 0 < found <= 60
     for nothing in ({}, {"Retry-After": "soon"}, {"Retry-After": ""}):
         assert retry_after(httpx.Headers(nothing)) is None
+    # Not numbers to wait by, though Python takes them for a float or for digits.
+    for odd in (b"nan", b"inf", b"\xb2"):
+        assert retry_after(httpx.Headers([(b"Retry-After", odd)])) is None
+    assert retry_after(httpx.Headers({"Retry-After": "0.3"})) == 0.3

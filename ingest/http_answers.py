@@ -1,4 +1,4 @@
-"""The body of an HTTP answer, unpacked up to a limit.
+"""What an HTTP answer holds: its body, unpacked up to a limit, and how long to wait before the next try.
 
 httpx unpacks each piece whole, and one encoding inside another: 2.6 kB of `gzip, gzip` become 3.3 GB in one
 step. Here one encoding is unpacked, by the standard library.
@@ -9,7 +9,11 @@ from __future__ import annotations
 import asyncio
 import gzip
 import io
+import math
 import zlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import httpx
 
@@ -71,3 +75,18 @@ def _unpacked(packed: bytes, encoding: str, at_most: int) -> bytes:
     if not unpacker.eof and len(content) < at_most:
         raise httpx.DecodingError(f"{encoding} that breaks off")
     return content
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds of a `Retry-After` header, a number or a date; None where it is neither."""
+    value = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            wanted = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        wanted = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
+        seconds = (wanted - datetime.now(UTC)).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -14,7 +14,7 @@ from aiohttp import web as aio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import http_body
+from ingest import http_answers
 from ingest.errors import SourceUnavailableError
 from ingest.sources.web import AllowedHosts, Web
 from ingest.sources.web.client import LARGEST
@@ -59,7 +59,7 @@ async def body_of(site: Packed, largest: int = 100_000) -> bytes:
         httpx.AsyncClient(timeout=time_limit()) as client,
         client.stream("GET", f"{site.url}/a") as response,
     ):
-        return await http_body.body(response, largest)
+        return await http_answers.body(response, largest)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ async def test_what_is_packed_otherwise_is_told(
     "packed", [b"1" * 100_001, bomb(200_000), zipped(b"") * 6_000], ids=["plain", "packed", "of nothing"]
 )
 async def test_what_is_too_large_is_told_packed_or_not(packed: bytes) -> None:
-    with pytest.raises(http_body.TooLargeError):
+    with pytest.raises(http_answers.TooLargeError):
         await body_of(Packed(packed, *([] if packed[0] == ord("1") else ["gzip"])))
 
 
@@ -137,7 +137,7 @@ async def test_it_comes_out_as_it_went_in_however_it_is_cut(
 
     named = "gzip" if how == "gzip" else "deflate"
     response = httpx.Response(200, headers={"Content-Encoding": named}, content=pieces())
-    assert await http_body.body(response, len(content) + len(packed)) == content
+    assert await http_answers.body(response, len(content) + len(packed)) == content
 
 
 CHILD = """
