@@ -16,6 +16,7 @@ from nodes.state import (
     Subjects,
     SummaryDict,
     Turn,
+    WarningDict,
 )
 from tools.core.contracts import Language
 
@@ -71,5 +72,7 @@ class State(TypedDict):
     """Every project of the session, oldest first."""
     omitted_postings: Annotated[dict[str, list[str]], merge]
     """By node, the ids of the postings for which its last prompt had no room; none for most."""
+    warnings: Annotated[dict[str, list[WarningDict]], merge]
+    """By node, what checks found in its last answer and the model could not put right."""
     versions: Annotated[dict[str, Any], merge]
     """By node, what made its part: prompt, model, corpus."""
