@@ -10,8 +10,10 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from nodes.posting_lines import excerpt, telling_lines, work_lines
 from tools.core.fencing import fence
-from tools.core.text import cut
+from tools.lexicon import find_skills
+from tools.lexicon.stems import stems
 from tools.llm.token_estimates import estimated_tokens
 from tools.postings.contracts import StoredPosting
 from tools.prompts.prompt import Prompt
@@ -24,40 +26,47 @@ _SKILLS = 300
 """Characters of a posting's skills: some twenty-five names."""
 _DESCRIBED = 40
 """Of so many earlier subjects, the newest, the description is shown: those of ten turns."""
-_SHORTEST_PIECE = 40
-"""Characters: a shorter piece of a line says nothing without the rest."""
-
-
-def excerpt(text: str, limit: int) -> str:
-    """Returns the beginning of `text` that fits into `limit` characters.
-
-    The line that no longer fits is cut between words, and left out where only a scrap of it would fit.
-    What is quoted of the excerpt stands in the text.
-    """
-    kept: list[str] = []
-    left = limit
-    for line in text.split("\n"):
-        whole = len(line) <= left
-        if not whole and (kept and left < _SHORTEST_PIECE):
-            break
-        kept.append(line if whole else cut(line, left))
-        left -= len(line) + 1
-        if left < 0:
-            break
-    return "\n".join(kept)
 
 
 def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:
-    """Returns one row a posting for a fence; each of its three texts has at most `limit` characters."""
+    """Returns one row a posting for a fence; each of its three texts has at most `limit` characters of
+    what tells of the work."""
     return [
         {
             "posting_id": posting.posting_id,
             "company": posting.company,
             "job_title": posting.job_title,
-            "responsibilities": excerpt(posting.responsibilities, limit),
-            "requirements": excerpt(posting.requirements, limit),
-            "preferred": excerpt(posting.preferred, limit),
+            "responsibilities": _work(posting.responsibilities, limit),
+            "requirements": _work(posting.requirements, limit),
+            "preferred": _work(posting.preferred, limit),
             "skills": _first(posting.skills, _SKILLS),
+        }
+        for posting in postings
+    ]
+
+
+def _work(text: str, limit: int) -> str:
+    return excerpt("\n".join(work_lines(text)), limit)
+
+
+def telling_rows(
+    postings: Iterable[StoredPosting], about: str, limits: Mapping[str, int], domains: Mapping[str, str]
+) -> list[Row]:
+    """Returns one row a posting for a fence, with the lines that tell most of what `about` names.
+
+    Args:
+        about: the texts of the person, the subject and the market whose skills and words count.
+        limits: by posting id, the characters of its lines.
+        domains: by posting id, what the company makes, where that is known.
+    """
+    skills, words = frozenset(find_skills(about)), stems(about)
+    return [
+        {
+            "posting_id": posting.posting_id,
+            "company": posting.company,
+            "job_title": posting.job_title,
+            **({"domain": domain} if (domain := domains.get(posting.posting_id)) else {}),
+            "lines": telling_lines(posting, skills, words, limits[posting.posting_id]),
         }
         for posting in postings
     ]

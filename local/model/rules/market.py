@@ -15,9 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from tools.lexicon import KIND_OF, canonical, find_skills
+from tools.lexicon.stems import COMMON, stems
 
 from .person import Person
-from .text import WORDS, is_order, lines, load_yaml, read, read_list, rows, stems
+from .text import WORDS, is_order, lines, load_yaml, read, read_list, rows
 
 Row = Mapping[str, Any]
 
@@ -59,7 +60,6 @@ LABELS: dict[str, str] = load_yaml("labels.yaml")
 LABELLED = {label: key for key, label in LABELS.items()}
 _HANGUL = re.compile("[가-힣]")
 # Words that lines of every kind share: two of them do not make two lines alike.
-COMMON = frozenset(WORDS["common_words"])
 _CANDIDATES = 6
 """Lines of a group that are tried for the one to show."""
 
