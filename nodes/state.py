@@ -247,7 +247,7 @@ class ProjectDict(TypedDict):
     not_covered: list[NotCoveredDict]
 
 
-class WarningDict(TypedDict):
+class AnswerWarningDict(TypedDict):
     """What a check found and the model could not put right."""
 
     code: str

@@ -141,7 +141,7 @@ class Profile(_Request):
     introduction: Paragraph | None = None
     wishes: Annotated[list[Line], Field(max_length=20), NullIsEmpty()] = Field(
         [],
-        description="what the project should be about or teach, a wish an item; empty: they are read out of the rest",
+        description="what the project should be about or teach, a wish an item",
     )
     hours_per_week: int | None = Field(
         None, ge=1, le=80, description="hours a week that the person has for the project"
