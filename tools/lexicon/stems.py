@@ -22,6 +22,8 @@ _WORDS = yaml.load(
 _EMPTY = frozenset(_WORDS["empty"])
 COMMON = frozenset(_WORDS["common"])
 """Words that lines of every kind share: two of them do not make two lines alike."""
+EVERYDAY_SKILLS = frozenset(_WORDS["everyday_skills"])
+"""Skills that are asked for often, but that no project is done to show (Git, Jira)."""
 
 
 @lru_cache(maxsize=16_384)
