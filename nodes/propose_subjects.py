@@ -59,8 +59,8 @@ _LONGEST_SUBJECT = 2_500
 reads it."""
 _NOT_TEXT = re.compile(r"[^\w+#]+|_+")
 """`+` and `#` stay: C, C++ and C# are three languages."""
-_ADDED = re.compile(r"(?:\s[—–-]\s|[:：|]\s|\s?[(（\[]).*$", re.DOTALL)
-"""What a title says after a dash, a colon or in brackets: "… — 월 1만 원 안에서" is no other subject."""
+_ADDED = re.compile(r"\s[—–-]\s.*$|\s*[(（\[][^()（）\[\]]*[)）\]]\s*$", re.DOTALL)
+"""What a title says after a dash or in brackets at its end: "… — 월 1만 원 안에서" is no other subject."""
 _LONGEST_LINES, _ALL_LINES = 600, 5_200
 """Characters of the lines of one posting, and of all together."""
 _PROBLEMS = 10
@@ -219,9 +219,8 @@ async def _question(
     # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
     # proposed again, but come no further: each proposal is checked against all of them.
     tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, SubjectProposals)
-    known = [*earlier, *passed, *(draft["refused"] if draft else [])]
-    if draft and draft["main"]:
-        known.append(draft["main"])
+    main = [draft["main"]] if draft and draft["main"] else []
+    known = [*earlier, *main, *passed, *(draft["refused"] if draft else [])]
     blocks["rejected"] = fence("rejected", subject_rows(known, tokens))
     return _Question(prompt, blocks)
 
