@@ -52,6 +52,14 @@ _HIRING = re.compile(
 _WEIGHT = {"responsibilities": 0.6, "preferred": 0.3, "requirements": 0.2}
 """What the work is tells a project more than what one must bring along."""
 _MOST_SKILLS = 3
+_CHOICE = re.compile(
+    r"또는|혹은|중\s*(?:하나|1|한)|등(?![가-힣])|[,/·]|\bor\b|\bone of\b|\be\.?g\b|\bsuch as\b", re.IGNORECASE
+)
+"""What makes several skills a choice of which one is enough."""
+_KOREAN = 5
+"""A posting is Korean when one letter in so many is Hangul."""
+_LATIN_WORD = re.compile(r"[a-z][a-z0-9.+#]*[a-z0-9+#]")
+_LATIN_ENDING = re.compile(r"(?<=[a-z]{3})(?:ing|ed|es|s|e)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +100,37 @@ def _lines_of(job_title: str, texts: tuple[str, ...]) -> tuple[Line, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a posting can be asked for: the canonical names of its skills, its text without white space, its
+    Latin words without their endings."""
+
+    skills: frozenset[str]
+    plain: str
+    roots: frozenset[str]
+    korean: bool
+
+
+def _terms_of(posting: StoredPosting) -> _Terms:
+    texts = (posting.company, posting.job_title, *(getattr(posting, name) for name in TEXT_FIELDS))
+    return _terms(texts, tuple(posting.skills))
+
+
+@lru_cache(maxsize=_CACHED)
+def _terms(texts: tuple[str, ...], listed: tuple[str, ...]) -> _Terms:
+    plain = _plain("\n".join(texts))
+    return _Terms(
+        # The names of the list one by one: a letter among commas is a name, and alone is none.
+        skills=frozenset().union(find_skills(", ".join(listed)), *map(find_skills, [*texts[1:], *listed])),
+        plain=plain,
+        roots=frozenset(map(_root, _LATIN_WORD.findall("\n".join(texts).lower()))),
+        korean=sum("가" <= letter <= "힣" for letter in plain) * _KOREAN > len(plain),
+    )
+
+
 def skills_of(posting: StoredPosting) -> frozenset[str]:
     """Returns the canonical names of the skills that a posting names in its texts or its list."""
-    listed = frozenset(skill for name in posting.skills for skill in find_skills(name))
-    in_title = frozenset(find_skills(posting.job_title))
-    return listed.union(in_title, *(find_skills(getattr(posting, name)) for name in TEXT_FIELDS))
+    return _terms_of(posting).skills
 
 
 def work_lines(text: str) -> list[str]:
@@ -163,22 +197,63 @@ def telling_lines(
 
 
 def supports(line: str, posting: StoredPosting) -> bool:
-    """Whether a posting says what `line` says: it names every skill of the line, and of the line's other
-    words at least a half stand in its text."""
-    named = frozenset(find_skills(line))
-    if not named <= skills_of(posting):
+    """Whether a posting says what `line` says, by what can be compared.
+
+    It names the skills of the line: one of them where they are a choice ("Java 또는 Kotlin", "Kafka 등"),
+    else at least half. And of the line's other words at least a third stand in its text. Words of a script
+    that the posting is not written in count only where they do stand there: a Korean line over an English
+    posting is held to its skills and Latin words, and believed where it has none.
+    """
+    terms, (named, words, choice) = _terms_of(posting), _terms_of_line(line)
+    shared = len(named & terms.skills)
+    if named and (shared == 0 or (shared * 2 < len(named) and not choice)):
         return False
-    text = _plain(posting.text())
-    words = [word for word in stems(line) if not (named and find_skills(word))]
-    return sum(word in text for word in words) * 2 >= len(words)
+    standing = _standing(words, terms)
+    comparable = sum((word[0] >= "가") == terms.korean for word in words - standing) + len(standing)
+    # A skill that is there speaks for the line too.
+    return (len(standing) + shared) * 3 >= comparable + shared
 
 
-def named_in(names: Iterable[str], text: str) -> list[str]:
-    """Returns those of `names` that stand in `text` letter for letter, but for case and white space."""
-    plain = _plain(text)
-    return [name for name in names if _plain(name) in plain]
+def speaks_of(domain: str, posting: StoredPosting) -> bool:
+    """Whether anything in a posting, its company's name too, speaks for what its company is said to make;
+    True where nothing can be compared."""
+    terms, (named, words, _) = _terms_of(posting), _terms_of_line(domain)
+    telling = words - COMMON
+    if named & terms.skills or _standing(telling, terms):
+        return True
+    return not named and all((word[0] >= "가") != terms.korean for word in telling)
 
 
 @lru_cache(maxsize=_CACHED)
+def _terms_of_line(line: str) -> tuple[frozenset[str], frozenset[str], bool]:
+    """The skills of a line, its words that are no name of one, and whether the skills are a choice."""
+    words = frozenset(word for word in stems(line) if not find_skills(word))
+    return frozenset(find_skills(line)), words, _CHOICE.search(line) is not None
+
+
+def _standing(words: frozenset[str], terms: _Terms) -> frozenset[str]:
+    """Those of `words` that stand in a posting: Korean ones anywhere, Latin ones as words, but for their
+    ending."""
+    return frozenset(w for w in words if (w in terms.plain if w[0] >= "가" else _root(w) in terms.roots))
+
+
+def _root(word: str) -> str:
+    return _LATIN_ENDING.sub("", word)
+
+
+def named_in(names: Iterable[str], text: str) -> list[str]:
+    """Returns those of `names` that stand in `text` letter for letter, but for case and white space; a Latin
+    name not within a longer word."""
+    return [name for name in names if name.strip() and _name_pattern(name).search(text)]
+
+
+@lru_cache(maxsize=_CACHED)
+def _name_pattern(name: str) -> re.Pattern[str]:
+    letters = "".join(name.split())
+    before = r"(?<![a-z0-9])" if letters[0].isascii() else ""
+    behind = r"(?![a-z0-9])" if letters[-1].isascii() else ""
+    return re.compile(before + r"\s*".join(map(re.escape, letters)) + behind, re.IGNORECASE)
+
+
 def _plain(text: str) -> str:
     return "".join(text.lower().split())
