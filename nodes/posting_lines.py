@@ -52,6 +52,12 @@ _HIRING = re.compile(
 _WEIGHT = {"responsibilities": 0.6, "preferred": 0.3, "requirements": 0.2}
 """What the work is tells a project more than what one must bring along."""
 _MOST_SKILLS = 3
+_SOFT = re.compile(
+    r"소통|커뮤니케이션|협업|열정|성실|책임감|긍정|적극|주도적|배우는|학습하|관심(?:이|을)|끊임없|트렌드|동향|마인드|영어"
+    r"|communicat|team player|passion|self-motivated|eager|interpersonal|fast-paced|curious|proactive",
+    re.IGNORECASE,
+)
+"""What is asked of everybody. Such a line is shown where nothing else is left, if it names no skill."""
 _CHOICE = re.compile(
     r"또는|혹은|중\s*(?:하나|1|한)|등(?![가-힣])|[,/·]|\bor\b|\bone of\b|\be\.?g\b|\bsuch as\b", re.IGNORECASE
 )
@@ -74,8 +80,10 @@ class Line:
     def worth(self, skills: frozenset[str], words: frozenset[str]) -> float:
         """Returns how much the line tells of `skills` (canonical names) and `words` (stems)."""
         named = min(len(self.skills), _MOST_SKILLS)
+        soft = not self.skills and _SOFT.search(self.text) is not None
         return (
             0.5 * named
+            - 2.0 * soft
             + 1.5 * min(len(self.skills & skills), _MOST_SKILLS)
             + 0.5 * min(len((self.stems & words) - COMMON), 4)
             + _WEIGHT[self.field]
@@ -181,7 +189,9 @@ def telling_lines(
 ) -> list[str]:
     """Returns the lines of a posting that tell most of `skills` and `words`, in the posting's order, in
     `limit` characters; at least one where the posting has any."""
-    ranked = sorted(lines_of(posting), key=lambda line: -line.worth(skills, words))
+    worth = {line: line.worth(skills, words) for line in lines_of(posting)}
+    # Soft lines only where there is nothing else.
+    ranked = sorted([line for line in worth if worth[line] > 0] or worth, key=lambda line: -worth[line])
     chosen: dict[str, None] = {}
     left = limit
     for line in ranked:
