@@ -199,8 +199,8 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
 
 def _speaks(quote: str, named: frozenset[str], skills: frozenset[str], words: frozenset[str]) -> bool:
     """Whether a quote speaks of a project that uses `skills` and is told in `words`: by a skill, or by a word
-    that not every text has. In another script than the project's it can only do so by a skill, and is believed
-    where it names none."""
+    that not every text has. In another script than the project's it can only do so by a skill; where it names
+    none it is believed."""
     if named & skills:
         return True
     korean = bool(_HANGUL.search(quote))

@@ -217,7 +217,7 @@ async def _question(
     about = "\n".join([*texts(state["profile"]), turn.get("feedback") or "", *turn.get("skills", [])])
     limits = dict.fromkeys(postings, min(_LONGEST_LINES, _ALL_LINES // len(postings)))
     lines = telling_rows(postings.values(), about, limits, posting_domains(state["summary"]))
-    rows, omitted = fit_to_budget(lines, tokens)
+    rows, omitted = fit_to_budget(lines, tokens // 2)
     blocks["postings"] = fence("postings", rows)
     # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
     # proposed again, but come no further: each proposal is checked against all of them.

@@ -169,7 +169,7 @@ def long_plan(rows: Mapping[str, Any]) -> ProjectPlan:
         skills=[],
         summary="왜",
         steps=[Step(title="첫째", tasks=[task])],
-        evidence=[Quote(posting_id=first["posting_id"], quote=first["responsibilities"].splitlines()[0])],
+        evidence=[Quote(posting_id=first["posting_id"], quote=first["lines"][0])],
     )
 
 
@@ -199,6 +199,7 @@ async def longest(request: pytest.FixtureRequest) -> tuple[Reader, dict[str, Any
         "turn": wishes.model_dump(),
         "rejected": rejected,
         "draft": {
+            "main": None,
             "passed": [],
             "refused": rejected[:20],
             "problems": [f"'{hangul(200)}' repeats '{hangul(200)}'"] * 60,
@@ -231,13 +232,13 @@ def test_what_is_read_of_a_posting_is_whole_sentences(
 ) -> None:
     reader, _ = longest
     for row in rows_read(reader, purpose)["postings"]:
-        for field in ("responsibilities", "requirements", "preferred"):
-            said = row[field].split()
+        for field in {"lines", "responsibilities", "requirements", "preferred"} & set(row):
+            said = "\n".join([row[field]] if isinstance(row[field], str) else row[field]).split()
             assert said
             assert all(SENTENCE.fullmatch(sentence) for sentence in said)
 
 
-@pytest.mark.parametrize("purpose", ["filter_jobs", "summarize", "generate_tasks"])
+@pytest.mark.parametrize("purpose", ["filter_jobs", "summarize", "propose_subjects", "generate_tasks"])
 def test_the_postings_that_are_not_read_are_the_least_relevant_and_are_named(
     longest: tuple[Reader, dict[str, Any]], purpose: str
 ) -> None:
@@ -248,7 +249,8 @@ def test_the_postings_that_are_not_read_are_the_least_relevant_and_are_named(
     given = {
         "filter_jobs": [f"p-{number}" for number in range(1, 21)],
         "summarize": kept,
-        "generate_tasks": state["subjects"]["current"]["posting_ids"],
+        "propose_subjects": kept,
+        "generate_tasks": list(dict.fromkeys([*state["subjects"]["current"]["posting_ids"], *kept])),
     }[purpose]
     assert read
     assert read + left_out == given
