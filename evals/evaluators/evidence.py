@@ -53,6 +53,8 @@ _ENOUGH = (4, 10)
 _A_POSTING = 2
 """Quotes of one posting at most."""
 
+_EITHER = re.compile(r"또는|혹은|이나\s|나\s|\bor\b|중\s*(?:하나|한)", re.IGNORECASE)
+"""Of the skills that a posting names so, one is what it asks for."""
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _OF_POSTINGS = re.compile(r"공고|회사\s*\d|\bpostings?\b|\bcompanies\b", re.IGNORECASE)
 _PART_OF_TOTAL = re.compile(
@@ -82,7 +84,7 @@ def evidence(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
     than four; falling to 0 with none, and with ever more.
     `evidence_spread`: share of the quotes that are no third one of their posting, nor one that is there.
     `quoted_skills_used`: of the skills that quotes name, the share that the project's work uses or that are
-    named as left.
+    named as left; of those that a quote names with "or", one is enough.
     `claims_true`: share of the claims with a number of postings ("공고 13건 중 9건") whose number is that of
     the kept postings which name a skill of the sentence (one of them, all, or any), and whose total is that
     of the kept postings. Claims without a skill are left out; quotation marks are not read.
@@ -188,9 +190,11 @@ def _spread(project: Json) -> Iterator[Check]:
 
 def _quoted_skills(project: Json) -> Iterator[Check]:
     for quote in project["evidence"]:
-        for skill in sorted(mentioned_skills(quote["quote"])):
-            met = works_with(project, skill) or names_as_left(project, skill)
-            yield met, f"{skill} of {quote['posting_id']}"
+        named = sorted(mentioned_skills(quote["quote"]))
+        met = [works_with(project, skill) or names_as_left(project, skill) for skill in named]
+        one_is_enough = _EITHER.search(quote["quote"]) is not None and any(met)
+        for skill, is_met in zip(named, met, strict=True):
+            yield is_met or one_is_enough, f"{skill} of {quote['posting_id']}"
 
 
 @dataclass(frozen=True, slots=True)

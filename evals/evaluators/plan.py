@@ -13,6 +13,7 @@ from evals.evaluators.base import (
     Score,
     all_absent,
     answers,
+    folded,
     mean,
     plain,
     task_text,
@@ -49,7 +50,11 @@ _SHORTEST = 4
 _GOAL_WORDS = 0.5
 """Of the goal's words, the share that the last step must have where it repeats none of the figures."""
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
-_VAGUE_DATA = re.compile(rf"(?:{one_of('vague_data.what')} ?)*{one_of('vague_data.thing')}", re.IGNORECASE)
+_VAGUE_DATA = re.compile(
+    # "로그", "public data", "공개 게임 로그": no name says which.
+    rf"(?:(?:{one_of('vague_data.what')} ?)+(?:\S+ ){{0,2}})?{one_of('vague_data.thing')}",
+    re.IGNORECASE,
+)
 
 
 def plan(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
@@ -162,8 +167,8 @@ def _faults(project: Json) -> Iterator[Check]:
 def _data(project: Json) -> Iterator[Check]:
     sources = project.get("data") or []
     for source in sources:
-        which = source["name"].strip() and not _VAGUE_DATA.fullmatch(source["name"].strip(" ."))
-        whence = len(source["origin"].strip()) >= _SHORTEST
-        yield bool(which) and whence, f"{source['name']}: {source['origin']}"
+        name, origin = (folded(source[part]).strip(" .") for part in ("name", "origin"))
+        vague = _VAGUE_DATA.fullmatch(name) or _VAGUE_DATA.fullmatch(origin)
+        yield bool(name) and len(origin) >= _SHORTEST and not vague, f"{name}: {origin}"
     if not sources and part("needs_data").search(work_text(project)):
         yield False, f"{project['title']}: data without a name"

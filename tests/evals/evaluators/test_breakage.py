@@ -251,7 +251,7 @@ BROKEN: dict[str, tuple[Breakage, set[str]]] = {
         {"faults_answered"},
     ),
     "data without a name": (
-        set_in("answers.0.project.data.0", name="공개 데이터"),
+        set_in("answers.0.project.data.0", name="공개 쇼핑 로그"),
         {"data_named"},
     ),
     "data from nowhere": (set_in("answers.0.project.data.0", origin="-"), {"data_named"}),
