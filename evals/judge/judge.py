@@ -36,6 +36,8 @@ CRITERIA = {
     "judge_grounding": "grounding",
     "judge_concreteness": "concreteness",
     "judge_feasibility": "feasibility",
+    "judge_originality": "originality",
+    "judge_language": "language",
 }
 """The criteria of the rubric by metric."""
 _EXCERPT = 800
@@ -60,6 +62,8 @@ class Marks(BaseModel):
     grounding: Mark
     concreteness: Mark
     feasibility: Mark
+    originality: Mark
+    language: Mark
 
 
 class Verdict(BaseModel):
