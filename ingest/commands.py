@@ -120,7 +120,7 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON, for programs")] = False,
 ) -> None:
     """Show how far the documents are, what was set aside and why, and what it all cost."""
-    from ingest.pipeline.progress import status_tables
+    from ingest.console import status_tables
     from ingest.pipeline.store import status
 
     state = _with_pool(status)
@@ -161,7 +161,6 @@ def remove_command(
 
 
 def _with_pool(work: Callable[[Pool], Awaitable[T]]) -> T:
-    """Runs `work` with a pool of connections that is closed afterwards."""
     from tools.core.database import open_pool
 
     async def opened(settings: Settings) -> T:
