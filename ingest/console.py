@@ -30,7 +30,7 @@ from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.run import open_ingest
 from ingest.pipeline.store import STAGES, status
 from ingest.sources.folder import WatchedFolder
-from ingest.sources.registry import describe
+from ingest.sources.registry import KINDS, reasons_off
 from ingest.structured.files import read_postings
 from tools.core.database import Pool
 from tools.core.processes import with_command_name
@@ -123,8 +123,9 @@ async def sources(settings: Settings) -> Group:
     from_where, parsers_of_images = Table(), Table()
     for name in ("source", "on", "what it has"):
         from_where.add_column(name, overflow="fold")
-    for row in describe(settings):
-        from_where.add_row(row.written, "no" if row.off else "yes", row.off or row.what)
+    off = reasons_off(settings)
+    for name, kind in KINDS.items():
+        from_where.add_row(kind.written, "no" if name in off else "yes", off.get(name, kind.what))
     for name in ("parser of images, in order", "on", "what is missing"):
         parsers_of_images.add_column(name, overflow="fold")
     async with open_document_parser(settings) as parser:
