@@ -39,7 +39,7 @@ test-fast: $(VENV)/.dev ## the tests that need no server, under a minute (ROOMS=
 
 test: check ## the checks, and then every test
 	@# Without these some tests are skipped; in CI they fail.
-	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata "samples.programs.draw_posters --fonts" evals.chromium; do $(BIN)/python -m $$part; done
+	-@cd "$(ROOT)" && for part in ingest.parsers.tessdata "samples.programs.draw_posters --fonts" evals.posters.chromium; do $(BIN)/python -m $$part; done
 	@cd "$(ROOT)" && $(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/test_house.py
 
 openapi: $(VENV)/.dev ## write docs/openapi.json anew, after a change of the API
@@ -59,7 +59,7 @@ eval: $(VENV)/.runtime ## whether the service got better or worse: two suites of
 	@set -e; export OPENAI_API_KEY= OPENAI_BASE_URL=; for suite in quick retrieval; do $(CHECKERBOARD) eval run --suite $$suite; $(CHECKERBOARD) eval gate --suite $$suite; done
 
 eval-ingest: $(VENV)/.runtime ocr-data ## what the parsers read of posters with known truth (POSTERS=4 of each set); what each stage costs (DOCUMENTS=50)
-	-@cd "$(ROOT)" && $(BIN)/python -m evals.chromium
+	-@cd "$(ROOT)" && $(BIN)/python -m evals.posters.chromium
 	@cd "$(ROOT)" && $(BIN)/python -m evals.benchmarks.parsers $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.benchmarks.ingest $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
 
 ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where the system has none

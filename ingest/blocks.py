@@ -1,4 +1,4 @@
-"""Blocks as HTML, Markdown, plain text and lines."""
+"""Blocks as HTML, Markdown and lines; how sure they are; several parsed parts as one document."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from ingest.documents import Block, Cell, Heading, Paragraph, Parsed, Table
+from ingest.documents import Block, Cell, Cost, Heading, Paragraph, Parsed, Table
 
 BULLET = "- "
 """How an item of a list begins in a Paragraph."""
@@ -47,21 +47,6 @@ def to_markdown(blocks: Iterable[Block]) -> str:
     Its tables have no spans: a cell that spans rows is repeated in each of them, and one that spans columns
     is in the first of them."""
     return "\n\n".join(_markdown(block) for block in blocks)
-
-
-def to_text(blocks: Iterable[Block]) -> str:
-    """Returns blocks as plain text: a blank line between blocks, a tab between cells."""
-    return "\n\n".join(
-        "\n".join("\t".join(_one_line(cell.text) for cell in row) for row in block.rows)
-        if isinstance(block, Table)
-        else block.text
-        for block in blocks
-    )
-
-
-def lines(parsed: Parsed) -> list[str]:
-    """Returns every line of a document in reading order, also those of cells."""
-    return [line for block in parsed.blocks for line in block_lines(block)]
 
 
 def block_lines(block: Block) -> list[str]:
@@ -190,3 +175,45 @@ def _grouped(block: Paragraph) -> Iterator[tuple[bool, list[str]]]:
     written = (line for line in block.text.split("\n") if line.strip())
     for is_list, group in groupby(written, lambda line: line.startswith(BULLET)):
         yield is_list, list(group)
+
+
+def confidence_of(parsed: Parsed) -> float:
+    """Returns the confidence of a result, from 0 to 1: 1 where the parser gives none, 0 without blocks."""
+    if not parsed.blocks:
+        return 0.0
+    return 1.0 if parsed.confidence is None else parsed.confidence
+
+
+def mean_confidence(blocks: Iterable[Block]) -> float | None:
+    """Returns the mean confidence of blocks, weighted by the length of their text; None where no block has
+    both."""
+    return weighted_mean((block.confidence, _letters([block])) for block in blocks)
+
+
+def combine(results: Sequence[Parsed]) -> Parsed:
+    """Returns the results for a document's parts, in reading order, as one: pages are numbered through,
+    costs added, confidence is the mean weighted by length."""
+    blocks: list[Block] = []
+    pages = 0
+    for parsed in results:
+        blocks += [block.model_copy(update={"page": pages + block.page}) for block in parsed.blocks]
+        pages += max((block.page for block in parsed.blocks), default=1)
+    return Parsed(
+        blocks=blocks,
+        parser="+".join(dict.fromkeys(parsed.parser for parsed in results)),
+        confidence=weighted_mean((parsed.confidence, _letters(parsed.blocks)) for parsed in results),
+        warnings=list(dict.fromkeys(warning for parsed in results for warning in parsed.warnings)),
+        flags=list(dict.fromkeys(flag for parsed in results for flag in parsed.flags)),
+        cost=sum((parsed.cost for parsed in results), Cost()),
+    )
+
+
+def weighted_mean(values: Iterable[tuple[float | None, int]]) -> float | None:
+    """Returns the mean of values by their weights; None where no value with a weight is known."""
+    weighted = [(value, weight) for value, weight in values if value is not None]
+    total = sum(weight for _, weight in weighted)
+    return sum(value * weight for value, weight in weighted) / total if total else None
+
+
+def _letters(blocks: Iterable[Block]) -> int:
+    return sum(len(line) for block in blocks for line in block_lines(block))

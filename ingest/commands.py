@@ -58,15 +58,13 @@ def load_command(
         loaded = asyncio.run(work.load_files(settings, chosen, console))
     unread = f", {len(loaded.unread)} fields could not be read" if loaded.unread else ""
     console.print(f"{loaded.postings} postings loaded, {len(loaded.refused)} rows refused{unread}.")
-    for row in loaded.refused[:_SHOWN]:
-        console.print(f"  {row.file}, line {row.line}: {row.problem}", style="yellow")
-    if len(loaded.refused) > _SHOWN:
-        console.print(f"  … and {len(loaded.refused) - _SHOWN} more")
-    for field in loaded.unread[:_SHOWN]:
-        where = f"{field.file}, line {field.line}, {field.field}"
-        console.print(f"  {where}: {field.problem}: {field.value!r}", style="yellow")
-    if len(loaded.unread) > _SHOWN:
-        console.print(f"  … and {len(loaded.unread) - _SHOWN} more fields")
+    rows = [f"{row.file}, line {row.line}: {row.problem}" for row in loaded.refused]
+    fields = [f"{f.file}, line {f.line}, {f.field}: {f.problem}: {f.value!r}" for f in loaded.unread]
+    for lines, what in ((rows, ""), (fields, " fields")):
+        for line in lines[:_SHOWN]:
+            console.print(f"  {line}", style="yellow")
+        if len(lines) > _SHOWN:
+            console.print(f"  … and {len(lines) - _SHOWN} more{what}")
     if loaded.refused and not loaded.postings:
         raise typer.Exit(1)
 
@@ -120,7 +118,7 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="as JSON, for programs")] = False,
 ) -> None:
     """Show how far the documents are, what was set aside and why, and what it all cost."""
-    from ingest.pipeline.progress import status_tables
+    from ingest.console import status_tables
     from ingest.pipeline.store import status
 
     state = _with_pool(status)
@@ -161,7 +159,6 @@ def remove_command(
 
 
 def _with_pool(work: Callable[[Pool], Awaitable[T]]) -> T:
-    """Runs `work` with a pool of connections that is closed afterwards."""
     from tools.core.database import open_pool
 
     async def opened(settings: Settings) -> T:

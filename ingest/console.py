@@ -5,23 +5,32 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.console import Group, RenderableType
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ingest.load import Loaded, load, reembed
-from ingest.parsers.document_parser import open_parsers
+from ingest.parsers.document_parser import open_document_parser
 from ingest.pipeline import ray_engine
 from ingest.pipeline.batch_run import run_by_batches
-from ingest.pipeline.progress import Counts, shown, status_tables
+from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.run import open_ingest
-from ingest.pipeline.store import status
+from ingest.pipeline.store import STAGES, status
 from ingest.sources.folder import WatchedFolder
-from ingest.sources.registry import describe
+from ingest.sources.registry import KINDS, reasons_off
 from ingest.structured.files import read_postings
 from tools.core.database import Pool
 from tools.core.processes import with_command_name
@@ -36,6 +45,8 @@ POSTERS = Path(str(files("samples") / "posters"))
 QUERY = "Java와 Spring으로 서버를 만드는 백엔드 개발자"
 HITS = 5
 SKILLS = 4
+LINE_EVERY_SECONDS = 10.0
+_REFRESH_SECONDS = 0.25
 _SQL = queries("documents.sql")
 
 
@@ -57,8 +68,8 @@ async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> b
         if batch:
             await run_by_batches(parts, counts)
         else:
-            await parts.collect_and_work(parts.steps(), counts)
-        waiting = sum(len(ids) for _, ids in await parts.store.batches())
+            await parts.collect_and_work(parts.runners(), counts)
+        waiting = sum(len(ids) for _, ids in await parts.store.pending_batches())
     _print_failed_sources(counts, console)
     if not batch and waiting:
         line = f"{waiting} documents wait for a batch: `checkerboard ingest run --batch` collects it."
@@ -91,7 +102,7 @@ async def watch(settings: Settings, folder: Path) -> None:
         parts.sources.append(WatchedFolder(folder))
         console.print(f"Watching {folder}. Ctrl-C ends it.")
         await parts.tidy()
-        await parts.collect_and_work(parts.steps(), counts, forever=True)
+        await parts.collect_and_work(parts.runners(), counts, forever=True)
 
 
 async def embed_again(settings: Settings, *, drop_others: bool) -> None:
@@ -112,12 +123,13 @@ async def sources(settings: Settings) -> Group:
     from_where, parsers_of_images = Table(), Table()
     for name in ("source", "on", "what it has"):
         from_where.add_column(name, overflow="fold")
-    for row in describe(settings):
-        from_where.add_row(row.written, "no" if row.off else "yes", row.off or row.what)
+    off = reasons_off(settings)
+    for name, kind in KINDS.items():
+        from_where.add_row(kind.written, "no" if name in off else "yes", off.get(name, kind.what))
     for name in ("parser of images, in order", "on", "what is missing"):
         parsers_of_images.add_column(name, overflow="fold")
-    async with open_parsers(settings) as parsers:
-        for state in parsers.describe():
+    async with open_document_parser(settings) as parser:
+        for state in parser.describe():
             parsers_of_images.add_row(state.name, "yes" if state.usable else "no", state.reason)
     return Group(from_where, parsers_of_images)
 
@@ -131,7 +143,7 @@ async def demo(settings: Settings, console: Terminal, posters: int | None = None
     async with open_ingest(settings, [f"folder:{folder}"]) as parts:
         console.print("Reading the sample posters …")
         async with shown(counts, console):
-            await parts.collect_and_work(parts.steps(), counts)
+            await parts.collect_and_work(parts.runners(), counts)
         seconds = time.monotonic() - started
         console.print(await _documents(parts.services.pool))
         console.print(f"{counts.reached['loaded']} documents in {seconds:.0f} s.")
@@ -185,3 +197,87 @@ async def _hits(services: Services) -> Table:
         first = next(iter(hit.responsibilities.splitlines()), "")
         table.add_row(f"{hit.score:.2f}", hit.company, hit.job_title, first)
     return table
+
+
+@asynccontextmanager
+async def shown(counts: Counts, console: Terminal) -> AsyncIterator[None]:
+    """Shows `counts` while the block runs, as bars in a terminal and lines elsewhere, and once more at its
+    end."""
+    task = asyncio.create_task(_bars(counts, console) if console.is_terminal else _lines(counts, console))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        console.print(counts.line(), soft_wrap=True)
+
+
+def status_tables(status: dict[str, Any]) -> RenderableType:
+    """Returns the `status` of all documents (`ingest.pipeline.store`) as tables."""
+    rows = status["sources"]
+    if not rows:
+        return with_command_name("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
+    columns = [*STAGES, "set aside"]
+    table = Table(title="documents", title_justify="left")
+    for name in ("source", *columns, "unsure", "pages", "tokens", "USD"):
+        table.add_column(name, justify="left" if name == "source" else "right")
+    for source in sorted({row["source"] for row in rows}):
+        own = [row for row in rows if row["source"] == source]
+        stages = [sum(row["documents"] for row in own if row["stage"] == name) for name in columns]
+        tokens = sum(row["input_tokens"] + row["output_tokens"] for row in own)
+        priced = sum(row["usd"] or 0 for row in own)
+        unpriced = " + ?" if any(row["unpriced"] for row in own) else ""
+        sums = [sum(row[name] for row in own) for name in ("low_confidence", "pages")]
+        table.add_row(source, *map(str, [*stages, *sums, tokens]), f"{priced:.4f}{unpriced}")
+    return Group(table, _set_aside(status["set_aside"])) if status["set_aside"] else table
+
+
+def _set_aside(rows: list[dict[str, Any]]) -> Table:
+    table = Table(
+        title=with_command_name("set aside, newest first (`checkerboard ingest retry`)"), title_justify="left"
+    )
+    for name in ("id", "source", "document", "stage", "tries", "why"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        error = row["error"] or {}
+        why = f"{error.get('code')}: {error.get('message')}"
+        cells = (row["id"], row["source"], row["source_id"], error.get("stage"), row["attempts"], why)
+        table.add_row(*map(str, cells))
+    return table
+
+
+async def _bars(counts: Counts, console: Terminal) -> None:
+    columns = (
+        TextColumn("{task.description:>9}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks = {stage: bars.add_task(stage, note="") for stage in STAGES[1:]}
+        while True:
+            total = counts.collected["new"] + counts.collected["changed"]
+            for stage, task in tasks.items():
+                # A run that goes on where another stopped reaches more than it has collected.
+                most = max(total, max(counts.reached.values(), default=0))
+                note = str(counts.cost) if stage == STAGES[-1] else ""
+                bars.update(task, total=most, completed=counts.reached[stage], note=note)
+            await asyncio.sleep(_REFRESH_SECONDS)
+
+
+async def _lines(counts: Counts, console: Terminal) -> None:
+    started, printed = time.monotonic(), ""
+    while True:
+        await asyncio.sleep(LINE_EVERY_SECONDS)
+        if counts.line() == printed:
+            continue
+        printed = counts.line()
+        seconds = time.monotonic() - started
+        console.print(f"{seconds:.0f} s: {printed}{_eta(counts, seconds)}", soft_wrap=True)
+
+
+def _eta(counts: Counts, seconds: float) -> str:
+    done, total = counts.reached[STAGES[-1]], counts.collected["new"] + counts.collected["changed"]
+    left = max(0, total - done - counts.set_aside)
+    return f"; about {left * seconds / done:.0f} s left" if done and left else ""

@@ -136,6 +136,10 @@ class Cost(BaseModel):
             usd=(self.usd or 0.0) + (other.usd or 0.0) if known else None,
         )
 
+    def __str__(self) -> str:
+        money = "price unknown" if self.usd is None else f"${self.usd:.4f}"
+        return f"{self.pages} pages, {self.input_tokens + self.output_tokens} tokens, {money}"
+
 
 class Parsed(BaseModel):
     """A document as blocks in reading order.

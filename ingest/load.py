@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 from ingest.structured.files import RefusedRow, UnreadCell, read_postings
-from tools.llm.embeddings import BATCH
+from tools.llm.embeddings import BATCH as AT_ONCE
 from tools.postings.contracts import Posting
 from tools.services import Services
 
@@ -33,7 +33,7 @@ class Loaded:
 async def load(
     services: Services, paths: Iterable[Path], progress: Callable[[int], None] = lambda _: None
 ) -> Loaded:
-    """Embeds and upserts the postings of `paths`, in batches; calls `progress` with the rows of each batch.
+    """Embeds and upserts the postings of `paths`, some at a time; calls `progress` with the number of rows.
 
     Raises:
         InvalidRequestError: a file cannot be read.
@@ -42,15 +42,15 @@ async def load(
     """
     loaded = Loaded()
     rows = itertools.chain.from_iterable(read_postings(path) for path in paths)
-    while batch := list(itertools.islice(rows, BATCH)):
-        loaded.refused += [row for row in batch if isinstance(row, RefusedRow)]
-        loaded.unread += [row for row in batch if isinstance(row, UnreadCell)]
-        postings = [row for row in batch if isinstance(row, Posting)]
+    while read := list(itertools.islice(rows, AT_ONCE)):
+        loaded.refused += [row for row in read if isinstance(row, RefusedRow)]
+        loaded.unread += [row for row in read if isinstance(row, UnreadCell)]
+        postings = [row for row in read if isinstance(row, Posting)]
         if postings:
-            await embed_lacking(services, postings)
+            await services.vectors.embed(postings, services.embedder)
             loaded.revision = await services.writer.upsert(postings)
             loaded.postings += len({(p.source, p.source_id, p.position) for p in postings})
-        progress(len(batch))
+        progress(len(read))
     logger.info("postings loaded", extra={"postings": loaded.postings, "refused": len(loaded.refused)})
     return loaded
 
@@ -67,34 +67,19 @@ async def load_samples_where_empty(services: Services) -> None:
         await load(services, [SAMPLES])
 
 
-async def embed_lacking(services: Services, postings: Sequence[Posting]) -> int:
-    """Embeds those of `postings` whose text has no vector yet; returns the tokens that it took.
-
-    Raises:
-        EmbeddingMismatchError: the loaded postings were embedded by another model.
-        ModelUnavailableError: the model did not answer.
-    """
-    missing = await services.vectors.lacking(postings)
-    if not missing:
-        return 0
-    embedded = await services.embedder.postings(missing)
-    await services.vectors.save(missing, embedded.vectors)
-    return embedded.tokens
-
-
 async def reembed(services: Services, progress: Callable[[int, int], None] = lambda *_: None) -> int:
     """Embeds every posting that has no vector of the configured embedding; then that embedding serves.
 
     Workers that are configured for the former embedding go on with it meanwhile, and loads into it go on
     too: what they add is embedded before the new one is made ready. Stopped, it goes on where it was.
-    `progress` is called with the texts and the tokens of each batch. Returns the number of texts.
+    `progress` is called with the texts and the tokens of each request. Returns the number of texts.
 
     Raises:
         ModelUnavailableError: the model did not answer. What was embedded is stored.
     """
     embedded = after = 0
     while True:
-        numbered = await services.vectors.lacking_of_all(after=after, count=BATCH)
+        numbered = await services.vectors.lacking_of_all(after=after, count=AT_ONCE)
         if numbered:
             after = numbered[-1][0]
             # One posting for each text: several may have the same.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Page, Request, async_playwright
 
-from evals.chromium import FLAGS, find_chromium
+from evals.posters.chromium import FLAGS, find_chromium
 from tests.pace import time_limit
 from tools.core.errors import SetupError
 

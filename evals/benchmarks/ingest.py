@@ -31,7 +31,7 @@ from pydantic import SecretStr
 from rich.table import Table
 
 from ingest.documents import Collected, Listed, RawFile
-from ingest.pipeline.progress import Counts
+from ingest.pipeline.local_engine import Counts, StageRunner
 from ingest.pipeline.run import Ingest, open_ingest
 from local.servers import embedded_servers
 from local.servers.files import temporary_home
@@ -134,14 +134,14 @@ async def _by_stage(settings: Settings, documents: int, console: Terminal) -> No
         ingest.sources.append(Texts(documents))
         await _timed(table, "collected", documents, ingest, [])
         ingest.sources.clear()
-        for step in ingest.steps():
-            await _timed(table, step.stage, documents, ingest, [step])
+        for runner in ingest.runners():
+            await _timed(table, runner.stage, documents, ingest, [runner])
     console.print(table)
 
 
-async def _timed(table: Table, name: str, documents: int, ingest: Ingest, steps: list[Any]) -> None:
+async def _timed(table: Table, name: str, documents: int, ingest: Ingest, runners: list[StageRunner]) -> None:
     started, cpu = time.perf_counter(), _cpu()
-    await ingest.collect_and_work(steps, Counts())
+    await ingest.collect_and_work(runners, Counts())
     seconds, spent = time.perf_counter() - started, _cpu() - cpu
     table.add_row(name, f"{documents / seconds:.0f}", f"{1000 * spent / documents:.2f}")
 
@@ -163,7 +163,7 @@ async def _together(settings: Settings, documents: int, console: Terminal) -> No
     async with open_ingest(settings) as ingest:
         ingest.sources.append(Texts(documents))
         watching = asyncio.create_task(watch())
-        await ingest.collect_and_work(ingest.steps(), counts)
+        await ingest.collect_and_work(ingest.runners(), counts)
         watching.cancel()
     seconds, spent = time.perf_counter() - started, _cpu() - cpu
     memory = process.memory_info().rss / 1e6

@@ -44,8 +44,9 @@ from evals.benchmarks.parser_scores import (
 from ingest.documents import Hints, Parsed, RawFile
 from ingest.errors import NotAPostingError
 from ingest.load import SAMPLES
+from ingest.parsers.document_parser import Parser
 from ingest.parsers.local import LocalParser
-from ingest.parsers.parser import Parser
+from ingest.parsers.tessdata import find_tessdata
 from ingest.tagging.tagger import Tagger
 from local.servers import embedded_servers
 from tools.core.errors import SetupError
@@ -237,7 +238,8 @@ async def _measuring() -> AsyncIterator[_Usage]:
 
 async def _run(sets: dict[str, list[Poster]], settings: Settings) -> list[Figures]:
     async with AsyncExitStack() as stack:
-        parser = await stack.enter_async_context(LocalParser.open(settings))
+        opened = LocalParser.open(find_tessdata(settings), size=settings.parser_processes)
+        parser = await stack.enter_async_context(opened)
         http_client = await stack.enter_async_context(open_http_client(settings))
         tagger = Tagger(ChatModel(settings, http_client), PromptRegistry.bundled("ingest.tagging"))
 

@@ -300,7 +300,6 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _month(day: str | None) -> str | None:
-    """Returns year and month of a date."""
     match = re.search(r"(\d{4})\D{0,2}(\d{1,2})?", day or "")
     if match is None:
         return None

@@ -36,13 +36,6 @@ Family = Literal[
     "QA",
 ]
 """The job families, named as in the truth of the sample postings."""
-TAGS = (
-    *("beginner", "junior", "senior", "career_changer"),
-    *("thin", "rich", "contradictory", "hostile", "non_it", "odd", "long", "turns"),
-)
-"""The tags of the written cases. `thin`: little more than the desired job; `contradictory`: parts of the
-profile contradict each other; `hostile`: it carries instructions to the model; `odd`: valid, but unusual;
-`turns`: it regenerates."""
 
 CaseId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
 Tag = Annotated[str, StringConstraints(pattern=r"^\w+$", max_length=50)]

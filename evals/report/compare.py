@@ -301,7 +301,6 @@ def _rows(a: Result, b: Result, cases: Sequence[str], metrics: Mapping[str, Metr
 def _corrected(
     tables: Sequence[Sequence[Row]], correction: Callable[[Sequence[float]], list[float]]
 ) -> list[list[Row]]:
-    """Corrects the p-values of all tables' rows together."""
     corrected = iter(correction([row.p for table in tables for row in table if row.p is not None]))
     return [[row if row.p is None else replace(row, p=next(corrected)) for row in table] for table in tables]
 

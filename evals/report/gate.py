@@ -99,7 +99,6 @@ def _refusal(baseline: Result, new: Result) -> str | None:
 
 
 def _missing(comparison: Comparison) -> Iterator[str]:
-    """Cases and answers that are missing."""
     missing = comparison.b.incomplete()
     if missing is not None:
         yield missing
@@ -110,7 +109,6 @@ def _missing(comparison: Comparison) -> Iterator[str]:
 
 
 def _failures(row: Row, new: Result) -> Iterator[str]:
-    """What is wrong with a guarded metric."""
     had = len(row.lost) + (row.difference.n if row.difference is not None else 0)
     if had and len(row.lost) == had:
         skipped = "".join(f"; skipped: {part}: {why}" for part, why in new.header.skipped.items())

@@ -128,7 +128,6 @@ def _metric(row: Row) -> Element:
 
 
 def _figures(row: Row) -> list[Element]:
-    """The cells between a metric's name and the finding."""
     change, unit = row.difference, fmt.unit_of(row)
     # Cases that count, and how many only one run has a score for.
     one_sided = [f"{len(ids)} {how}" for how, ids in (("lost", row.lost), ("gained", row.gained)) if ids]
@@ -216,7 +215,6 @@ def _left_out(comparison: Comparison) -> list[Child]:
 
 
 def _scores(case: ChangedCase) -> Element | None:
-    """The scores that changed, and the evaluators' comments."""
     if not case.changes:
         return None
     rows = [

@@ -188,12 +188,12 @@ async def _write(path: Path, header: Header, results: AsyncIterator[CaseResult],
         writer.write(Summary(metrics=means, seconds=round(time.monotonic() - started, 1)))
 
 
-async def _in_batches(
+async def _concurrently(
     items: Iterable[T], work: Callable[[T], Awaitable[CaseResult]]
 ) -> AsyncIterator[CaseResult]:
     rest = iter(items)
-    while batch := list(itertools.islice(rest, _AT_ONCE)):
-        for result in await asyncio.gather(*map(work, batch)):
+    while some := list(itertools.islice(rest, _AT_ONCE)):
+        for result in await asyncio.gather(*map(work, some)):
             yield result
 
 
@@ -240,12 +240,11 @@ async def search_queries(
             ],
         )
 
-    async for result in _in_batches(queries, search):
+    async for result in _concurrently(queries, search):
         yield result
 
 
 async def _labels(services: Services) -> dict[Key, Label]:
-    """The labels of the loaded postings."""
     loaded = await services.postings.sources()
     samples = await asyncio.to_thread(read_samples)
     if loaded.get(SAMPLE_SOURCE, 0) < len(samples):
@@ -331,7 +330,7 @@ async def search_files(
             scores=[Score(key=key, score=share) for key, share in shares.items()],
         )
 
-    async for result in _in_batches(people.items(), search):
+    async for result in _concurrently(people.items(), search):
         yield result
 
 

@@ -7,18 +7,20 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import httpx
 
 from ingest import http_answers
+from ingest.blocks import combine, confidence_of
 from ingest.documents import Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.file_types import Kind, detect_file_type
 from ingest.parsers.html import parse_page
 from ingest.parsers.local import LocalParser
 from ingest.parsers.markdown import parse_text
-from ingest.parsers.parser import LOW_CONFIDENCE, Parser, combine, confidence_of
 from ingest.parsers.pdf import PdfReader
+from ingest.parsers.tessdata import find_tessdata
 from ingest.parsers.upstage import LIMITS, Limits, UpstageApi, UpstageParser
 from ingest.parsers.vision import VisionParser
 from tools.core.errors import InvalidRequestError, SetupError
@@ -30,6 +32,25 @@ from tools.llm.openai_client import open_http_client
 
 logger = logging.getLogger(__name__)
 
+LOW_CONFIDENCE = "low_confidence"
+"""The flag of a document of which a part was read below `settings.parser_confidence` by all parsers."""
+
+
+class Parser(Protocol):
+    """Reads a file into blocks."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the setting that orders the parsers: `local`, `upstage`, `vision`."""
+
+    async def parse(self, file: RawFile) -> Parsed:
+        """Reads one file, all its pages.
+
+        Raises:
+            DocumentUnreadableError: this file cannot be read by this parser, however often one tries.
+            ParserUnavailableError: the parser did not answer; it may later.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class ParserState:
@@ -40,8 +61,8 @@ class ParserState:
     reason: str = ""
 
 
-class Parsers:
-    """Reads documents. `parsers` are those that read images, in the order in which they are tried;
+class DocumentParser:
+    """Parses documents. `parsers` are those that read images, in the order in which they are tried;
     `states` describes them all, and those that cannot be used."""
 
     def __init__(
@@ -56,11 +77,11 @@ class Parsers:
         """Returns the state of each parser of the setting, in its order."""
         return list(self._states)
 
-    async def read(self, files: Sequence[RawFile]) -> Parsed:
-        """Reads the files of one document; their pages are numbered through.
+    async def parse(self, files: Sequence[RawFile]) -> Parsed:
+        """Parses the files of one document; their pages are numbered through.
 
         A file that cannot be read is skipped with a warning where another can be read. Rows of JSON are
-        not read here.
+        not parsed here.
 
         Raises:
             DocumentUnreadableError: none of the files can be read, nothing is written in them, or no
@@ -68,30 +89,30 @@ class Parsers:
             ParserUnavailableError: no parser that could read a file answers; with `fatal` one
                 will not before a person has put its key right.
         """
-        results, failures = await _read_each(files, self._read_file)
+        results, failures = await _parse_each(files, self._parse_file)
         if not any(parsed.blocks for parsed in results):
             raise _unreadable(failures, results)
         return _with_failures(combine(results), failures)
 
-    async def _read_file(self, file: RawFile) -> Parsed:
+    async def _parse_file(self, file: RawFile) -> Parsed:
         detected = await asyncio.to_thread(detect_file_type, file)
         kind = detected.kind
         # The file's name and what its source says of its type may be wrong.
         typed = RawFile(file.name, kind.value, file.content)
         if kind.is_image:
-            return await self._read_image(typed)
+            return await self._parse_image(typed)
         if kind is Kind.PDF:
-            return await self._pdf.read(typed, self._read_image)
+            return await self._pdf.parse(typed, self._parse_image)
         if kind is Kind.JSON:
             raise DocumentUnreadableError(f"{file.name} is JSON and no page.", file=file.name)
         if kind is Kind.HTML:
-            return await self._read_page(file, detected.text)
+            return await self._parse_html(file, detected.text)
         return await asyncio.to_thread(parse_text, detected.text)
 
-    async def _read_page(self, file: RawFile, text: str) -> Parsed:
-        """Reads a page and the images that it embeds; their text comes after that of the page."""
+    async def _parse_html(self, file: RawFile, text: str) -> Parsed:
+        """Parses a page of HTML and the images that it embeds; their text comes after that of the page."""
         page = await asyncio.to_thread(parse_page, text, file.name)
-        results, failures = await _read_each(page.images if self._parsers else (), self._read_image)
+        results, failures = await _parse_each(page.images if self._parsers else (), self._parse_image)
         if page.images and not any(parsed.blocks for parsed in (page.parsed, *results)):
             if not self._parsers:
                 raise self._no_parser(file)
@@ -99,7 +120,7 @@ class Parsers:
         unread = page.other_images + len(page.images) - len(results)
         return _with_failures(combine([page.with_unread(unread), *results]), failures)
 
-    async def _read_image(self, file: RawFile) -> Parsed:
+    async def _parse_image(self, file: RawFile) -> Parsed:
         """Tries the parsers in turn until one is sure; returns the best result."""
         if not self._parsers:
             raise self._no_parser(file)
@@ -153,15 +174,15 @@ class Parsers:
         )
 
 
-async def _read_each(
-    files: Iterable[RawFile], read: Callable[[RawFile], Awaitable[Parsed]]
+async def _parse_each(
+    files: Iterable[RawFile], parse: Callable[[RawFile], Awaitable[Parsed]]
 ) -> tuple[list[Parsed], list[DocumentUnreadableError]]:
-    """Reads files one after another; returns the results, and why the others cannot be read."""
+    """Parses files one after another; returns the results, and why the others cannot be read."""
     results: list[Parsed] = []
     failures: list[DocumentUnreadableError] = []
     for file in files:
         try:
-            results.append(await read(file))
+            results.append(await parse(file))
         except DocumentUnreadableError as error:
             failures.append(error)
     return results, failures
@@ -188,36 +209,42 @@ def _cost(failures: Sequence[DocumentUnreadableError]) -> Cost:
 
 
 @asynccontextmanager
-async def open_parsers(
+async def open_document_parser(
     settings: Settings, limits: Limits = LIMITS, journal: ResponseJournal | None = None
-) -> AsyncIterator[Parsers]:
-    """Yields the parsers of `settings.parsers` that can be used; the others are logged and skipped.
+) -> AsyncIterator[DocumentParser]:
+    """Yields a parser of documents, with those parsers of `settings.parsers` that can be used; the others are
+    logged and skipped.
 
     Raises:
         InvalidRequestError: the setting names a parser that does not exist.
     """
     async with AsyncExitStack() as stack:
         pdf = PdfReader()
+        openers: dict[str, Callable[[], Awaitable[Parser]]] = {
+            "upstage": lambda: _open_upstage(settings, stack, limits, journal),
+            "local": lambda: _open_local(settings, stack, pdf),
+            "vision": lambda: _open_vision(settings, stack, pdf, journal),
+        }
         parsers: list[Parser] = []
         states: list[ParserState] = []
         for name in dict.fromkeys(settings.parsers):
-            if name not in _OPENERS:
+            if name not in openers:
                 raise InvalidRequestError(
-                    f"CHECKERBOARD_PARSERS names {name!r}; there are {', '.join(_OPENERS)}.",
+                    f"CHECKERBOARD_PARSERS names {name!r}; there are {', '.join(openers)}.",
                     fields=[{"field": "parsers", "problem": f"unknown parser {name!r}"}],
                 )
             try:
-                parsers.append(await _OPENERS[name](settings, stack, pdf, limits, journal))
+                parsers.append(await openers[name]())
                 states.append(ParserState(name, usable=True))
             except SetupError as error:
                 unusable = ParserState(name, usable=False, reason=error.message)
                 states.append(unusable)
                 logger.info("parser skipped", extra={"parser": name, "reason": unusable.reason})
-        yield Parsers(parsers, states, pdf, confidence=settings.parser_confidence)
+        yield DocumentParser(parsers, states, pdf, confidence=settings.parser_confidence)
 
 
-class _PageByPage:
-    """Has a parser that reads images only read PDFs, too: page after page, as images."""
+class _PdfPagesAsImages:
+    """Has a parser of images parse PDFs, too: an image of each page."""
 
     def __init__(self, parser: Parser, pdf: PdfReader) -> None:
         self.name = parser.name
@@ -227,16 +254,12 @@ class _PageByPage:
     async def parse(self, file: RawFile) -> Parsed:
         """As `Parser.parse`."""
         if file.media_type == Kind.PDF:
-            return await self._pdf.read_as_images(file, self._parser)
+            return await self._pdf.parse_as_images(file, self._parser.parse)
         return await self._parser.parse(file)
 
 
 async def _open_upstage(
-    settings: Settings,
-    stack: AsyncExitStack,
-    _: PdfReader,
-    limits: Limits,
-    journal: ResponseJournal | None,
+    settings: Settings, stack: AsyncExitStack, limits: Limits, journal: ResponseJournal | None
 ) -> Parser:
     if settings.upstage_api_key is None:
         raise SetupError("UPSTAGE_API_KEY is not set.")
@@ -258,26 +281,17 @@ async def _open_upstage(
     return UpstageParser(api, limits, journal)
 
 
-async def _open_local(
-    settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits, __: ResponseJournal | None
-) -> Parser:
-    return _PageByPage(await stack.enter_async_context(LocalParser.open(settings)), pdf)
+async def _open_local(settings: Settings, stack: AsyncExitStack, pdf: PdfReader) -> Parser:
+    opened = LocalParser.open(find_tessdata(settings), size=settings.parser_processes)
+    return _PdfPagesAsImages(await stack.enter_async_context(opened), pdf)
 
 
 async def _open_vision(
-    settings: Settings, stack: AsyncExitStack, pdf: PdfReader, _: Limits, journal: ResponseJournal | None
+    settings: Settings, stack: AsyncExitStack, pdf: PdfReader, journal: ResponseJournal | None
 ) -> Parser:
     if settings.vision_model is None:
         raise SetupError("CHECKERBOARD_VISION_MODEL is not set.")
     if settings.offline:
         raise SetupError("OPENAI_API_KEY is not set, and the offline model reads no images.")
     http = await stack.enter_async_context(open_http_client(settings))
-    return _PageByPage(VisionParser(settings, http, journal), pdf)
-
-
-_Opener = Callable[[Settings, AsyncExitStack, PdfReader, Limits, ResponseJournal | None], Awaitable[Parser]]
-_OPENERS: dict[str, _Opener] = {
-    "upstage": _open_upstage,
-    "local": _open_local,
-    "vision": _open_vision,
-}
+    return _PdfPagesAsImages(VisionParser(settings, http, journal), pdf)

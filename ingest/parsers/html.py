@@ -142,8 +142,6 @@ def _letters(texts: Iterable[str]) -> str:
 
 @dataclass(slots=True)
 class _OpenElement:
-    """An open element and what ends with it."""
-
     tag: str
     strong: bool = False
     preformatted: bool = False

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
+from ingest.blocks import combine
 from ingest.documents import Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError
 from ingest.parsers.lines import GAP, FlowItem, Line, build_blocks
-from ingest.parsers.parser import Parser, combine
 from ingest.parsers.processes import WorkerEndedError, WorkerProcess
 from tools.core.text import one_line
 
@@ -39,8 +39,8 @@ class PdfReader:
         self._page_seconds = page_seconds
         self._processes = asyncio.Semaphore(os.cpu_count() or 1)
 
-    async def read(self, file: RawFile, parse_image: ParseImage) -> Parsed:
-        """Reads a PDF. What has no text layer is handed to `parse_image`: the whole file where no page
+    async def parse(self, file: RawFile, parse_image: ParseImage) -> Parsed:
+        """Parses a PDF. What has no text layer is handed to `parse_image`: the whole file where no page
         has one, else page after page as PNG.
 
         Raises:
@@ -54,8 +54,8 @@ class PdfReader:
         text = Parsed(blocks=build_blocks(_flow(pages)), parser=PARSER, cost=Cost(pages=len(pages)))
         return _by_page([text, *await self._parse_drawn(file, scanned, parse_image)])
 
-    async def read_as_images(self, file: RawFile, parser: Parser) -> Parsed:
-        """Reads a PDF with a parser that reads images only: each page as PNG.
+    async def parse_as_images(self, file: RawFile, parse_image: ParseImage) -> Parsed:
+        """Parses a PDF without its text: each page as PNG.
 
         Raises:
             DocumentUnreadableError: it has more than `MAX_DRAWN_PAGES` pages, or no page can be read.
@@ -64,12 +64,9 @@ class PdfReader:
         pages = await self._read_text(file)
         scanned = [number for number, page in enumerate(pages) if page["is_scanned"]]
         if len(scanned) > MAX_DRAWN_PAGES:
-            raise DocumentUnreadableError(
-                f"{file.name} has {len(scanned)} pages without text; the parser {parser.name} reads at most "
-                f"{MAX_DRAWN_PAGES}.",
-                file=file.name,
-            )
-        return _by_page(await self._parse_drawn(file, scanned, parser.parse))
+            problem = f"has {len(scanned)} pages without text; as images at most {MAX_DRAWN_PAGES} are read"
+            raise _unreadable(file, problem)
+        return _by_page(await self._parse_drawn(file, scanned, parse_image))
 
     async def _read_text(self, file: RawFile) -> list[PageText]:
         async with self._open(file, "text") as receive:

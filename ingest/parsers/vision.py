@@ -9,12 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ingest.blocks import block_lines
+from ingest.blocks import block_lines, mean_confidence
 from ingest.documents import Block, Cell, Cost, Heading, Paragraph, Parsed, RawFile, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
 from ingest.parsers.images import Piece, cut_into_pieces
 from ingest.parsers.lines import MAX_COLSPAN, clean_table
-from ingest.parsers.parser import mean_confidence
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
 from tools.core.settings import Settings
@@ -186,7 +185,6 @@ def _problems(answer: ReadImage) -> list[str]:
 
 
 def _blocks(read: ReadBlock) -> list[Block]:
-    """The block of an answer; none where nothing is written in it."""
     confidence = min(max(read.confidence, 0.0), 1.0)
     if read.rows:
         table = clean_table([[_cell(cell, len(read.rows)) for cell in row] for row in read.rows])

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from ingest.documents import Cost, Listed
 from ingest.pipeline.failures import failure_of
-from ingest.pipeline.progress import Counts
 from ingest.pipeline.store import STAGES, Document, DocumentStore, Selection, Stage
 from ingest.sources.registry import Source
 from tools.core.errors import CheckerboardError
@@ -28,7 +28,7 @@ IN_FLIGHT = 256
 CLAIM_FROM = 64
 """Documents are claimed when there is room for so many, rather than one by one."""
 LINGER_SECONDS = 0.2
-"""How long a stage that works in batches waits for more documents before it begins."""
+"""How long a stage that takes several documents at once waits for more of them before it begins."""
 POLL_SECONDS = 1.0
 """How often a run looks for documents that other runs have collected or requeued."""
 BACKOFF_SECONDS = 5.0
@@ -48,13 +48,46 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """How documents come to a stage: `work` takes up to `batch` of them, in `workers` tasks."""
+class StageRunner:
+    """How documents come to a stage: `work` takes up to `at_once` of them, in each of `tasks` tasks."""
 
     stage: Stage
     work: Callable[[list[Document]], Awaitable[list[Outcome]]]
-    workers: int
-    batch: int = 1
+    tasks: int
+    at_once: int = 1
+
+
+@dataclass(slots=True)
+class Counts:
+    """What one run has done. `cost` is of this run only."""
+
+    collected: Counter[str] = field(default_factory=Counter)
+    """Documents by `new`, `changed`, `unchanged`."""
+    reached: Counter[str] = field(default_factory=Counter)
+    """Documents by stage they came to."""
+    errors: Counter[str] = field(default_factory=Counter)
+    """Failed tries by code."""
+    set_aside: int = 0
+    withdrawn: int = 0
+    cost: Cost = field(default_factory=Cost)
+    sources_failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, stage: str, cost: Cost) -> None:
+        """Counts a document that came to a stage."""
+        self.reached[stage] += 1
+        self.cost += cost
+
+    def failed(self, code: str, cost: Cost, *, last: bool) -> None:
+        """Counts a failed try and what it cost; the last one sets the document aside."""
+        self.errors[code] += 1
+        self.cost += cost
+        self.set_aside += last
+
+    def line(self) -> str:
+        """Returns all counts in one line."""
+        collected = ", ".join(f"{self.collected[how]} {how}" for how in ("new", "changed", "unchanged"))
+        stages = ", ".join(f"{self.reached[stage]} {stage}" for stage in STAGES[1:])
+        return f"{collected}; {stages}; {self.set_aside} set aside; {self.cost}"
 
 
 @dataclass(slots=True)
@@ -77,14 +110,14 @@ class _Health:
         return self.failures >= OUTAGE_FAILURES and now - self.since > OUTAGE_SECONDS
 
 
-class Pipeline:
-    """Runs documents through the steps, of `ids` where any are given. `attempts` is the number of tries of a
-    stage."""
+class LocalEngine:
+    """Takes documents through stages, those of `ids` where any are given. `attempts` is the number of tries
+    of a stage."""
 
     def __init__(
         self,
         store: DocumentStore,
-        steps: Sequence[Step],
+        runners: Sequence[StageRunner],
         counts: Counts,
         *,
         attempts: int,
@@ -92,20 +125,20 @@ class Pipeline:
         in_batches: bool = False,
     ) -> None:
         self._store = store
-        self._steps = {step.stage: step for step in steps}
-        before = tuple(stage for stage in STAGES[:-1] if _next(stage) in self._steps)
+        self._runners = {runner.stage: runner for runner in runners}
+        before = tuple(stage for stage in STAGES[:-1] if _next(stage) in self._runners)
         self._selection = Selection(before, tuple(ids), in_batches)
         self._counts = counts
         self._attempts = attempts
         self._queues: dict[Stage, asyncio.Queue[Document]] = {
-            step.stage: asyncio.Queue(maxsize=2 * step.batch * step.workers) for step in steps
+            runner.stage: asyncio.Queue(maxsize=2 * runner.at_once * runner.tasks) for runner in runners
         }
-        self._health = {step.stage: _Health() for step in steps}
+        self._health = {runner.stage: _Health() for runner in runners}
         self._in_flight: set[int] = set()
         self._changed = asyncio.Event()
 
     async def run(self, sources: Sequence[Source], *, forever: bool = False) -> None:
-        """Collects the sources and takes everything that is due through the steps; with `forever` it then
+        """Collects the sources and takes everything that is due through the stages; with `forever` it then
         waits for more.
 
         A source that refuses, does not answer or does not exist is counted and logged, and the rest goes on.
@@ -116,8 +149,8 @@ class Pipeline:
         try:
             async with asyncio.TaskGroup() as group:
                 working = [group.create_task(self._store.guard())]
-                for step in self._steps.values():
-                    working += [group.create_task(self._work(step)) for _ in range(step.workers)]
+                for runner in self._runners.values():
+                    working += [group.create_task(self._work(runner)) for _ in range(runner.tasks)]
                 collecting = [group.create_task(self._collect(source)) for source in sources]
                 await self._feed(collecting, forever=forever)
                 for task in working:
@@ -166,41 +199,41 @@ class Pipeline:
             except TimeoutError:
                 pass
 
-    async def _work(self, step: Step) -> None:
-        queue = self._queues[step.stage]
+    async def _work(self, runner: StageRunner) -> None:
+        queue = self._queues[runner.stage]
         while True:
-            batch = [await queue.get()]
-            if step.batch > 1:
-                await _fill(batch, queue, step.batch)
-            await asyncio.sleep(self._health[step.stage].pause())
-            await self._process(step, batch)
+            documents = [await queue.get()]
+            if runner.at_once > 1:
+                await _fill(documents, queue, runner.at_once)
+            await asyncio.sleep(self._health[runner.stage].pause())
+            await self._process(runner, documents)
 
-    async def _process(self, step: Step, batch: list[Document]) -> None:
+    async def _process(self, runner: StageRunner, documents: list[Document]) -> None:
         try:
-            outcomes = await step.work(batch)
+            outcomes = await runner.work(documents)
         except Exception as error:  # noqa: BLE001 - an error of a document ends that document only
-            if len(batch) == 1:
-                await self._failed(step, batch[0], error)
+            if len(documents) == 1:
+                await self._failed(runner, documents[0], error)
             else:
                 # One of them may be the cause: each alone.
-                for document in batch:
-                    await self._process(step, [document])
+                for document in documents:
+                    await self._process(runner, [document])
             return
-        self._health[step.stage].failures = 0
-        for document, outcome in zip(batch, outcomes, strict=True):
-            self._counts.add(step.stage, outcome.cost)
-            last = step.stage == STAGES[-1] or _next(step.stage) not in self._steps
-            stored = await self._store.advance(document, step.stage, outcome.cost, outcome.flags, last=last)
+        self._health[runner.stage].failures = 0
+        for document, outcome in zip(documents, outcomes, strict=True):
+            self._counts.add(runner.stage, outcome.cost)
+            last = runner.stage == STAGES[-1] or _next(runner.stage) not in self._runners
+            stored = await self._store.advance(document, runner.stage, outcome.cost, outcome.flags, last=last)
             if stored and not last:
-                await self._queues[_next(step.stage)].put(document)
+                await self._queues[_next(runner.stage)].put(document)
             else:
-                if not stored and step.stage == STAGES[-1]:
+                if not stored and runner.stage == STAGES[-1]:
                     await self._store.withdraw_if_gone(document)
                 self._done(document)
 
-    async def _failed(self, step: Step, document: Document, error: Exception) -> None:
-        failure = failure_of(error, step.stage)
-        if failure.fatal or (failure.transient and self._health[step.stage].is_out_for_long()):
+    async def _failed(self, runner: StageRunner, document: Document, error: Exception) -> None:
+        failure = failure_of(error, runner.stage)
+        if failure.fatal or (failure.transient and self._health[runner.stage].is_out_for_long()):
             raise error
         last = failure.final or document.attempts + 1 >= self._attempts
         wait = BACKOFF_SECONDS * 2**document.attempts
@@ -223,12 +256,12 @@ class Pipeline:
         self._changed.set()
 
 
-async def _fill(batch: list[Document], queue: asyncio.Queue[Document], size: int) -> None:
+async def _fill(documents: list[Document], queue: asyncio.Queue[Document], size: int) -> None:
     """Takes more documents out of the queue, for LINGER_SECONDS."""
     try:
         async with asyncio.timeout(LINGER_SECONDS):
-            while len(batch) < size:
-                batch.append(await queue.get())
+            while len(documents) < size:
+                documents.append(await queue.get())
     except TimeoutError:
         pass
 

@@ -17,15 +17,14 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from ingest.pipeline.local_engine import Step
-from ingest.pipeline.progress import Counts
+from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.run import Ingest, open_ingest
 from ingest.pipeline.store import Stage
 from tools.core.extras import require_extra
 from tools.core.processes import ALLOWED
 from tools.core.settings import Settings
 
-BATCH = 64
+AT_ONCE = 64
 """Documents that one actor has at a time."""
 _OPEN_SECONDS = 300.0
 _NEEDED = re.compile(r"^RAY_|_proxy$", re.I)
@@ -55,7 +54,7 @@ async def run_on_ray(settings: Settings, ingest: Ingest, counts: Counts) -> int:
 
     Raises:
         MissingExtraError: Ray is not installed.
-        CheckerboardError: as `Pipeline.run`.
+        CheckerboardError: as `LocalEngine.run`.
     """
     require_extra("ray", "ray", purpose="The engine `ray`", otherwise="leave `--engine` out")
     import ray  # noqa: PLC0415 - an extra: half a gigabyte that few need
@@ -73,13 +72,13 @@ def _process(ray: Any, settings: Settings, ids: Sequence[int]) -> None:
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     cpus = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    blocks = max(1, -(-len(ids) // BATCH))
+    blocks = max(1, -(-len(ids) // AT_ONCE))
     documents = ray.data.from_items([{"id": number} for number in ids], override_num_blocks=blocks)
     for pool in _pools(cpus):
         documents = documents.map_batches(
             StagesActor,
             fn_constructor_args=(_share(settings, pool.actors), pool.stages),
-            batch_size=BATCH,
+            batch_size=AT_ONCE,
             compute=ray.data.ActorPoolStrategy(size=pool.actors),
             num_cpus=pool.cpus,
             runtime_env={"env_vars": pool.environment()},
@@ -111,7 +110,7 @@ def _share(settings: Settings, actors: int) -> Settings:
 
 
 class StagesActor:
-    """Takes batches of documents through some stages. Its parts are opened once, in an event loop of its
+    """Takes documents through some stages. Its parts are opened once, in an event loop of its
     own."""
 
     def __init__(self, settings: Settings, stages: Sequence[Stage]) -> None:
@@ -123,13 +122,11 @@ class StagesActor:
         self._ingest = self._wait(self._parts.enter_async_context(open_ingest(settings)), _OPEN_SECONDS)
 
     def __call__(self, batch: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Takes the documents of a batch through the stages; those that failed stay where they are."""
+        """Takes some documents through the stages; those that failed stay where they are."""
         ids = [int(number) for number in batch["id"]]
-        self._wait(self._ingest.collect_and_work(self._steps(), Counts(), ids=ids))
+        runners = [runner for runner in self._ingest.runners() if runner.stage in self._stages]
+        self._wait(self._ingest.collect_and_work(runners, Counts(), ids=ids))
         return batch
-
-    def _steps(self) -> list[Step]:
-        return [step for step in self._ingest.steps() if step.stage in self._stages]
 
     def _wait(self, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(seconds)

@@ -1,4 +1,4 @@
-"""What a run keeps: the state of every document, its raw files, answers that were paid for, and fetches.
+"""What a run keeps: the state of every document, its raw files, the response journal, and the log of fetches.
 
 All of it is in PostgreSQL but the raw files, which are in a folder by the hash of their content.
 """
@@ -290,7 +290,7 @@ class DocumentStore(_Statements):
         """Records the batch in which documents were sent to be tagged, and ends their claims."""
         await self._execute("record_batch", ids=list(ids), batch_id=batch_id, run=self.run)
 
-    async def batches(self) -> list[tuple[str, list[int]]]:
+    async def pending_batches(self) -> list[tuple[str, list[int]]]:
         """Returns the batches that documents wait for, each with the ids of its documents."""
         return [(row["batch_id"], row["ids"]) for row in await self._rows("batches")]
 
@@ -308,16 +308,13 @@ class PostgresJournal(_Statements):
     """Answers of models and parsers by what was asked, over all runs: a `ResponseJournal`."""
 
     async def find(self, question: str) -> bytes | None:
-        """As `ResponseJournal.find`."""
         rows = await self._rows("find_answer", question=question)
         return bytes(rows[0]["answer"]) if rows else None
 
     async def record(self, question: str, answer: bytes) -> None:
-        """As `ResponseJournal.record`."""
-        await self._execute("keep_answer", question=question, answer=answer)
+        await self._execute("record_answer", question=question, answer=answer)
 
     async def forget(self, questions: Sequence[str]) -> None:
-        """As `ResponseJournal.forget`."""
         await self._execute("forget_answers", questions=list(questions))
 
     async def forget_old(self) -> None:
@@ -329,12 +326,10 @@ class PostgresFetchLog(_Statements):
     """What each URL answered last: a `FetchLog` (`ingest.sources.web`)."""
 
     async def last(self, url: str) -> Fetch | None:
-        """As `FetchLog.last`."""
         rows = await self._rows("last_fetch", url=url)
         return Fetch(**rows[0]) if rows else None
 
     async def record(self, fetch: Fetch) -> None:
-        """As `FetchLog.record`."""
         await self._execute("record_fetch", **asdict(fetch))
 
 

@@ -130,8 +130,8 @@ class FolderSource:
         yield from _settled(growing)
 
     async def _read(self, listed: Iterator[Files]) -> AsyncGenerator[Collected | Listed, None]:
-        while batch := await asyncio.to_thread(self._read_batch, listed):
-            for document in batch:
+        while read := await asyncio.to_thread(self._read_some, listed):
+            for document in read:
                 if isinstance(document, Collected):
                     yield document
                     continue
@@ -139,24 +139,23 @@ class FolderSource:
                     async for row in rows_of_file:
                         yield row
 
-    def _read_batch(self, listed: Iterator[Files]) -> list[Collected | Path]:
+    def _read_some(self, listed: Iterator[Files]) -> list[Collected | Path]:
         """Reads the next few postings; a file of rows is returned to be read row by row. A thread for each
         small file would cost four times as much as reading it."""
-        batch: list[Collected | Path] = []
+        read: list[Collected | Path] = []
         size = 0
         for files in listed:
             if files[0].suffix.lower() in ROWS:
-                batch.append(files[0])
+                read.append(files[0])
                 break
             if document := self._pages(files):
-                batch.append(document)
+                read.append(document)
                 size += sum(len(file.content) for file in document.files)
-            if size > _BYTES_AT_ONCE or len(batch) == _FILES_AT_ONCE:
+            if size > _BYTES_AT_ONCE or len(read) == _FILES_AT_ONCE:
                 break
-        return batch
+        return read
 
     def _pages(self, files: Files) -> Collected | None:
-        """Reads the files of one posting."""
         raw = []
         for file in files:
             try:
@@ -172,8 +171,8 @@ class FolderSource:
         path, provenance = self._id(file), _provenance(file)
         rows = read_rows(file, lambda name, _: open_within(self.root, Path(name)))
         try:
-            while batch := await asyncio.to_thread(list, itertools.islice(rows, _ROWS_AT_ONCE)):
-                for row in batch:
+            while read := await asyncio.to_thread(list, itertools.islice(rows, _ROWS_AT_ONCE)):
+                for row in read:
                     yield self._row(path, row, provenance)
         except InvalidRequestError as error:
             logger.warning("rest of file passed over", extra={"file": str(file), "problem": error.message})
@@ -399,7 +398,6 @@ def _storable(name: str) -> str:
 
 
 def _short(name: str) -> str:
-    """Returns a name in at most 300 characters, the length of a source id."""
     if len(name) <= _LONGEST_ID:
         return name
     return f"{name[: _LONGEST_ID - 17]}~{hashlib.sha256(name.encode()).hexdigest()[:16]}"

@@ -59,7 +59,6 @@ class GreenhouseSource(Board):
 
 
 def _employment(metadata: Any) -> str | None:
-    """Returns the kind of employment out of the custom fields."""
     for entry in metadata if isinstance(metadata, list) else []:
         if (text(entry, "name") or "").lower() in _EMPLOYMENT:
             value = entry.get("value")

@@ -138,7 +138,6 @@ class JasoseolSource:
         return duties_below
 
     async def _listed(self, month: Month) -> list[dict[str, Any]]:
-        """Fetches the listing of a month."""
         answer = await self._web.post(
             f"{self._base}/employment/calendar_list.json", month.body(), allowed=self._site
         )
@@ -248,7 +247,6 @@ def _is_posting(value: Any, number: int) -> bool:
 
 
 def _inline(url: str) -> RawFile:
-    """Reads an image that is in the page itself."""
     image = read_data_url(url)
     if image is None:
         raise DocumentUnreadableError("an image within the page is broken.")
@@ -366,7 +364,6 @@ def is_tech(name: Any) -> bool:
 
 
 def _hints(posting: dict[str, Any], positions: list[dict[str, Any]], url: str) -> Hints:
-    """Returns the hints that the site has beside the poster."""
     codes = [code for position in positions for code in divisions(position)]
     words = list(dict.fromkeys(word for code in codes for word in _DIVISIONS[code]))
     experience = [word for word in words if word in ("신입", "경력")]

@@ -84,7 +84,6 @@ def _description(row: dict[str, Any]) -> list[str]:
 
 
 def _either(row: dict[str, Any], key: str) -> str:
-    """Returns a part as HTML, or else its plain text."""
     return text(row, key) or paragraphs(text(row, f"{key}Plain"))
 
 

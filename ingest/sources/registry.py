@@ -81,20 +81,9 @@ KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """A kind of source, for people. `off` says why it is off; null: it is on."""
-
-    kind: str
-    written: str
-    what: str
-    off: str | None
-
-
-def describe(settings: Settings) -> list[Description]:
-    """Returns every kind of source, how to write it, and whether it is on."""
-    off = {} if settings.jasoseol_permission else {"jasoseol": NOT_PERMITTED}
-    return [Description(name, kind.written, kind.what, off.get(name)) for name, kind in KINDS.items()]
+def reasons_off(settings: Settings) -> dict[str, str]:
+    """Returns why kinds of sources are off, by their names; those that are on are left out."""
+    return {} if settings.jasoseol_permission else {"jasoseol": NOT_PERMITTED}
 
 
 def open_source(spec: str, settings: Settings, web: Web) -> Source:

@@ -189,7 +189,6 @@ def _written_parts(text: str) -> list[Any] | None:
 
 
 def _separated(text: str) -> Iterable[str]:
-    """Yields the names of a cell, split at separators."""
     if text.lstrip().startswith("#"):
         yield from _HASHES.split(text)
         return

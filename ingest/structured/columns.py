@@ -1,7 +1,7 @@
 """From a row of an export to a posting: which column is which field, and what its cell says.
 
-Exports name columns as they like: `회사명`, `companyName` and `company` are one field. Only names that are in
-the table below are read."""
+Exports name columns as they like: `회사명`, `companyName` and `company` are one field. Only names that
+stand in `columns.yaml` are read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from pydantic import ValidationError
 
 from ingest.errors import DocumentUnreadableError
@@ -23,68 +25,7 @@ from tools.postings.deadlines import last_day, stated_day
 
 POSTED = "posted"
 """When the row was written or collected; a deadline without a year counts from it. No field of a posting."""
-
-_COLUMNS = {
-    "source": "source, site, platform, 출처, 사이트, 채용사이트",
-    "source_id": (
-        "source id, id, posting id, job id, posting no, rec idx, uid, 공고번호, 공고 id, 채용공고번호, 번호, "
-        "아이디"
-    ),
-    "company": (
-        "company, company name, employer, organization, hiring organization, corp name, 회사, 회사명, 기업, "
-        "기업명, 업체명"
-    ),
-    "job_title": (
-        "job title, title, position title, position name, role, job, job name, 공고명, 공고제목, 채용공고명, "
-        "채용제목, 제목, 직무, 직무명, 포지션, 포지션명, 모집부문, 모집분야, 모집직무, 채용직무"
-    ),
-    "responsibilities": (
-        "responsibilities, responsibility, duties, job duties, tasks, main tasks, what you will do, "
-        "담당업무, 주요업무, 업무내용, 업무, 하는일, 직무내용, 담당업무내용, description, job description, "
-        "상세내용, 내용"
-    ),
-    "requirements": (
-        "requirements, requirement, qualifications, required qualifications, minimum qualifications, "
-        "basic qualifications, required, 자격요건, 지원자격, 자격조건, 응시자격, 자격, 필수, 필수요건, "
-        "필수사항, 필수조건, 요구사항"
-    ),
-    "preferred": (
-        "preferred, preferred qualifications, preferred points, preference, nice to have, nice to haves, "
-        "bonus, pluses, 우대, 우대사항, 우대조건, 우대요건"
-    ),
-    "url": (
-        "url, link, job url, posting url, job link, apply url, apply link, href, 링크, 공고링크, 공고 url, "
-        "공고주소, 상세링크, 지원링크"
-    ),
-    "deadline": (
-        "deadline, deadline at, due date, due time, closing date, close date, closed at, closes at, "
-        "expires at, expiry date, expiration date, valid through, end date, end at, end time, apply by, "
-        "application deadline, 마감, 마감일, 마감일자, 마감일시, 마감기한, 접수마감, 접수마감일, 지원마감, "
-        "지원마감일, 공고마감일, 종료일, 접수종료일, 접수기간, 모집기간, 채용기간, 지원기간"
-    ),
-    "location": (
-        "location, place, city, region, workplace, work location, job location, 근무지, 근무지역, 근무장소, "
-        "근무위치, 지역, 위치"
-    ),
-    "employment_type": (
-        "employment type, job type, contract type, work type, employment, 고용형태, 근무형태, 채용형태, "
-        "채용구분, 고용구분"
-    ),
-    "experience": (
-        "experience, career, career level, experience level, seniority, years of experience, 경력, "
-        "경력사항, 경력구분, 경력요건, 요구경력"
-    ),
-    "skills": (
-        "skills, skill, tech stack, tech stacks, technologies, stack, stacks, skill tags, tags, keywords, "
-        "기술스택, 기술, 스킬, 사용기술, 요구기술, 필요기술, 개발환경, 키워드"
-    ),
-    POSTED: (
-        "posted, posted at, posted on, date posted, published at, created at, registered at, start date, "
-        "게시일, 등록일, 등록일자, 작성일, 공고일, 시작일, collected at, fetched at, crawled at, scraped at, "
-        "수집일"
-    ),
-}
-"""The fields of a posting, each with the names of its columns, the surest name first."""
+_COLUMNS: dict[str, str] = yaml.safe_load((Path(__file__).parent / "columns.yaml").read_text("utf-8"))
 
 
 class UnreadField(NamedTuple):

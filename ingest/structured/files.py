@@ -264,8 +264,6 @@ class _TooLongError(Exception):
 
 
 class _Cut(str):
-    """The beginning of a line that is too long."""
-
     __slots__ = ()
 
 

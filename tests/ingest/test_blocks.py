@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import html as lxml_html
 
-from ingest.blocks import MAX_GRID, block_lines, grid, lines, to_html, to_markdown, to_text
-from ingest.documents import Block, Cell, Heading, Paragraph, Parsed, Table
+from ingest.blocks import MAX_GRID, block_lines, grid, to_html, to_markdown
+from ingest.documents import Block, Cell, Heading, Paragraph, Table
 
 NASTY = st.text(st.sampled_from(" \n-#|<>&*_`[]()\\~+=1.가a:!;\"'"), max_size=30)
 TABLE = Table(
@@ -57,10 +57,9 @@ def test_a_list_between_lines_is_a_list() -> None:
     assert to_markdown([Paragraph(text="업무\n- a\n- b\n끝")]) == "업무\n\n- a\n- b\n\n끝"
 
 
-def test_text_has_a_tab_between_cells_and_lines_have_every_line() -> None:
+def test_lines_have_every_line_also_those_of_cells() -> None:
     blocks: list[Block] = [Heading(text="제목"), TABLE]
-    assert to_text(blocks) == "제목\n\n부문\t요건\n개발\tJava Kotlin\t3년\nPython | C\t"
-    assert lines(Parsed(blocks=blocks, parser="x")) == [
+    assert [line for block in blocks for line in block_lines(block)] == [
         "제목",
         *("부문", "요건", "개발", "Java", "Kotlin", "3년", "Python | C"),
     ]

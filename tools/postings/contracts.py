@@ -72,7 +72,7 @@ class Position(BaseModel):
     """One position of a job posting, in the posting's own words.
 
     Every field is declared here and nowhere else: the columns of the store
-    (`tools/postings/repository.py`), those of files (`ingest/structured/columns.py`) and what the model
+    (`tools/postings/repository.py`), those of files (`ingest/structured/columns.yaml`) and what the model
     tags (`ingest/tagging/positions.py`) follow."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

@@ -82,8 +82,6 @@ def stated_day(value: Any, *, year: int | None = None, seen: date | None = None)
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What is known beside the text."""
-
     year: int | None
     seen: date | None
 
@@ -180,7 +178,6 @@ def _of_text(value: str, context: _Context) -> date | None:
 
 
 def _as_day(match: re.Match[str]) -> str:
-    """Returns a moment as its day."""
     written = match[0]
     try:
         if written[:4].isdecimal():
@@ -194,7 +191,6 @@ def _as_day(match: re.Match[str]) -> str:
 
 
 def _dated(chosen: _Day, days: list[_Day], context: _Context) -> date | None:
-    """Returns the day with its year."""
     if chosen.year is not None:
         return _day_of(chosen.year, chosen.month, chosen.day)
     before = [day for day in days if day.end <= chosen.start]
@@ -370,7 +366,6 @@ class _Day:
 
 
 def _days_in(text: str) -> Iterator[_Day]:
-    """Yields the days that a text names, in order."""
     at = 0
     while (match := _DATE.search(text, at)) is not None:
         at = match.end()
@@ -406,7 +401,6 @@ def _deciding_day(text: str, days: Sequence[_Day]) -> _Day | None:
 
 
 def _numbers(match: re.Match[str]) -> tuple[int | None, int, int]:
-    """Returns year, month and day of a date."""
     if written := match["compact"]:
         return int(written[:4]), int(written[4:6]), int(written[6:8])
     if match["year"]:

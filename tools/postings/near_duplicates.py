@@ -94,7 +94,6 @@ def _same_title(one: str, other: str) -> bool:
 
 
 def _telling(title: str) -> list[str]:
-    """Returns the words of a title that tell it from others."""
     words = (_ONE_WORD.get(word, word) for word in _WORD.findall(title.lower()))
     return [word for word in words if word not in _SAYS_LITTLE]
 

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -25,6 +25,9 @@ from tools.core.sql import queries
 from tools.core.text import clean, clean_values, web_address
 from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
 from tools.postings.near_duplicates import Comparable, bands, same_posting
+
+if TYPE_CHECKING:
+    from tools.llm.embeddings import Embedder
 
 _FIELDS = tuple(Posting.model_fields)
 """The fields of a posting, each a column of its own name."""
@@ -127,6 +130,20 @@ class EmbeddingSet:
             parameters = {"set_id": await self._ready(connection), "hashes": list(by_hash)}
             embedded = {row["text_hash"] for row in await _rows(connection, "embedded", parameters)}
         return [posting for key, posting in by_hash.items() if key not in embedded]
+
+    async def embed(self, postings: Sequence[Posting], embedder: Embedder) -> int:
+        """Embeds those of `postings` whose text has no vector yet; returns the tokens that it took.
+
+        Raises:
+            EmbeddingMismatchError: as `require_ready`.
+            ModelUnavailableError: the model did not answer.
+        """
+        missing = await self.lacking(postings)
+        if not missing:
+            return 0
+        embedded = await embedder.postings(missing)
+        await self.save(missing, embedded.vectors)
+        return embedded.tokens
 
     async def save(self, postings: Sequence[Posting], vectors: Sequence[Vector]) -> None:
         """Stores the vectors of the texts of `postings`.
@@ -265,7 +282,6 @@ def _cleaned_again(row: DictRow) -> dict[str, Any]:
 
 
 def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> EmbeddingMismatchError:
-    """Returns the error for postings of another embedding than the configured one."""
     return EmbeddingMismatchError(
         f"The loaded postings were embedded by {' and '.join(stored or [])}, but {model} in {dimensions} "
         "dimensions is configured. Set the former again, or run `checkerboard ingest reembed`: the service "
@@ -308,7 +324,6 @@ def _comparable(row: DictRow, prefix: str) -> Comparable:
 
 
 def _stored(posting: Posting) -> list[Any]:
-    """Returns the columns of a posting as they are written."""
     fields = [getattr(posting, name) for name in _FIELDS]
     content_hash = hashlib.blake2b(orjson.dumps(fields), digest_size=16).hexdigest()
     texts = "\n".join(getattr(posting, name) for name in TEXT_FIELDS)

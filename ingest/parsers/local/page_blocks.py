@@ -113,7 +113,6 @@ def _columns(part: Sequence[Line]) -> list[list[Line]]:
 
 
 def _blocks(lines: Sequence[Line], page: Sequence[Line]) -> Iterator[Block]:
-    """Headings and paragraphs of one column."""
     usual = _usual_height(page)
     paragraph: list[Line] = []
     for line in lines:
@@ -377,7 +376,6 @@ def _label_columns(lines: Sequence[Line]) -> list[list[Line]]:
 
 
 def _values_of(labels: Sequence[Line], values: Sequence[Line]) -> list[list[Line]]:
-    """The values of each label."""
     spans = [(value.box.top, value.box.bottom) for value in values]
     centres = [label.box.centre[1] for label in labels]
     borders = [_widest_gap(spans, start, end) for start, end in itertools.pairwise(centres)]

@@ -16,12 +16,10 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
+from ingest.blocks import mean_confidence
 from ingest.documents import Block, Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.parser import mean_confidence
 from ingest.parsers.processes import WorkerEndedError, WorkerProcess
-from ingest.parsers.tessdata import find_tessdata
-from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -48,21 +46,11 @@ class LocalParser:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator[LocalParser]:
-        """Yields a parser; its processes start with the first image and end with the context.
-
-        Raises:
-            SetupError: Tesseract's library or data is missing; the message says how to get it.
-        """
-        async with cls.with_data(find_tessdata(settings), size=settings.parser_processes) as parser:
-            yield parser
-
-    @classmethod
-    @asynccontextmanager
-    async def with_data(
+    async def open(
         cls, tessdata: Path, *, size: int | None = None, limit_seconds: float = LIMIT_SECONDS
     ) -> AsyncIterator[LocalParser]:
-        """Yields a parser with the data in a folder, on as many processes as there are cores."""
+        """Yields a parser with the data in a folder, on as many processes as there are cores; they start with
+        the first image and end with the context."""
         parser = cls(tessdata, size or _cores(), limit_seconds)
         try:
             yield parser
@@ -133,7 +121,6 @@ class LocalParser:
             raise
 
     async def _start(self) -> WorkerProcess:
-        """Starts a worker, and waits until its models are loaded."""
         worker = await WorkerProcess.start(
             "ingest.parsers.local.worker", str(self._tessdata), OMP_THREAD_LIMIT="1"
         )

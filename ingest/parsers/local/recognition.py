@@ -17,6 +17,7 @@ from typing import Literal
 
 from rapidfuzz.distance import Levenshtein
 
+from ingest.parsers.local.layout import WORDS
 from ingest.parsers.local.line_image import (
     HEIGHT,
     PAD,
@@ -50,20 +51,10 @@ _BULLET = re.compile(
 
 # Spelling -------------------------------------------------------------------------------------------
 _SURE = 96.0  # confidence from which a word is taken as it stands
-_WORDS = """
-    API APIs SDK AI ML DL UI UX IT DB OS QA PM PO SW HW IoT SaaS B2B B2C O2O R&D CS CRM ERP MES WMS TMS LMS
-    CI/CD TCP/IP HTTP HTTPS REST RESTful GraphQL gRPC SQL NoSQL RDBMS ORM MSA OOP TDD DDD SOLID SSR SSG SPA
-    ETL ELT CDC DW BI KPI LTV LLM RAG NLP GPU CPU MCU RTOS BLE NFC UART SPI I2C CAN OTA PDA VPN DNS CDN WAF
-    SIEM EDR SOAR OWASP ISMS ISMS-P CISSP OSCP CTF SQLD ADsP TOEIC GitHub Git Linux Windows Web App
-""".split()  # noqa: SIM905 - a list of words reads best as one
 _LOOK_ALIKE = str.maketrans({"l": "1", "i": "1", "|": "1", "!": "1", "o": "0", "s": "5"})
 _LATIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9+#./&\-]*[A-Za-z0-9+#]|[A-Za-z]")
 _HANGUL_WORD = re.compile("[가-힣]+")
 _UNKNOWN_SYLLABLES = frozenset("앱딥챗챌퀀둡팜훅킥")  # the models write the nearest one that they know
-_KOREAN_WORDS = tuple(
-    "앱 웹앱 인앱 앱스토어 딥러닝 딥테크 챗봇 챌린지 퀀트 하둡 스마트팜 훅 킥오프 킥보드".split()  # noqa: SIM905
-)
-"""Words of postings with such a syllable."""
 _KOREAN_ENDINGS = frozenset(["", *"을를은는이가의에과와로도만", "에서", "으로", "이나"])
 _FINALS, _VOWELS = 28, 21
 _ONE_EDIT, _TWO_EDITS = 5, 9  # letters of a word from which one and two wrong ones are corrected
@@ -396,7 +387,7 @@ def _shape(word: str) -> str:
 @lru_cache(maxsize=1)
 def _dictionary() -> tuple[dict[str, str], dict[str, str], list[str]]:
     """Known words by their spelling in small letters, by their shape, and the long ones."""
-    words = dict.fromkeys(_WORDS)
+    words = dict.fromkeys(WORDS["trade"])
     for name in KIND_OF:
         words.update(dict.fromkeys(part for part in name.split() if len(part) > 1 and part.isascii()))
     exact: dict[str, str] = {}
@@ -431,7 +422,7 @@ def _correct_latin(word: str) -> str:
 
 def _correct_hangul(word: str) -> str:
     """The known word that differs only in syllables that the models do not know, with its ending."""
-    for known in _KOREAN_WORDS:
+    for known in WORDS["korean"]:
         stem, ending = word[: len(known)], word[len(known) :]
         if len(stem) == len(known) and ending in _KOREAN_ENDINGS and stem != known:
             pairs = [(one, other) for one, other in zip(stem, known, strict=True) if one != other]

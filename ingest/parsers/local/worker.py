@@ -205,7 +205,6 @@ class _Page:
 
 
 def _window(line: Box) -> tuple[slice, slice]:
-    """Rows and columns of a line's crop."""
     return (
         slice(max(0, line.top - _ABOVE), line.bottom + _ABOVE),
         slice(max(0, line.left - _BESIDE), line.right + _BESIDE),

@@ -14,7 +14,6 @@ import pytest
 from evals.datasets.cases import (
     HOSTILE_POSTINGS,
     PROFILES,
-    TAGS,
     Case,
     Family,
     dataset_version,
@@ -25,6 +24,13 @@ from ingest.structured.columns import as_posting
 from ingest.structured.files import read_rows
 from tools.core.errors import InvalidRequestError
 
+TAGS = (
+    *("beginner", "junior", "senior", "career_changer"),
+    *("thin", "rich", "contradictory", "hostile", "non_it", "odd", "long", "turns"),
+)
+"""The tags of the written cases. `thin`: little more than the desired job; `contradictory`: parts of the
+profile contradict each other; `hostile`: it carries instructions to the model; `odd`: valid, but unusual;
+`turns`: it regenerates."""
 FAMILIES = get_args(Family)
 CASES = read_cases(PROFILES)
 

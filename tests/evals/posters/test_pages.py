@@ -12,7 +12,7 @@ from lxml import html
 from PIL import Image
 
 from evals.benchmarks.parser_scores import score_text, text_lines, tree_of_html
-from evals.chromium import find_chromium
+from evals.posters.chromium import find_chromium
 from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from evals.posters.photographs import photograph
 from ingest.documents import RawFile
@@ -93,7 +93,7 @@ async def test_wrapped_lines_in_the_cells_of_a_page_are_read(
     assert isinstance(image, Image.Image)
     assert image.width == 680
     image.save(tmp_path / "page.webp", quality=85)
-    async with LocalParser.with_data(tessdata, size=1) as parser:
+    async with LocalParser.open(tessdata, size=1) as parser:
         parsed = await parser.parse(RawFile("page.webp", "image/webp", (tmp_path / "page.webp").read_bytes()))
     score = score_text(LINES, text_lines(parsed))
     assert score.errors <= 0.03 * score.letters

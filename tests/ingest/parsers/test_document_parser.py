@@ -10,8 +10,7 @@ import pytest
 
 from ingest.documents import Cost, Paragraph, Parsed, RawFile, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.document_parser import Parsers, open_parsers
-from ingest.parsers.parser import LOW_CONFIDENCE, Parser
+from ingest.parsers.document_parser import LOW_CONFIDENCE, DocumentParser, Parser, open_document_parser
 from ingest.parsers.pdf import PdfReader
 from tests.ingest.parsers.files import chunk, encrypted_pdf, huge_png, image, png_with, raw, scanned_pdf
 from tools.core.errors import InvalidRequestError
@@ -43,12 +42,14 @@ class StubParser:
         )
 
 
-def reading(*parsers: Parser) -> Parsers:
-    return Parsers(parsers, [], PdfReader(), confidence=0.6)
+def reading(*parsers: Parser) -> DocumentParser:
+    return DocumentParser(parsers, [], PdfReader(), confidence=0.6)
 
 
 async def read(files: Sequence[RawFile], *outcomes: float | Exception | None) -> Parsed:
-    return await reading(*(StubParser(f"p{n}", outcome) for n, outcome in enumerate(outcomes, 1))).read(files)
+    return await reading(*(StubParser(f"p{n}", outcome) for n, outcome in enumerate(outcomes, 1))).parse(
+        files
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ async def test_text_is_read_without_any_parser_of_images() -> None:
 
 async def test_pages_run_through_and_confidence_goes_by_length() -> None:
     files = [raw("글" * 100 + "."), raw(PNG), raw(image(size=(9, 9)))]
-    parsed = await reading(StubParser("p1", 0.8)).read(files)
+    parsed = await reading(StubParser("p1", 0.8)).parse(files)
     assert [block.page for block in parsed.blocks] == [1, 2, 3]
     assert parsed.confidence == pytest.approx(0.8)
     assert parsed.cost == Cost(pages=3, usd=2.0)
@@ -121,7 +122,7 @@ async def test_pages_run_through_and_confidence_goes_by_length() -> None:
 
 async def test_the_true_type_of_a_file_is_handed_on() -> None:
     parser = StubParser("p1", 0.8)
-    await reading(parser).read([raw(image("WEBP"), "poster.jpg", "image/jpeg")])
+    await reading(parser).parse([raw(image("WEBP"), "poster.jpg", "image/jpeg")])
     assert [file.media_type for file in parser.asked] == ["image/webp"]
 
 
@@ -151,18 +152,18 @@ async def test_bad_files_are_refused_with_a_reason(content: bytes | str, expecte
 
 async def test_a_scanned_pdf_is_read_by_the_parsers_in_turn() -> None:
     parser = StubParser("p1", 0.8)
-    await reading(parser).read([raw(scanned_pdf(2))])
+    await reading(parser).parse([raw(scanned_pdf(2))])
     assert [file.media_type for file in parser.asked] == ["application/pdf"]
 
 
 async def test_without_a_parser_an_image_is_set_aside_with_what_to_set() -> None:
     settings = Settings(parsers=("upstage", "vision"))
-    async with open_parsers(settings) as parsers:
+    async with open_document_parser(settings) as parsers:
         with pytest.raises(
             DocumentUnreadableError, match=r"UPSTAGE_API_KEY.*CHECKERBOARD_VISION_MODEL"
         ) as refused:
-            await parsers.read([raw(PNG, "poster.png")])
-        assert (await parsers.read([raw("글입니다.")])).blocks
+            await parsers.parse([raw(PNG, "poster.png")])
+        assert (await parsers.parse([raw("글입니다.")])).blocks
         assert [(state.name, state.usable) for state in parsers.describe()] == [
             ("upstage", False),
             ("vision", False),
@@ -172,7 +173,7 @@ async def test_without_a_parser_an_image_is_set_aside_with_what_to_set() -> None
 
 async def test_an_unknown_parser_is_an_error_at_once() -> None:
     with pytest.raises(InvalidRequestError, match="tesseract"):
-        async with open_parsers(Settings(parsers=("tesseract",))):
+        async with open_document_parser(Settings(parsers=("tesseract",))):
             pass
 
 

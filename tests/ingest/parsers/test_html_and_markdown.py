@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.blocks import lines
+from ingest.blocks import block_lines
 from ingest.documents import Block, Heading, Paragraph, Table
 from ingest.errors import DocumentUnreadableError
 from ingest.parsers.markdown import parse_text
@@ -218,7 +218,8 @@ def test_a_flood_of_tags_is_refused() -> None:
 @settings(max_examples=60)
 @given(st.lists(st.sampled_from(SOUP), max_size=40))
 def test_no_soup_of_tags_breaks_the_reader(soup: list[str]) -> None:
-    for line in lines(parse_html(" ".join(soup))):
+    soup_blocks = parse_html(" ".join(soup)).blocks
+    for line in (line for block in soup_blocks for line in block_lines(block)):
         assert line.strip() == line != ""
 
 
@@ -316,6 +317,6 @@ def test_a_text_made_to_hurt_is_read_in_time(hurting: str) -> None:
 @settings(max_examples=60)
 @given(st.text(st.sampled_from(" \n-#|*`[]()<>:가나■ㆍ1."), max_size=80))
 def test_every_word_of_a_text_is_kept(written: str) -> None:
-    read = "".join(lines(parse_text(written)))
+    read = "".join(line for block in parse_text(written).blocks for line in block_lines(block))
     for letter in "가나":
         assert read.count(letter) == written.count(letter) or "](" in written or "![" in written

@@ -30,7 +30,7 @@ def url(content: bytes = POSTER, kind: str = "image/png") -> str:
 
 async def read(page: str, stub: StubParser | None = None) -> tuple[Parsed, StubParser]:
     parser = stub or StubParser("p1", 0.9)
-    return await reading(parser).read([raw(page, "job.html")]), parser
+    return await reading(parser).parse([raw(page, "job.html")]), parser
 
 
 @pytest.mark.parametrize(
@@ -106,8 +106,8 @@ async def test_a_page_of_nothing_but_a_picture_is_the_picture() -> None:
     with pytest.raises(DocumentUnreadableError, match="too blurred"):
         await read(f'<img src="{url()}">', StubParser("p1", UNREADABLE))
     with pytest.raises(DocumentUnreadableError, match="No parser is set up"):
-        await reading().read([raw(f'<img src="{url()}">', "job.html")])
-    assert (await reading().read([raw(f'<p>안내</p><img src="{url()}">', "job.html")])).warnings == [
+        await reading().parse([raw(f'<img src="{url()}">', "job.html")])
+    assert (await reading().parse([raw(f'<p>안내</p><img src="{url()}">', "job.html")])).warnings == [
         "pictures in the page that were not read: 1"
     ]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest.blocks import lines
+from ingest.blocks import block_lines
 from tests.ingest.parsers.files import parse_html
 
 BODY = """<h4>담당업무</h4><ul><li>주문과 결제 API 개발</li><li>배포 자동화</li></ul>
@@ -52,7 +52,7 @@ WAYS = {
 
 
 def read(page: str) -> str:
-    return "\n".join(lines(parse_html(page)))
+    return "\n".join(line for block in parse_html(page).blocks for line in block_lines(block))
 
 
 @pytest.mark.parametrize("way", WAYS)

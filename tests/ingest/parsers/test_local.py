@@ -43,7 +43,7 @@ def tessdata() -> Path:
 
 @pytest.fixture(scope="module")
 async def parser(tessdata: Path) -> AsyncIterator[LocalParser]:
-    async with LocalParser.with_data(tessdata, size=1) as opened:
+    async with LocalParser.open(tessdata, size=1) as opened:
         yield opened
 
 
@@ -179,7 +179,7 @@ async def test_what_is_no_image_is_refused_with_a_reason(
 
 
 async def test_the_loop_runs_while_an_image_is_read(tessdata: Path, banner: Image.Image) -> None:
-    async with LocalParser.with_data(tessdata, size=1) as parser:
+    async with LocalParser.open(tessdata, size=1) as parser:
         assert parser.pids == []  # nothing runs before the first image
         reading = asyncio.create_task(parser.parse(raw(saved(banner))))
         for _ in range(100):
@@ -195,7 +195,7 @@ async def test_a_process_that_reads_images_knows_no_keys(
 ) -> None:
     for name in ("OPENAI_API_KEY", "DATABASE_URL", "CHECKERBOARD_ADMIN_KEYS", "NOBODY_KNOWS_MY_NAME"):
         monkeypatch.setenv(name, "sk-secret")
-    async with LocalParser.with_data(tessdata, size=1) as parser:
+    async with LocalParser.open(tessdata, size=1) as parser:
         assert TITLE in text_of(await parser.parse(raw(saved(banner))))
         (pid,) = parser.pids
         environment = Path(f"/proc/{pid}/environ")
@@ -217,7 +217,7 @@ async def test_an_image_that_stalls_is_given_up_and_the_next_is_read(
     tessdata: Path, banner: Image.Image
 ) -> None:
     content = saved(banner)
-    async with LocalParser.with_data(tessdata, size=1, limit_seconds=scaled(3)) as parser:
+    async with LocalParser.open(tessdata, size=1, limit_seconds=scaled(3)) as parser:
         await parser.parse(raw(content))
         (stalled,) = parser.pids
         os.kill(stalled, signal.SIGSTOP)

@@ -55,7 +55,7 @@ class RecordingParser:
 
 async def read(content: bytes, **options: float) -> tuple[Parsed, RecordingParser]:
     recorder = RecordingParser()
-    return await PdfReader(**options).read(raw(content, "posting.pdf"), recorder.parse), recorder
+    return await PdfReader(**options).parse(raw(content, "posting.pdf"), recorder.parse), recorder
 
 
 async def test_the_text_of_a_pdf_is_read_in_lines_with_its_headings() -> None:
@@ -115,7 +115,7 @@ async def test_of_a_mixed_pdf_only_the_scanned_pages_are_looked_at() -> None:
 
 async def test_a_parser_of_pictures_is_shown_page_after_page() -> None:
     recorder = RecordingParser()
-    parsed = await PdfReader().read_as_images(raw(scanned_pdf(2), "a.pdf"), recorder)
+    parsed = await PdfReader().parse_as_images(raw(scanned_pdf(2), "a.pdf"), recorder.parse)
     assert [file.media_type for file in recorder.shown] == ["image/png"] * 2
     assert [(block.page, getattr(block, "text", "")) for block in parsed.blocks] == [
         (1, "seen 1"),
@@ -125,12 +125,14 @@ async def test_a_parser_of_pictures_is_shown_page_after_page() -> None:
 
 async def test_too_many_scanned_pages_are_too_many_for_it() -> None:
     with pytest.raises(DocumentUnreadableError, match=f"at most {MAX_DRAWN_PAGES}"):
-        await PdfReader().read_as_images(raw(scanned_pdf(MAX_DRAWN_PAGES + 1), "a.pdf"), RecordingParser())
+        await PdfReader().parse_as_images(
+            raw(scanned_pdf(MAX_DRAWN_PAGES + 1), "a.pdf"), RecordingParser().parse
+        )
 
 
 async def test_a_page_as_large_as_a_wall_is_drawn_at_fewer_dots() -> None:
     recorder = RecordingParser()
-    await PdfReader().read_as_images(raw(scanned_pdf(1, size=(14_000, 14_000)), "a.pdf"), recorder)
+    await PdfReader().parse_as_images(raw(scanned_pdf(1, size=(14_000, 14_000)), "a.pdf"), recorder.parse)
     (shown,) = recorder.shown
     width, height = image_size(shown.content)
     assert 0.9 * MAX_RENDERED_PIXELS < width * height < 1.1 * MAX_RENDERED_PIXELS

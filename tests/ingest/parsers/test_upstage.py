@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from ingest.documents import Heading, Paragraph, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.document_parser import open_parsers
+from ingest.parsers.document_parser import open_document_parser
 from ingest.parsers.file_types import detect_file_type
 from ingest.parsers.upstage import Limits, UpstageApi, UpstageParser
 from tests.ingest.parsers.files import image, raw, scanned_pdf
@@ -294,14 +294,14 @@ async def test_requests_keep_the_pace_whoever_makes_them(standin: Upstage, parse
 
 
 async def test_the_settings_open_it(standin: Upstage) -> None:
-    async with open_parsers(standin.settings(Settings()), QUICK) as parsers:
-        parsed = await parsers.read([raw(PNG, "a.png"), raw(image(size=(9, 9)), "b.png")])
+    async with open_document_parser(standin.settings(Settings()), QUICK) as parsers:
+        parsed = await parsers.parse([raw(PNG, "a.png"), raw(image(size=(9, 9)), "b.png")])
     assert {block.page for block in parsed.blocks} == {1, 2}
     assert parsed.cost.usd == pytest.approx(0.02)
     settings = standin.settings(Settings(), upstage_api_key=SecretStr("wrong"))
-    async with open_parsers(settings, QUICK) as parsers:
+    async with open_document_parser(settings, QUICK) as parsers:
         with pytest.raises(ParserUnavailableError) as refused:
-            await parsers.read([raw(PNG, "a.png")])
+            await parsers.parse([raw(PNG, "a.png")])
     assert refused.value.fatal is True
 
 
@@ -310,9 +310,9 @@ async def test_nothing_in_an_image_is_nothing_to_read(standin: Upstage) -> None:
         return []
 
     standin.read = nothing
-    async with open_parsers(standin.settings(Settings()), QUICK) as parsers:
+    async with open_document_parser(standin.settings(Settings()), QUICK) as parsers:
         with pytest.raises(DocumentUnreadableError, match="Nothing is written") as refused:
-            await parsers.read([raw(PNG, "a.png")])
+            await parsers.parse([raw(PNG, "a.png")])
     assert refused.value.cost.usd == pytest.approx(0.01)
 
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from ingest.documents import Cell, Heading, Paragraph, Table
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.document_parser import open_parsers
+from ingest.parsers.document_parser import open_document_parser
 from ingest.parsers.file_types import Kind
 from ingest.parsers.images import LONG_SIDE, OVERLAP, SHORT_SIDE, cut_into_pieces
 from ingest.parsers.vision import VisionParser, join_pieces
@@ -317,7 +317,7 @@ def test_a_table_that_was_cut_is_one_table() -> None:
 
 async def test_the_settings_open_it_and_it_reads_pdfs_by_the_page(gateway: Gateway) -> None:
     gateway.answers = [answered(READ)]
-    async with open_parsers(gateway.settings) as parsers:
-        parsed = await parsers.read([raw(scanned_pdf(2), "a.pdf")])
+    async with open_document_parser(gateway.settings) as parsers:
+        parsed = await parsers.parse([raw(scanned_pdf(2), "a.pdf")])
     assert {found.page for found in parsed.blocks} == {1, 2}
     assert parsed.cost.pages == 2

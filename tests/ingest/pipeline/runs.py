@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from ingest.pipeline.progress import Counts
+from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.run import open_ingest
 from ingest.pipeline.store import status
 from tests.pace import time_limit
@@ -60,7 +60,7 @@ async def ingested(settings: Settings, *specs: str | Path) -> Counts:
     sources = [f"folder:{spec}" if isinstance(spec, Path) else spec for spec in specs]
     async with open_ingest(settings, sources) as parts:
         await parts.tidy()
-        await parts.collect_and_work(parts.steps(), counts)
+        await parts.collect_and_work(parts.runners(), counts)
     return counts
 
 

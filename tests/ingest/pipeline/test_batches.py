@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.pipeline.batch_run import run_by_batches
-from ingest.pipeline.progress import Counts
+from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.run import open_ingest
 from tests.ingest.pipeline.runs import MENU, aside, ingested, rows, stages, write, write_postings
 from tests.offline import Offline

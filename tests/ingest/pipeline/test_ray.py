@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.pipeline.progress import Counts
+from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.ray_engine import _pools, run_on_ray
 from ingest.pipeline.run import open_ingest
 from tests.ingest.pipeline.runs import MENU, aside, rows, stages, write, write_postings

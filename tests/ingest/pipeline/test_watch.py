@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.pipeline.progress import Counts
+from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.run import open_ingest
 from ingest.sources.folder import WatchedFolder
 from serve.context import AppContext, open_app_context
@@ -35,7 +35,7 @@ async def test_a_posting_that_arrives_is_found_within_ten_seconds(
     async with open_app_context(own_settings) as app_context, open_ingest(own_settings) as ingest:
         ingest.sources.append(WatchedFolder(folder))
         counts = Counts()
-        watching = asyncio.create_task(ingest.collect_and_work(ingest.steps(), counts, forever=True))
+        watching = asyncio.create_task(ingest.collect_and_work(ingest.runners(), counts, forever=True))
         await until(lambda: _loaded(counts, 1))
         # A copy that takes a while, as over a network: it is read once, when it is whole.
         with (folder / "slow.md").open("w") as file:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingest.documents import Collected, Listed, RawFile
-from ingest.pipeline.progress import Counts
+from ingest.pipeline.local_engine import Counts
 from ingest.pipeline.run import open_ingest
 from ingest.pipeline.store import retry
 from tests.ingest.pipeline.runs import (
@@ -53,7 +53,7 @@ async def listed(settings: Settings, *jobs: int) -> Counts:
     async with open_ingest(settings) as parts:
         parts.sources.append(Board(*jobs))
         await parts.tidy()
-        await parts.collect_and_work(parts.steps(), counts)
+        await parts.collect_and_work(parts.runners(), counts)
     return counts
 
 
@@ -158,7 +158,7 @@ async def test_a_vector_that_was_forgotten_is_made_again_before_its_posting_is_l
 ) -> None:
     write_postings(tmp_path, 2)
     async with open_ingest(empty_settings, [f"folder:{tmp_path}"]) as parts:
-        await parts.collect_and_work(parts.steps()[:3], Counts())
+        await parts.collect_and_work(parts.runners()[:3], Counts())
     await rows(empty_settings, "delete from embeddings returning 1")
     await ingested(empty_settings)
     [found] = await rows(

@@ -119,7 +119,7 @@ where set_aside_at is not null order by set_aside_at desc, id limit %(count)s;
 -- name: find_answer
 select answer from answers where question = %(question)s;
 
--- name: keep_answer
+-- name: record_answer
 insert into answers (question, answer) values (%(question)s, %(answer)s) on conflict (question) do nothing;
 
 -- name: forget_old_answers

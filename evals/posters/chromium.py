@@ -1,6 +1,6 @@
 """A headless Chromium, which draws posters for the evaluations and shows pages in the tests.
 
-    python -m evals.chromium
+    python -m evals.posters.chromium
 
 installs Debian's with apt, where there are apt and root, and does nothing where a browser is there.
 """
