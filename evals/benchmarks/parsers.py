@@ -127,7 +127,7 @@ async def measure(
     """
     async with _measuring() as usage:
         # The first image starts the processes, which is no part of reading one.
-        await parser.parse(_raw(posters[0].files[0]))
+        await parser.parse(raw_file(posters[0].files[0]))
         cpu, started = usage.cpu(), time.monotonic()
         readings = await asyncio.gather(*(_read(parser, poster) for poster in posters))
         seconds, cpu = time.monotonic() - started, usage.cpu() - cpu
@@ -140,7 +140,7 @@ async def measure(
 
 
 async def _read(parser: Parser, poster: Poster) -> _Reading:
-    images = await asyncio.gather(*(parser.parse(_raw(file)) for file in poster.files))
+    images = await asyncio.gather(*(parser.parse(raw_file(file)) for file in poster.files))
     pages = list(zip(poster.pages, images, strict=True))
     return _Reading(
         poster,
@@ -150,7 +150,8 @@ async def _read(parser: Parser, poster: Poster) -> _Reading:
     )
 
 
-def _raw(file: Path) -> RawFile:
+def raw_file(file: Path) -> RawFile:
+    """Returns the image in a file."""
     return RawFile(file.name, "image/webp", file.read_bytes())
 
 
@@ -286,7 +287,12 @@ def _draw_random(count: int, seed: int, folder: Path, home: Path) -> None:
         raise SetupError((done.stderr.strip() or "the drawing program failed").splitlines()[-1])
 
 
-def _draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
+def draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
+    """Draws posters by a browser, with their truth beside them (`evals/posters/photographs.py`).
+
+    Raises:
+        SetupError: the browser, its fonts or the checkout are missing.
+    """
     try:
         # Not in the wheel: what draws needs a browser and the fonts of Debian.
         from evals.posters.photographs import write_photographs  # noqa: PLC0415
@@ -295,7 +301,7 @@ def _draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
     write_photographs(count, seed, folder, home)
 
 
-_DRAWN = {"random": _draw_random, "browser": _draw_in_browser}
+_DRAWN = {"random": _draw_random, "browser": draw_in_browser}
 
 
 def main(

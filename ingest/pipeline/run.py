@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 
+from ingest.load import renew
 from ingest.parsers.document_parser import open_parsers
 from ingest.pipeline.local_engine import Pipeline, Step
 from ingest.pipeline.progress import Counts
@@ -74,8 +75,9 @@ class Ingest:
             raise StoreUnavailableError(f"{why} What was made is kept; run it again.") from error
 
     async def tidy(self) -> None:
-        """Begins a run: requeues what was set aside for a transient reason, and deletes what is not needed
-        any more."""
+        """Begins a run: normalizes the postings of an earlier version, requeues what was set aside for a
+        transient reason, and deletes what is not needed any more."""
+        await renew(self.services)
         await self.store.requeue_transient()
         await self.store.withdraw_leftovers()
         await self.answers.forget_old()

@@ -78,6 +78,10 @@ _COLUMNS = {
         "skills, skill, tech stack, tech stacks, technologies, stack, stacks, skill tags, tags, keywords, "
         "기술스택, 기술, 스킬, 사용기술, 요구기술, 필요기술, 개발환경, 키워드"
     ),
+    # What an export of this service says; what other files say of a posting is normalized by rule.
+    "normalized_title": "normalized title",
+    "normalized_company": "normalized company",
+    "normalized_skills": "normalized skills",
     POSTED: (
         "posted, posted at, posted on, date posted, published at, created at, registered at, start date, "
         "게시일, 등록일, 등록일자, 작성일, 공고일, 시작일, collected at, fetched at, crawled at, scraped at, "
@@ -183,7 +187,7 @@ def _read(name: str, cell: Any, written: date | None) -> Any:
     match name:
         case "source" | "source_id" | "position":
             return cell
-        case "skills":
+        case "skills" | "normalized_skills":
             return cells.names(cell)
         case "deadline":
             return stated_day(cell, seen=written)

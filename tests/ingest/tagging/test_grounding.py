@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.blocks import plain
-from ingest.tagging.positions import WordIndex, index_of
+from ingest.tagging.word_index import WordIndex, index_of
 from tests.ingest.tagging.building import heading, table, text
 
 INDEX = index_of(

@@ -80,7 +80,7 @@ async def test_hints_fill_what_the_document_is_silent_about_and_override_nothing
     assert (silent.job_title, silent.company) == ("Geodata Engineer", "Cartouche")
 
 
-async def test_the_skills_of_the_four_fields_are_named_once_by_their_usual_names(
+async def test_skills_are_kept_as_written_and_those_of_all_fields_by_their_usual_names(
     tagger: Tagger, script: Script
 ) -> None:
     blocks = [heading("서버 개발자", 1), text("자격요건", "- 스프링부트와 k8s 경험", "기술스택: Zig")]
@@ -90,7 +90,8 @@ async def test_the_skills_of_the_four_fields_are_named_once_by_their_usual_names
         )
     )
     tagged = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
-    assert sorted(tagged.positions[0].skills) == ["Kubernetes", "Spring Boot", "Zig"]
+    assert tagged.positions[0].skills == ["k8s", "Zig"]
+    assert sorted(tagged.positions[0].normalized_skills) == ["Kubernetes", "Spring Boot", "Zig"]
 
 
 async def test_what_the_model_invents_goes_back_is_dropped_and_counted(
