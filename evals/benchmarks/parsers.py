@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
@@ -88,7 +88,7 @@ class Poster:
 
     files: list[Path]
     pages: list[dict[str, list[str]]]
-    positions: list[dict[str, str | None]]
+    positions: list[dict[str, Any]]
     layout: str = ""
 
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table as Grid
@@ -33,11 +33,10 @@ from local.servers import embedded_servers
 from tools.core.extras import require_extra
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, exit_on_errors
-from tools.lexicon import find_skills
 from tools.llm.chat import ChatModel
 from tools.llm.openai_client import open_http_client
 from tools.postings.contracts import TEXT_FIELDS, Position
-from tools.postings.normalization import normal_company, normal_title
+from tools.postings.normalization import normal_company, normal_skills, normal_title
 from tools.prompts.registry import PromptRegistry
 
 # rapidfuzz is imported where it is used: it is in the extra `eval`.
@@ -62,11 +61,14 @@ class Counts:
     literal_titles: int = 0
     companies: int = 0
     literal_companies: int = 0
+    of_companies: int = 0
+    """Positions of posters that name the company."""
     skills: int = 0
     """Skills of the true lines that are named."""
     of_skills: int = 0
-    named: int = 0
-    """Skills that are named."""
+    true_skills: int = 0
+    """Skills named that the lines or the truth's list have."""
+    of_named: int = 0
     dropped: int = 0
     """Lines of the model that are not in the document."""
 
@@ -74,29 +76,31 @@ class Counts:
         return Counts(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(Counts)))
 
 
-def count(truth: Sequence[dict[str, str | None]], tagged: Sequence[Position], dropped: int = 0) -> Counts:
+def count(poster: Poster, tagged: Sequence[Position], dropped: int = 0) -> Counts:
     """Compares the true positions of a poster with those that were made of it."""
-    counts = Counts(of_positions=len(truth), tagged=len(tagged), dropped=dropped)
+    counts = Counts(of_positions=len(poster.positions), tagged=len(tagged), dropped=dropped)
+    printed = "\n".join(line for page in poster.pages for line in page["lines"])
     left = list(tagged)
-    for true in truth:
-        title, company = true["job_title"] or "", true["company"] or ""
-        own = max(left, key=lambda position: _similar(title, position.normalized_title), default=None)
-        if own is not None and _similar(title, own.normalized_title) > 1 - 2 * READ:
+    for true in poster.positions:
+        company = true["company"] or ""
+        title = normal_title(true["job_title"] or "", company)
+        named = company in printed
+        near = {_similar(title, position.normalized_title): position for position in left}
+        own = near[max(near)] if near and max(near) > 1 - 2 * READ else None
+        if own is not None:
             left.remove(own)
             counts += Counts(
                 positions=1,
-                titles=own.normalized_title == normal_title(title, company),
-                literal_titles=own.job_title == title,
-                companies=own.normalized_company == normal_company(company),
-                literal_companies=own.company == company,
+                titles=own.normalized_title == title,
+                literal_titles=own.job_title == true["job_title"],
+                companies=named and own.normalized_company == normal_company(company),
+                literal_companies=named and own.company == company,
             )
-        else:
-            own = None
-        counts += _of_lines(true, own)
+        counts += _of_lines(true, own) + Counts(of_companies=named)
     return counts + Counts(of_lines=sum(len(_lines(position)) for position in left))
 
 
-def _of_lines(true: dict[str, str | None], own: Position | None) -> Counts:
+def _of_lines(true: Mapping[str, Any], own: Position | None) -> Counts:
     counts = Counts()
     for name in TEXT_FIELDS:
         wanted = [line for line in (true[name] or "").split("\n") if line]
@@ -108,9 +112,15 @@ def _of_lines(true: dict[str, str | None], own: Position | None) -> Counts:
             of_lines=len(made),
         )
     text = "\n".join(true[name] or "" for name in ("job_title", *TEXT_FIELDS))
-    skills = {skill for line in text.split("\n") for skill in find_skills(line)}
+    skills = set(normal_skills([], text))
     named = set(own.normalized_skills if own is not None else ())
-    return counts + Counts(skills=len(skills & named), of_skills=len(skills), named=len(named))
+    listed = skills | set(normal_skills(true["skills"] or ()))
+    return counts + Counts(
+        skills=len(skills & named),
+        of_skills=len(skills),
+        true_skills=len(listed & named),
+        of_named=len(named),
+    )
 
 
 def _lines(position: Position) -> list[str]:
@@ -141,8 +151,8 @@ async def measure(posters: Iterable[Poster], settings: Settings) -> Counts:
             try:
                 tagged = await tagger.tag(Parsed(blocks=blocks, parser=images[0].parser), Hints())
             except NotAPostingError:
-                return count(poster.positions, [])
-            return count(poster.positions, tagged.positions, len(tagged.dropped))
+                return count(poster, [])
+            return count(poster, tagged.positions, len(tagged.dropped))
 
         return sum(await asyncio.gather(*map(of, posters)), Counts())
 
@@ -157,10 +167,10 @@ def shown(counts: Counts) -> Grid:
         ("lines made that are one", counts.lines, counts.of_lines),
         ("titles, normalized", counts.titles, counts.of_positions),
         ("titles, literal", counts.literal_titles, counts.of_positions),
-        ("companies, normalized", counts.companies, counts.of_positions),
-        ("companies, literal", counts.literal_companies, counts.of_positions),
+        ("companies, normalized", counts.companies, counts.of_companies),
+        ("companies, literal", counts.literal_companies, counts.of_companies),
         ("skills found", counts.skills, counts.of_skills),
-        ("skills named that are there", counts.skills, counts.named),
+        ("skills named that are there", counts.true_skills, counts.of_named),
     )
     for name, right, of in rows:
         grid.add_row(name, str(right), str(of), f"{right / of:.1%}" if of else "–")

@@ -31,6 +31,8 @@ _NOTHING_BUT_HEADS = re.compile(rf"[\W_]*(?:{SECTION.pattern})(?:[\W_]*(?:{SECTI
 _LETTER_MARK = re.compile(r"^(?:[OoＯ0ㅇㅁ○□](?:\s+|(?=[-•·]))(?![~\-–]\s?\d|\d))+(?=\S)")
 """○, □ and ㅇ before an item, as readers of pictures see them."""
 _DEBRIS = re.compile(r"^[\s:：|]+|(?:\s*[•ㆍ▪▫■□○●◦|]|\s+[-–—·*:])+$")
+_SCRAP = re.compile(r"[\W\d_]*[가-힣]?[\W\d_]*")
+"""Signs, numbers and at most one syllable: what is left of a mark, or of a word that was cut."""
 _NEXT_ITEM = re.compile(r"\n|\s+ㆍ(?=\S)|\s*[•▪■●✓✔]\s*(?=\S)")
 _LABEL = re.compile(r"[\[【]\s*([^\[\]【】]{1,30}?)\s*[\]】]\s*(.*)", re.DOTALL)
 
@@ -44,7 +46,7 @@ def in_fields(lines: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
         for line in lines[field]:
             for own_field, piece in _by_section(line, field):
                 for item in map(_bare, _NEXT_ITEM.split(piece)):
-                    if not item or _NOTHING_BUT_HEADS.fullmatch(item):
+                    if _SCRAP.fullmatch(item) or _NOTHING_BUT_HEADS.fullmatch(item):
                         continue
                     named = labelled(item)
                     if named is None:

@@ -71,7 +71,7 @@ class _Found:
         facts = {kind: self.facts.get(kind) for kind in FACT_KINDS}
         lines = {kind: list(dict.fromkeys(listed)) for kind, listed in self.lines.items()}
         # Nothing is read better here than it is written: the service's own rules normalize.
-        reading = {"normalized_company": None, "normalized_skills": []}
+        reading: dict[str, Any] = {"normalized_company": None, "normalized_skills": []}
         return {**lines, **facts, "skills": list(dict.fromkeys(self.skills)), **reading}
 
 
