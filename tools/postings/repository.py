@@ -252,6 +252,11 @@ async def posting_sources(connection: Connection) -> dict[str, int]:
     return {row["source"]: row["postings"] for row in await _rows(connection, "sources")}
 
 
+async def count_outdated(connection: Connection) -> int:
+    """Returns the number of postings that `PostingWriter.outdated` would return."""
+    return int((await _row(connection, "count_outdated"))["postings"])
+
+
 async def withdraw_postings(connection: Connection, source: str, source_ids: Sequence[str]) -> int:
     """Takes the postings of documents out of retrieval; they stay stored. Returns how many there were. Part
     of the caller's transaction, which marks the documents."""
