@@ -57,7 +57,7 @@ def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:
             "responsibilities": excerpt(posting.responsibilities, limit),
             "requirements": excerpt(posting.requirements, limit),
             "preferred": excerpt(posting.preferred, limit),
-            "skills": _first(posting.skills, _SKILLS),
+            "skills": _first(posting.normalized_skills, _SKILLS),
         }
         for posting in postings
     ]

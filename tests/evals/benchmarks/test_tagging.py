@@ -29,7 +29,7 @@ def test_a_perfect_position_counts_in_full() -> None:
     assert (counts.positions, counts.of_positions, counts.tagged) == (1, 1, 1)
     assert (counts.items, counts.of_items, counts.lines, counts.of_lines) == (3, 3, 3, 3)
     assert (counts.titles, counts.literal_titles, counts.companies, counts.literal_companies) == (1, 1, 1, 1)
-    assert (counts.skills, counts.of_skills, counts.true_skills, counts.of_named) == (1, 1, 1, 1)
+    assert (counts.skills, counts.of_skills, counts.true_skills, counts.of_named) == (1, 1, 2, 2)
     assert shown(counts).row_count == 10
 
 
