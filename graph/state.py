@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired, TypeVar
 from typing_extensions import TypedDict
 
 from nodes.state import (
+    AnswerWarningDict,
     Draft,
     ProfileDict,
     ProjectDict,
@@ -71,5 +72,7 @@ class State(TypedDict):
     """Every project of the session, oldest first."""
     omitted_postings: Annotated[dict[str, list[str]], merge]
     """By node, the ids of the postings for which its last prompt had no room; none for most."""
+    warnings: Annotated[dict[str, list[AnswerWarningDict]], merge]
+    """By node, what checks found in its last answer and the model could not put right."""
     versions: Annotated[dict[str, Any], merge]
     """By node, what made its part: prompt, model, corpus."""

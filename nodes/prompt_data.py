@@ -10,8 +10,10 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
+from nodes.posting_lines import excerpt, telling_lines, work_lines
 from tools.core.fencing import fence
-from tools.core.text import cut
+from tools.lexicon import find_skills
+from tools.lexicon.stems import stems
 from tools.llm.token_estimates import estimated_tokens
 from tools.postings.contracts import StoredPosting
 from tools.prompts.prompt import Prompt
@@ -24,40 +26,47 @@ _SKILLS = 300
 """Characters of a posting's skills: some twenty-five names."""
 _DESCRIBED = 40
 """Of so many earlier subjects, the newest, the description is shown: those of ten turns."""
-_SHORTEST_PIECE = 40
-"""Characters: a shorter piece of a line says nothing without the rest."""
-
-
-def excerpt(text: str, limit: int) -> str:
-    """Returns the beginning of `text` that fits into `limit` characters.
-
-    The line that no longer fits is cut between words, and left out where only a scrap of it would fit.
-    What is quoted of the excerpt stands in the text.
-    """
-    kept: list[str] = []
-    left = limit
-    for line in text.split("\n"):
-        whole = len(line) <= left
-        if not whole and (kept and left < _SHORTEST_PIECE):
-            break
-        kept.append(line if whole else cut(line, left))
-        left -= len(line) + 1
-        if left < 0:
-            break
-    return "\n".join(kept)
 
 
 def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:
-    """Returns one row a posting for a fence; each of its three texts has at most `limit` characters."""
+    """Returns one row a posting for a fence; each of its three texts has at most `limit` characters of
+    what tells of the work."""
     return [
         {
             "posting_id": posting.posting_id,
             "company": posting.company,
             "job_title": posting.job_title,
-            "responsibilities": excerpt(posting.responsibilities, limit),
-            "requirements": excerpt(posting.requirements, limit),
-            "preferred": excerpt(posting.preferred, limit),
+            "responsibilities": _work(posting.responsibilities, limit),
+            "requirements": _work(posting.requirements, limit),
+            "preferred": _work(posting.preferred, limit),
             "skills": _first(posting.normalized_skills, _SKILLS),
+        }
+        for posting in postings
+    ]
+
+
+def _work(text: str, limit: int) -> str:
+    return excerpt("\n".join(work_lines(text)), limit)
+
+
+def telling_rows(
+    postings: Iterable[StoredPosting], about: str, limits: Mapping[str, int], domains: Mapping[str, str]
+) -> list[Row]:
+    """Returns one row a posting for a fence, with the lines that tell most of what `about` names.
+
+    Args:
+        about: the texts of the person, the subject and the market whose skills and words count.
+        limits: by posting id, the characters of its lines.
+        domains: by posting id, what the company makes, where that is known.
+    """
+    skills, words = frozenset(find_skills(about)), stems(about)
+    return [
+        {
+            "posting_id": posting.posting_id,
+            "company": posting.company,
+            "job_title": posting.job_title,
+            **({"domain": domain} if (domain := domains.get(posting.posting_id)) else {}),
+            "lines": telling_lines(posting, skills, words, limits[posting.posting_id]),
         }
         for posting in postings
     ]
@@ -139,20 +148,36 @@ def profile_row(profile: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what is asked of this turn for a fence: the job, what the market rests on, the wishes.
+def summary_row(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the summary for a fence; what the companies make is told with the postings."""
+    return {part: lines for part, lines in summary.items() if part != "domains"}
 
-    `kept_postings` are those that the summary's counts are of: a kept posting that was left out of the
-    summary's prompt asks for nothing.
-    """
-    turn = state["turn"]
+
+def posting_domains(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Returns by posting id what the company makes, where the summary knows it."""
+    return {i: line["text"] for line in summary.get("domains") or [] for i in line["posting_ids"]}
+
+
+def kept_postings(state: Mapping[str, Any]) -> int:
+    """Returns of how many postings the summary's counts are: a kept posting that was left out of the
+    summary's prompt asks for nothing."""
     unread = state.get("omitted_postings", {}).get("summarize", [])
-    return {
+    return len(state["relevant"]["kept"]) - len(unread)
+
+
+def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is asked of this turn for a fence: the job, what the market rests on, the wishes, and
+    the project before, which "easier" and "shorter" are measured by."""
+    turn, before = state["turn"], state.get("project")
+    row = {
         "desired_job": state["profile"]["desired_job"],
         "language": state["language"],
-        "kept_postings": len(state["relevant"]["kept"]) - len(unread),
+        "kept_postings": kept_postings(state),
         "closest_only": state["relevant"].get("closest_only", False),
         "difficulty": turn.get("difficulty"),
         "skills": turn.get("skills", []),
         "feedback": turn.get("feedback"),
     }
+    if before:
+        row["before"] = {name: before[name] for name in ("title", "difficulty", "duration_weeks")}
+    return row

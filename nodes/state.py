@@ -62,6 +62,8 @@ class ProfileDict(TypedDict, total=False):
     awards: list[ItemDict] | None
     certificates: list[ItemDict] | None
     introduction: str | None
+    wishes: list[str] | None
+    hours_per_week: int | None
 
 
 def profile_dict(profile: Profile) -> ProfileDict:
@@ -111,12 +113,20 @@ class SummaryDict(TypedDict):
     qualifications: list[SummaryLineDict]
     preferred: list[SummaryLineDict]
     skills: list[SummaryLineDict]
+    domains: list[SummaryLineDict]
 
 
 class SkillGapDict(TypedDict):
     """A skill that the market asks for and the profile does not show."""
 
     skill: str
+    reason: str
+
+
+class NotCoveredDict(TypedDict):
+    """A wish or a skill that is left out, and why."""
+
+    name: str
     reason: str
 
 
@@ -130,6 +140,9 @@ class SubjectDict(TypedDict):
     skills: list[str]
     skill_gaps: list[SkillGapDict]
     posting_ids: list[str]
+    wishes: list[str]
+    strengths: list[str]
+    not_covered: list[NotCoveredDict]
 
 
 class Turn(TypedDict, total=False):
@@ -147,7 +160,10 @@ class Turn(TypedDict, total=False):
 class Draft(TypedDict, total=False):
     """A proposal that is not complete yet; empty when none is under way."""
 
+    main: SubjectDict | None
+    """The main subject, once it has passed."""
     passed: list[SubjectDict]
+    """Candidates that have passed."""
     refused: list[SubjectDict]
     """Subjects that repeat earlier ones: shown to the model, so that it does not propose them again."""
     problems: list[str]
@@ -170,12 +186,22 @@ class TaskDict(TypedDict):
     description: str
     skills: list[str]
     deliverable: str
+    fault: FaultDict | None
+
+
+class FaultDict(TypedDict):
+    """A failure that a task causes on purpose."""
+
+    what: str
+    signal: str
+    remedy: str
 
 
 class StepDict(TypedDict):
     """A stage of the project."""
 
     title: str
+    weeks: float | None
     tasks: list[TaskDict]
 
 
@@ -186,6 +212,21 @@ class EvidenceDict(TypedDict):
     company: str
     job_title: str
     quote: str
+    claim: str
+
+
+class MinimumVersionDict(TypedDict):
+    """What stands after about half of the weeks."""
+
+    after_step: int
+    shows: str
+
+
+class DataSourceDict(TypedDict):
+    """Data that a project needs."""
+
+    name: str
+    origin: str
 
 
 class ProjectDict(TypedDict):
@@ -200,3 +241,18 @@ class ProjectDict(TypedDict):
     summary: str
     steps: list[StepDict]
     evidence: list[EvidenceDict]
+    goal: str
+    hours_per_week: int | None
+    minimum_version: MinimumVersionDict | None
+    data: list[DataSourceDict]
+    costs: str
+    wishes: list[str]
+    not_covered: list[NotCoveredDict]
+
+
+class AnswerWarningDict(TypedDict):
+    """What a check found and the model could not put right."""
+
+    code: str
+    node: str
+    message: str

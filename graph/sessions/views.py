@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from graph.state import State
 from tools.core.contracts import (
+    AnswerWarning,
     Difficulty,
     Language,
     Profile,
@@ -48,6 +49,7 @@ class SessionView(BaseModel):
     closest_only: bool
     postings: list[RetrievedPosting]
     left_out: dict[str, list[str]]
+    warnings: list[AnswerWarning]
     versions: Versions
 
 
@@ -62,6 +64,7 @@ def answer(session_id: str, state: State, settings: Settings) -> dict[str, Any]:
         "postings": _postings(state),
         "closest_only": state["relevant"]["closest_only"],
         "left_out": _left_out(state),
+        "warnings": _warnings(state),
         "versions": {
             "service": SERVICE_VERSION,
             "offline": settings.offline,
@@ -89,12 +92,17 @@ def session_view(session_id: str, state: Mapping[str, Any]) -> dict[str, Any]:
         "closest_only": (state.get("relevant") or {}).get("closest_only", False),
         "postings": _postings(state),
         "left_out": _left_out(state),
+        "warnings": _warnings(state),
         "versions": state.get("versions", {}),
     }
 
 
 def _left_out(state: Mapping[str, Any]) -> dict[str, list[str]]:
     return {node: ids for node, ids in state.get("omitted_postings", {}).items() if ids}
+
+
+def _warnings(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [warning for warnings in state.get("warnings", {}).values() for warning in warnings]
 
 
 def _postings(state: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodes.prompt_data import excerpt, fit_to_budget, posting_rows, profile_row, subject_rows
+from nodes.posting_lines import excerpt
+from nodes.prompt_data import fit_to_budget, posting_rows, profile_row, subject_rows
 from tests.fakes import posting
 from tools.core.contracts import Profile
 from tools.core.fencing import fence

@@ -139,6 +139,13 @@ class Profile(_Request):
     awards: Items = []
     certificates: Items = []
     introduction: Paragraph | None = None
+    wishes: Annotated[list[Line], Field(max_length=20), NullIsEmpty()] = Field(
+        [],
+        description="what the project should be about or teach, a wish an item",
+    )
+    hours_per_week: int | None = Field(
+        None, ge=1, le=80, description="hours a week that the person has for the project"
+    )
 
     @model_validator(mode="after")
     def _short_enough(self) -> Profile:
@@ -175,13 +182,21 @@ class Summary(BaseModel):
     responsibilities: list[SummaryLine] = []
     qualifications: list[SummaryLine] = []
     preferred: list[SummaryLine] = []
-    skills: list[SummaryLine] = []
+    skills: list[SummaryLine] = Field([], description="counted by the service in the postings' texts")
+    domains: list[SummaryLine] = Field([], description="what the companies make, and for whom")
 
 
 class SkillGap(BaseModel):
     """A skill the market asks for that the profile does not show, and why it matters."""
 
     skill: str
+    reason: str
+
+
+class NotCovered(BaseModel):
+    """A wish or a skill that a project leaves out, and why."""
+
+    name: str
     reason: str
 
 
@@ -195,6 +210,17 @@ class Subject(BaseModel):
     skills: list[str]
     skill_gaps: list[SkillGap]
     posting_ids: list[str]
+    wishes: list[str] = Field([], description="wishes of the person that it serves, in the person's words")
+    strengths: list[str] = Field([], description="what the person can do already and builds on here")
+    not_covered: list[NotCovered] = []
+
+
+class Fault(BaseModel):
+    """A failure that a task causes on purpose: what shows it, and what is built against it."""
+
+    what: str
+    signal: str
+    remedy: str
 
 
 class Task(BaseModel):
@@ -204,13 +230,29 @@ class Task(BaseModel):
     description: str
     skills: list[str]
     deliverable: str
+    fault: Fault | None = None
 
 
 class Step(BaseModel):
     """A stage of the project: tasks in the order they are done."""
 
     title: str
+    weeks: float | None = Field(None, description="of the project's weeks; null in answers of before")
     tasks: list[Task]
+
+
+class MinimumVersion(BaseModel):
+    """What can be shown already after about half of the weeks."""
+
+    after_step: int = Field(description="the step at whose end it stands, from 1")
+    shows: str
+
+
+class DataSource(BaseModel):
+    """Data that a project needs: its name, and where it comes from or how it is made."""
+
+    name: str
+    origin: str
 
 
 class Evidence(BaseModel):
@@ -221,6 +263,7 @@ class Evidence(BaseModel):
     company: str
     job_title: str
     quote: str
+    claim: str = Field("", description="what of the project it speaks for")
 
 
 class Project(BaseModel):
@@ -235,6 +278,13 @@ class Project(BaseModel):
     summary: str
     steps: list[Step]
     evidence: list[Evidence]
+    goal: str = Field("", description="what is shown at the end, by a number")
+    hours_per_week: int | None = Field(None, description="hours a week that the weeks are reckoned with")
+    minimum_version: MinimumVersion | None = None
+    data: list[DataSource] = []
+    costs: str = Field("", description="what it costs to run, and how it is taken down again")
+    wishes: list[str] = Field([], description="wishes of the person that it serves, in the person's words")
+    not_covered: list[NotCovered] = []
 
 
 class Wishes(_Request):
@@ -246,6 +296,14 @@ class Wishes(_Request):
     difficulty: Difficulty | None = None
     skills: Words = []
     feedback: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), Clean] | None = None
+
+
+class AnswerWarning(BaseModel):
+    """What a check of the answer found and the model could not put right, for the person to read."""
+
+    code: str
+    node: str
+    message: str
 
 
 Versions = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
@@ -266,5 +324,8 @@ class Answer(BaseModel):
     )
     left_out: dict[str, list[str]] = Field(
         {}, description="by node, the postings that were not read: the input was too long; usually empty"
+    )
+    warnings: list[AnswerWarning] = Field(
+        [], description="what checks found in the answer and the model could not put right; usually empty"
     )
     versions: Versions

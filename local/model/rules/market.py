@@ -15,9 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from tools.lexicon import KIND_OF, canonical, find_skills
+from tools.lexicon.stems import COMMON, EVERYDAY_SKILLS, stems
 
 from .person import Person
-from .text import WORDS, is_order, lines, load_yaml, read, read_list, rows, stems
+from .text import WORDS, is_order, lines, load_yaml, read, read_list, rows
 
 Row = Mapping[str, Any]
 
@@ -59,7 +60,6 @@ LABELS: dict[str, str] = load_yaml("labels.yaml")
 LABELLED = {label: key for key, label in LABELS.items()}
 _HANGUL = re.compile("[가-힣]")
 # Words that lines of every kind share: two of them do not make two lines alike.
-COMMON = frozenset(WORDS["common_words"])
 _CANDIDATES = 6
 """Lines of a group that are tried for the one to show."""
 
@@ -209,8 +209,6 @@ def _skills(postings: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 _SECTIONS = ("responsibilities", "qualifications", "preferred")
-# Everybody's tools: asked often, but no project is done to show them.
-_NO_GAP = frozenset(WORDS["no_gap"])
 # One of these is enough to do a job with; the market's other choices of the kind are no gap.
 _ONE_OF = ("language", "database", "cloud")
 _FRAMEWORKS = frozenset(WORDS["frameworks"])
@@ -303,7 +301,7 @@ class Demand:
 
 
 def _is_gap(skill: str, person: Person) -> bool:
-    if skill in person.has or skill in _NO_GAP or skill in person.feedback.unwanted_skills:
+    if skill in person.has or skill in EVERYDAY_SKILLS or skill in person.feedback.unwanted_skills:
         return False
     if _SHOWN_BY.get(skill, frozenset()) & set(person.has):
         return False

@@ -12,10 +12,11 @@ from functools import partial
 from typing import Any
 
 from tools.lexicon import KIND_OF, canonical, find_skills
+from tools.lexicon.stems import COMMON, stems
 
 from .crafts import CRAFTS, DOMAINS, Angle, Idea, TaskText, Words, ideas_titled
 from .korean import Word
-from .market import COMMON, TOPICS, Demand, all_ids, concepts_of
+from .market import TOPICS, Demand, all_ids, concepts_of
 from .person import Person, read_person
 from .subjects import closest, crafts_for
 from .text import (
@@ -29,7 +30,6 @@ from .text import (
     rows,
     same_title,
     shorten,
-    stems,
 )
 
 Row = Mapping[str, Any]

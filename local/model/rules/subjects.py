@@ -13,13 +13,14 @@ from itertools import count as numbers
 from typing import Any
 
 from tools.lexicon import KIND_OF
+from tools.lexicon.stems import stems
 
 from .crafts import CRAFTS, TWISTS, Angle, Craft, Domain, Idea, Twist, Words, angle_of, ideas_titled
 from .families import FAMILIES
 from .korean import Word
 from .market import TOPICS, Demand, Gap, all_ids
 from .person import Person, read_person
-from .text import read, same_title, stems
+from .text import read, same_title
 
 Row = Mapping[str, Any]
 

@@ -116,30 +116,6 @@ def shorten(line: str, limit: int = MAX_LINE_CHARS) -> str:
     return cut[: at if at > limit // 2 else limit].rstrip(" ,·/(-")
 
 
-_TOKEN = re.compile(r"[a-z][a-z0-9.+#]*|[가-힣]+")
-_ENDING = re.compile(
-    r"(?:하(?:시는|신|는|며|고|여|실)|되는|된|할|한|을|를|은|는|이|가|에서|에게|에|으로|로|와|과|의|도|및|부터|까지|이나|들|이며|하기|해본)$"
-)
-_EMPTY_WORDS = frozenset(WORDS["empty_words"])
-
-
-@lru_cache(maxsize=16_384)
-def stems(line: str) -> frozenset[str]:
-    """Returns the content words of a line with Korean particles and endings taken off."""
-    found = set()
-    for token in _TOKEN.findall(line.lower()):
-        stem = token.rstrip(".")
-        if stem[0] >= "가":
-            for _ in range(2):
-                cut = _ENDING.sub("", stem)
-                if len(cut) < 2 or cut == stem:  # noqa: PLR2004
-                    break
-                stem = cut
-        if len(stem) > 1 and stem not in _EMPTY_WORDS:
-            found.add(stem)
-    return frozenset(found)
-
-
 @lru_cache(maxsize=32_768)
 def same_title(title: str) -> str:
     """Returns a title without what does not make it another one: case, spaces, punctuation."""

@@ -16,7 +16,8 @@ from local.model.rules.crafts import CRAFTS, Angle, angle_of
 from local.model.rules.families import FAMILIES
 from local.model.rules.market import Demand
 from local.model.rules.person import read_feedback
-from local.model.rules.text import lines, stems
+from local.model.rules.text import lines
+from tools.lexicon.stems import stems
 from tests.local.model.rules.test_rules_answers import (
     POSTINGS,
     posting,
