@@ -58,9 +58,9 @@ eval: $(VENV)/.runtime ## whether the service got better or worse: two suites of
 	@# Without a key, whatever the shell has: the kept baselines are the offline model's.
 	@set -e; export OPENAI_API_KEY= OPENAI_BASE_URL=; for suite in quick retrieval; do $(CHECKERBOARD) eval run --suite $$suite; $(CHECKERBOARD) eval gate --suite $$suite; done
 
-eval-ingest: $(VENV)/.runtime ocr-data ## what the parsers read of posters with known truth (POSTERS=4 of each set); what each stage costs (DOCUMENTS=50)
+eval-ingest: $(VENV)/.runtime ocr-data ## what is read of posters with known truth, and sorted into positions (POSTERS=4 of each set); what each stage costs (DOCUMENTS=50)
 	-@cd "$(ROOT)" && $(BIN)/python -m evals.posters.chromium
-	@cd "$(ROOT)" && $(BIN)/python -m evals.benchmarks.parsers $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.benchmarks.ingest $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
+	@cd "$(ROOT)" && $(BIN)/python -m evals.benchmarks.parsers $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.benchmarks.tagging $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.benchmarks.ingest $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
 
 ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where the system has none
 	@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata

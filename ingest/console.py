@@ -214,7 +214,18 @@ async def shown(counts: Counts, console: Terminal) -> AsyncIterator[None]:
 
 def status_tables(status: dict[str, Any]) -> RenderableType:
     """Returns the `status` of all documents (`ingest.pipeline.store`) as tables."""
-    rows = status["sources"]
+    parts: list[RenderableType] = [_documents(status["sources"])]
+    if status["set_aside"]:
+        parts.append(_set_aside(status["set_aside"]))
+    if status["not_normalized"]:
+        parts.append(
+            f"{status['not_normalized']} postings of an earlier version are searched by their literal titles"
+            + with_command_name(": the next load normalizes them, or `checkerboard ingest reembed` does now.")
+        )
+    return Group(*parts)
+
+
+def _documents(rows: list[dict[str, Any]]) -> RenderableType:
     if not rows:
         return with_command_name("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
     columns = [*STAGES, "set aside"]
@@ -229,7 +240,7 @@ def status_tables(status: dict[str, Any]) -> RenderableType:
         unpriced = " + ?" if any(row["unpriced"] for row in own) else ""
         sums = [sum(row[name] for row in own) for name in ("low_confidence", "pages")]
         table.add_row(source, *map(str, [*stages, *sums, tokens]), f"{priced:.4f}{unpriced}")
-    return Group(table, _set_aside(status["set_aside"])) if status["set_aside"] else table
+    return table
 
 
 def _set_aside(rows: list[dict[str, Any]]) -> Table:

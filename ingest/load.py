@@ -41,6 +41,7 @@ async def load(
             written stays, and loading again does no harm.
     """
     loaded = Loaded()
+    await renew(services)
     rows = itertools.chain.from_iterable(read_postings(path) for path in paths)
     while read := list(itertools.islice(rows, AT_ONCE)):
         loaded.refused += [row for row in read if isinstance(row, RefusedRow)]
@@ -67,8 +68,32 @@ async def load_samples_where_empty(services: Services) -> None:
         await load(services, [SAMPLES])
 
 
+async def renew(services: Services) -> int:
+    """Normalizes the postings that an earlier version wrote, and embeds those whose text is another by that.
+
+    Until then they are searched by their literal text. Stopped, it goes on where it was; where there are
+    none, nothing is asked and nothing written. Returns the number of postings.
+
+    Raises:
+        EmbeddingMismatchError: the loaded postings were embedded by another model.
+        ModelUnavailableError: the model did not answer.
+    """
+    renewed = 0
+    while outdated := await services.writer.outdated(AT_ONCE):
+        # First their vectors: a posting without one is not found.
+        await services.vectors.embed(list(outdated.values()), services.embedder)
+        await services.writer.renew(outdated)
+        renewed += len(outdated)
+    if renewed:
+        logger.info("postings normalized", extra={"postings": renewed})
+    return renewed
+
+
 async def reembed(services: Services, progress: Callable[[int, int], None] = lambda *_: None) -> int:
     """Embeds every posting that has no vector of the configured embedding; then that embedding serves.
+
+    With the embedding that serves already, postings of an earlier version are normalized too (`renew`);
+    beside another one they stay as the vectors of both know them, until the next load.
 
     Workers that are configured for the former embedding go on with it meanwhile, and loads into it go on
     too: what they add is embedded before the new one is made ready. Stopped, it goes on where it was.
@@ -78,12 +103,14 @@ async def reembed(services: Services, progress: Callable[[int, int], None] = lam
         ModelUnavailableError: the model did not answer. What was embedded is stored.
     """
     embedded = after = 0
+    if await services.vectors.is_ready():
+        embedded += await renew(services)
     while True:
         numbered = await services.vectors.lacking_of_all(after=after, count=AT_ONCE)
         if numbered:
             after = numbered[-1][0]
             # One posting for each text: several may have the same.
-            texts = list({posting.text(): posting for _, posting in numbered}.values())
+            texts = list({posting.search_text(): posting for _, posting in numbered}.values())
             answer = await services.embedder.postings(texts)
             await services.vectors.save(texts, answer.vectors)
             embedded += len(numbered)

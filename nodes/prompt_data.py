@@ -39,7 +39,7 @@ def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:
             "responsibilities": _work(posting.responsibilities, limit),
             "requirements": _work(posting.requirements, limit),
             "preferred": _work(posting.preferred, limit),
-            "skills": _first(posting.skills, _SKILLS),
+            "skills": _first(posting.normalized_skills, _SKILLS),
         }
         for posting in postings
     ]

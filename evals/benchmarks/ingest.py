@@ -70,10 +70,12 @@ async def _chat(request: web.Request) -> web.Response:
     title = blocks["document"][0]["heading"]
     lines = "\n".join(row.get("text", "") for row in blocks["document"]).splitlines()
     items = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
-    empty = dict.fromkeys(("company", "employment_type", "experience", "location", "deadline"))
-    lists: dict[str, Any] = {"responsibilities": [], "requirements": [], "preferred": [], "skills": []}
+    facts = ("company", "employment_type", "experience", "location", "deadline", "normalized_company")
+    empty = dict.fromkeys(facts)
+    texts = ("responsibilities", "requirements", "preferred", "skills", "normalized_skills")
+    lists: dict[str, Any] = {name: [] for name in texts}
     fields = {"responsibilities": items[:4], "requirements": items[4:8], "preferred": items[8:]}
-    position = {**empty, **lists, **fields, "job_title": title}
+    position = {**empty, **lists, **fields, "job_title": title, "normalized_title": None}
     answer = {"is_posting": True, "common": {**empty, **lists}, "positions": [position]}
     message = {"role": "assistant", "content": orjson.dumps(answer).decode()}
     choice = {"index": 0, "finish_reason": "stop", "message": message}

@@ -25,7 +25,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import psutil
 import typer
@@ -89,7 +89,7 @@ class Poster:
 
     files: list[Path]
     pages: list[dict[str, list[str]]]
-    positions: list[dict[str, str | None]]
+    positions: list[dict[str, Any]]
     layout: str = ""
 
 
@@ -128,7 +128,7 @@ async def measure(
     """
     async with _measuring() as usage:
         # The first image starts the processes, which is no part of reading one.
-        await parser.parse(_raw(posters[0].files[0]))
+        await parser.parse(raw_file(posters[0].files[0]))
         cpu, started = usage.cpu(), time.monotonic()
         readings = await asyncio.gather(*(_read(parser, poster) for poster in posters))
         seconds, cpu = time.monotonic() - started, usage.cpu() - cpu
@@ -141,7 +141,7 @@ async def measure(
 
 
 async def _read(parser: Parser, poster: Poster) -> _Reading:
-    images = await asyncio.gather(*(parser.parse(_raw(file)) for file in poster.files))
+    images = await asyncio.gather(*(parser.parse(raw_file(file)) for file in poster.files))
     pages = list(zip(poster.pages, images, strict=True))
     return _Reading(
         poster,
@@ -151,7 +151,8 @@ async def _read(parser: Parser, poster: Poster) -> _Reading:
     )
 
 
-def _raw(file: Path) -> RawFile:
+def raw_file(file: Path) -> RawFile:
+    """Returns the image in a file."""
     return RawFile(file.name, "image/webp", file.read_bytes())
 
 
@@ -288,7 +289,12 @@ def _draw_random(count: int, seed: int, folder: Path, home: Path) -> None:
         raise SetupError((done.stderr.strip() or "the drawing program failed").splitlines()[-1])
 
 
-def _draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
+def draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
+    """Draws posters by a browser, with their truth beside them (`evals/posters/photographs.py`).
+
+    Raises:
+        SetupError: the browser, its fonts or the checkout are missing.
+    """
     try:
         # Not in the wheel: what draws needs a browser and the fonts of Debian.
         from evals.posters.photographs import write_photographs  # noqa: PLC0415
@@ -297,7 +303,7 @@ def _draw_in_browser(count: int, seed: int, folder: Path, home: Path) -> None:
     write_photographs(count, seed, folder, home)
 
 
-_DRAWN = {"random": _draw_random, "browser": _draw_in_browser}
+_DRAWN = {"random": _draw_random, "browser": draw_in_browser}
 
 
 def main(

@@ -15,6 +15,7 @@ import psycopg
 
 from ingest.documents import Cost, Tagged
 from ingest.errors import DocumentUnreadableError
+from ingest.load import renew
 from ingest.parsers.document_parser import DocumentParser, open_document_parser
 from ingest.pipeline.local_engine import Counts, LocalEngine, Outcome, StageRunner
 from ingest.pipeline.store import (
@@ -101,8 +102,9 @@ class Ingest:
             raise StoreUnavailableError(f"{why} What was made is kept; run it again.") from error
 
     async def tidy(self) -> None:
-        """Begins a run: requeues what was set aside for a transient reason, and deletes what is not needed
-        any more."""
+        """Begins a run: normalizes the postings of an earlier version, requeues what was set aside for a
+        transient reason, and deletes what is not needed any more."""
+        await renew(self.services)
         await self.store.requeue_transient()
         await self.store.withdraw_leftovers()
         await self.journal.forget_old()

@@ -28,7 +28,12 @@ from tools.core.errors import InvalidRequestError, StoreUnavailableError
 from tools.core.logs import cause
 from tools.core.sql import queries
 from tools.core.text import clean_values
-from tools.postings.repository import posting_sources, remove_postings, withdraw_postings
+from tools.postings.repository import (
+    count_outdated,
+    posting_sources,
+    remove_postings,
+    withdraw_postings,
+)
 
 _SQL = queries("documents.sql")
 logger = logging.getLogger(__name__)
@@ -363,13 +368,15 @@ async def open_store(database_url: str, pool: Pool, raw: RawFiles) -> AsyncItera
 
 
 async def status(pool: Pool, newest: int = 20) -> dict[str, Any]:
-    """Returns, JSON-ready, `sources` (rows by source and stage) and `set_aside` (the `newest` documents)."""
+    """Returns, JSON-ready, `sources` (rows by source and stage), `set_aside` (the `newest` documents) and
+    `not_normalized` (how many postings wait for the next load to be)."""
     async with long_connection(pool) as connection:
         sources = await (await connection.execute(_SQL["by_stage"])).fetchall()
         set_aside = await (await connection.execute(_SQL["set_aside"], {"count": newest})).fetchall()
+        not_normalized = await count_outdated(connection)
     for row in set_aside:
         row["set_aside_at"] = row["set_aside_at"].isoformat()
-    return {"sources": sources, "set_aside": set_aside}
+    return {"sources": sources, "set_aside": set_aside, "not_normalized": not_normalized}
 
 
 async def retry(pool: Pool, *, ids: list[int], source: str | None, again_from: str | None) -> int:

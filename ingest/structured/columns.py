@@ -124,7 +124,7 @@ def _read(name: str, cell: Any, written: date | None) -> Any:
     match name:
         case "source" | "source_id" | "position":
             return cell
-        case "skills":
+        case "skills" | "normalized_skills":
             return cells.names(cell)
         case "deadline":
             return stated_day(cell, seen=written)

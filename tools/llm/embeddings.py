@@ -102,7 +102,7 @@ class Embedder(RecordedModel):
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-        vectors, tokens = await self._embed([posting.text() for posting in postings])
+        vectors, tokens = await self._embed([posting.search_text() for posting in postings])
         return Embedded(list(vectors), tokens or 0)
 
     async def _embed(self, texts: Sequence[str]) -> tuple[list[NDArray[np.float32]], int | None]:

@@ -12,11 +12,13 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    ValidationInfo,
 )
 
 from tools.core.contracts import NullIsEmpty
 from tools.core.text import clean, web_address
 from tools.postings.deadlines import last_day
+from tools.postings.normalization import normal_company, normal_skills, normal_title, unnamed
 
 
 def _storable(value: Any) -> Any:
@@ -58,6 +60,21 @@ Deadline = Annotated[date | None, BeforeValidator(last_day)]
 """The last day of a deadline in any form (`tools.postings.deadlines`); null where that is no day."""
 
 
+def _normal_company(value: str, info: ValidationInfo) -> str:
+    return normal_company(value or info.data.get("company", ""))
+
+
+def _normal_title(value: str, info: ValidationInfo) -> str:
+    return normal_title(value or info.data.get("job_title", ""), info.data.get("company", ""))
+
+
+def _normal_skills(value: list[str], info: ValidationInfo) -> list[str]:
+    if value:
+        return normal_skills(value)
+    texts = (info.data.get(name, "") for name in ("job_title", *TEXT_FIELDS))
+    return normal_skills(info.data.get("skills", []), "\n".join(texts))
+
+
 class PostingKey(BaseModel):
     """What names a posting in every load: its source, its id there, and which position of it this is."""
 
@@ -69,7 +86,8 @@ class PostingKey(BaseModel):
 
 
 class Position(BaseModel):
-    """One position of a job posting, in the posting's own words.
+    """One position of a job posting, in the posting's own words. Beside these, normalized, is what it is
+    searched by: made by rule (`tools.postings.normalization`) of the literal fields, or of a reading of them.
 
     Every field is declared here and nowhere else: the columns of the store
     (`tools/postings/repository.py`), those of files (`ingest/structured/columns.yaml`) and what the model
@@ -88,6 +106,15 @@ class Position(BaseModel):
     employment_type: OptionalName = None
     experience: OptionalName = None
     skills: Skills = []
+    normalized_title: Annotated[Name, Field(max_length=500), AfterValidator(_normal_title)] = Field(
+        "", validate_default=True, description="the name of the job alone, as it is searched by"
+    )
+    normalized_company: Annotated[Name, Field(max_length=300), AfterValidator(_normal_company)] = Field(
+        "", validate_default=True, description="the company without its legal form"
+    )
+    normalized_skills: Annotated[Skills, AfterValidator(_normal_skills)] = Field(
+        [], validate_default=True, description="what it names of skills, by their usual names"
+    )
 
 
 TEXT_FIELDS = ("responsibilities", "requirements", "preferred")
@@ -104,6 +131,14 @@ class Posting(Position, PostingKey):
         """Everything a quote may stand in, one item a line."""
         parts = (self.job_title, *(getattr(self, name) for name in TEXT_FIELDS))
         return "\n".join(part for part in parts if part)
+
+    def search_text(self) -> str:
+        """What is embedded: the normalized title, the texts, and the usual names of the skills that these
+        spell otherwise. Where nothing was normalized yet, it is `text`."""
+        parts = (self.normalized_title or self.job_title, *(getattr(self, name) for name in TEXT_FIELDS))
+        text = "\n".join(part for part in parts if part)
+        names = ", ".join(unnamed(self.normalized_skills or [], text))
+        return f"{text}\n{names}" if names else text
 
 
 class StoredPosting(Posting):

@@ -18,15 +18,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tools.postings.normalization import normal_company
+
 BANDS, ROWS = 16, 4
 SAME_TEXT = 0.7
 """Jaccard similarity of two texts from which they are one posting, when title and company agree. Of the
 sample postings, the twelve that were published again overlap by .72 to .94; sister positions of one company
 (another team, another product) by .80 to .89, so the text alone does not tell them apart."""
 _WORD = re.compile(r"\w+")
-_COMPANY_FORMS = re.compile(
-    r"주식회사|유한회사|\(주\)|㈜|\b(?:inc|ltd|llc|corp|co)\b\.?|[\s.,()]", re.IGNORECASE
-)
+_BETWEEN_WORDS = re.compile(r"[\s.,()]")
 _WORDS = (
     "재공고 추가 모집 채용 급구 상시 신입 경력 경력직 인턴 정규직 계약직 담당자 개발 개발자 "
     "엔지니어 프로그래머 hiring urgent the and of for engineer developer"
@@ -99,7 +99,7 @@ def _telling(title: str) -> list[str]:
 
 
 def _company(name: str) -> str:
-    return _COMPANY_FORMS.sub("", name).lower()
+    return _BETWEEN_WORDS.sub("", normal_company(name)).lower()
 
 
 def _hash32(text: str) -> int:

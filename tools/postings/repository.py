@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from tools.core.sql import queries
 from tools.core.text import clean, clean_values, web_address
 from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
 from tools.postings.near_duplicates import Comparable, bands, same_posting
+from tools.postings.normalization import normal_company, normal_skills, normal_title
 
 if TYPE_CHECKING:
     from tools.llm.embeddings import Embedder
@@ -91,7 +92,7 @@ class PostingStore:
         parameters = {"vector": np.asarray(vector), "k": k, **self._embedding}
         async with self._pool.connection() as connection:
             rows = await _rows(connection, "nearest", parameters)
-        return [FoundPosting.model_construct(**_cleaned_again(row)) for row in rows]
+        return [FoundPosting.model_construct(**_as_shown(row)) for row in rows]
 
     async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
         """Returns the postings that exist among `posting_ids` (`p-17`), by id, in the order of
@@ -99,7 +100,7 @@ class PostingStore:
         numbers = [int(match[1]) for match in map(_ID.fullmatch, posting_ids) if match]
         async with self._pool.connection() as connection:
             rows = await _rows(connection, "by_ids", {"ids": numbers})
-        postings = {row["posting_id"]: StoredPosting.model_construct(**_cleaned_again(row)) for row in rows}
+        postings = {row["posting_id"]: StoredPosting.model_construct(**_as_shown(row)) for row in rows}
         return {posting_id: postings[posting_id] for posting_id in posting_ids if posting_id in postings}
 
 
@@ -144,6 +145,11 @@ class EmbeddingSet:
         embedded = await embedder.postings(missing)
         await self.save(missing, embedded.vectors)
         return embedded.tokens
+
+    async def is_ready(self) -> bool:
+        """Whether the set serves."""
+        async with self._pool.connection() as connection:
+            return bool((await self._own(connection))["ready"])
 
     async def save(self, postings: Sequence[Posting], vectors: Sequence[Vector]) -> None:
         """Stores the vectors of the texts of `postings`.
@@ -232,10 +238,40 @@ class PostingWriter:
             await _link(connection, [row["id"] for row in written])
         return int(revision["revision"])
 
+    async def outdated(self, count: int) -> dict[int, Posting]:
+        """Returns up to `count` postings that an earlier version wrote without normalizing them, by number:
+        as they are to be, for `renew`."""
+        async with long_connection(self._pool) as connection:
+            rows = await _rows(connection, "outdated", {"count": count})
+        return {row["id"]: Posting.model_construct(**_as_shown(row)) for row in rows}
+
+    async def renew(self, outdated: Mapping[int, Posting]) -> None:
+        """Writes what was normalized, and the hash of the text that is searched; its vector has to be there.
+        A posting that was loaded anew meanwhile is as it was loaded."""
+        changes = [
+            {
+                "id": number,
+                "normalized_title": posting.normalized_title,
+                "normalized_company": posting.normalized_company,
+                "normalized_skills": posting.normalized_skills,
+                "content_hash": _content_hash(posting),
+                "text_hash": text_hash(posting),
+            }
+            for number, posting in outdated.items()
+        ]
+        async with long_connection(self._pool) as connection, connection.transaction():
+            await connection.execute(_SQL["raise_revision"])
+            await connection.cursor().executemany(_SQL["renew"], changes)
+
 
 async def posting_sources(connection: Connection) -> dict[str, int]:
     """Returns the number of loaded postings by source."""
     return {row["source"]: row["postings"] for row in await _rows(connection, "sources")}
+
+
+async def count_outdated(connection: Connection) -> int:
+    """Returns the number of postings that `PostingWriter.outdated` would return."""
+    return int((await _row(connection, "count_outdated"))["postings"])
 
 
 async def withdraw_postings(connection: Connection, source: str, source_ids: Sequence[str]) -> int:
@@ -259,8 +295,8 @@ async def remove_postings(connection: Connection, source: str) -> int:
 
 def text_hash(posting: Posting) -> str:
     """Returns a hash of the text that is embedded."""
-    # The migration computes it in the same way. It tells texts apart, it protects nothing.
-    return hashlib.md5(posting.text().encode(), usedforsecurity=False).hexdigest()
+    # It tells texts apart, it protects nothing. The column's migration computed it in the same way.
+    return hashlib.md5(posting.search_text().encode(), usedforsecurity=False).hexdigest()
 
 
 async def _rows(
@@ -275,10 +311,19 @@ async def _row(connection: Connection, query: str, parameters: dict[str, Any] | 
     return row
 
 
-def _cleaned_again(row: DictRow) -> dict[str, Any]:
+def _as_shown(row: DictRow) -> dict[str, Any]:
     """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by an
-    earlier version that cleaned less."""
-    return {**clean_values(row), "url": web_address(row["url"])}
+    earlier version that cleaned less, and normalized nothing."""
+    cleaned = {**clean_values(row), "url": web_address(row["url"])}
+    if cleaned["normalized_title"] is not None:
+        return cleaned
+    text = "\n".join(cleaned[name] for name in ("job_title", *TEXT_FIELDS))
+    return {
+        **cleaned,
+        "normalized_title": normal_title(cleaned["job_title"], cleaned["company"]),
+        "normalized_company": normal_company(cleaned["company"]),
+        "normalized_skills": normal_skills(cleaned["skills"], text),
+    }
 
 
 def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> EmbeddingMismatchError:
@@ -325,6 +370,10 @@ def _comparable(row: DictRow, prefix: str) -> Comparable:
 
 def _stored(posting: Posting) -> list[Any]:
     fields = [getattr(posting, name) for name in _FIELDS]
-    content_hash = hashlib.blake2b(orjson.dumps(fields), digest_size=16).hexdigest()
     texts = "\n".join(getattr(posting, name) for name in TEXT_FIELDS)
-    return [*fields, content_hash, text_hash(posting), bands(texts)]
+    return [*fields, _content_hash(posting), text_hash(posting), bands(texts)]
+
+
+def _content_hash(posting: Posting) -> str:
+    fields = [getattr(posting, name) for name in _FIELDS]
+    return hashlib.blake2b(orjson.dumps(fields), digest_size=16).hexdigest()

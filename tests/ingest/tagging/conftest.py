@@ -29,6 +29,8 @@ NOTHING: dict[str, Any] = {
     "location": None,
     "deadline": None,
     "skills": [],
+    "normalized_company": None,
+    "normalized_skills": [],
 }
 
 
@@ -37,7 +39,7 @@ def stated(*positions: dict[str, Any], common: dict[str, Any] | None = None) -> 
     return {
         "is_posting": True,
         "common": NOTHING | (common or {}),
-        "positions": [NOTHING | position for position in positions],
+        "positions": [NOTHING | {"normalized_title": None} | position for position in positions],
     }
 
 

@@ -280,7 +280,8 @@ POSTER = Document(
                 "company": "두레박클라우드",
                 "employment_type": "정규직",
                 "location": "강원 춘천시",
-                "skills": "['Kubernetes', 'Terraform', 'AWS', 'Linux']",
+                "skills": "['Kubernetes', 'Terraform', 'AWS']",
+                "normalized_skills": "['Kubernetes', 'Terraform', 'AWS', 'Linux']",
             },
         ),
         Truth(

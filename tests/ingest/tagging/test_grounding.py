@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.blocks import plain
-from ingest.tagging.positions import WordIndex, index_of
+from ingest.tagging.word_index import WordIndex, index_of
 from tests.ingest.tagging.building import heading, table, text
 
 INDEX = index_of(
@@ -61,6 +61,22 @@ def test_a_name_may_have_a_particle_behind_it_and_a_line_may_not() -> None:
     assert INDEX.has("자바스크립트 개발자", inflected=True)
     assert not INDEX.has("자바스크립트 개발자")
     assert not INDEX.has("Node.j", inflected=True)
+
+
+RUN_ON = index_of([table(["자격요건Java 3년 이상대졸 이상우대사항석사Kafka 운영 경험"])])
+
+
+def test_the_head_of_a_section_parts_words() -> None:
+    assert RUN_ON.has("석사Kafka 운영 경험")
+    assert not RUN_ON.has("졸 이상")
+
+
+def test_items_without_a_break_stand_where_one_ends_and_the_next_begins() -> None:
+    items = ["Java 3년 이상", "대졸 이상", "석사", "Kafka 운영 경험"]
+    assert RUN_ON.standing(items) == frozenset(items)
+    # Half of a run-on text vouches for nothing.
+    assert RUN_ON.standing(["Java 3년 이상"]) == frozenset()
+    assert INDEX.standing(["자바스크", "립트 개발"]) == frozenset()
 
 
 @settings(max_examples=20)

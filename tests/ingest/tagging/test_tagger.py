@@ -80,7 +80,7 @@ async def test_hints_fill_what_the_document_is_silent_about_and_override_nothing
     assert (silent.job_title, silent.company) == ("Geodata Engineer", "Cartouche")
 
 
-async def test_the_skills_of_the_four_fields_are_named_once_by_their_usual_names(
+async def test_skills_are_kept_as_written_and_those_of_all_fields_by_their_usual_names(
     tagger: Tagger, script: Script
 ) -> None:
     blocks = [heading("서버 개발자", 1), text("자격요건", "- 스프링부트와 k8s 경험", "기술스택: Zig")]
@@ -90,7 +90,79 @@ async def test_the_skills_of_the_four_fields_are_named_once_by_their_usual_names
         )
     )
     tagged = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
-    assert sorted(tagged.positions[0].skills) == ["Kubernetes", "Spring Boot", "Zig"]
+    assert tagged.positions[0].skills == ["k8s", "Zig"]
+    assert sorted(tagged.positions[0].normalized_skills) == ["Kubernetes", "Spring Boot", "Zig"]
+
+
+async def test_what_search_goes_by_is_read_better_and_the_posting_stays_as_it_is(
+    tagger: Tagger, script: Script
+) -> None:
+    blocks = [heading("젯 차 서버 개밭자 채용"), text("자격요건", "- Reac t와 WebSquarc 경험")]
+    position = {
+        "job_title": "서버 개밭자",
+        "normalized_title": "서버 개발자 채용",
+        "requirements": ["Reac t와 WebSquarc 경험"],
+        "company": "젯 차",
+        "normalized_company": "첫차",
+        "skills": ["Reac t", "WebSquarc"],
+        "normalized_skills": ["React", "WebSquare"],
+    }
+    script.say(stated(position))
+    tagged = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
+    (read,) = tagged.positions
+    assert (read.job_title, read.company, read.skills) == ("서버 개밭자", "젯 차", ["Reac t", "WebSquarc"])
+    assert (read.normalized_title, read.normalized_company) == ("서버 개발자", "첫차")
+    assert sorted(read.normalized_skills) == ["React", "WebSquare"]
+    assert (tagged.dropped, len(script.asked)) == ([], 1)
+
+
+async def test_a_reading_of_something_else_goes_back_and_is_dropped(tagger: Tagger, script: Script) -> None:
+    invented = {"normalized_title": "우주비행사", "normalized_company": "나사", "normalized_skills": ["Rust"]}
+    script.say(stated({**TRUE, **invented, "skills": ["Kotlin"]}))
+    tagged = await tagger.tag(PARSED, Hints())
+    assert len(script.asked) == 2
+    assert sorted(tagged.dropped) == ["Rust", "나사", "우주비행사"]
+    (position,) = tagged.positions
+    assert (position.normalized_title, position.normalized_company) == ("서버 개발자", "")
+    assert position.normalized_skills == ["Kotlin"]
+
+
+async def test_labels_stay_with_their_lines_and_items_without_a_break_are_kept(
+    tagger: Tagger, script: Script
+) -> None:
+    blocks = [
+        heading("앱 개발자"),
+        table(
+            ["담당업무", "[Android]\n- Kotlin 개발\n- 배포\n[iOS]\n- Swift 개발"],
+            ["자격요건", "Git 경험대졸 이상"],
+        ),
+    ]
+    lines = ["[Android] Kotlin 개발", "[Android] 배포", "[iOS] Swift 개발"]
+    position = {
+        "job_title": "앱 개발자",
+        "responsibilities": lines,
+        "requirements": ["Git 경험", "대졸 이상"],
+    }
+    script.say(stated({**position, "preferred": ["[Windows] Swift 개발"]}))
+    tagged = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
+    assert tagged.positions[0].responsibilities.split("\n") == lines
+    assert tagged.positions[0].requirements == "Git 경험\n대졸 이상"
+    assert tagged.dropped == ["[Windows] Swift 개발"]
+    script.say()
+    by_rule = await tagger.tag(Parsed(blocks=blocks, parser="test/1"), Hints())
+    assert by_rule.positions[0].responsibilities.split("\n") == lines
+
+
+async def test_what_stands_with_a_position_goes_before_what_is_said_for_all(
+    tagger: Tagger, script: Script
+) -> None:
+    blocks = [*TITLED, table(["경력", "3년 이상"]), text("경력: 무관, 근무지: 서울")]
+    common = {"experience": "무관", "location": "서울"}
+    script.say(stated({**TRUE, "experience": "3년 이상"}, common=common))
+    tagged = await tagger.tag(
+        Parsed(blocks=blocks, parser="test/1"), Hints(experience="5년", location="부산")
+    )
+    assert (tagged.positions[0].experience, tagged.positions[0].location) == ("3년 이상", "서울")
 
 
 async def test_what_the_model_invents_goes_back_is_dropped_and_counted(

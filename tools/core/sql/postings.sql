@@ -56,6 +56,20 @@ on conflict (source, source_id, position) do update set
 where postings.content_hash <> excluded.content_hash or postings.withdrawn_at is not null
 returning id;
 
+-- name: outdated
+-- Written by a version that did not normalize; their index has no others.
+select id, {fields} from postings where normalized_title is null order by id limit %(count)s;
+
+-- name: count_outdated
+select count(*) as postings from postings where normalized_title is null;
+
+-- name: renew
+-- Only what nobody has written anew meanwhile.
+update postings set
+    normalized_title = %(normalized_title)s, normalized_company = %(normalized_company)s,
+    normalized_skills = %(normalized_skills)s, content_hash = %(content_hash)s, text_hash = %(text_hash)s
+where id = %(id)s and normalized_title is null;
+
 -- name: withdraw_other_positions
 update postings set withdrawn_at = now(), updated_at = now()
 from (select source, source_id, max(position) as last from staged_postings group by 1, 2) as staged

@@ -70,7 +70,9 @@ class _Found:
     def as_json(self) -> dict[str, Any]:
         facts = {kind: self.facts.get(kind) for kind in FACT_KINDS}
         lines = {kind: list(dict.fromkeys(listed)) for kind, listed in self.lines.items()}
-        return {**lines, **facts, "skills": list(dict.fromkeys(self.skills))}
+        # Nothing is read better here than it is written: the service's own rules normalize.
+        reading: dict[str, Any] = {"normalized_company": None, "normalized_skills": []}
+        return {**lines, **facts, "skills": list(dict.fromkeys(self.skills)), **reading}
 
 
 def read_posting(
@@ -116,7 +118,9 @@ def read_posting(
     return {
         "is_posting": True,
         "common": common.as_json(),
-        "positions": [{**found.as_json(), "job_title": found.title} for found in listed],
+        "positions": [
+            {**found.as_json(), "job_title": found.title, "normalized_title": None} for found in listed
+        ],
     }
 
 
