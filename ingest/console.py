@@ -214,7 +214,7 @@ async def shown(counts: Counts, console: Terminal) -> AsyncIterator[None]:
 
 def status_tables(status: dict[str, Any]) -> RenderableType:
     """Returns the `status` of all documents (`ingest.pipeline.store`) as tables."""
-    parts: list[RenderableType] = [_documents(status["sources"])]
+    parts: list[RenderableType] = [_documents_table(status["sources"])]
     if status["set_aside"]:
         parts.append(_set_aside(status["set_aside"]))
     if status["not_normalized"]:
@@ -225,7 +225,7 @@ def status_tables(status: dict[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _documents(rows: list[dict[str, Any]]) -> RenderableType:
+def _documents_table(rows: list[dict[str, Any]]) -> RenderableType:
     if not rows:
         return with_command_name("No documents yet. `checkerboard ingest run SOURCE…` collects some.")
     columns = [*STAGES, "set aside"]

@@ -28,6 +28,7 @@ from evals.benchmarks.parsers import Poster, draw_in_browser, posters_of, raw_fi
 from ingest.documents import Hints, Parsed
 from ingest.errors import NotAPostingError
 from ingest.parsers.local import LocalParser
+from ingest.parsers.tessdata import find_tessdata
 from ingest.tagging.tagger import Tagger
 from local.servers import embedded_servers
 from tools.core.extras import require_extra
@@ -141,7 +142,9 @@ def _similar(one: str, other: str) -> float:
 async def measure(posters: Iterable[Poster], settings: Settings) -> Counts:
     """Reads posters, sorts what was read by the chat model of `settings`, all at once, and counts."""
     async with AsyncExitStack() as stack:
-        parser = await stack.enter_async_context(LocalParser.open(settings))
+        parser = await stack.enter_async_context(
+            LocalParser.open(find_tessdata(settings), size=settings.parser_processes)
+        )
         http_client = await stack.enter_async_context(open_http_client(settings))
         tagger = Tagger(ChatModel(settings, http_client), PromptRegistry.bundled("ingest.tagging"))
 
