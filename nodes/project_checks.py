@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nodes.findings import Finding
 from nodes.market_claims import sentences, untrue
 from nodes.person import known_skills, uses
-from nodes.posting_lines import skills_of
+from nodes.posting_lines import lines_of
 from nodes.state import ProjectDict, SubjectDict, Turn
 from tools.core.contracts import Language
 from tools.core.text import find_quote, folded
@@ -190,7 +190,8 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
             yield Finding("quote_off_topic", "evidence", quote.quote)
     for skill in unused:
         yield Finding("quoted_skill_unused", "evidence", skill)
-    asked_for = frozenset[str]().union(*map(skills_of, grounds.postings.values()))
+    quotable = (line for posting in grounds.postings.values() for line in lines_of(posting))
+    asked_for = frozenset[str]().union(*(line.skills for line in quotable))
     gaps = (skill for gap in grounds.subject.get("skill_gaps", []) for skill in find_skills(gap["skill"]))
     for skill in dict.fromkeys(gaps):
         if skill in (asked_for & skills) - EVERYDAY_SKILLS - in_quotes:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from langgraph.runtime import Runtime
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from evals.datasets.cases import Inputs, Turn
 from evals.runs.corpus import truth
@@ -23,19 +23,20 @@ from graph.errors import run_limit, to_service_error
 from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.sessions import Run, Sessions
 from nodes.build_query import Reads, build_query
-from nodes.generate_tasks import ProjectPlan
 from nodes.prompt_data import posting_rows, profile_row
-from nodes.propose_subjects import CANDIDATES, Proposal
+from nodes.propose_subjects import CANDIDATES
 from nodes.retrieve import retrieve
 from nodes.state import profile_dict
 from tools.context import RunContext
 from tools.core.contracts import (
     Answer,
+    Difficulty,
     Evidence,
     Language,
     Profile,
     Project,
     RetrievedPosting,
+    SkillGap,
     Subject,
     Summary,
     Wishes,
@@ -166,11 +167,60 @@ async def _run_answer(run: Run, calls: list[Call]) -> dict[str, Any]:
         calls += run.calls
 
 
-class WholeAnswer(BaseModel):
-    """What the baseline's prompt asks for: the subjects, and the first of them as a project."""
+class PlainSubject(BaseModel):
+    """A portfolio project for this person and this market."""
 
-    subjects: list[Proposal]
-    project: ProjectPlan
+    title: str = Field(min_length=1)
+    description: str = Field(min_length=1, description="what is built, two or three sentences")
+    goal: str = Field(description="what will have been shown at the end, measurable")
+    skills: list[str]
+    skill_gaps: list[SkillGap] = Field(description="what the market asks and the profile does not show")
+    posting_ids: list[str] = Field(description="ids of the postings that speak for it")
+
+
+class PlainTask(BaseModel):
+    """One piece of work with something to show at its end."""
+
+    title: str
+    description: str
+    skills: list[str]
+    deliverable: str
+
+
+class PlainStep(BaseModel):
+    """A stage of the project: tasks in the order they are done."""
+
+    title: str
+    tasks: list[PlainTask]
+
+
+class PlainQuote(BaseModel):
+    """Words of a posting that speak for this project, copied letter for letter."""
+
+    posting_id: str
+    quote: str
+
+
+class PlainPlan(BaseModel):
+    """The project as steps in order, each with tasks that end in something to show."""
+
+    title: str = Field(min_length=1)
+    description: str
+    difficulty: Difficulty
+    duration_weeks: int = Field(ge=1, le=26)
+    skills: list[str]
+    summary: str = Field(description="why this project, for this person and this market")
+    steps: list[PlainStep] = Field(min_length=1)
+    evidence: list[PlainQuote]
+
+
+class WholeAnswer(BaseModel):
+    """What the baseline's prompt asks for: the subjects, and the first of them as a project. Its schemas are
+    its own, as the service's were when it was split: what the service's prompts ask for since is no part of
+    what they are compared with."""
+
+    subjects: list[PlainSubject]
+    project: PlainPlan
 
 
 class Baseline:
@@ -221,7 +271,7 @@ class Baseline:
             "difficulty": wishes.difficulty,
             "skills": wishes.skills,
             "feedback": wishes.feedback,
-            "chosen": chosen and {key: value for key, value in chosen.items() if key != "id"},
+            "chosen": chosen and {name: chosen[name] for name in PlainSubject.model_fields},
         }
         rejected = [{k: s[k] for k in ("title", "description")} for s in state["shown"] if s is not chosen]
         blocks = {
@@ -252,14 +302,14 @@ class Baseline:
         ).model_dump()
 
 
-def _subject_id(proposal: Proposal, chosen: Mapping[str, Any] | None) -> str:
+def _subject_id(proposal: PlainSubject, chosen: Mapping[str, Any] | None) -> str:
     """Returns the id of the chosen candidate where this is it, by its title, or else a new one."""
     if chosen and proposal.title.strip().casefold() == chosen["title"].strip().casefold():
         return str(chosen["id"])
     return f"sub-{uuid.uuid4().hex[:12]}"
 
 
-def _unchecked_project(subject_id: str, plan: ProjectPlan, postings: dict[str, StoredPosting]) -> Project:
+def _unchecked_project(subject_id: str, plan: PlainPlan, postings: dict[str, StoredPosting]) -> Project:
     evidence = []
     for quote in plan.evidence:
         posting = postings.get(quote.posting_id)

@@ -160,7 +160,8 @@ def _bounded(text: str, lower: str, start: int, end: int, exact: str | None) -> 
     length = end - start
     after = lower[end] if end < len(lower) else " "
     if length == 1:
-        return bool(_LETTER_AFTER.match(lower, end) or _ends_list(lower, start, after))
+        alone = lower[start - 1 : start] in ("", "\n") and lower[end : end + 1] in ("", "\n")
+        return bool(alone or _LETTER_AFTER.match(lower, end) or _ends_list(lower, start, after))
     if "가" <= lower[end - 1] <= "힣":
         return length > 2 or _TAIL.match(lower, end) is not None  # noqa: PLR2004
     if after.isascii() and after.isalnum():

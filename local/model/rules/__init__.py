@@ -30,9 +30,8 @@ def _summary(blocks: Blocks) -> dict[str, Any]:
 
 
 def _subjects(blocks: Blocks) -> dict[str, Any]:
-    return propose(
-        _one(blocks, "request"), _one(blocks, "profile"), blocks["summary"], blocks.get("rejected", [])
-    )
+    request, profile = _one(blocks, "request"), _one(blocks, "profile")
+    return propose(request, profile, blocks["summary"], blocks["postings"], blocks.get("rejected", []))
 
 
 def _plan(blocks: Blocks) -> dict[str, Any]:
@@ -46,17 +45,41 @@ def _plan(blocks: Blocks) -> dict[str, Any]:
 
 
 def _whole_answer(blocks: Blocks) -> dict[str, Any]:
-    """Everything in one answer, out of all the postings that were given, as one prompt for all asks."""
-    request, profile = _one(blocks, "request"), _one(blocks, "profile")
-    found = asked_for(blocks["postings"], "en" if request.get("language") == "en" else "ko")
-    summary = {
-        name: [{**line, "count": len(line["posting_ids"])} for line in lines] for name, lines in found.items()
+    """Everything in one answer, out of all the postings that were given, as one prompt for all asks; without
+    the fields that only the service's own prompts ask for."""
+    request, profile, postings = _one(blocks, "request"), _one(blocks, "profile"), blocks["postings"]
+    asked = asked_for(postings, "en" if request.get("language") == "en" else "ko")
+    found = {
+        name: [{**line, "count": len(line["posting_ids"])} for line in lines] for name, lines in asked.items()
     }
-    subjects = propose(request, profile, [summary], blocks.get("rejected", []))["subjects"]
+    subjects = propose(request, profile, [found], postings, blocks.get("rejected", []))["subjects"]
+    subjects = [_plain(subject, _PLAIN_SUBJECT) for subject in subjects]
     if chosen := request.get("chosen"):
         subjects = [chosen, *subjects[:-1]]
-    project = plan(request, profile, subjects[0] if subjects else {}, [summary], blocks["postings"])
+    project = _plain(plan(request, profile, subjects[0] if subjects else {}, [found], postings), _PLAIN_PLAN)
+    project["evidence"] = [_plain(quote, ("posting_id", "quote")) for quote in project["evidence"]]
+    for step in project["steps"]:
+        del step["weeks"]
+        for task in step["tasks"]:
+            del task["fault"]
     return {"subjects": subjects, "project": project}
+
+
+_PLAIN_SUBJECT = ("title", "description", "goal", "skills", "skill_gaps", "posting_ids")
+_PLAIN_PLAN = (
+    "title",
+    "description",
+    "summary",
+    "evidence",
+    "difficulty",
+    "duration_weeks",
+    "skills",
+    "steps",
+)
+
+
+def _plain(row: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: row[name] for name in names if name in row}
 
 
 def _positions(blocks: Blocks) -> dict[str, Any]:
@@ -66,7 +89,7 @@ def _positions(blocks: Blocks) -> dict[str, Any]:
 _RULES: dict[str, tuple[Callable[[Blocks], dict[str, Any]], tuple[str, ...]]] = {
     "JobVerdicts": (_verdicts, ("request", "profile", "postings")),
     "MarketSummary": (_summary, ("postings",)),
-    "SubjectProposals": (_subjects, ("request", "profile", "summary")),
+    "SubjectProposals": (_subjects, ("request", "profile", "summary", "postings")),
     "ProjectPlan": (_plan, ("request", "profile", "subject", "summary", "postings")),
     "WholeAnswer": (_whole_answer, ("request", "profile", "postings")),
     "PostingPositions": (_positions, ("request", "hints", "document")),

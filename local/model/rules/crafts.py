@@ -1,7 +1,7 @@
-"""The templates of projects: what each family builds (`data/crafts/*.yaml`), about what
-(`data/domains.yaml`), and under which second condition (`data/twists.yaml`).
+"""The templates of projects: what each family builds (`data/crafts/*.yaml`), and about what
+(`data/domains.yaml`).
 
-A subject is a combination: an angle (what is to be shown) x a domain (what it is about) x a twist.
+A subject is a combination: an angle (what is to be shown) x a domain (what it is about).
 Texts are templates for `str.format`; Korean values take particles, see `korean`.
 """
 
@@ -14,20 +14,21 @@ from functools import cache, lru_cache
 from typing import Any
 
 from .korean import Word
-from .text import DATA, load_yaml, same_title
+from .text import DATA, PHRASES, load_yaml, same_title
 
 LANGUAGES = ("ko", "en")
-SEPARATOR = " — "
-"""Stands between a title and its twist."""
 
 
 @dataclass(frozen=True)
 class TaskText:
-    """A task as templates: what to do, how, and what there is to show at the end."""
+    """A task as templates: what to do, how, and what there is to show at the end; of one that causes a
+    failure also the signal that shows it, and the remedy."""
 
     title: str
     description: str
     deliverable: str
+    signal: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +46,6 @@ class Domain:
     key: str
     words: Mapping[str, Mapping[str, str]]
     named: re.Pattern[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Twist:
-    """A second condition: its part of the title, what it adds, and a task that proves it."""
-
-    key: str
-    title: Mapping[str, str]
-    adds: Mapping[str, str]
-    task: Mapping[str, TaskText]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +82,6 @@ class Craft:
 
     key: str
     domains: str
-    twists: str
     kinds: frozenset[str]
     stack: tuple[str, ...]
     main: tuple[str, ...]
@@ -111,26 +101,12 @@ class Idea:
 
     angle: Angle
     domain: Domain
-    twist: Twist | None = None
-    size: int = 0
-    """From 1 on: a larger and larger target, when everything else has been proposed."""
     view: int = 0
     """How often the angle was proposed before: its description then shows another side of it."""
 
     def title(self, language: str) -> str:
         """Returns its title; no two ideas of a language share one."""
-        return _idea_title(self, language)
-
-
-@lru_cache(maxsize=32_768)
-def _idea_title(idea: Idea, language: str) -> str:
-    parts = [base_title(idea.angle, idea.domain, language)]
-    if idea.twist is not None:
-        parts.append(idea.twist.title[language].format_map(Words(idea.domain, language)))
-    if idea.size:
-        amount = f"{idea.size * 10:,}"
-        parts.append(f"{amount}배 규모로" if language == "ko" else f"at {amount} times the size")
-    return SEPARATOR.join(parts)
+        return base_title(self.angle, self.domain, language)
 
 
 class Words(dict[str, Word]):
@@ -138,39 +114,26 @@ class Words(dict[str, Word]):
 
     def __init__(self, domain: Domain, language: str, difficulty: str = "intermediate", **more: str) -> None:
         super().__init__({name: Word(word) for name, word in domain.words[language].items()})
-        self.update({name: Word(amount) for name, amount in _AMOUNTS[language][difficulty].items()})
+        for name, amount in PHRASES["amounts"][difficulty].items():
+            self[name] = Word(amount if isinstance(amount, str) else amount[language])
         self.update({name: Word(word) for name, word in more.items()})
-
-
-_AMOUNTS: dict[str, dict[str, dict[str, str]]] = {
-    "ko": {
-        "beginner": {"rps": "50", "rows": "1만", "conc": "20", "runs": "3", "p95": "500"},
-        "intermediate": {"rps": "300", "rows": "10만", "conc": "100", "runs": "5", "p95": "300"},
-        "advanced": {"rps": "1,500", "rows": "100만", "conc": "500", "runs": "10", "p95": "150"},
-    },
-    "en": {
-        "beginner": {"rps": "50", "rows": "10,000", "conc": "20", "runs": "3", "p95": "500"},
-        "intermediate": {"rps": "300", "rows": "100,000", "conc": "100", "runs": "5", "p95": "300"},
-        "advanced": {"rps": "1,500", "rows": "1,000,000", "conc": "500", "runs": "10", "p95": "150"},
-    },
-}
 
 
 @cache
 def base_title(angle: Angle, domain: Domain, language: str) -> str:
-    """Returns the title of an angle on a domain, without a twist."""
+    """Returns the title of an angle on a domain."""
     title = angle.title[language].format_map(Words(domain, language))
     return title[:1].upper() + title[1:]
 
 
-def _task(text: str) -> TaskText:
-    title, description, deliverable = (part.strip() for part in text.split(" | "))
-    return TaskText(title, description, deliverable)
+def read_task(text: str) -> TaskText:
+    """Returns a task that is written as parts between bars."""
+    return TaskText(*(part.strip() for part in text.split(" | ")))
 
 
 def _stage(entry: Mapping[str, list[str]]) -> dict[str, Stage]:
     return {
-        language: Stage(entry[language][0], tuple(_task(text) for text in entry[language][1:]))
+        language: Stage(entry[language][0], tuple(read_task(text) for text in entry[language][1:]))
         for language in LANGUAGES
     }
 
@@ -214,7 +177,6 @@ def _load_crafts() -> dict[str, Craft]:
         crafts[key] = Craft(
             key=key,
             domains=entry["domains"],
-            twists=entry.get("twists", "software"),
             kinds=frozenset(entry["kinds"]),
             stack=tuple(entry["stack"]),
             main=tuple(entry.get("main", ())),
@@ -251,40 +213,16 @@ def _load_domains() -> dict[str, tuple[Domain, ...]]:
     }
 
 
-def _load_twists() -> dict[str, tuple[Twist, ...]]:
-    return {
-        group: tuple(
-            Twist(
-                key,
-                title={language: entry[language][0] for language in LANGUAGES},
-                adds={language: entry[language][1] for language in LANGUAGES},
-                task={language: _task(entry[language][2]) for language in LANGUAGES},
-            )
-            for key, entry in twists.items()
-        )
-        for group, twists in load_yaml("twists.yaml").items()
-    }
-
-
 CRAFTS = _load_crafts()
 DOMAINS = _load_domains()
-TWISTS = _load_twists()
 
 
 def ideas_titled(title: str, crafts: Iterator[Craft], language: str) -> Idea | None:
     """Returns the idea whose title this is, looking through `crafts` in order; None if none has it."""
-    parts = title.split(SEPARATOR)
     for craft in crafts:
-        found = _base_titles(craft.key, language).get(same_title(parts[0]))
-        if found is None:
-            continue
-        home = CRAFTS[found[0].craft]
-        words = Words(found[1], language)
-        said = [same_title(part) for part in parts[1:]]
-        for twist in TWISTS[home.twists]:
-            if same_title(twist.title[language].format_map(words)) in said:
-                return Idea(*found, twist)
-        return Idea(*found)
+        found = _base_titles(craft.key, language).get(same_title(title))
+        if found is not None:
+            return Idea(*found)
     return None
 
 
@@ -300,9 +238,8 @@ def _base_titles(craft: str, language: str) -> dict[str, tuple[Angle, Domain]]:
 @lru_cache(maxsize=8192)
 def angle_of(title: str, description: str, language: str) -> Angle | None:
     """Returns the angle whose pattern a title or a description follows, whatever it is about."""
-    head = title.split(SEPARATOR, maxsplit=1)[0].strip()
     for angle, by_title, by_description in _patterns(language):
-        if by_title.fullmatch(head) or (description and by_description.match(description)):
+        if by_title.fullmatch(title.strip()) or (description and by_description.match(description)):
             return angle
     return None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -19,7 +19,7 @@ from tools.lexicon.stems import COMMON, EVERYDAY_SKILLS, stems
 
 from .crafts import DOMAINS
 from .person import Person
-from .text import WORDS, is_order, lines, load_yaml, read, read_list, rows
+from .text import WORDS, is_order, lines, load_yaml, posting_lines, read, read_list, rows
 
 Row = Mapping[str, Any]
 
@@ -247,26 +247,9 @@ _MIN_ADVANCED_WEEKS = 4
 
 # Who shows the one on the right has the one on the left, though the profile does not say so.
 _SHOWN_BY = {skill: frozenset(others) for skill, others in WORDS["shown_by"].items()}
-_SHOWN_IN = {
-    "Concurrency": re.compile(
-        r"(?<![가-힣])(?:락|잠금)(?![가-힣]{2})|동시에|thread-safe|\block(?:s|ed|ing)?\b"
-    ),
-    "Statistics": re.compile(r"통계|가설\s*검정|statistic"),
-    "Data Visualization": re.compile(r"대시보드|차트|dashboard|chart"),
-    "Caching": re.compile(r"캐시|캐싱|redis|memcached|cache|caching"),
-    "Query Tuning": re.compile(r"인덱스|실행\s*계획|쿼리\s*(?:최적|개선)|query plan|index"),
-}
+_SHOWN_IN = {skill: re.compile(pattern) for skill, pattern in WORDS["shown_in"].items()}
 TOPICS = frozenset(WORDS["topics"])
 """Fields and ways of working: one gets to know them, nothing is made with them."""
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of the summary: its text, the postings that ask for it, what it is about."""
-
-    text: str
-    ids: tuple[str, ...]
-    concepts: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -274,57 +257,81 @@ class Gap:
     """A skill that `count` of the kept postings ask for and the profile does not show."""
 
     skill: str
-    ids: tuple[str, ...]
+    count: int
 
 
 class Demand:
-    """A summary, indexed. `total` is the number of postings that were kept.
+    """What the market asks for: the summary's counts, and what the kept postings themselves say.
 
-    `closest` says that none of them is for the desired job: they are only the nearest.
+    `total` is the number of postings that were kept, `skills` how many ask for each skill, `common` those
+    that at least half ask for, the most wanted first. `closest` says that no posting is for the desired job:
+    they are only the nearest.
     """
 
-    def __init__(self, summary: Sequence[Row], request: Row | None = None) -> None:
+    def __init__(self, summary: Sequence[Row], request: Row, postings: Sequence[Row]) -> None:
         first = summary[0] if summary else {}
-        self.lines = [
-            Line(text, tuple(read_list(row, "posting_ids")), frozenset(concepts_of(text)))
+        self._counts = [
+            (_count(row), frozenset(concepts_of(read(row, "text"))))
             for section in _SECTIONS
             for row in rows(first, section)
-            if (text := read(row, "text")) and not is_order(text)
         ]
-        # The name of a concept says nothing of what a posting is about.
-        self._lower = ["" if line.text in LABELLED else line.text.lower() for line in self.lines]
         self.skills = {
-            canonical(read(row, "text")): tuple(read_list(row, "posting_ids"))
+            canonical(text): _count(row)
             for row in rows(first, "skills")
-            if read(row, "text") and not is_order(read(row, "text"))
+            if (text := read(row, "text")) and not is_order(text)
         }
-        everyone = [line.ids for line in self.lines] + list(self.skills.values())
-        self.ids = tuple(dict.fromkeys(found for ids in everyone for found in ids))
-        kept = (request or {}).get("kept_postings")
+        self._texts: dict[str, str] = {}
+        self._concepts: dict[str, frozenset[str]] = {}
+        self._named: dict[str, frozenset[str]] = {}
+        for row in postings:
+            told, posting_id = posting_lines(row), read(row, "posting_id")
+            whole = "\n".join([read(row, "job_title"), read(row, "domain"), read(row, "skills"), *told])
+            self._texts[posting_id] = whole.lower()
+            self._concepts[posting_id] = frozenset(key for line in told for key in concepts_of(line))
+            self._named[posting_id] = frozenset(find_skills(whole))
+        self.ids = tuple(self._texts)
+        kept = request.get("kept_postings")
         counted = kept if isinstance(kept, int) and not isinstance(kept, bool) else 0
-        self.total = max(len(self.ids), counted)
-        self.closest = (request or {}).get("closest_only") is True
+        self.total = counted or len(self.ids)
+        self.common = [
+            skill
+            for skill, count in self.skills.items()
+            if count * 2 >= self.total and skill not in EVERYDAY_SKILLS
+        ]
+        self.closest = request.get("closest_only") is True
 
-    def for_concepts(self, concepts: frozenset[str]) -> list[Line]:
-        """Returns the lines about any of these concepts, the closest first, then the most asked."""
-        return sorted(
-            (line for line in self.lines if line.concepts & concepts), key=lambda line: -len(line.ids)
-        )
+    def asking(self, concepts: frozenset[str]) -> list[str]:
+        """Returns the ids of the postings that ask for any of these concepts."""
+        return [found for found, own in self._concepts.items() if own & concepts]
 
-    def for_words(self, named: re.Pattern[str]) -> list[Line]:
-        """Returns the lines in which the pattern is found, names of concepts aside."""
-        return [line for line, lower in zip(self.lines, self._lower, strict=True) if named.search(lower)]
+    def telling(self, named: re.Pattern[str]) -> list[str]:
+        """Returns the ids of the postings in which the pattern is found."""
+        return [found for found, text in self._texts.items() if named.search(text)]
+
+    def naming(self, skill: str) -> list[str]:
+        """Returns the ids of the postings that name a skill."""
+        return [found for found, own in self._named.items() if skill in own]
+
+    def count_of(self, concepts: frozenset[str]) -> int:
+        """Returns how many postings ask for the most wanted of these concepts, as the summary has it; 0 where
+        it has none of them."""
+        return max((count for count, own in self._counts if own & concepts), default=0)
 
     def gaps(self, person: Person, kinds: frozenset[str]) -> list[Gap]:
         """Returns the skills of these kinds worth closing for this person, the most asked first."""
         few = 2 if self.total >= _MANY else 1
         return [
-            Gap(skill, ids)
-            for skill, ids in self.skills.items()
+            Gap(skill, count)
+            for skill, count in self.skills.items()
             if KIND_OF.get(skill) in kinds
             and _is_gap(skill, person)
-            and (len(ids) >= few or skill in person.asked)
+            and (count >= few or skill in person.asked)
         ]
+
+
+def _count(row: Row) -> int:
+    count = row.get("count")
+    return count if isinstance(count, int) else len(read_list(row, "posting_ids"))
 
 
 def _is_gap(skill: str, person: Person) -> bool:
@@ -334,24 +341,19 @@ def _is_gap(skill: str, person: Person) -> bool:
         return False
     if skill in _SHOWN_IN and _SHOWN_IN[skill].search(person.text):
         return False
-    kind = KIND_OF[skill]
+    if set(WORDS["builds_on"].get(skill, ())) & set(person.has):
+        return True
+    kind, weeks = KIND_OF[skill], person.feedback.weeks
     if kind in _HEAVY and skill != "Docker" and person.difficulty == "beginner":
         return False
-    weeks = person.feedback.weeks
-    if (
-        kind in _HEAVY
-        and weeks is not None
-        and weeks <= _MIN_ADVANCED_WEEKS
-        and person.difficulty != "advanced"
-    ):
+    brief = weeks is not None and weeks <= _MIN_ADVANCED_WEEKS
+    if kind in _HEAVY and brief and person.difficulty != "advanced":
         return False
-    if kind in _ONE_OF and skill != "SQL" and any(KIND_OF[known] == kind for known in person.has):
-        return False
-    return not (
-        skill in _FRAMEWORKS and any(known in _FRAMEWORKS and KIND_OF[known] == kind for known in person.has)
-    )
+    return not any(is_choice(skill, known) for known in person.has)
 
 
-def all_ids(lines: Iterable[Line]) -> list[str]:
-    """Returns the ids of all these lines, those of the first lines first."""
-    return list(dict.fromkeys(found for line in lines for found in line.ids))
+def is_choice(skill: str, other: str) -> bool:
+    """Whether one of these two is enough: two languages, databases, clouds or frameworks of a kind."""
+    if skill == "SQL" or KIND_OF.get(skill) != KIND_OF.get(other):
+        return False
+    return KIND_OF.get(skill) in _ONE_OF or {skill, other} <= _FRAMEWORKS

@@ -12,37 +12,16 @@ from typing import Any
 from tools.lexicon import KIND_OF, canonical, find_skills
 
 from .families import FAMILIES, GENERAL, TECHNICAL_KINDS, Family, read_posting
-from .text import everything, is_order, read, read_list, rows, shorten
+from .text import everything, is_order, load_yaml, read, read_list, rows, shorten
 
-_EASIER = re.compile(
-    r"쉬[운웠]|쉽게|더\s*쉽|초보|초급|입문|어려워|어렵다|버거|easier|simpler|beginner|too (?:hard|difficult)",
-    re.I,
-)
-_HARDER = re.compile(
-    r"어렵게|더\s*어려운|심화|고급|난이도를?\s*(?:높|올)|도전적|너무\s*쉬"
-    r"|harder|advanced|challenging|too easy|more difficult",
-    re.I,
-)
-_SHORTER = re.compile(
-    r"짧게|짧았으면|짧은\s*(?:기간|프로젝트|과제|일정|걸|거|것)|기간[을은이]?\s*(?:좀|조금|더)?\s*(?:줄|짧)"
-    r"|(?:빨리|금방|빠르게)\s*끝|더\s*빨리|간단(?:한|하게|히)|작은\s*규모|규모[를로]?\s*(?:좀|조금|더)?\s*(?:줄|작)"
-    r"|시간이\s*(?:\S+\s*)?(?:없|부족|적)|너무\s*(?:길|오래)|오래\s*걸(?!려도)"
-    r"|\bshorter\b|\bshort (?:project|plan|one)\b|\bquick(?:er|ly)?\b|\bsmaller\b|\b(?:less|little|no) time\b"
-    r"|\btoo long\b",
-    re.I,
-)
-_LONGER = re.compile(
-    r"길게|길었으면|더\s*긴|긴\s*(?:기간|프로젝트)|기간[을은이]?\s*(?:좀|조금|더)?\s*늘|오래\s*(?:할|하|걸려도)"
-    r"|너무\s*짧|\blonger\b|\bbigger\b|\bmore time\b|\btoo short\b",
-    re.I,
-)
-_TOO = re.compile(r"너무\s*짧|too short", re.I)
+_CUES: dict[str, Any] = load_yaml("cues.yaml")
+_NAMED = {key: re.compile(pattern, re.I) for key, pattern in _CUES.pop("families").items()}
+_SAID = {name: re.compile("|".join(patterns), re.I) for name, patterns in _CUES.items()}
 _WEEKS = re.compile(r"(\d{1,2}|일)\s*(?:주(?!\s*(?:차|년))|weeks?|wks?)", re.I)
 _WEEKS_EN = re.compile(r"\b(one|two|three|four|five|six|seven|eight|nine|ten|twelve)\s+weeks?\b", re.I)
 _MONTHS = re.compile(
     r"(\d|(?<![가-힣])[한두세]|\ba|\bone|\btwo|\bthree)\s*(?:개월|달(?!콤|러|성|력|리)|months?\b)", re.I
 )
-_BELOW = re.compile(r"보다\s*(?:더\s*)?짧|미만|shorter than|less than|fewer than", re.I)
 _NUMBERS = {
     word: number
     for number, words in {
@@ -51,22 +30,6 @@ _NUMBERS = {
     }.items()
     for word in words.split()
 }  # fmt: skip
-_TEAM = re.compile(
-    r"팀\s*(?:으로|프로젝트|플|과제)|여럿|같이|함께|협업|\bteam\b|together|group project", re.I
-)
-_NOT_KO = re.compile(
-    r"((?:[^\s,.]+\s*,\s*)*[^\s,.]+(?:\s[^\s,.]+)?)\s*"
-    r"(?:말고|빼(?!지|놓지)|제외(?!하지)|싫|아닌|대신|없이|없애|없었으면|삭제|필요\s*없|원하지\s*않|싶지\s*않"
-    r"|(?:쓰|사용하|넣|다루|하)지\s*(?:않|말|마)|안\s*(?:쓰|써|넣|배우|다루))"
-)
-_WORD_EN = r"(?!(?:use|using|but|with|please|add|prefer|instead|only|i|let|just)\b)[\w+#][\w.+#/-]*"
-_NOT_EN = re.compile(
-    r"(?:\b(?:not|no|without|instead of|rather than|other than|except|avoid|exclude|remove|drop|skip"
-    r"|leave out)|n['’]t)\s+(?:(?:really\s+)?(?:want|like|wish)\s+)?(?:to\s+)?"
-    r"(?:(?:use|using|include|learn|have|do)\s+)?"
-    rf"({_WORD_EN}(?:(?:\s*,\s*|\s+(?:and|or|nor)\s+|\s){_WORD_EN}){{0,3}})",
-    re.I,
-)
 _WORD = re.compile(r"[a-z0-9.+#]{2,}|[가-힣]{2,}")
 _MONTH_WEEKS = 4
 _MOST_WEEKS = 26
@@ -74,7 +37,8 @@ _MOST_WEEKS = 26
 
 @dataclass(frozen=True)
 class Feedback:
-    """Cues found. `shift`: -1 easier, 1 harder; `stretch`: -1 shorter, 1 longer."""
+    """Cues found. `shift`: -1 easier, 1 harder; `stretch`: -1 shorter, 1 longer; `families` are those that
+    the job itself is to be changed to."""
 
     shift: int = 0
     stretch: int = 0
@@ -91,19 +55,18 @@ class Feedback:
 @lru_cache(maxsize=1024)
 def read_feedback(text: str) -> Feedback:
     """Returns the cues in a feedback text; of an empty or unclear one, none."""
-    refused = [*_NOT_KO.findall(text), *_NOT_EN.findall(text)]
+    refused = [found for name in ("not_ko", "not_en") for found in _SAID[name].findall(text)]
     unwanted = " ".join(refused).lower()
-    rest = _NOT_EN.sub(" ", _NOT_KO.sub(" ", text))
-    easier, harder = _EASIER.search(text) is not None, _HARDER.search(text) is not None
-    shorter, longer = _SHORTER.search(text) is not None, _LONGER.search(text) is not None
+    rest = _SAID["not_en"].sub(" ", _SAID["not_ko"].sub(" ", text))
+    said = {name for name, pattern in _SAID.items() if pattern.search(text)}
     return Feedback(
-        shift=int(harder) - int(easier and not harder),
-        stretch=int(longer) if _TOO.search(text) else -1 if shorter else int(longer),
+        shift=int("harder" in said) - int("easier" in said and "harder" not in said),
+        stretch=-1 if "shorter" in said and "too_short" not in said else int("longer" in said),
         weeks=_weeks(text),
-        team=_TEAM.search(rest) is not None,
+        team=_SAID["team"].search(rest) is not None,
         skills=tuple(find_skills(rest)),
         unwanted_skills=tuple(find_skills(unwanted)),
-        families=_families(rest),
+        families=_families(rest) if "switch" in said else (),
         unwanted_families=_families(unwanted),
         words=frozenset(_WORD.findall(rest.lower())),
         unwanted=unwanted,
@@ -115,30 +78,11 @@ def _weeks(text: str) -> int | None:
     if weeks is None and months is None:
         return None
     amount = _number(weeks[1]) if weeks else _number(months[1]) * _MONTH_WEEKS if months else 0
-    return min(max(amount - (_BELOW.search(text) is not None), 1), _MOST_WEEKS)
+    return min(max(amount - (_SAID["below"].search(text) is not None), 1), _MOST_WEEKS)
 
 
 def _number(word: str) -> int:
     return _NUMBERS.get(word.lower()) or int(word)
-
-
-_NICKNAMES = {
-    "frontend": r"프론트|화면|front",
-    "backend": r"백엔드|백앤드|서버|back",
-    "data_engineering": r"데이터(?!\s*분석)|\bdata\b(?! anal)",
-    "data_analysis": r"데이터\s*분석|분석|analy",
-    "ai_ml": r"인공지능|머신|딥러닝|\bai\b|\bml\b|llm|모델",
-    "mobile": r"모바일|앱\s|안드로이드|\bios\b|mobile|android",
-    "devops": r"인프라|배포|클라우드|devops|infra|cloud|운영",
-    "security": r"보안|security",
-    "qa": r"테스트|품질|\bqa\b|testing",
-    "game": r"게임|game",
-    "embedded": r"임베디드|펌웨어|하드웨어|로봇|embedded|firmware|robot",
-    "blockchain": r"블록체인|blockchain|web3",
-    "marketing": r"마케팅|marketing",
-    "design": r"디자인(?!\s*패턴)|\bui\b",
-}
-_NAMED = {key: re.compile(pattern, re.I) for key, pattern in _NICKNAMES.items() if key in FAMILIES}
 
 
 def _families(text: str) -> tuple[str, ...]:
@@ -171,7 +115,7 @@ _LEARNING = re.compile(r"교육생|수강|훈련생|부트캠프|bootcamp|traine
 _GRADUATE = re.compile(r"석사|박사|대학원|master|ph\.?\s?d|graduate school", re.I)
 _DATE = re.compile(r"((?:19|20)\d\d)\s*(?:[-./년]\s*(\d{1,2}))?")
 _YEARS = re.compile(r"(?<!\d)(\d{1,2})(?:\.\d)?\s*(?:년\s*(?:차|경력|이상|간|동안|째)|\+?\s*years?)")
-_SENTENCE = re.compile(r"[\n.!?。]")
+_SENTENCE = re.compile(r"[\n!?。]|\.(?:\s|$)")
 
 
 def standing(profile: Row, job: str, families: Sequence[Family], stage: str | None) -> int:
@@ -341,7 +285,7 @@ def _vague(desired_job: str, skills: str) -> Wish:
         if score >= _MIN_BODY and (FAMILIES[key].it or not technical) and key != "general"
     }
     if not scores:
-        return Wish((GENERAL,) if technical or reading.technical else (FAMILIES["office"],))
+        return Wish((GENERAL,) if technical or reading.technical else (FAMILIES["other"],))
     if technical and not FAMILIES["general"].body.search(desired_job.lower()):
         top = [
             key
@@ -359,21 +303,33 @@ class Person:
     """What the rules know about who asks, in one place."""
 
     language: str
+    job: str
+    """The desired job, in the person's words; empty where it speaks to a model."""
     wish: Wish
     has: tuple[str, ...]
-    """Skills that any text of the profile shows, canonical; those listed as skills come first."""
+    """Skills that the profile shows, canonical; those listed as skills come first."""
+    listed: tuple[str, ...]
+    """The skills they list, in their own words and order."""
+    wishes: tuple[str, ...]
+    """The profile's wishes, word for word."""
+    hopes: tuple[str, ...]
+    """Sentences of the introduction that say what they would like."""
     stage: str | None
+    hours: int | None
+    """Hours a week, where the profile says so."""
     text: str
     """Every text of the profile in lower case."""
     wants: str
     """What they say of themselves and where they want to go, in lower case."""
     did: str
     """Their past projects and work, in lower case."""
-    past: str | None
-    """The title of one past project."""
+    past: tuple[str, ...]
+    """Titles of past projects, and roles."""
     asked: tuple[str, ...]
     """Skills asked for in this request, canonical."""
     difficulty: str
+    weeks_before: int | None
+    """Of the project shown before."""
     feedback: Feedback
 
 
@@ -381,41 +337,64 @@ def read_person(request: Mapping[str, Any], profile: Mapping[str, Any]) -> Perso
     """Returns the person behind a request and a profile; what is missing is guessed modestly."""
     text = everything({key: value for key, value in profile.items() if key != "desired_job"})
     job = read(request, "desired_job") or read(profile, "desired_job")
-    listed = [canonical(skill) for skill in read_list(profile, "skills") if not is_order(skill)]
-    has = tuple(dict.fromkeys(skill for skill in [*listed, *find_skills(text)] if skill in KIND_OF))
-    cues = read_feedback(read(request, "feedback"))
-    asked = [shorten(canonical(skill), 40) for skill in read_list(request, "skills") if not is_order(skill)]
+    listed = _harmless(read_list(profile, "skills"))
+    told = _harmless([line.strip() for line in _SENTENCE.split(read(profile, "introduction"))])
+    shown = [everything({key: value for key, value in profile.items() if key not in _NOT_SHOWN})]
+    shown += [line for line in told if not _SAID["lacking"].search(line)]
+    has = [canonical(skill) for skill in listed] + find_skills("\n".join(shown))
+    wishes = _harmless(read_list(profile, "wishes"))
+    cues = read_feedback("\n".join([read(request, "feedback"), *wishes]))
+    asked = [shorten(canonical(skill), 40) for skill in _harmless(read_list(request, "skills"))]
     stage = read(profile, "career_stage") or read(request, "career_stage") or None
     wanted = wish(job, text)
-    asked_level = request.get("difficulty")
-    level = min(max(standing(profile, job, wanted.families, stage) + cues.shift, 0), 2)
+    before = next(iter(rows({"before": [request.get("before")]}, "before")), {})
+    asked_level, level_before = request.get("difficulty"), before.get("difficulty")
+    level = standing(profile, job, wanted.families, stage)
+    if cues.shift and level_before in DIFFICULTIES:
+        level = DIFFICULTIES.index(level_before)
+    level = min(max(level + cues.shift, 0), 2)
     return Person(
         language="en" if request.get("language") == "en" else "ko",
+        job="" if is_order(job) else shorten(job.strip(), 80),
         wish=wanted,
-        has=has,
+        has=tuple(skill for skill in dict.fromkeys(has) if skill in KIND_OF),
+        listed=tuple(listed),
+        wishes=tuple(wishes),
+        hopes=tuple(line for line in told if len(line) <= _MAX_WISH and _SAID["wanting"].search(line)),
         stage=stage,
+        hours=_whole(profile.get("hours_per_week")),
         text=text.lower(),
-        wants=_words(profile, "introduction", "desired_companies", "interests", "goal") + f"\n{job.lower()}",
-        did=_words(profile, "projects", "experiences", "experience", "careers"),
-        past=_past_project(profile),
+        wants=_words(profile, "introduction", "wishes", "desired_companies") + f"\n{job.lower()}",
+        did=_words(profile, "projects", "experiences"),
+        past=tuple(_past(profile)),
         asked=tuple(
             skill for skill in dict.fromkeys([*asked, *cues.skills]) if skill not in cues.unwanted_skills
         ),
         difficulty=asked_level if asked_level in DIFFICULTIES else DIFFICULTIES[level],
+        weeks_before=_whole(before.get("duration_weeks")),
         feedback=cues,
     )
+
+
+def _harmless(texts: Sequence[str]) -> list[str]:
+    return [text for text in texts if text and not is_order(text)]
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _words(profile: Mapping[str, Any], *names: str) -> str:
     return everything({name: profile.get(name) for name in names}).lower()
 
 
-def _past_project(profile: Mapping[str, Any]) -> str | None:
-    for project in rows(profile, "projects"):
-        title = read(project, "title").strip()
-        if title and len(title) <= _MAX_TITLE and not is_order(title):
-            return title
-    return None
+def _past(profile: Row) -> Iterator[str]:
+    for part, name in (("projects", "title"), ("experiences", "role")):
+        for row in rows(profile, part):
+            if (title := read(row, name).strip()) and len(title) <= _MAX_TITLE and not is_order(title):
+                yield title
 
 
+_NOT_SHOWN = frozenset({"desired_job", "wishes", "introduction"})
 _MAX_TITLE = 40
+_MAX_WISH = 160

@@ -2,63 +2,66 @@
 
 Every angle is ranked by what the market asks, what the person lacks and what they asked for. Those of
 neighbouring crafts follow the person's own. An angle comes back only when all of them have been shown, and
-then with another domain and another twist.
+then with another domain.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import count as numbers
+from hashlib import blake2b
 from typing import Any
 
-from tools.lexicon import KIND_OF
-from tools.lexicon.stems import stems
+from tools.lexicon import KIND_OF, canonical, find_skills
+from tools.lexicon.stems import COMMON, stems
 
-from .crafts import CRAFTS, TWISTS, Angle, Craft, Domain, Idea, Twist, Words, angle_of, ideas_titled
+from .crafts import CRAFTS, Angle, Craft, Domain, Idea, Words, angle_of, ideas_titled
 from .families import FAMILIES
-from .korean import Word
-from .market import TOPICS, Demand, Gap, all_ids
+from .market import TOPICS, Demand, Gap, is_choice
 from .person import Person, read_person
-from .text import read, same_title
+from .text import read, same_title, say
 
 Row = Mapping[str, Any]
 
 _SAME = 0.85
 _FEEDBACK_BONUS = 3.0
-_UNSUITABLE = 3
-"""Rounds that an angle of another level waits."""
 _MADE_FOR = 0.7
 """What an angle gains that is made for the few domains of which the person's own is one."""
+_OWN_TASTE = 0.8
+"""What sets two people apart for whom the market speaks alike."""
 _AGAIN = 2.5
 """What a domain loses each time it was shown."""
 _ASKED = 10.0
 """What a domain gains that the feedback names: however often it was shown, it is wanted now."""
-_NEIGHBOUR = 8.0
-"""What an angle of a neighbouring craft is behind: the person's own come first."""
+_UNSUITABLE, _NEIGHBOUR, _SHOWN = 1, 2, 3
+"""How far an angle comes behind that is of another level, of a neighbouring craft, or was shown."""
 
 
 def choose(
     person: Person, demand: Demand, crafts: Sequence[Craft], rejected: Sequence[Row], amount: int
 ) -> list[Idea]:
-    """Returns `amount` ideas, none proposed before."""
+    """Returns `amount` ideas, none proposed before; fewer when everything has been shown."""
     past = _Past(rejected, crafts, person.language)
     seen = _Seen(read(row, "title") for row in rejected)
     worth = _angles(person, demand, crafts)
-    if sum(_round(angle, person, past) == 0 for angle in worth) < amount:
-        worth.update(_neighbours(person, demand, crafts, worth))
+    own = {angle for craft in crafts for angle in craft.angles}
     interest: dict[Domain, float] = {}
     for angle in worth:
         for domain in angle.domains():
             if domain not in interest:
                 interest[domain] = _interest(domain, person, demand) - 0.004 * len(interest)
+
+    def order(angle: Angle) -> tuple[int, float]:
+        unsuitable = _UNSUITABLE * (person.difficulty not in angle.levels)
+        return _SHOWN * past.angles[angle] + max(_NEIGHBOUR * (angle not in own), unsuitable), -worth[angle]
+
     chosen: list[Idea] = []
     while len(chosen) < amount:
         batch = {idea.domain for idea in chosen}
-        angles = sorted(worth, key=lambda angle: (_round(angle, person, past), -worth[angle]))
-        idea = next(
-            idea for idea in _ideas(angles, interest, past, batch) if seen.add(idea.title(person.language))
-        )
+        ideas = _ideas(sorted(worth, key=order), interest, past, batch)
+        idea = next((idea for idea in ideas if seen.add(idea.title(person.language))), None)
+        if idea is None:
+            break
         past.remember(idea)
         chosen.append(idea)
     return chosen
@@ -71,8 +74,6 @@ class _Past:
         self.angles: Counter[Angle] = Counter()
         self.domains: Counter[Domain] = Counter()
         self.pairs: Counter[tuple[Angle, Domain]] = Counter()
-        self.twists: Counter[tuple[Angle, Twist]] = Counter()
-        self.twisted: Counter[str] = Counter()
         others = [craft for craft in CRAFTS.values() if craft not in crafts]
         for row in rejected:
             title = read(row, "title")
@@ -87,22 +88,14 @@ class _Past:
         self.angles[idea.angle] += 1
         self.domains[idea.domain] += 1
         self.pairs[idea.angle, idea.domain] += 1
-        if idea.twist is not None:
-            self.twists[idea.angle, idea.twist] += 1
-            self.twisted[idea.twist.key] += 1
-
-
-def _round(angle: Angle, person: Person, past: _Past) -> int:
-    return past.angles[angle] + (0 if person.difficulty in angle.levels else _UNSUITABLE)
 
 
 def _ideas(
     angles: Sequence[Angle], interest: Mapping[Domain, float], past: _Past, batch: set[Domain]
 ) -> Iterator[Idea]:
-    """Every idea, the best first, without end; those of the first angle are the usual answer."""
-
-    def ordered(angle: Angle) -> list[Domain]:
-        return sorted(
+    """Every idea, the best first; those of the first angle are the usual answer."""
+    for angle in angles:
+        domains = sorted(
             angle.domains(),
             key=lambda domain: (
                 past.pairs[angle, domain],
@@ -110,48 +103,27 @@ def _ideas(
                 _AGAIN * past.domains[domain] - interest[domain],
             ),
         )
-
-    for angle in angles:
-        view = past.angles[angle]
-        twists: list[Twist | None] = [None]
-        if view:
-            listed = TWISTS[CRAFTS[angle.craft].twists]
-            shown = {twist: (past.twists[angle, twist], past.twisted[twist.key]) for twist in listed}
-            twists = [*sorted(shown, key=shown.__getitem__)]
-        for twist in twists:
-            for domain in ordered(angle):
-                yield Idea(angle, domain, twist, view=view)
-    for size in numbers(1):
-        for angle in angles:
-            for domain in ordered(angle):
-                yield Idea(angle, domain, None, size, view=past.angles[angle])
+        yield from (Idea(angle, domain, past.angles[angle]) for domain in domains)
 
 
 def _angles(person: Person, demand: Demand, crafts: Sequence[Craft]) -> dict[Angle, float]:
-    """Every angle open to the person, with its worth."""
+    """Every angle open to the person, with its worth: those of their crafts, then of neighbouring ones."""
     worth: dict[Angle, float] = {}
     gaps: dict[str, list[Gap]] = {}
-    unwanted_crafts = {FAMILIES[key].craft for key in person.feedback.unwanted_families}
-    for rank, craft in enumerate(crafts):
-        for position, angle in enumerate(craft.angles):
-            if angle in worth or (angle.craft in unwanted_crafts and angle.craft != craft.key):
-                continue
-            if angle.craft not in gaps:
-                gaps[angle.craft] = demand.gaps(person, CRAFTS[angle.craft].kinds)
-            worth[angle] = _worth(angle, person, demand, gaps[angle.craft]) - 0.6 * rank - 0.04 * position
-    return worth
-
-
-def _neighbours(
-    person: Person, demand: Demand, crafts: Sequence[Craft], own: Mapping[Angle, float]
-) -> dict[Angle, float]:
-    """The angles of neighbouring crafts, with their worth; all of them behind the person's own."""
-    worth: dict[Angle, float] = {}
     unwanted = {FAMILIES[key].craft for key in person.feedback.unwanted_families}
-    for position, angle in enumerate(angle for craft in crafts for angle in craft.near):
-        if angle not in own and angle not in worth and angle.craft not in unwanted:
-            gaps = demand.gaps(person, CRAFTS[angle.craft].kinds)
-            worth[angle] = _worth(angle, person, demand, gaps) - _NEIGHBOUR - 0.25 * position
+    listed = [
+        (angle, 0.6 * rank + 0.04 * position, craft.key)
+        for rank, craft in enumerate(crafts)
+        for position, angle in enumerate(craft.angles)
+    ]
+    near = dict.fromkeys(angle for craft in crafts for angle in craft.near)
+    listed += [(angle, 0.25 * position, "") for position, angle in enumerate(near)]
+    for angle, behind, craft_key in listed:
+        if angle in worth or (angle.craft in unwanted and angle.craft != craft_key):
+            continue
+        if angle.craft not in gaps:
+            gaps[angle.craft] = demand.gaps(person, CRAFTS[angle.craft].kinds)
+        worth[angle] = _worth(angle, person, demand, gaps[angle.craft]) - behind
     return worth
 
 
@@ -187,55 +159,64 @@ class _Seen:
 def _worth(angle: Angle, person: Person, demand: Demand, gaps: Sequence[Gap]) -> float:
     """How well an angle suits the market, the person's gaps and the request."""
     total = max(demand.total, 1)
-    worth = 2.0 * len(all_ids(demand.for_concepts(angle.concepts))) / total
-    closing = [gap for gap in gaps if gap.skill in angle.uses]
-    worth += 1.5 * max((len(gap.ids) / total for gap in closing), default=0.0)
+    worth = 2.0 * len(demand.asking(angle.concepts)) / total
+    worth += 1.5 * max((gap.count / total for gap in gaps if gap.skill in angle.uses), default=0.0)
     worth += 0.3 * sum(skill in angle.uses for skill in person.has[:20]) / max(len(angle.uses), 1)
     worth += 1.2 * sum(skill in angle.uses for skill in person.asked)
-    if person.difficulty not in angle.levels:
-        worth -= 4.0
     if angle.suits is not None and any(domain.named.search(person.wants) for domain in angle.domains()):
         worth += _MADE_FOR
     cues = person.feedback
     if any(FAMILIES[key].craft == angle.craft for key in cues.families):
         worth += _FEEDBACK_BONUS
     said = stems(f"{angle.title[person.language]} {angle.about[person.language]}")
-    worth += 0.8 * len(said & cues.words)
+    worth += 0.8 * len(said & cues.words) + 0.4 * len((said - COMMON) & stems(person.wants))
     if cues.unwanted and said & stems(cues.unwanted):
         worth -= _FEEDBACK_BONUS
-    return worth
+    return worth + _OWN_TASTE * _taste(person, angle.key)
 
 
 def _interest(domain: Domain, person: Person, demand: Demand) -> float:
     """How near a domain is to the market's lines, the person's own past and their words."""
-    asked = len(all_ids(demand.for_words(domain.named)))
-    interest = 0.8 * asked / max(demand.total, 1)
+    interest = 0.8 * len(demand.telling(domain.named)) / max(demand.total, 1)
     interest += 3.0 * (domain.named.search(person.wants) is not None)
     interest += 1.5 * (domain.named.search(person.did) is not None)
     if any(domain.named.search(word) for word in person.feedback.words):
         interest += _ASKED
     if person.feedback.unwanted and domain.named.search(person.feedback.unwanted):
         interest -= 2 * _FEEDBACK_BONUS
-    return interest
+    return interest + _OWN_TASTE / 2 * _taste(person, domain.key)
+
+
+def _taste(person: Person, key: str) -> float:
+    """A number from 0 to 1 that is this person's own: without it, all who want one job get one project."""
+    return blake2b(f"{person.text}\n{key}".encode(), digest_size=1).digest()[0] / 255
 
 
 _DEFAULT_COUNT = 4
 _MAX_COUNT = 20
-_MAX_GAPS = 2
-_MAX_STACK = 4
+_MAX_GAPS = {"beginner": 2, "intermediate": 3, "advanced": 3}
+_MAX_STACK = 6
 _OWN_TOOLS = 2
 """Of them, in a neighbouring craft."""
-_MIN_IDS, _MAX_IDS = 2, 5
+_MAIN_IDS, _CANDIDATE_IDS = 6, 3
+_MAIN_SKILLS = 6
+"""Skills that the person lists first: what a subject leaves out of them is named."""
 
 
-def propose(request: Row, profile: Row, summary: Sequence[Row], rejected: Sequence[Row]) -> dict[str, Any]:
-    """Returns a `SubjectProposals` with exactly `request["count"]` subjects, none proposed before."""
+def propose(
+    request: Row, profile: Row, summary: Sequence[Row], postings: Sequence[Row], rejected: Sequence[Row]
+) -> dict[str, Any]:
+    """Returns a `SubjectProposals` with `request["count"]` subjects, none proposed before, the one with the
+    best fit first; fewer when everything has been shown."""
     person = read_person(request, profile)
-    demand = Demand(summary, request)
-    wanted = request.get("count")
-    amount = min(max(wanted, 1), _MAX_COUNT) if isinstance(wanted, int) else _DEFAULT_COUNT
-    ideas = choose(person, demand, crafts_for(person), rejected, amount)
-    return {"subjects": [_in_words(idea, person, demand) for idea in ideas]}
+    demand = Demand(summary, request, postings)
+    asked = request.get("count")
+    count = asked if isinstance(asked, int) and not isinstance(asked, bool) else _DEFAULT_COUNT
+    ideas = choose(person, demand, crafts_for(person), rejected, min(max(count, 0), _MAX_COUNT))
+    most = [_CANDIDATE_IDS] * len(ideas)
+    if request.get("main") is not False:
+        most[:1] = [_MAIN_IDS]
+    return {"subjects": [_in_words(idea, person, demand, ids) for idea, ids in zip(ideas, most, strict=True)]}
 
 
 def crafts_for(person: Person) -> list[Craft]:
@@ -247,38 +228,64 @@ def crafts_for(person: Person) -> list[Craft]:
     return list(dict.fromkeys(CRAFTS[family.craft] for family in kept))
 
 
-def _in_words(idea: Idea, person: Person, demand: Demand) -> dict[str, Any]:
+def _in_words(idea: Idea, person: Person, demand: Demand, most_ids: int) -> dict[str, Any]:
     language = person.language
     angle, craft = idea.angle, CRAFTS[idea.angle.craft]
     words = Words(idea.domain, language, person.difficulty)
     gaps = choose_gaps(angle, person, demand)
-    sentences = [_lead(idea, words, language)]
-    if idea.twist is not None:
-        sentences.append(idea.twist.adds[language].format_map(words))
-    sentences += _about_skills(gaps, person, demand)
+    skills = choose_skills(craft, angle, person, demand, [gap.skill for gap in gaps])
+    sentences = [_lead(idea, words, language), *_about_skills(gaps, person, demand)]
     description = " ".join(sentence[:1].upper() + sentence[1:] for sentence in sentences)
     goal = angle.goal[language].format_map(words)
-    if idea.size:
-        amount = f"{idea.size * 10:,}"
-        goal += (
-            f" 자료 양은 {amount}배로 늘려 다시 잰다."
-            if language == "ko"
-            else f" All of it is measured again on {amount} times the data."
-        )
-    lines = demand.for_words(idea.domain.named) + demand.for_concepts(angle.concepts)
-    speaking = Counter(found for line in lines for found in line.ids if found)
-    speaking.update(found for gap in gaps for found in gap.ids)
-    ids = dict.fromkeys(found for found, _ in speaking.most_common())
-    if len(ids) < _MIN_IDS:
-        ids.update(dict.fromkeys(demand.ids[:_MIN_IDS]))
+    if not any(letter.isdigit() for letter in goal):
+        goal = say("counted", language, goal=goal, runs=words["runs"])
+    speaking = Counter([*demand.telling(idea.domain.named), *demand.asking(angle.concepts)])
+    speaking.update(found for gap in gaps for found in demand.naming(gap.skill))
+    ids = dict.fromkeys([*(found for found, _ in speaking.most_common()), *demand.ids[:2]])
+    told = "\n".join((idea.title(language), description, angle.about[language], *skills))
+    wishes = [wish for wish in (*person.wishes, *person.hopes) if _serves(wish, told, idea, skills)]
+    unserved = [wish for wish in person.wishes if wish not in wishes]
+    kind = "gap_closest" if demand.closest else "gap"
     return {
         "title": idea.title(language),
         "description": description,
         "goal": goal[:1].upper() + goal[1:],
-        "skills": choose_skills(craft, angle, person, demand, [gap.skill for gap in gaps]),
-        "skill_gaps": [{"skill": gap.skill, "reason": _reason(gap, demand, language)} for gap in gaps],
-        "posting_ids": list(ids)[:_MAX_IDS],
+        "wishes": wishes or [person.job][: bool(person.job)],
+        "strengths": [*(skill for skill in skills if skill in person.has), *person.past][:4],
+        "skills": skills,
+        "skill_gaps": [
+            {"skill": gap.skill, "reason": say(kind, language, total=demand.total, count=gap.count)}
+            for gap in gaps
+        ],
+        "not_covered": _left_out(unserved, skills, person, demand),
+        "posting_ids": list(ids)[:most_ids],
     }
+
+
+def _serves(wish: str, told: str, idea: Idea, skills: Sequence[str]) -> bool:
+    """Whether a subject answers a wish: by the skills that it names, its domain or what it is about."""
+    named = find_skills(wish)
+    if named:
+        return bool(set(named) & set(skills))
+    return bool(idea.domain.named.search(wish.lower()) or (stems(wish) - COMMON) & stems(told))
+
+
+def _left_out(
+    unserved: Sequence[str], skills: Sequence[str], person: Person, demand: Demand
+) -> list[dict[str, str]]:
+    """What of the wishes, the person's main skills and the market's common ones a subject does not have."""
+    language = person.language
+    left = {wish: say("left_wish", language) for wish in unserved}
+    for name in person.listed[:_MAIN_SKILLS]:
+        if not {canonical(name), *find_skills(name)} & set(skills):
+            left[name] = say("left_skill", language)
+    for skill in demand.common:
+        same = [own for own in skills if own in person.has and is_choice(skill, own)]
+        why = "left_closest" if demand.closest else "left_own" if same else "left_gap"
+        if skill not in skills:
+            counts = {"total": demand.total, "count": demand.skills[skill], "skill": "".join(same[:1])}
+            left.setdefault(skill, say(why, language, **counts))
+    return [{"name": name, "reason": reason} for name, reason in left.items()]
 
 
 def _lead(idea: Idea, words: Words, language: str) -> str:
@@ -286,33 +293,31 @@ def _lead(idea: Idea, words: Words, language: str) -> str:
     angle = idea.angle
     if not idea.view:
         return angle.description[language].format_map(words)
-    about = Word(angle.about[language])
-    opening = (
-        f"{words['thing']:을} 두고 {about:을} 다른 쪽에서 파고든다."
-        if language == "ko"
-        else f"With {words['thing']} as the case, {about} is taken from another side."
-    )
     tasks = [*angle.build[language].tasks, *angle.prove[language].tasks]
     task = tasks[(idea.view - 1) % len(tasks)].description.format_map(words)
-    return f"{opening} {task[:1].upper()}{task[1:]}"
+    task = task[:1].upper() + task[1:]
+    return say("again", language, thing=words["thing"], about=angle.about[language], task=task)
 
 
 def choose_gaps(angle: Angle, person: Person, demand: Demand) -> list[Gap]:
-    """Returns the gaps this angle closes: what it uses before what the market merely asks most.
+    """Returns the gaps this angle closes: what was asked for, what at least half of the postings want, and
+    what it uses. A second one of a kind would teach the same again.
 
-    The latter are those of the person's own craft: an angle of a neighbouring one is no reason to learn
-    its tools.
+    What the market wants is taken of the person's own craft: an angle of a neighbouring one is no reason to
+    learn its tools.
     """
-    gaps = demand.gaps(person, CRAFTS[angle.craft].kinds)
+    own = frozenset(kind for craft in crafts_for(person) for kind in craft.kinds)
+    wanted = demand.gaps(person, own)
+    gaps = list(
+        {gap.skill: gap for gap in [*demand.gaps(person, CRAFTS[angle.craft].kinds), *wanted]}.values()
+    )
     asked = [gap for gap in gaps if gap.skill in person.asked]
+    common = [gap for gap in wanted if gap.skill in demand.common]
     used = [gap for gap in gaps if gap.skill in angle.uses]
     by_kind: dict[str, Gap] = {}
-    for gap in [*asked, *used]:
-        by_kind.setdefault(KIND_OF[gap.skill], gap)  # a second one of the kind would teach the same again
-    if by_kind:
-        return list(by_kind.values())[:_MAX_GAPS]
-    own = {kind for craft in crafts_for(person) for kind in craft.kinds}
-    return demand.gaps(person, frozenset(own))[:1]
+    for gap in [*asked, *common, *used] or wanted[:1]:
+        by_kind.setdefault(KIND_OF[gap.skill], gap)
+    return list(by_kind.values())[: _MAX_GAPS[person.difficulty]]
 
 
 def choose_skills(craft: Craft, angle: Angle, person: Person, demand: Demand, gaps: list[str]) -> list[str]:
@@ -324,8 +329,10 @@ def choose_skills(craft: Craft, angle: Angle, person: Person, demand: Demand, ga
     home = crafts_for(person)
     kinds = craft.kinds if craft in home else frozenset[str]().union(*(own.kinds for own in home))
     own = [skill for skill in person.has if KIND_OF[skill] in kinds and skill not in refused]
+    main = {canonical(name) for name in person.listed[:_MAIN_SKILLS]} | set(demand.common)
     near = sorted(
-        own, key=lambda skill: (skill not in angle.uses and skill not in craft.stack, own.index(skill))
+        own,
+        key=lambda skill: (skill not in main, skill not in angle.uses and skill not in craft.stack),
     )
     stack = near[:_MAX_STACK]
     usual = [skill for skill in dict.fromkeys([*demand.skills, *craft.stack]) if skill in craft.stack]
@@ -333,48 +340,27 @@ def choose_skills(craft: Craft, angle: Angle, person: Person, demand: Demand, ga
     main_kinds = {KIND_OF[skill] for skill in craft.stack} - {"database"}
     if stack and craft not in home:
         tools = [skill for skill in usual if KIND_OF[skill] != "language" or skill == "SQL"]
-        stack = [*near[:_OWN_TOOLS], *(tools or usual)[: _MAX_STACK - _OWN_TOOLS]]
+        stack = [*stack, *(tools or usual)[:_OWN_TOOLS]]
     elif not any(KIND_OF[skill] in main_kinds for skill in stack):
-        stack = [*usual[:3], *stack]
-    return list(dict.fromkeys([*dict.fromkeys(stack[:_MAX_STACK]), *person.asked, *gaps]))
+        stack = [*stack, *usual[:3]]
+    return list(dict.fromkeys([*stack, *person.asked, *gaps]))
 
 
 def _about_skills(gaps: Sequence[Gap], person: Person, demand: Demand) -> list[str]:
-    korean = person.language == "ko"
-    sentences = []
+    language, sentences = person.language, []
     asked = [skill for skill in person.asked if skill not in {gap.skill for gap in gaps}]
     if asked:
-        listed = ", ".join(asked[:3])
-        sentences.append(
-            f"{Word(listed):은} 요청한 대로 핵심에 쓴다."
-            if korean
-            else f"As asked, {listed} carries the core of it."
-        )
-    if demand.closest and demand.total:
+        sentences.append(say("asked", language, skills=", ".join(asked[:3])))
+    if demand.closest:
         sentences.append(closest(person, demand))
-    if gaps and gaps[0].ids:
-        gap, count = gaps[0], len(gaps[0].ids)
-        topic = gap.skill in TOPICS
-        if korean:
-            what = f"{gap.skill} 역량을 결과물로 보여 준다" if topic else f"{Word(gap.skill):을} 직접 써 본다"
-            sentences.append(f"공고 {demand.total}건 중 {count}건에서 찾는 {what}.")
-        else:
-            what = f"show what you know of {gap.skill}" if topic else f"put {gap.skill} to use"
-            verb = "asks" if count == 1 else "ask"
-            sentences.append(f"You {what}, which {count} of {demand.total} postings {verb} for.")
+    if gaps and gaps[0].count:
+        name = "use_topic" if gaps[0].skill in TOPICS else "use_tool"
+        counts = {"total": demand.total, "count": gaps[0].count}
+        sentences.append(say(name, language, skill=gaps[0].skill, **counts))
     return sentences
 
 
 def closest(person: Person, demand: Demand) -> str:
     """Says that no posting was for the desired job."""
-    if person.language == "ko":
-        return f"희망 직무의 공고가 없어 가장 가까운 공고 {demand.total}건을 바탕으로 한다."
-    name = person.wish.family.name["en"]
-    return f"No posting was for {name}; this is based on the {demand.total} nearest."
-
-
-def _reason(gap: Gap, demand: Demand, language: str) -> str:
-    if language == "ko":
-        return f"프로필에 경험이 드러나지 않음; 공고 {demand.total}건 중 {len(gap.ids)}건에서 요구"
-    verb = "asks" if len(gap.ids) == 1 else "ask"
-    return f"The profile does not show it; {len(gap.ids)} of {demand.total} postings {verb} for it"
+    job = person.job or person.wish.family.name[person.language]
+    return say("closest", person.language, job=job)

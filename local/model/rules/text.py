@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from .korean import Word
+
 DATA = files("local.model.rules") / "data"
 
 
@@ -19,6 +21,7 @@ def load_yaml(name: str) -> Any:
 
 
 WORDS: dict[str, Any] = load_yaml("words.yaml")
+PHRASES: dict[str, Any] = load_yaml("phrases.yaml")
 SECTIONS = ("responsibilities", "requirements", "preferred")
 MAX_LINE_CHARS = 110
 """A line of an answer is cut here, at a word."""
@@ -100,6 +103,20 @@ def lines(text: str) -> tuple[str, ...]:
             continue
         found[shorten(line)] = None
     return tuple(found)
+
+
+def posting_lines(posting: Mapping[str, Any]) -> list[str]:
+    """Returns the lines of a posting's row that tell of the work, each once, without its title: of the row's
+    `lines`, or of its three texts."""
+    title = same_title(read(posting, "job_title"))
+    listed = [line for name in ("lines", *SECTIONS) for line in lines(read(posting, name))]
+    return [line for line in dict.fromkeys(listed) if same_title(line) != title]
+
+
+def say(name: str, language: str, **values: object) -> str:
+    """Returns a phrase of `data/phrases.yaml` with its values."""
+    text = PHRASES[name][language].format_map({key: Word(value) for key, value in values.items()})
+    return text[:1].upper() + text[1:] if text.endswith(".") else text
 
 
 def is_order(line: str) -> bool:

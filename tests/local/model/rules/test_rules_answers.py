@@ -88,6 +88,7 @@ def subjects(
             "request": [asked or request()],
             "profile": [who or profile()],
             "summary": [summary(POSTINGS if postings is None else postings)],
+            "postings": POSTINGS if postings is None else postings,
             "rejected": rejected or [],
             "problems": [],
         },
@@ -307,9 +308,8 @@ def test_odd_data_is_survived(row: Row) -> None:
         MarketSummary.model_validate(found)
         people: list[Row] = [{}, {"desired_job": "개발자", "skills": None, "projects": [None, {}]}]
         for who in people:
-            listed = answer("SubjectProposals", {"request": [{}], "profile": [who], "summary": [found]})[
-                "subjects"
-            ]
+            asked: dict[str, list[Row]] = {"request": [{}], "profile": [who], "summary": [found]}
+            listed = answer("SubjectProposals", {**asked, "postings": rows})["subjects"]
             assert len(listed) == 4
             blocks: dict[str, list[Row]] = {
                 "request": [{}],

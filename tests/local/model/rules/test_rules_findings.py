@@ -158,8 +158,8 @@ def test_exactly_once_is_for_what_can_be_counted_once() -> None:
 
 
 def test_the_kept_postings_are_the_total() -> None:
-    assert Demand([summary(POSTINGS)], {"kept_postings": 17}).total == 17
-    assert Demand([summary(POSTINGS)], {"kept_postings": None}).total == len(POSTINGS)
+    assert Demand([summary(POSTINGS)], {"kept_postings": 17}, POSTINGS).total == 17
+    assert Demand([summary(POSTINGS)], {"kept_postings": None}, POSTINGS).total == len(POSTINGS)
     assert "공고 17건 중" in "\n".join(texts(subjects(request(kept_postings=17))))
 
 
@@ -297,5 +297,6 @@ def test_is_quick_over_many_postings() -> None:
     summary(rows)
     began = time.perf_counter()
     found = summary(rows)
-    answer("SubjectProposals", {"request": [request()], "profile": [profile()], "summary": [found]})
+    asked: dict[str, list[Row]] = {"request": [request()], "profile": [profile()], "summary": [found]}
+    answer("SubjectProposals", {**asked, "postings": rows})
     assert time.perf_counter() - began < scaled(0.5)

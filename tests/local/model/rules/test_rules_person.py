@@ -15,30 +15,75 @@ STAGES = ("student", "job_seeker", "worker")
 LEVELS = ("beginner", "intermediate", "advanced")
 
 
-def weeks(stage: str, difficulty: str | None = None, feedback: str | None = None) -> int:
+def planned(stage: str, difficulty: str | None = None, **wishes: Any) -> Row:
     who = profile(career_stage=stage)
-    asked = request(difficulty=difficulty, feedback=feedback)
-    return int(project(subjects(asked, who)[0], asked, who)["duration_weeks"])
+    asked = request(difficulty=difficulty, **wishes)
+    return project(subjects(asked, who)[0], asked, who)
+
+
+def tasks(plan: Row) -> int:
+    return sum(len(step["tasks"]) for step in plan["steps"])
+
+
+def before(plan: Row) -> Row:
+    return {name: plan[name] for name in ("title", "difficulty", "duration_weeks")}
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_shorter_is_shorter_whatever_the_level_was_before(stage: str) -> None:
-    usual = [weeks(stage, level) for level in LEVELS]
+@pytest.mark.parametrize("level", LEVELS)
+def test_shorter_and_longer_are_measured_by_the_project_before(stage: str, level: str) -> None:
+    shown = planned(stage, level)
     for said in ("더 짧게", "Shorter, please", "너무 오래 걸려요"):
-        assert max(weeks(stage, level, said) for level in (None, *LEVELS)) < min(usual)
+        for now in (None, *LEVELS):
+            again = planned(stage, now, feedback=said, before=before(shown))
+            assert again["duration_weeks"] < shown["duration_weeks"]
     for said in ("더 길게 해 주세요", "a bit longer", "너무 짧아요"):
-        assert min(weeks(stage, level, said) for level in (None, *LEVELS)) > max(usual)
+        again = planned(stage, feedback=said, before=before(shown))
+        assert again["duration_weeks"] > shown["duration_weeks"]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_shorter_plan_has_less_to_do(stage: str, level: str) -> None:
-    def tasks(feedback: str | None) -> int:
-        who, asked = profile(career_stage=stage), request(difficulty=level, feedback=feedback)
-        return sum(len(step["tasks"]) for step in project(subjects(asked, who)[0], asked, who)["steps"])
+    shown = planned(stage, level)
+    again = planned(stage, level, feedback="더 짧게", before=before(shown))
+    assert tasks(again) < tasks(shown)
+    assert tasks(again) <= 4 * again["duration_weeks"]
 
-    assert tasks("더 짧게") < tasks(None)
-    assert tasks("더 짧게") <= 4 * weeks(stage, level, "더 짧게")
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_easier_is_measured_by_the_project_before(level: str) -> None:
+    shown = {"title": "", "difficulty": level, "duration_weeks": 6}
+    again = planned("worker", feedback="너무 어려워요", before=shown)
+    assert again["difficulty"] == LEVELS[max(LEVELS.index(level) - 1, 0)]
+    assert planned("worker", level, feedback="더 쉽게", before=shown)["difficulty"] == level
+
+
+@pytest.mark.parametrize("hours", [2, 5, 8, 30])
+def test_the_weeks_are_shared_out_and_the_hours_are_enough(hours: int) -> None:
+    for said in (None, "2주 안에", "더 길게"):
+        asked, who = request(feedback=said), profile(career_stage="worker", hours_per_week=hours)
+        plan = project(subjects(asked, who)[0], asked, who)
+        assert plan["hours_per_week"] == hours
+        assert sum(step["weeks"] for step in plan["steps"]) == pytest.approx(plan["duration_weeks"])
+        assert all(step["weeks"] > 0 for step in plan["steps"])
+        if hours * plan["duration_weeks"] >= 4 * len(plan["steps"]):
+            assert min(step["weeks"] * hours / len(step["tasks"]) for step in plan["steps"]) >= 2
+
+
+@pytest.mark.parametrize(
+    ("words", "has"),
+    [
+        ("React는 써 본 적이 없습니다.", False),
+        ("React를 배우고 싶습니다.", False),
+        ("I have never used React, but Vue.", False),
+        ("I would like to learn React.", False),
+        ("React로 동아리 홈페이지를 만들었습니다. Vue는 못 써 봤습니다.", True),
+    ],
+)
+def test_what_is_not_had_yet_is_no_skill(words: str, has: bool) -> None:
+    asked = {"desired_job": "프론트엔드 개발자", "language": "ko"}
+    assert ("React" in read_person(asked, {"skills": ["HTML"], "introduction": words}).has) is has
 
 
 @pytest.mark.parametrize(
