@@ -305,6 +305,26 @@ def calibrate_command() -> None:
     print_calibration(*asyncio.run(ask()))
 
 
+@app.command("borderline")
+def borderline_command() -> None:
+    """Ask the model about labelled borderline postings: how far its filter keeps to the prompt's rules."""
+    from evals.report.terminal import print_agreement
+    from evals.runs.borderline import Agreement, judge, read_postings
+    from tools.llm.chat import ChatModel
+    from tools.llm.openai_client import open_http_client
+    from tools.prompts.registry import PromptRegistry
+
+    settings = _settings_with_model()
+
+    async def ask() -> tuple[Agreement, str]:
+        async with open_http_client(settings) as http_client:
+            chat = ChatModel(settings, http_client)
+            prompts = PromptRegistry.bundled("nodes").current
+            return await judge(chat, prompts, read_postings()), chat.model_name
+
+    print_agreement(*asyncio.run(ask()))
+
+
 def _settings_with_model() -> Settings:
     from evals.judge.judge import skip_reason
 

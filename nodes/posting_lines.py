@@ -36,18 +36,37 @@ _HEADING = re.compile(r"^[\[<【〔({《].{0,40}[\]>】〕)}》]$|[:：]$")
 _INTRODUCTION = re.compile(
     r"(?:팀|본부|조직|회사|부서|그룹|셀|스쿼드|챕터)(?:은|는|에서는|이란|이에요|입니다)(?:\s|[.!]|$)"
     r"|(?:저희|우리)\s?(?:팀|회사|는|가|와)|팀을?\s*소개|합류(?:하|해|할)|함께\s*(?:할|성장|만들어|일할)"
-    r"|모시고|찾고\s*있|모십니다|모여\s*있|이런\s*분|이런\s*(?:업무|일)를|여정|비전과|미션|궁금해요"
-    r"|about (?:us|the (?:team|company|role))|who we are|\bjoin (?:us|our)\b"
-    r"|\bwe(?:'re| are| believe| offer)\b|\bour (?:mission|vision|team|company)\b",
+    r"|모시고|찾고\s*있|모십니다|모여\s*있|이런\s*분|이런\s*(?:업무|일)를|비전과|미션|궁금해요"
+    r"|about (?:us|the (?:team|company|role))|who we are|\bjoin (?:us|our team)\b"
+    r"|\bour (?:mission|vision|company)\b"
+    r"|\bwe(?:['’]re| are| believe| offer| look forward)\b|\bis (?:looking for|seeking)\b"
+    r"|\b(?:founded in|headquartered|backed by)\b",
     re.IGNORECASE,
 )
 _HIRING = re.compile(
     r"서류\s*(?:전형|접수|심사|합격)|전형\s*(?:절차|방법|일정)?|면접|제출\s*(?:서류|해)|이력서|자기소개서|경력기술서"
     r"|지원하는\s*이유|입사\s*시|지원\s*(?:방법|서류)|채용\s*(?:절차|프로세스)|입사\s*(?:지원|일)|절차는"
+    r"|인터뷰[가를는]?\s*진행|코딩\s*테스트|처우\s*협의|부탁\s*드"
     r"|접수|마감|수습\s*기간|급여|연봉|복지|복리|4대\s*보험|근무\s*(?:지|시간|형태|요일|조건)|연차|휴가|식대"
-    r"|보훈|장애인|병역|군필|결격\s*사유|해외\s*여행|학력"
-    r"|hiring process|interview(?:s| process)|\bapply\b|application (?:process|deadline)|resume|cover letter"
-    r"|salary|benefits|equal opportunity|paid time off|health insurance",
+    r"|고용\s*형태|정규직|계약직|(?:나이|성별)\s*[:：/,]?\s*(?:무관|성별|학력)|보훈|장애인|병역|군필|결격\s*사유|해외\s*여행"
+    r"|^(?:서울|경기|부산|대전|인천|판교|대구|광주)\S*\s\S+[구시동로길](?:\s|$)"
+    r"|hiring (?:process|manager)|interview process|(?:technical|final|on-?site|video|phone) interview"
+    r"|(?:requirements?|encouraged?(?: you)?) to apply\b|\b(?:please|you) apply\b"
+    r"|\bapply (?:via|now|here|at|for)\b|application (?:process|deadline)"
+    r"|\bresume\b|cover letter|send your cv|visa sponsorship|base (?:pay|salary)|\bcompensation\b|salary"
+    r"|(?:our|comprehensive|offers?|benefits?) benefits|benefits (?:include|package|offering)|pension"
+    r"|equal opportunity|paid time off|(?:health|medical) insurance|independent contractor|english fluency"
+    r"|originally posted|find more .* jobs|think you.re a match",
+    re.IGNORECASE,
+)
+_PAPERS = re.compile(
+    r"학력|초대졸|대졸|졸업|학사|석사|박사|학위|전공자|(?:신입|경력)\D{0,12}(?:\d+\s*년|무관)|신입\s*(?:및|또는|·|/)\s*경력"
+    r"|bachelor|\bdegree\b|\bph\.?d\b",
+    re.IGNORECASE,
+)
+_WORK = re.compile(
+    r"경험[이을]|설계|구축|구현|운영|개발(?:하|해|을|합)|분석|자동화|적용"
+    r"|\b(?:design|build|develop|implement|operat|maintain|deploy)",
     re.IGNORECASE,
 )
 _WEIGHT = {"responsibilities": 0.6, "preferred": 0.3, "requirements": 0.2}
@@ -103,13 +122,25 @@ def lines_of(posting: StoredPosting) -> tuple[Line, ...]:
 @lru_cache(maxsize=_CACHED)
 def _lines_of(job_title: str, texts: tuple[str, ...]) -> tuple[Line, ...]:
     title = job_title.strip()
-    found = [
+    return tuple(
         Line(text, name, frozenset(find_skills(text)), stems(text))
-        for name, whole in zip(TEXT_FIELDS, texts, strict=True)
-        for text in work_lines(whole)
+        for name, found in zip(TEXT_FIELDS, _work_of(texts), strict=True)
+        for text in found
         if text != title
-    ]
-    return tuple(found)
+    )
+
+
+def work_texts(posting: StoredPosting) -> dict[str, list[str]]:
+    """Returns the lines that tell of the work by field, without bullets, paragraphs by sentence. Of a posting
+    that has none, all of its lines: a short one may have nothing but its introduction."""
+    texts = tuple(getattr(posting, name) for name in TEXT_FIELDS)
+    return dict(zip(TEXT_FIELDS, _work_of(texts), strict=True))
+
+
+def _work_of(texts: tuple[str, ...]) -> list[list[str]]:
+    every = [list(_pieces(text)) for text in texts]
+    telling = [[line for line in lines if not _is_boilerplate(line)] for lines in every]
+    return telling if any(telling) else every
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +190,6 @@ def skills_of(posting: StoredPosting) -> frozenset[str]:
     return _terms_of(posting).skills
 
 
-def work_lines(text: str) -> list[str]:
-    """Returns the lines of a text that tell of the work, without bullets; paragraphs by sentence. Where none
-    does, all of its lines: a short posting may have nothing but its introduction."""
-    every = list(_pieces(text))
-    return [line for line in every if not _is_boilerplate(line)] or every
-
-
 def _pieces(text: str) -> Iterator[str]:
     for raw in text.split("\n"):
         parts = _SENTENCE_END.split(raw) if len(raw) > _LONG_LINE else [raw]
@@ -178,9 +202,13 @@ def _pieces(text: str) -> Iterator[str]:
 def _is_boilerplate(line: str) -> bool:
     if _HEADING.search(line):
         return True
-    about = _INTRODUCTION.search(line) or _HIRING.search(line)
-    # "결제팀은 Kafka로 …": a line that names what is worked with is kept, whoever it introduces.
-    return about is not None and not find_skills(line)
+    if find_skills(line):
+        # "결제팀은 Kafka로 …": a line that names what is worked with is kept, whoever it introduces.
+        return False
+    if _HIRING.search(line):
+        return True
+    about = _INTRODUCTION.search(line) or _PAPERS.search(line)
+    return about is not None and not _WORK.search(line)
 
 
 def excerpt(text: str, limit: int) -> str:

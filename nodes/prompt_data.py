@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 
-from nodes.posting_lines import excerpt, telling_lines, work_lines
+from nodes.posting_lines import excerpt, telling_lines, work_texts
 from tools.core.fencing import fence
 from tools.lexicon import find_skills
 from tools.lexicon.stems import stems
@@ -36,17 +36,11 @@ def posting_rows(postings: Iterable[StoredPosting], limit: int) -> list[Row]:
             "posting_id": posting.posting_id,
             "company": posting.company,
             "job_title": posting.job_title,
-            "responsibilities": _work(posting.responsibilities, limit),
-            "requirements": _work(posting.requirements, limit),
-            "preferred": _work(posting.preferred, limit),
+            **{name: excerpt("\n".join(lines), limit) for name, lines in work_texts(posting).items()},
             "skills": _first(posting.normalized_skills, _SKILLS),
         }
         for posting in postings
     ]
-
-
-def _work(text: str, limit: int) -> str:
-    return excerpt("\n".join(work_lines(text)), limit)
 
 
 def telling_rows(

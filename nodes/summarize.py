@@ -24,8 +24,9 @@ from tools.core.text import folded
 from tools.lexicon import find_skills
 from tools.postings.contracts import StoredPosting
 
-_EXCERPT = 1_500
-"""Characters of each text of a posting: nine in ten real postings fit whole."""
+_EXCERPT = 1_000
+"""Characters of each text of a posting: of real ones 99 in 100 Korean fit whole, and 58 in 100 English. What
+the model does not see is searched all the same, for skills and for what its lines say."""
 _MOST_LINES = 8
 _MOST_SKILLS = 15
 """Lines of a list, as the prompt asks for them: one screen, and a bound for the prompts that read it."""

@@ -15,6 +15,7 @@ from evals.judge.pairwise import Calibration, Preferences
 from evals.report import format as fmt
 from evals.report.compare import Comparison
 from evals.report.statistics import estimates
+from evals.runs.borderline import Agreement
 from evals.runs.experiment import Progress
 from evals.runs.results import CaseResult, Estimate, Header, Result
 from tools.core.processes import with_command_name
@@ -116,6 +117,16 @@ def print_calibration(calibration: Calibration, model: str) -> None:
         console.print(f"without a verdict: {', '.join(calibration.failed) or '-'}")
     refusal = calibration.refusal
     console.print(refusal or "It may guard a metric.", style="yellow" if refusal else "green")
+
+
+def print_agreement(agreement: Agreement, model: str) -> None:
+    """Prints how many borderline postings a model judges as labelled, by rule, and where it does not."""
+    console = Terminal()
+    console.print(f"{model} on borderline postings", style="bold")
+    for rule, (right, asked) in agreement.by_rule.items():
+        console.print(f"  {rule}: {right} of {asked}")
+    for posting_id, reason in agreement.wrong.items():
+        console.print(f"against the label: {posting_id}: {reason[:_REASON] or 'not judged'}")
 
 
 def print_preferences(preferences: Preferences, a: str, b: str) -> None:

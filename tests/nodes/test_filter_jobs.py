@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
+from langgraph.runtime import Runtime
 
 from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs, progress_message
 from tests.fakes import Stage, posting
@@ -59,7 +61,31 @@ async def test_the_model_reads_the_desired_job_the_profile_and_every_posting_as_
     assert blocks["request"] == [{"desired_job": "백엔드 개발자", "language": "ko"}]
     assert blocks["profile"] == [{"desired_job": "백엔드 개발자", "skills": ["Java"]}]
     assert [row["posting_id"] for row in blocks["postings"]] == ["p-1", "p-2"]
-    assert blocks["postings"][0]["responsibilities"] == "Design and run payment API number 1"
+    assert blocks["postings"][0] == {
+        "posting_id": "p-1",
+        "company": "Company 1",
+        "job_title": "Backend developer",
+        "lines": ["Design and run payment API number 1", "Three years of Java", "Kafka in production"],
+    }
+
+
+async def test_of_a_long_posting_the_model_reads_what_tells_of_the_work_whoever_asks() -> None:
+    """Introductions and hiring steps are passed over, and the person's own technologies do not decide."""
+    work = "Kafka와 Spring Boot로 주문 서버를 설계하고 장애에 대응합니다"
+    long = posting(
+        1,
+        responsibilities="\n".join(
+            ["저희 팀을 소개합니다 " + "함께 성장해요 " * 20, *["문서를 정리합니다 " * 8] * 9, work]
+        ),
+        requirements="서류 전형과 두 번의 면접이 있습니다",
+    )
+    stage = Stage(verdicts(p1=True), postings=[long])
+    await filter_jobs(state(1), stage.runtime)
+    [(_, blocks)] = stage.chat.asked
+    lines = blocks["postings"][0]["lines"]
+    assert work in lines
+    assert sum(map(len, lines)) <= 250
+    assert not [line for line in lines if "소개" in line or "면접" in line]
 
 
 @pytest.mark.parametrize(
@@ -92,6 +118,22 @@ async def test_a_posting_the_model_makes_up_is_not_kept() -> None:
     stage = Stage(verdicts(p1=True, p9=True), postings=POSTINGS)
     update = await filter_jobs(state(1), stage.runtime)
     assert [row["posting_id"] for row in update["relevant"]["kept"]] == ["p-1"]
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [("ko", "입력이 너무 길어 읽지 않음"), ("en", "not read, because the input was too long")],
+)
+async def test_a_posting_for_which_there_is_no_room_is_not_kept_and_the_reason_is_not_a_judgement(
+    language: str, reason: str
+) -> None:
+    stage = Stage(verdicts(p1=True), postings=POSTINGS)
+    tight = stage.runtime.context.settings.model_copy(update={"prompt_tokens": 1})
+    runtime = Runtime(context=dataclasses.replace(stage.runtime.context, settings=tight))
+    update = await filter_jobs(state(1, 2, 3, language=language), runtime)
+    assert update["relevant"]["dropped"] == [{"posting_id": f"p-{n}", "reason": reason} for n in (2, 3)]
+    assert update["omitted_postings"] == {"filter_jobs": ["p-2", "p-3"]}
+    assert "2" in progress_message(update, "en")
 
 
 async def test_when_none_fits_the_five_nearest_are_kept_and_it_says_so() -> None:

@@ -22,10 +22,6 @@ _SPOKEN_FOR: dict[str, frozenset[str]] = {}
 for _name, _tools in WORDS["speak_for"].items():
     for _tool in _tools:
         _SPOKEN_FOR[_tool] = _SPOKEN_FOR.get(_tool, frozenset()) | {_name}
-_SAME: dict[str, frozenset[str]] = {}
-for _group in WORDS["same"]:
-    for _word in _group:
-        _SAME[_word] = _SAME.get(_word, frozenset()) | {*_group}
 
 
 def spoken_for(skills: Iterable[str]) -> frozenset[str]:
@@ -50,3 +46,10 @@ def root(word: str) -> str:
     """Returns a Latin word in lower case without its ending: "logging" and "logs" are "log"."""
     bare = _LATIN_ENDING.sub("", word)
     return _DOUBLED.sub(r"\1", bare) if bare != word and len(bare) > _LONGEST_PLAIN else bare
+
+
+_SAME: dict[str, frozenset[str]] = {}
+for _group in WORDS["same"]:
+    _roots = frozenset(_word if _word[0] >= "가" else root(_word) for _word in _group)
+    for _word in _roots:
+        _SAME[_word] = _SAME.get(_word, frozenset()) | _roots

@@ -138,8 +138,9 @@ def is_technical(title: str, reading: Reading) -> bool:
     """
     bare = _NOISE.sub(" ", _BRACKETS.sub(" ", title))
     maker = _MAKER.search(_NOT_A_MAKER.sub(" ", bare)) is not None
-    other = [key for key in reading.titled if not FAMILIES[key].it]
     named = [key for key in reading.titled if FAMILIES[key].it and FAMILIES[key] is not GENERAL]
+    # A rank is no field: "백엔드 개발 팀장" is asked for by its work.
+    other = [key for key in reading.titled if not FAMILIES[key].it and not (named and key == "office")]
     if other and not maker:
         return False
     best_other = max(score for key, score in reading.scores.items() if not FAMILIES[key].it)

@@ -36,8 +36,9 @@ def judge(request: Row, profile: Row, postings: Sequence[Row]) -> dict[str, Any]
 
 def _verdict(posting: Row, wanted: Wish, language: str) -> dict[str, Any]:
     title = read(posting, "job_title")
+    # The filter's rows have lines; those of the one prompt for all have a posting's texts.
     body = "\n".join(
-        read(posting, name) for name in ("responsibilities", "requirements", "preferred", "skills")
+        read(posting, name) for name in ("lines", "responsibilities", "requirements", "preferred", "skills")
     )
     reading = read_posting(title, body)
     found = family_of(title, reading, wanted)
@@ -71,7 +72,8 @@ def _fits(found: Family | None, reading: Reading, wanted: Wish) -> bool:
         return False
     for family in wanted.families:
         if found is family:
-            return True
+            # Research that names nothing one builds with is theory.
+            return found.key != "ai_ml" or reading.technical > 0
         if found.key in _NEAR.get(family.key, ()) and reading.scores[family.key] >= _MIN_NEAR:
             return True
     return False
