@@ -203,7 +203,9 @@ def plan(
     work = "\n".join(f"{task['title']} {task['description']}" for step in steps for task in step["tasks"])
     used = {canonical(skill) for skill in skills} | set(find_skills(f"{about}\n{work}"))
     quotes = quote(postings, idea, _Told(stems(about), stems(work), frozenset(used)), gaps)
-    unused = dict.fromkeys(skill for row in quotes for skill in sorted(row.skills - used))
+    left = {read(row, "name"): read(row, "reason") for row in rows(subject, "not_covered")}
+    for skill in (skill for row in quotes for skill in sorted(row.skills - used)):
+        left.setdefault(skill, say("left_quoted", language))
     data, origin = PHRASES["data"][CRAFTS[idea.angle.craft].domains][language].format_map(words).split(" | ")
     return {
         "title": title,
@@ -219,7 +221,9 @@ def plan(
         "steps": steps,
         "minimum_version": _minimum(steps, weeks, language),
         "costs": PHRASES["costs"][language],
-        "not_covered": [{"name": skill, "reason": say("left_quoted", language)} for skill in unused],
+        "not_covered": [
+            {"name": name, "reason": reason} for name, reason in left.items() if _clean(f"{name} {reason}")
+        ],
         "evidence": [
             {
                 "claim": _claim(row, idea, [*gaps, *skills], language),

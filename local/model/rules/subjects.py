@@ -27,7 +27,7 @@ _SAME = 0.85
 _FEEDBACK_BONUS = 3.0
 _MADE_FOR = 0.7
 """What an angle gains that is made for the few domains of which the person's own is one."""
-_OWN_TASTE = 0.8
+_OWN_TASTE = 1.2
 """What sets two people apart for whom the market speaks alike."""
 _AGAIN = 2.5
 """What a domain loses each time it was shown."""
@@ -184,7 +184,7 @@ def _interest(domain: Domain, person: Person, demand: Demand) -> float:
         interest += _ASKED
     if person.feedback.unwanted and domain.named.search(person.feedback.unwanted):
         interest -= 2 * _FEEDBACK_BONUS
-    return interest + _OWN_TASTE / 2 * _taste(person, domain.key)
+    return interest + _OWN_TASTE * _taste(person, domain.key)
 
 
 def _taste(person: Person, key: str) -> float:

@@ -18,6 +18,10 @@ from tools.lexicon import KIND_OF, canonical, find_skills, skills_of_kind
         ("R&D 센터, 비타민 C 함유, go to market, swift delivery", []),
         ("도커페이스", []),
         ("", []),
+        # A letter on a line of its own is an item of a list of skills.
+        ("C", ["C"]),
+        ("Embedded Linux\nC\nRTOS", ["Embedded Linux", "C", "RTOS"]),
+        ("vitamin C", []),
     ],
 )
 def test_finds_skills(text: str, skills: list[str]) -> None:
