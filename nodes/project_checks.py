@@ -16,7 +16,7 @@ from nodes.state import ProjectDict, SubjectDict, Turn
 from tools.core.contracts import Language
 from tools.core.text import find_quote, folded
 from tools.lexicon import find_skills
-from tools.lexicon.stems import COMMON, stems
+from tools.lexicon.stems import COMMON, EVERYDAY_SKILLS, stems
 from tools.postings.contracts import StoredPosting
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ _HALF = 0.6
 _WEEKS_OFF = 0.5
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CAUSED = re.compile(
-    r"일부러|주입|강제로?\s*(?:종료|중단|끊)|죽(?:이|여)|끊어|kill\s?-9|chaos|\bkill(?:s|ed|ing)?\b|\binject"
-    r"|on purpose|deliberately",
+    r"(?:장애|오류|실패|지연)를?\s*(?:일부러|주입)|일부러[^.]{0,20}(?:끄|꺼|끊|죽|멈|내리|장애|실패)|강제로?\s*(?:종료|중단|끊)"
+    r"|kill\s?-9|chaos|\binject(?:s|ed|ing)?\b[^.]{0,30}(?:fault|failure|error|delay)"
+    r"|(?:kill|stop|cut|crash|break)[^.]{0,30}(?:on purpose|deliberately)",
     re.IGNORECASE,
 )
 _SHORTER = re.compile(r"짧|빨리|기간을?\s*줄|shorter|quicker|fewer weeks|less time", re.IGNORECASE)
@@ -184,7 +185,7 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
         named = frozenset(find_skills(quote.quote))
         in_quotes |= named
         if _speaks(quote.quote, named, skills, words):
-            unused |= dict.fromkeys(sorted(named - covered))
+            unused |= dict.fromkeys(sorted(named - covered - EVERYDAY_SKILLS))
         else:
             yield Finding("quote_off_topic", "evidence", quote.quote)
     for skill in unused:
@@ -192,20 +193,20 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
     asked_for = frozenset[str]().union(*map(skills_of, grounds.postings.values()))
     gaps = (skill for gap in grounds.subject.get("skill_gaps", []) for skill in find_skills(gap["skill"]))
     for skill in dict.fromkeys(gaps):
-        if skill in asked_for & skills and skill not in in_quotes:
+        if skill in (asked_for & skills) - EVERYDAY_SKILLS - in_quotes:
             yield Finding("gap_without_quote", "evidence", skill)
 
 
 def _speaks(quote: str, named: frozenset[str], skills: frozenset[str], words: frozenset[str]) -> bool:
-    """Whether a quote speaks of a project that uses `skills` and is told in `words`: by a skill, or by words
-    that not every text has. A quote in another script than the project's can only do so by a skill, and is
-    believed where it names none."""
-    if named:
-        return bool(named & skills)
-    own = stems(quote) - COMMON
-    korean = bool(_HANGUL.search(quote))
-    if not any((word[0] >= "가") == korean for word in words):
+    """Whether a quote speaks of a project that uses `skills` and is told in `words`: by a skill, or by a word
+    that not every text has. In another script than the project's it can only do so by a skill; where it names
+    none it is believed."""
+    if named & skills:
         return True
+    korean = bool(_HANGUL.search(quote))
+    if not named and not any((word[0] >= "가") == korean for word in words):
+        return True
+    own = stems(quote) - COMMON
     return not own or any(word in words or any(_alike(word, other) for other in words) for word in own)
 
 

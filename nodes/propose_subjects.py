@@ -178,6 +178,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
         "chosen": [chosen] if chosen else [],
         "draft": {},
         "fingerprints": fingerprints,
+        "omitted_postings": {"propose_subjects": ask.omitted},
         "warnings": {"propose_subjects": warnings},
         "versions": {"propose_subjects": context.chat.versions(ask.prompt, SubjectProposals)},
     }
@@ -189,6 +190,8 @@ class _Question:
 
     prompt: Prompt
     blocks: dict[str, str]
+    omitted: list[str]
+    """Ids of the kept postings for which the prompt has no room."""
 
 
 async def _question(
@@ -214,7 +217,7 @@ async def _question(
     about = "\n".join([*texts(state["profile"]), turn.get("feedback") or "", *turn.get("skills", [])])
     limits = dict.fromkeys(postings, min(_LONGEST_LINES, _ALL_LINES // len(postings)))
     lines = telling_rows(postings.values(), about, limits, posting_domains(state["summary"]))
-    rows, _ = fit_to_budget(lines, tokens)
+    rows, omitted = fit_to_budget(lines, tokens // 2)
     blocks["postings"] = fence("postings", rows)
     # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
     # proposed again, but come no further: each proposal is checked against all of them.
@@ -222,7 +225,7 @@ async def _question(
     main = [draft["main"]] if draft and draft["main"] else []
     known = [*earlier, *main, *passed, *(draft["refused"] if draft else [])]
     blocks["rejected"] = fence("rejected", subject_rows(known, tokens))
-    return _Question(prompt, blocks)
+    return _Question(prompt, blocks, omitted)
 
 
 def _findings(main: SubjectDict | None, subjects: Sequence[SubjectDict], state: Reads) -> list[Finding]:

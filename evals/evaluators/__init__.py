@@ -5,7 +5,18 @@ What every metric is, and what it cannot see, is in `docs/evaluators.md`. Call `
 
 from __future__ import annotations
 
-from evals.evaluators import cost, form, grounding, injection, project, regeneration, subjects
+from evals.evaluators import (
+    cost,
+    evidence,
+    form,
+    grounding,
+    injection,
+    person,
+    plan,
+    project,
+    regeneration,
+    subjects,
+)
 from evals.evaluators.base import Evaluator, Metric
 from evals.evaluators.similarity import prepare
 
@@ -16,7 +27,9 @@ ALL: list[Evaluator] = [
     grounding.fit,
     grounding.market,
     grounding.gaps,
-    grounding.evidence,
+    person.person,
+    evidence.evidence,
+    plan.plan,
     project.concrete,
     subjects.subjects,
     regeneration.wishes,
@@ -31,7 +44,9 @@ METRICS: dict[str, Metric] = {
     **grounding.FIT,
     **grounding.MARKET,
     **grounding.GAPS,
-    **grounding.EVIDENCE,
+    **person.METRICS,
+    **evidence.METRICS,
+    **plan.METRICS,
     **project.METRICS,
     **subjects.SUBJECTS,
     **regeneration.METRICS,

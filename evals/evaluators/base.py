@@ -1,20 +1,25 @@
 """What an evaluator is, what it returns, and how the evaluators read a case's outputs.
 
 Nothing here is shared with the service but the dictionary of skills, so that a fault of the service is not
-repeated by what looks for it.
+repeated by what looks for it. Answers of before lack fields that the contract has gained: what is not there
+is read as empty.
 """
 
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from typing_extensions import TypedDict
 
-from tools.lexicon import canonical, find_skills
+from evals.evaluators.words import implied
+from tools.lexicon import KIND_OF, canonical, find_skills
 
+SKILLS = frozenset(name.casefold() for name in KIND_OF)
+"""The skills of the dictionary, in lower case."""
 _LISTED = 5
 """Failures that a comment lists."""
 _COMMENT = 160
@@ -147,25 +152,30 @@ def mentioned_skills(*texts: str) -> set[str]:
     return {skill.casefold() for text in texts for skill in find_skills(text)}
 
 
+def posting_skills(posting: Json) -> set[str]:
+    """Returns the skills that a posting names, in its list or in its text, as `canonical_skills` has them."""
+    return canonical_skills(posting.get("skills") or []) | mentioned_skills(posting_text(posting))
+
+
 def asks_for(posting: Json, skill: str) -> bool:
     """Whether a posting names a skill: in its list, by any spelling of the dictionary, or literally."""
-    wanted = canonical(skill).casefold()
-    text = posting_text(posting)
-    literally = plain(skill)
-    return (
-        wanted in canonical_skills(posting.get("skills") or [])
-        or wanted in mentioned_skills(text)
-        or (len(literally) > 1 and literally in plain(text))
-    )
+    return canonical(skill).casefold() in posting_skills(posting) or _literally(skill, posting_text(posting))
+
+
+def most_wanted(postings: Iterable[Json]) -> Counter[str]:
+    """Returns how many postings name each skill, in their lists or in their texts."""
+    return Counter(skill for posting in postings for skill in posting_skills(posting))
 
 
 def known_skills(inputs: Json, reference: Json) -> set[str]:
-    """Returns what the person can do: the skills of the profile and its projects, and the case's list."""
+    """Returns what the person can do: the skills of the profile and its projects, the case's list, and what
+    these imply (React: JavaScript)."""
     profile = inputs.get("profile") or {}
     listed = [*(profile.get("skills") or []), *(reference.get("known_skills") or [])]
     for project in profile.get("projects") or []:
         listed += project.get("skills") or []
-    return canonical_skills(listed)
+    named = canonical_skills(listed)
+    return named | canonical_skills(skill for one in named for skill in implied(one))
 
 
 def tasks(project: Json) -> list[Json]:
@@ -174,8 +184,9 @@ def tasks(project: Json) -> list[Json]:
 
 
 def task_text(task: Json) -> str:
-    """Returns what a task says."""
-    return f"{task['title']}\n{task['description']}\n{task['deliverable']}"
+    """Returns what a task says, with the fault that it causes on purpose."""
+    fault = task.get("fault") or {}
+    return "\n".join([task["title"], task["description"], task["deliverable"], *map(str, fault.values())])
 
 
 def used_skills(project: Json) -> set[str]:
@@ -183,6 +194,41 @@ def used_skills(project: Json) -> set[str]:
     listed = tasks(project)
     in_lists = canonical_skills(skill for task in listed for skill in task["skills"])
     return in_lists | mentioned_skills(*map(task_text, listed))
+
+
+def work_text(project: Json) -> str:
+    """Returns what a project says of its own work: not why it was chosen, what it leaves or quotes."""
+    steps = [text for step in project["steps"] for text in (step["title"], *map(task_text, step["tasks"]))]
+    data = [f"{source['name']}\n{source['origin']}" for source in project.get("data") or []]
+    minimum = (project.get("minimum_version") or {}).get("shows") or ""
+    more = [project.get("goal") or "", minimum, project.get("costs") or ""]
+    return "\n".join([project["title"], project["description"], *more, *steps, *data])
+
+
+def names_skill(text: str, skill: str) -> bool:
+    """Whether a text names a skill, by any spelling of the dictionary or literally."""
+    return bool(canonical_skills([skill]) & mentioned_skills(text)) or _literally(skill, text)
+
+
+def _literally(skill: str, text: str) -> bool:
+    """Whether a skill that the dictionary lacks stands in a text; of the others it knows where they do."""
+    literal = plain(skill)
+    return not canonical_skills([skill]) & SKILLS and len(literal) > 1 and literal in plain(text)
+
+
+def works_with(project: Json, skill: str) -> bool:
+    """Whether the work of a project uses a skill: a list of it, or what it says of the work."""
+    used = canonical_skills(project["skills"]) | used_skills(project)
+    return bool(canonical_skills([skill]) & used) or names_skill(work_text(project), skill)
+
+
+def names_as_left(project: Json, name: str) -> bool:
+    """Whether a project says that it leaves a wish or a skill; what it names may be a part of a wish."""
+    listed = [item["name"] for item in project.get("not_covered") or []]
+    whole = plain(name)
+    return bool(canonical_skills([name]) & canonical_skills(listed)) or any(
+        len(part := plain(one)) > 1 and (part in whole or whole in part) for one in listed
+    )
 
 
 def chosen_subject(outputs: Json, project: Json) -> Json | None:
@@ -196,24 +242,42 @@ def sentences(answer: Json) -> Iterator[tuple[str, str]]:
     project = answer["project"]
     for field in ("title", "description", "summary"):
         yield f"project.{field}", project[field]
+    yield from _filled("project", project, "goal", "costs")
+    yield from _filled("minimum version", project.get("minimum_version") or {}, "shows")
+    yield from _filled("data", project.get("data") or [], "origin")
+    yield from _filled("left out", project.get("not_covered") or [], "reason")
+    yield from _filled("evidence", project["evidence"], "claim")
     for number, step in enumerate(project["steps"], 1):
         yield f"step {number}", step["title"]
         for task in step["tasks"]:
             for field in ("title", "description", "deliverable"):
                 yield f"step {number} task {field}", task[field]
+            yield from _filled(f"step {number} fault", task.get("fault") or {}, "what", "signal", "remedy")
     for number, subject in enumerate(answer["candidates"], 1):
         for field in ("title", "description", "goal"):
             yield f"candidate {number} {field}", subject[field]
         for gap in subject["skill_gaps"]:
             yield f"candidate {number} gap", gap["reason"]
+        yield from _filled(f"candidate {number} left out", subject.get("not_covered") or [], "reason")
+    yield from _filled("warning", answer.get("warnings") or [], "message")
     for part, lines in _summary(answer).items():
         # Skills are names, in whatever language the rest is.
         yield from ((f"summary.{part}", line["text"]) for line in lines if part != "skills")
 
 
+def _filled(where: str, parts: Json | Sequence[Json], *fields: str) -> Iterator[tuple[str, str]]:
+    """Texts that an answer need not have: those that are there. Answers of before have none of them."""
+    for part in [parts] if isinstance(parts, dict) else parts:
+        yield from ((f"{where} {field}", part[field]) for field in fields if part.get(field))
+
+
 def all_texts(answer: Json) -> Iterator[tuple[str, str]]:
-    """Yields `sentences`, the names of skills, and the reasons for postings."""
+    """Yields `sentences`, the names of skills and data, and the reasons for postings. The person's wishes
+    are the person's words, and not among them."""
     yield from sentences(answer)
+    for part in (answer["project"], *answer["candidates"]):
+        yield from (("left out", item["name"]) for item in part.get("not_covered") or [])
+    yield from (("data", source["name"]) for source in answer["project"].get("data") or [])
     for line in _summary(answer).get("skills", []):
         yield "summary.skills", line["text"]
     for skill in answer["project"]["skills"]:

@@ -1,23 +1,42 @@
-"""Schema and language: whether there is an answer at all, in its shape, in the language asked for."""
+"""Schema and language: whether there is an answer at all, in its shape and the person's language, and what
+the service itself found wrong with it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import cache
+from typing import get_args
 
 import orjson
 from pydantic import ValidationError
 
-from evals.evaluators.base import Check, Json, Metric, Score, answers, mean, number, sentences
-from tools.core.contracts import Answer
+from evals.evaluators.base import (
+    Check,
+    Json,
+    Metric,
+    Score,
+    absent,
+    answers,
+    failures,
+    mean,
+    number,
+    sentences,
+)
+from evals.evaluators.words import words
+from tools.core.contracts import Answer, CareerStage, Profile, Wishes
 
 METRICS = {
     "answered": Metric("higher", "turns that ended in an answer", guarded=True, tolerance=0.0),
     "schema_valid": Metric("higher", "answers that are valid by the contract", guarded=True, tolerance=0.0),
     "language_match": Metric("higher", "texts in the language asked for", guarded=True, tolerance=0.01),
+    "prose_clean": Metric("higher", "texts without field names, ids and enum words", guarded=True),
+    "warned": Metric("lower", "answers that go out with a warning", guarded=True, tolerance=0.05),
 }
 
 _CANDIDATES = 3
-_QUOTED = re.compile(r"[“\"‘'「『](?=\S)[^”\"’'」』\n]{2,200}[”\"’'」』]")
+QUOTED = re.compile(r"[“\"‘'「『](?=\S)[^”\"’'」』\n]{2,200}[”\"’'」』]")
+"""What stands in quotation marks: not an answer's own words."""
 _LATIN_NAME = re.compile(
     # Names of things: an inner or a leading capital, a digit, a mark inside, or behind an apostrophe.
     r"[A-Za-z]*[A-Z0-9][\w.+#/-]*|[a-z]+[.+#/_-][\w.+#/-]*"
@@ -27,6 +46,10 @@ _SMALL_WORD = re.compile(r"[a-z]{2,}")
 _HANGUL = re.compile(r"[가-힣]")
 _LETTERS_OF_A_SYLLABLE = 2.5
 """Latin letters that say as much as one Hangul syllable does."""
+_ID = re.compile(r"[A-Za-z0-9_-]+")
+_SNAKE_CASE = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)+(?![A-Za-z0-9_])")
+_OF_THE_TRADE = frozenset({"session_id"})
+"""Names of the contract that a project may have use for."""
 _FEWEST = 6
 """Letters that are left of a text when its names are gone; of a shorter rest nothing can be said."""
 
@@ -40,6 +63,9 @@ def form(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     three candidates.
     `language_match`: share of the texts of all answers (`sentences`) that are in the language asked for, by
     their letters; names of technologies and what stands in quotation marks are not counted.
+    `prose_clean`: share of those texts without the id of a posting or a subject and without a name of the
+    contract's fields (`skill_gaps`); in Korean also without its Latin words (profile, advanced).
+    `warned`: share of the answers with `warnings`, which the service itself wrote.
 
     Cannot see whose fault an error was, what the texts say, bad grammar, nor tell English from another
     language in Latin letters.
@@ -55,13 +81,19 @@ def form(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
         mean(
             "language_match",
             (
-                ((share >= 0.5) == (language == "ko"), f"{where}: {text}")  # noqa: PLR2004 - a majority
+                (korean == (language == "ko"), f"{where}: {text}")
                 for answer in listed
                 for where, text in sentences(answer)
-                if (share := hangul_share(text)) is not None
+                if (korean := is_korean(text)) is not None
             ),
             none="no answer, or no text long enough",
         ),
+        mean(
+            "prose_clean",
+            (check for answer in listed for check in _clean(answer, korean=language == "ko")),
+            none="no answer",
+        ),
+        _warned(listed),
     ]
 
 
@@ -80,13 +112,46 @@ def _valid(answer: Json) -> Check:
     return accounted, f"{len(read.candidates)} candidates, {read.missing} missing"
 
 
+def _clean(answer: Json, *, korean: bool) -> Iterator[Check]:
+    ids = {posting["posting_id"] for posting in answer["postings"]}
+    ids |= {answer["project"]["subject_id"], *(subject["id"] for subject in answer["candidates"])}
+    for where, text in sentences(answer):
+        leaks = ids & set(_ID.findall(text)) | _field_names() & set(_SNAKE_CASE.findall(text))
+        if korean and is_korean(text):
+            leaks |= words("contract_words") & set(_SMALL_WORD.findall(QUOTED.sub(" ", text)))
+        yield not leaks, f"{where}: {', '.join(sorted(leaks))} in {text}"
+
+
+@cache
+def _field_names() -> frozenset[str]:
+    """Every name of the contract that no prose has, because it is of several words."""
+    shapes = [model.model_json_schema() for model in (Answer, Profile, Wishes)]
+    models = [shape for whole in shapes for shape in (whole, *whole.get("$defs", {}).values())]
+    names = {name for model in models for name in model.get("properties", {})} | set(get_args(CareerStage))
+    return frozenset(name for name in names if "_" in name) - _OF_THE_TRADE
+
+
+def _warned(listed: list[Json]) -> Score:
+    if not listed:
+        return absent("warned", "no answer")
+    warned = [answer["warnings"] for answer in listed if answer.get("warnings")]
+    codes = [f"{one['code']} of {one['node']}" for warnings in warned for one in warnings]
+    return number("warned", len(warned) / len(listed), failures(codes))
+
+
+def is_korean(text: str) -> bool | None:
+    """Returns whether a text is Korean; None when that cannot be said."""
+    share = hangul_share(text)
+    return None if share is None else share >= 0.5  # noqa: PLR2004 - a majority
+
+
 def hangul_share(text: str) -> float | None:
     """Returns how much of a text is Korean, from 0 to 1; None when too little is left without names."""
-    words = _QUOTED.sub(" ", text)
-    rest = _LATIN_NAME.sub(" ", words)
-    if not _HANGUL.search(words):
+    unquoted = QUOTED.sub(" ", text)
+    rest = _LATIN_NAME.sub(" ", unquoted)
+    if not _HANGUL.search(unquoted):
         # "README" and "Docker Compose" are names in either language; a sentence has small words.
-        rest = words if len(_SMALL_WORD.findall(rest)) > 1 else ""
+        rest = unquoted if len(_SMALL_WORD.findall(rest)) > 1 else ""
     hangul = len(_HANGUL.findall(rest)) * _LETTERS_OF_A_SYLLABLE
     latin = len(_LATIN.findall(rest))
     return hangul / (hangul + latin) if hangul + latin >= _FEWEST else None

@@ -1,4 +1,4 @@
-"""What an answer makes of the postings: what it keeps, summarises and quotes, and the gaps it closes."""
+"""What an answer makes of the postings: what it keeps, how it sums them up, and the gaps it closes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ from evals.evaluators.base import (
     canonical_skills,
     chosen_subject,
     failures,
-    folded,
     kept_ids,
     kept_postings,
     known_skills,
     mean,
     mentioned_skills,
+    most_wanted,
+    names_as_left,
     number,
+    plain,
+    posting_skills,
     posting_text,
     task_text,
     tasks,
     used_skills,
+    works_with,
 )
-from evals.evaluators.form import hangul_share
+from evals.evaluators.form import is_korean
 from evals.evaluators.similarity import morphemes
 from tools.lexicon import canonical
 
@@ -42,28 +46,22 @@ FIT = {
 MARKET = {
     "skill_coverage": Metric("higher", "the market's demand for skills that the summary names", guarded=True),
     "counts_honest": Metric("higher", "summary lines whose count is that of kept postings", guarded=True),
-    "skills_cited_truly": Metric("higher", "postings cited for a skill that do name it", guarded=True),
-    "skills_cited_fully": Metric("higher", "postings that name a skill and are cited for it", tolerance=0.03),
+    "lines_cited_truly": Metric("higher", "postings cited for a line that do say it", guarded=True),
+    "skills_cited_fully": Metric("higher", "postings that name a skill and are cited for it", guarded=True),
     "project_demand": Metric("higher", "demand for the project's skills, of the most there is"),
 }
 GAPS = {
     "gaps_asked_for": Metric("higher", "named gaps that a kept posting names", guarded=True),
     "gaps_new": Metric("higher", "named gaps that the person does not have already", guarded=True),
     "gaps_worked_on": Metric("higher", "gaps of the project that its tasks work on", guarded=True),
-}
-EVIDENCE = {
-    "evidence_valid": Metric("higher", "quotes that stand in their posting", guarded=True, tolerance=0.0),
-    "evidence_kept": Metric("higher", "quotes of postings that were kept", guarded=True, tolerance=0.0),
-    "evidence_relevant": Metric("higher", "quotes that speak of the project", guarded=True, tolerance=0.03),
-    "evidence_postings": Metric("higher", "different postings quoted", unit="postings", tolerance=0.3),
+    "commonest_gap": Metric("higher", "projects that use the commonest gap or name it as left", guarded=True),
 }
 _GAP_WORDS = 0.5
 """Of the words of a gap that is no skill of the dictionary, the share that must be found."""
-_SHORTEST_QUOTE = 4
-"""Characters: a shorter quote stands in any posting."""
-_RELEVANT = 0.5
-"""What the words that a quote shares with its project must weigh together. A word weighs the share of the
-retrieved postings without it: one that half of them have is enough, one that all have ("개발") is nothing."""
+_LINE_WORDS = 0.5
+"""Of the words of a line of the summary, the share that a posting must have to say it."""
+_WIDESPREAD = 0.25
+"""Share of the kept postings from which a skill is one that the market asks for."""
 
 
 def fit(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
@@ -107,19 +105,23 @@ def fit(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
 
 
 def market(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
-    """Scores the summary and the project against the skills that postings list.
+    """Scores the summary and the project against the postings.
 
     `skill_coverage`: of the demand of the kept postings (`demand`), the part whose skill the summary names.
     `counts_honest`: share of the summary's lines whose count is the number of their posting ids, all
-    different and kept.
-    `skills_cited_truly`, `skills_cited_fully`: over the summary's lines of skills, the share of cited
-    postings that name the skill, and of kept postings with the skill in their list that are cited.
+    different and kept; of a line of skills also that of the kept postings that name the skill in their list
+    or text.
+    `lines_cited_truly`: over all lines but those of domains, the share of cited postings that say the line:
+    they name its skills and have half of its words (`_says`).
+    `skills_cited_fully`: over the lines of skills, the share of the kept postings that name the skill, in
+    their list or text, and are cited.
     `project_demand`: demand for the skills that the projects use, of the demand for the most wanted skills of
     the same number; in the postings that fit the case where families are known, so that a design without a
     filter is measured against the same market.
 
-    The first four are None for an answer that has no summary by design (the baseline). Cannot see whether
-    lines of responsibilities are true, nor skills outside lists and dictionary.
+    The first four are None for an answer that has no summary by design (the baseline). Cannot see whether a
+    line is true that says it in other words than the posting or in another language (left out), nor what the
+    companies make, nor skills outside lists and dictionary.
     """
     listed = answers(outputs)
     if not listed:
@@ -137,12 +139,17 @@ def market(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
         return [*all_absent(list(MARKET)[:-1], "no summary in this variant"), demanded]
     ids = set(kept_ids(listed[0]))
     lines = [line for part in summary.values() for line in part]
-    cited = [(line["text"], set(line["posting_ids"])) for line in summary["skills"]]
+    honest = [
+        check
+        for part, rows in summary.items()
+        for line in rows
+        for check in _honest(line, ids, kept if part == "skills" else None)
+    ]
     return [
         _coverage(kept, lines, summary),
-        mean("counts_honest", (_honest(line, ids) for line in lines), none="no lines"),
-        mean("skills_cited_truly", _cited_truly(cited, kept), none="no lines of skills"),
-        mean("skills_cited_fully", _cited_fully(cited, kept), none="no lines of skills"),
+        mean("counts_honest", honest, none="no lines"),
+        mean("lines_cited_truly", _cited_truly(summary, kept), none="no lines"),
+        mean("skills_cited_fully", _cited_fully(summary["skills"], kept), none="no lines of skills"),
         demanded,
     ]
 
@@ -172,24 +179,53 @@ def _coverage(kept: list[Json], lines: list[Json], summary: Json) -> Score:
     return number("skill_coverage", covered / wanted.total(), failures(missed))
 
 
-def _honest(line: Json, kept: set[str]) -> Check:
-    ids = line["posting_ids"]
-    honest = bool(ids) and line["count"] == len(ids) == len(set(ids)) and set(ids) <= kept
-    return honest, f"{line['text']}: {line['count']} by {', '.join(ids)}"
+def _honest(line: Json, kept: set[str], named_in: list[Json] | None) -> Iterator[Check]:
+    """Whether a line's count is that of its postings; for a skill, of the postings that name it."""
+    ids, count = line["posting_ids"], line["count"]
+    honest = bool(ids) and count == len(ids) == len(set(ids)) and set(ids) <= kept
+    said = f"{line['text']}: {count} by {', '.join(ids)}"
+    if honest and named_in is not None:
+        named = sum(asks_for(posting, line["text"]) for posting in named_in)
+        honest, said = count == named, f"{said}; {named} name it"
+    yield honest, said
 
 
-def _cited_truly(cited: list[tuple[str, set[str]]], kept: list[Json]) -> Iterator[Check]:
+def _cited_truly(summary: Json, kept: list[Json]) -> Iterator[Check]:
     by_id = {posting["posting_id"]: posting for posting in kept}
-    for skill, ids in cited:
-        for i in sorted(ids):
-            yield i in by_id and asks_for(by_id[i], skill), f"{skill} in {i}"
+    for part, lines in summary.items():
+        for line in lines if part != "domains" else []:
+            for i in dict.fromkeys(line["posting_ids"]):
+                # That one was not kept is the count's fault.
+                said = _says(by_id[i], line["text"], skill=part == "skills") if i in by_id else None
+                if said is not None:
+                    yield said, f"{line['text']} in {i}"
 
 
-def _cited_fully(cited: list[tuple[str, set[str]]], kept: list[Json]) -> Iterator[Check]:
-    for skill, ids in cited:
+def _says(posting: Json, line: str, *, skill: bool) -> bool | None:
+    """Whether a posting says a line; None where that cannot be said, because the two are in two languages."""
+    if skill:
+        return asks_for(posting, line)
+    named = mentioned_skills(line)
+    if not named <= posting_skills(posting):
+        return False
+    text = posting_text(posting)
+    # A name is in both languages; words are not.
+    words = [word for word in morphemes(line) if not mentioned_skills(word) & named]
+    if not words or is_korean(line) != is_korean(text):
+        return True if named else None
+    found, whole = morphemes(text), plain(text)
+    # In whatever way the analyser parts it: 멱등성 stands in "멱등성을 고려한".
+    return sum(word in found or word in whole for word in words) >= _LINE_WORDS * len(words)
+
+
+def _cited_fully(lines: list[Json], kept: list[Json]) -> Iterator[Check]:
+    for line in lines:
         for posting in kept:
-            if canonical(skill).casefold() in canonical_skills(posting.get("skills") or []):
-                yield posting["posting_id"] in ids, f"{skill} in {posting['posting_id']}"
+            if canonical(line["text"]).casefold() in posting_skills(posting):
+                yield (
+                    posting["posting_id"] in line["posting_ids"],
+                    f"{line['text']} in {posting['posting_id']}",
+                )
 
 
 def gaps(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
@@ -203,9 +239,11 @@ def gaps(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     without any gap, for somebody to whom the market has something new, scores 0. A project's gaps are those
     of the candidate that it was built from; where that was not shown (the first project of a session), the
     skills of the project that the person lacks and a kept posting names.
+    `commonest_gap`: share of the projects that use the skill which most of the kept postings name and the
+    person lacks, or name it as left; of several named equally often any. None where fewer than two postings,
+    or than a quarter, name the same.
 
-    Cannot see whether a gap is the one most worth closing (`project_demand` is near that), nor how deep a
-    task goes into it.
+    Cannot see whether a gap is the one most worth closing, nor how deep a task goes into it.
     """
     listed = answers(outputs)
     if not listed:
@@ -234,7 +272,22 @@ def gaps(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
             [part for answer in listed for part in _worked_on(outputs, answer, kept, known, market_has_new)],
             none="the market asks nothing that the person lacks",
         ),
+        mean(
+            "commonest_gap",
+            _commonest([answer["project"] for answer in listed], kept, known),
+            none="no skill that the person lacks is asked for by many",
+        ),
     ]
+
+
+def _commonest(projects: list[Json], kept: list[Json], known: set[str]) -> Iterator[Check]:
+    lacking = {skill: count for skill, count in most_wanted(kept).items() if skill not in known}
+    most = max(lacking.values(), default=0)
+    if most > 1 and most >= _WIDESPREAD * len(kept):
+        commonest = [skill for skill, count in lacking.items() if count == most]
+        for project in projects:
+            met = any(works_with(project, skill) or names_as_left(project, skill) for skill in commonest)
+            yield met, f"{project['title']}: {' or '.join(commonest)}, of {most} postings"
 
 
 def _mostly_in(gap: str, words: Counter[str]) -> bool:
@@ -259,75 +312,3 @@ def _worked_on(
         yield 1 - len(unused) / len(wanted), f"{project['title']}: no task on {', '.join(unused)}"
     elif market_has_new:
         yield 0.0, f"{project['title']}: closes no gap"
-
-
-def evidence(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
-    """Scores the quotes of all projects.
-
-    `evidence_valid`: share of the quotes that stand in their posting, letter for letter after white space
-    is folded, at least four characters long; a project without quotes counts as one that fails.
-    `evidence_kept`: share of the quotes whose posting was kept.
-    `evidence_relevant`: share of the quotes that name a skill of the project's work, or share enough words
-    with it that not every posting has (`_RELEVANT`). A quote in another language than the project, without a
-    skill in common, is left out.
-    `evidence_postings`: different postings quoted in an answer, on average.
-
-    Cannot see whether a relevant quote is the best one, nor relevance without a common word or skill, and so
-    none between a Korean posting and an English project.
-    """
-    listed = answers(outputs)
-    if not listed:
-        return all_absent(EVIDENCE)
-    postings = outputs["postings"]
-    weights = _weights(postings)
-    quotes = [(answer, quote) for answer in listed for quote in answer["project"]["evidence"]]
-    missing = [
-        (False, f"no evidence for {answer['project']['title']}")
-        for answer in listed
-        if not answer["project"]["evidence"]
-    ]
-    texts = {i: folded(posting_text(posting)) for i, posting in postings.items()}
-    stand = []
-    for _, quote in quotes:
-        words = folded(quote["quote"])
-        valid = len(words) >= _SHORTEST_QUOTE and words in texts.get(quote["posting_id"], "")
-        stand.append((valid, f"{quote['posting_id']}: {quote['quote']}"))
-    different = [len({quote["posting_id"] for quote in answer["project"]["evidence"]}) for answer in listed]
-    return [
-        mean("evidence_valid", [*stand, *missing], none="no answer"),
-        mean(
-            "evidence_kept",
-            ((quote["posting_id"] in kept_ids(answer), quote["posting_id"]) for answer, quote in quotes),
-            none="no quotes",
-        ),
-        mean(
-            "evidence_relevant",
-            (check for answer in listed for check in _relevant(answer["project"], weights)),
-            none="no quotes",
-        ),
-        number("evidence_postings", sum(different) / len(different)),
-    ]
-
-
-def _weights(postings: Json) -> dict[str, float]:
-    """The share of the postings that do not have a word, for every word that one of them has."""
-    texts = [morphemes(posting_text(posting)) for posting in postings.values()]
-    counts = Counter(word for text in texts for word in text)
-    return {word: 1 - count / len(texts) for word, count in counts.items()}
-
-
-def _relevant(project: Json, weights: dict[str, float]) -> Iterator[Check]:
-    skills = used_skills(project) | canonical_skills(project["skills"])
-    words = morphemes("\n".join([project["title"], project["description"], *map(task_text, tasks(project))]))
-    korean = _korean(project["description"])
-    for quote in project["evidence"]:
-        shared = sum(weights.get(word, 0.0) for word in morphemes(quote["quote"]) if word in words)
-        relevant = shared >= _RELEVANT or bool(mentioned_skills(quote["quote"]) & skills)
-        if relevant or _korean(quote["quote"]) in (korean, None):
-            yield relevant, f"{quote['posting_id']}: {quote['quote']}"
-
-
-def _korean(text: str) -> bool | None:
-    """Whether a text is Korean; None when that cannot be said."""
-    share = hangul_share(text)
-    return None if share is None else share >= 0.5  # noqa: PLR2004 - a majority

@@ -7,17 +7,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from evals.evaluators.base import (
+    SKILLS,
     Check,
     Json,
     Metric,
     Score,
     Turn,
     canonical_skills,
+    kept_postings,
     mean,
     mentioned_skills,
+    most_wanted,
     turns,
     used_skills,
+    work_text,
 )
+from evals.evaluators.similarity import morphemes, nouns, stem
+from evals.evaluators.words import words
 from tools.lexicon import find_skills
 
 METRICS = {
@@ -29,8 +35,15 @@ METRICS = {
     "asked_feedback": Metric(
         "higher", "wishes in words, as far as a rule can check, that came true", guarded=True
     ),
+    "asked_words": Metric("higher", "wishes in words that the project takes up", guarded=True),
+    "stays_in_job": Metric("higher", "regenerations that stay in the wished job", guarded=True),
 }
 
+_IN_JOB = 0.5
+"""Of the skills that a project brings in, the share that kept postings name where it is of their job."""
+_NOUN = 2
+"""Letters of a word that a feedback is about."""
+_SAYS_HOW = frozenset(map(stem, words("feedback_says_how")))
 _LEVELS = ("beginner", "intermediate", "advanced")
 
 
@@ -44,10 +57,16 @@ def wishes(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     longer, easier and harder (against the answer before; at the end of the scale, the same level), a number
     of weeks, a skill to use or to leave out.
 
-    Cannot see wishes about the subject itself ("something with games"), nor a skill outside the dictionary; a
-    wish that contradicts another of the same turn counts as it stands.
+    `asked_words`: share of the feedbacks about something ("게임 쪽으로", but not "더 쉽게"; what is unwanted
+    left out) of which the new project's work has a noun.
+    `stays_in_job`: 1 for a regenerated project at least half of whose skills a kept posting names, falling to
+    0; without those that were asked for, which the person may take from wherever.
+
+    Cannot see whether a word was taken up in earnest, nor a skill outside the dictionary; a wish that
+    contradicts another of the same turn counts as it stands.
     """
     listed = turns(outputs)
+    market = set(most_wanted(kept_postings(outputs)))
     return [
         mean(key, (check for turn in listed for check in checks(turn)), none=none)
         for key, checks, none in (
@@ -55,6 +74,13 @@ def wishes(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
             ("asked_skills", _skills, "no skill was asked for"),
             ("asked_choice", _choice, "no candidate was chosen"),
             ("asked_feedback", _feedback, "nothing a rule can check"),
+            ("asked_words", _topic, "no feedback is about something"),
+        )
+    ] + [
+        mean(
+            "stays_in_job",
+            (part for turn in listed for part in _in_job(turn, market)),
+            none="no regeneration",
         )
     ]
 
@@ -92,6 +118,35 @@ def _feedback(turn: Turn) -> Iterator[Check]:
     used = used_skills(after) | canonical_skills(after["skills"]) | mentioned_skills(after["title"])
     yield from ((skill not in used, f"without {skill}") for skill in sorted(asked.without))
     yield from ((skill in used, f"with {skill}") for skill in sorted(asked.with_))
+
+
+def _topic(turn: Turn) -> Iterator[Check]:
+    feedback = turn.wishes.get("feedback") or ""
+    wanted = {word for word in topic(feedback) if len(word) >= _NOUN}
+    if wanted:
+        taken = wanted & set(morphemes(work_text(turn.after["project"])))
+        yield bool(taken), f"nothing of {', '.join(sorted(wanted))}"
+
+
+def topic(feedback: str) -> set[str]:
+    """Returns the words that a feedback is about: without skills, what is unwanted, and how it should be."""
+    wanted = _WITHOUT_EN.sub(" ", _WITHOUT_KO.sub(" ", feedback))
+    return {
+        word
+        for word in nouns(wanted)
+        if word not in _SAYS_HOW and not word.isdigit() and not find_skills(word)
+    }
+
+
+def _in_job(turn: Turn, market: set[str]) -> Iterator[tuple[float, str]]:
+    project = turn.after["project"]
+    asked = canonical_skills(turn.wishes.get("skills") or [])
+    asked |= mentioned_skills(turn.wishes.get("feedback") or "")
+    brought = ((canonical_skills(project["skills"]) & SKILLS) | used_skills(project) & SKILLS) - asked
+    if brought and market:
+        named = brought & market
+        strange = ", ".join(sorted(brought - market))
+        yield min(1.0, len(named) / len(brought) / _IN_JOB), f"{project['title']}: {strange}"
 
 
 def _time(asked: Feedback, before: int, after: int) -> Iterator[Check]:

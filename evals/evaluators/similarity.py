@@ -27,7 +27,7 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any
 
@@ -38,6 +38,7 @@ SAME = 0.36
 """Similarity from which two subjects count as one."""
 
 _TAGS = frozenset(("NNG", "NNP", "NR", "XR", "SH", "SL", "SN", "VV", "VA"))
+_NOUNS = frozenset(("NNG", "NNP", "SL"))
 _SAYS_NOTHING = frozenset(
     """
     a an and are as at be before by each for from in is it its of on or so that the to until when while with
@@ -72,11 +73,25 @@ def text_similarity(one: str, other: str) -> float:
 @lru_cache(maxsize=8192)
 def morphemes(text: str) -> Counter[str]:
     """Returns the content morphemes of a text, in lower case. Not to be changed: it is cached."""
+    return Counter(_stems(text, _TAGS))
+
+
+def nouns(text: str) -> set[str]:
+    """Returns those of the morphemes that are nouns, or English words of whatever kind."""
+    return set(_stems(text, _NOUNS))
+
+
+def _stems(text: str, tags: frozenset[str]) -> Iterator[str]:
     with _LOCK:
         tokens = kiwi().tokenize(text)
-    words = (token.form.lower() for token in tokens if token.tag in _TAGS)
-    stems = (_ENGLISH_ENDING.sub("", word) for word in words)
-    return Counter(stem for stem in stems if stem not in _SAYS_NOTHING)
+    words = (token.form.lower().strip(".") for token in tokens if token.tag in tags)
+    stems = map(stem, words)
+    return (one for one in stems if one and one not in _SAYS_NOTHING)
+
+
+def stem(word: str) -> str:
+    """Returns an English word without its ending, as the morphemes have it; a Korean one as it is."""
+    return _ENGLISH_ENDING.sub("", word)
 
 
 @cache

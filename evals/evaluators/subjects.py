@@ -16,6 +16,7 @@ from evals.evaluators.base import (
     kept_ids,
     mean,
     number,
+    plain,
     turns,
 )
 from evals.evaluators.similarity import SAME, similarity
@@ -25,6 +26,7 @@ SUBJECTS = {
     "subjects_distinct": Metric("higher", "subjects unlike the others of their answer", guarded=True),
     "subjects_new": Metric("higher", "subjects unlike all of earlier turns", guarded=True),
     "subjects_asked_for": Metric("higher", "subjects that cite kept postings only", guarded=True),
+    "candidates_narrower": Metric("higher", "candidates of no more skills and wishes than the project"),
 }
 STABILITY = {
     "stable_kept": Metric("higher", "overlap of the kept postings of two runs"),
@@ -32,6 +34,8 @@ STABILITY = {
     "stable_subjects": Metric("higher", "likeness of the subjects of two runs", tolerance=0.05),
 }
 _CANDIDATES = 3
+_TITLE = 6
+"""Characters of a title that, with more behind or before it, is the same title."""
 
 
 def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
@@ -42,8 +46,11 @@ def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
     `subjects_new`: share of the subjects of regenerations that are like none of the answers before, the
     candidate that was chosen left out; None without a regeneration.
     `subjects_asked_for`: share of candidates that cite at least one posting, and kept ones only.
+    `candidates_narrower`: share of candidates that name no more skills, and say to serve no more wishes, than
+    the project beside them.
 
-    Alike is a similarity from `SAME`: another noun in the same plan is no new subject.
+    Alike is a similarity from `SAME`, or a title that goes on where another ends: another noun in the same
+    plan is no new subject, and neither is a suffix. Cannot see whether a narrow candidate is a bold one.
     """
     listed = answers(outputs)
     if not listed:
@@ -56,6 +63,7 @@ def subjects(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
         mean("subjects_distinct", distinct, none="none"),
         mean("subjects_new", _new(outputs), none="no regeneration"),
         mean("subjects_asked_for", (check for a in listed for check in _cited(a)), none="no candidates"),
+        mean("candidates_narrower", (check for a in listed for check in _narrower(a)), none="no candidates"),
     ]
 
 
@@ -104,8 +112,29 @@ def _new(outputs: Json) -> Iterator[Check]:
 
 
 def _unlike(subject: Json, others: Iterable[Json]) -> Check:
-    alike = [other["title"] for other in others if similarity(subject, other) >= SAME]
+    alike = [
+        other["title"]
+        for other in others
+        if similarity(subject, other) >= SAME or _goes_on(subject["title"], other["title"])
+    ]
     return not alike, f"'{subject['title']}' is like '{alike[0]}'" if alike else ""
+
+
+def _goes_on(one: str, other: str) -> bool:
+    """Whether one title is the other with a prefix or a suffix."""
+    short, long = sorted((plain(one), plain(other)), key=len)
+    return len(short) >= _TITLE and (long.startswith(short) or long.endswith(short))
+
+
+def _narrower(answer: Json) -> Iterator[Check]:
+    skills, wishes = _breadth(answer["project"])
+    for subject in answer["candidates"]:
+        of_subject = _breadth(subject)
+        yield of_subject[0] <= skills and of_subject[1] <= wishes, f"{subject['title']}: {of_subject}"
+
+
+def _breadth(subject: Json) -> tuple[int, int]:
+    return len(canonical_skills(subject["skills"])), len(subject.get("wishes") or [])
 
 
 def _cited(answer: Json) -> Iterator[Check]:

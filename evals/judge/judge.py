@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from evals.evaluators.base import Json, Score, absent, all_absent, number
-from nodes.posting_lines import excerpt, profile_row
+from nodes.posting_lines import excerpt
+from nodes.prompt_data import profile_row
 from tools.core.contracts import Language
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
@@ -35,6 +36,8 @@ CRITERIA = {
     "judge_grounding": "grounding",
     "judge_concreteness": "concreteness",
     "judge_feasibility": "feasibility",
+    "judge_originality": "originality",
+    "judge_language": "language",
 }
 """The criteria of the rubric by metric."""
 _EXCERPT = 800
@@ -59,6 +62,8 @@ class Marks(BaseModel):
     grounding: Mark
     concreteness: Mark
     feasibility: Mark
+    originality: Mark
+    language: Mark
 
 
 class Verdict(BaseModel):

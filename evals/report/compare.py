@@ -9,6 +9,7 @@ hundred cells, which says where to look closer, Holm's would find nothing.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -223,6 +224,16 @@ def header_differences(a: Header, b: Header) -> list[HeaderDifference]:
     return [HeaderDifference(name, of_a.get(name), of_b.get(name)) for name in names]
 
 
+def models_of(header: Header) -> list[str]:
+    """Returns the models that answered in a run, most often asked first; none where it only searched."""
+    answering = Counter(
+        str(model)
+        for key, model in header.models.items()
+        if key != "embedding" and not key.startswith("judge.")
+    )
+    return [model for model, _ in answering.most_common()]
+
+
 def _flat(value: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, one in value.items():
@@ -241,6 +252,11 @@ def _warnings(
                 f"{setting.name} is {sides[0]} in A and {sides[1]} in B: "
                 "the numbers do not mean the same in both"
             )
+    if a.header.offline and b.header.offline and a.header.prompts and b.header.prompts:
+        yield (
+            "both were answered by the offline model, whose rules do not read prompts: what a change of "
+            "prompts, or of the design, does to a model's answers cannot be seen here"
+        )
     if other_inputs:
         names = ", ".join(other_inputs[:10])
         yield f"{len(other_inputs)} cases have other inputs in B and are left out: {names}"

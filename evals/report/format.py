@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from evals.report.compare import Comparison, Row
-from evals.runs.results import CaseResult
+from evals.report.compare import Comparison, Row, models_of
+from evals.runs.results import CaseResult, Header
 from tools.core.contracts import Answer
 
 SHARE = "share"
@@ -92,6 +92,18 @@ def finding(row: Row) -> str:
     if row.verdict == "one side":
         return "only in A" if row.lost else "only in B"
     return _WORDS[row.verdict]
+
+
+def answered_by(header: Header) -> str:
+    """Returns which models answered in a run; nothing where it only searched."""
+    models = ", ".join(models_of(header))
+    return f"{models}{' (offline)' if header.offline else ''}" if models else ""
+
+
+def sides(comparison: Comparison) -> str:
+    """Returns who answered on both sides of a comparison; nothing where neither asked a model."""
+    of_a, of_b = (answered_by(run.header) or "no model" for run in (comparison.a, comparison.b))
+    return "" if of_a == of_b == "no model" else f"A answered by {of_a}, B by {of_b}"
 
 
 def tally(comparison: Comparison) -> str:

@@ -69,12 +69,14 @@ def html(comparison: Comparison) -> str:
     shown = [section for section in sections if section is not None]
     links = [element("a", section[0].text or "", href=f"#{section.get('id')}") for section in shown]
     warnings = map(li, comparison.warnings)
+    answered = fmt.sides(comparison)
     body = [
         element("a", "To the metrics", href="#metrics", class_="skip"),
         element(
             "header",
             p(f"Suite {b.suite} · {len(comparison.common)} cases in both", class_="quiet"),
             element("h1", a.name, quiet(" → "), b.name),
+            p(answered, class_="quiet") if answered else None,
             p(fmt.tally(comparison), class_="tally"),
             ul(warnings, class_="warnings", aria_label="Warnings") if comparison.warnings else None,
             element("nav", links, aria_label="Sections"),

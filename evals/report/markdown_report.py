@@ -53,6 +53,8 @@ def _blocks(comparison: Comparison) -> Iterator[str]:
     a, b = comparison.a.header, comparison.b.header
     yield f"## Evals: {literal(a.name)} → {literal(b.name)}\n\n"
     yield f"Suite {literal(b.suite)}, {len(comparison.common)} cases. {fmt.tally(comparison)}\n\n"
+    if answered := fmt.sides(comparison):
+        yield f"{literal(answered)}\n\n"
     yield from (f"> ⚠️ {literal(warning, 2 * _TEXT)}\n>\n" for warning in comparison.warnings)
     yield "\n| Metric | A | B | B − A | 95 % interval | |\n|---|--:|--:|--:|---|---|\n"
     yield from map(_row, comparison.rows)

@@ -71,6 +71,8 @@ def print_comparison(comparison: Comparison) -> None:
     a, b = comparison.a.header, comparison.b.header
     cases = f", {len(comparison.common)} cases"
     console.print(Text.assemble("A ", (a.name, "bold"), " → B ", (b.name, "bold"), cases))
+    if answered := fmt.sides(comparison):
+        console.print(answered, soft_wrap=True, markup=False)
     for warning in comparison.warnings:
         console.print(Text(warning, "yellow"))
     shown = [row for row in comparison.rows if row.verdict not in _QUIET or row.guarded]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from evals.judge.judge import CRITERIA
 from local.model.server import running
 from tests.completions import completion
 from tests.evals.judge.bench import marks
@@ -33,7 +34,7 @@ async def provider(settings: Settings, asked: list[str]) -> AsyncIterator[Settin
             said = orjson.loads(body)
             if said.get("response_format", {}).get("json_schema", {}).get("name") == "Marks":
                 asked.append(said["model"])
-                return completion(orjson.dumps(marks(5, 4, 3, 2)).decode(), refusal=None)
+                return completion(orjson.dumps(marks(5, 4, 3, 2, 1, 5)).decode(), refusal=None)
             forwarded = await client.post(
                 base + request.url.path, content=body, headers={"content-type": "application/json"}
             )
@@ -57,8 +58,7 @@ async def test_a_run_with_a_key_has_the_judges_marks_and_what_they_cost(
     async with provider(settings, asked) as keyed:
         result = await ran(keyed, tmp_path, THIN)
     assert asked == ["a-better-model"]
-    found = [scores(result, f"judge_{name}") for name in ("fit", "grounding", "concreteness", "feasibility")]
-    assert found == [[5.0], [4.0], [3.0], [2.0]]
+    assert [scores(result, key) for key in CRITERIA] == [[5.0], [4.0], [3.0], [2.0], [1.0], [5.0]]
     assert result.header.models["judge.model"] == "a-better-model"
     assert "judge" not in result.header.skipped
     # Nobody knows the price of that model.

@@ -12,7 +12,7 @@ import pytest
 from langsmith import utils
 
 from evals.datasets.cases import PROFILES, dataset_version, read_cases
-from evals.evaluators.grounding import evidence
+from evals.evaluators.evidence import evidence
 from evals.report.gate import FAILED, PASSED, gate
 from evals.report.statistics import estimates
 from evals.runs.results import RESULTS, Result, Score, Summary, read, writing

@@ -14,30 +14,54 @@ def _task(title: str, description: str, skills: list[str], deliverable: str) -> 
     return {"title": title, "description": description, "skills": skills, "deliverable": deliverable}
 
 
+def _quote(posting_id: str, quote: str, claim: str) -> Json:
+    return {
+        "posting_id": posting_id,
+        "company": f"회사 {posting_id}",
+        "job_title": POSTINGS[posting_id]["job_title"],
+        "quote": quote,
+        "claim": claim,
+    }
+
+
 def _subject(number: int, title: str, description: str, goal: str, *, gap: str, ids: list[str]) -> Json:
+    asked = sum(gap in posting["skills"] for posting in POSTINGS.values())
     return {
         "id": f"sub-{number}",
         "title": title,
         "description": description,
         "goal": goal,
         "skills": ["Java", "Spring Boot", gap],
-        "skill_gaps": [{"skill": gap, "reason": "지금까지의 프로젝트에 없는데 공고 3건 중 2건이 찾음"}],
+        "skill_gaps": [
+            {"skill": gap, "reason": f"지금까지의 프로젝트에 없는데 공고 3건 중 {asked}건이 찾음"}
+        ],
         "posting_ids": ids,
+        "wishes": list(WISHES) if gap == "Redis" else [],
+        "strengths": ["Java"],
+        "not_covered": [],
     }
 
 
+WISHES = ["Redis를 제대로 써 보고 싶다"]
+LEFT = {
+    "name": "클라우드 배포까지 해 보고 싶다",
+    "reason": "정산이 맞는지 보이는 일이 먼저라 배포는 다음으로 미룬다.",
+}
 SUMMARY: Json = {
     "responsibilities": [
         {"text": "정산과 주문 서버의 설계와 운영", "count": 2, "posting_ids": ["p-1", "p-2"]}
     ],
-    "qualifications": [{"text": "중복과 누락을 막는 설계 경험", "count": 2, "posting_ids": ["p-1", "p-2"]}],
+    "qualifications": [
+        {"text": "중복 없는 정산과 멱등성의 설계 경험", "count": 2, "posting_ids": ["p-1", "p-2"]}
+    ],
     "preferred": [{"text": "장애와 부하를 다뤄 본 경험", "count": 2, "posting_ids": ["p-1", "p-3"]}],
     "skills": [
-        {"text": "Kafka", "count": 2, "posting_ids": ["p-1", "p-2"]},
+        {"text": "Kafka", "count": 3, "posting_ids": ["p-1", "p-2", "p-3"]},
         {"text": "Redis", "count": 2, "posting_ids": ["p-2", "p-3"]},
         {"text": "Java", "count": 2, "posting_ids": ["p-1", "p-2"]},
         {"text": "MySQL", "count": 2, "posting_ids": ["p-1", "p-3"]},
     ],
+    "domains": [{"text": "판매자 정산", "count": 1, "posting_ids": ["p-1"]}],
 }
 
 PROJECT: Json = {
@@ -46,11 +70,12 @@ PROJECT: Json = {
     "description": "같은 정산 요청이 되풀이되거나 서버가 죽어도 한 번만 반영되는 서버를 만들어 증명한다.",
     "difficulty": "intermediate",
     "duration_weeks": 4,
-    "skills": ["Java", "MySQL", "Kafka", "Redis"],
-    "summary": "공고 3건 중 2건이 Kafka를 찾는데 ‘동네 공구 대여장’에는 그런 경험이 드러나지 않는다.",
+    "skills": ["Java", "Spring Boot", "MySQL", "Kafka", "Redis"],
+    "summary": "공고 3건 중 3건이 Kafka를 찾는데 ‘동네 공구 대여장’에는 그런 경험이 드러나지 않는다.",
     "steps": [
         {
             "title": "정산의 상태와 기준 정하기",
+            "weeks": 1.25,
             "tasks": [
                 _task(
                     "정산 상태 그림 그리기",
@@ -68,6 +93,7 @@ PROJECT: Json = {
         },
         {
             "title": "한 번만 반영하기",
+            "weeks": 1.5,
             "tasks": [
                 _task(
                     "멱등 키를 잠금과 함께 두기",
@@ -85,13 +111,21 @@ PROJECT: Json = {
         },
         {
             "title": "망가뜨리고 포트폴리오로 묶기",
+            "weeks": 1.25,
             "tasks": [
                 _task(
                     "소비자 죽이기",
-                    "부하를 거는 동안 소비자를 다섯 번 죽이고 보낸 수와 반영된 정산을 대조한다.",
+                    "초당 200건의 부하에서 소비자를 5번 죽이고 보낸 수와 반영된 정산을 대조한다.",
                     ["Kafka"],
                     "재현 스크립트와 대조표",
-                ),
+                )
+                | {
+                    "fault": {
+                        "what": "부하가 걸린 동안 소비자가 죽는다",
+                        "signal": "보낸 수와 반영된 정산의 차이",
+                        "remedy": "발행 대기 표에 남은 것을 다시 보낸다",
+                    }
+                },
                 _task(
                     "두 쪽 보고서 쓰기",
                     "첫 측정값과 마지막 측정값을 그래프로 견주고 실패한 시도 하나를 함께 싣는다.",
@@ -102,19 +136,18 @@ PROJECT: Json = {
         },
     ],
     "evidence": [
-        {
-            "posting_id": "p-1",
-            "company": "회사 p-1",
-            "job_title": "정산 백엔드 엔지니어",
-            "quote": "판매자 정산 파이프라인 설계와 운영",
-        },
-        {
-            "posting_id": "p-2",
-            "company": "회사 p-2",
-            "job_title": "주문 서버 개발자",
-            "quote": "멱등성을 고려한 API 설계",
-        },
+        _quote("p-1", "판매자 정산 파이프라인 설계와 운영", "정산 서버"),
+        _quote("p-2", "멱등성을 고려한 API 설계", "멱등 키"),
+        _quote("p-1", "Kafka 소비자 장애를 다뤄 본 경험", "소비자 죽이기"),
+        _quote("p-2", "Redis 잠금을 써 본 경험", "동시 요청의 잠금"),
     ],
+    "goal": "초당 200건과 소비자 장애 5번에서 중복 0건과 누락 0건을 보인다.",
+    "hours_per_week": 15,
+    "minimum_version": {"after_step": 2, "shows": "동시 요청 100개에서 한 건만 저장하는 서버"},
+    "data": [{"name": "되풀이되는 정산 요청 2만 건", "origin": "부하 스크립트가 씨앗을 정해 만든다"}],
+    "costs": "노트북의 컨테이너로 돌려 들지 않고, 끝나면 지운다.",
+    "wishes": list(WISHES),
+    "not_covered": [LEFT],
 }
 FIRST_CANDIDATES = [
     _subject(
@@ -175,10 +208,12 @@ LATER_PROJECT: Json = {
     "description": FIRST_CANDIDATES[0]["description"],
     "difficulty": "beginner",
     "duration_weeks": 2,
-    "skills": ["Java", "MySQL", "Redis"],
+    "skills": ["Java", "Spring Boot", "MySQL", "Redis"],
+    "summary": "공고 3건 중 2건이 Redis를 찾는데 ‘동네 공구 대여장’에는 그런 경험이 드러나지 않는다.",
     "steps": [
         {
             "title": "느린 예약 조회의 기준 재기",
+            "weeks": 0.5,
             "tasks": [
                 _task(
                     "예약 10만 건 만들기",
@@ -190,6 +225,7 @@ LATER_PROJECT: Json = {
         },
         {
             "title": "실행 계획과 캐시 고치기",
+            "weeks": 0.75,
             "tasks": [
                 _task(
                     "인덱스로 조회 줄이기",
@@ -207,24 +243,26 @@ LATER_PROJECT: Json = {
         },
         {
             "title": "캐시를 끄고 결과 정리하기",
+            "weeks": 0.75,
             "tasks": [
                 _task(
                     "캐시 없이 버티기",
-                    "캐시를 끈 채 부하를 걸어 느려질 뿐 틀리지 않는지 확인하고 다섯 번 되풀이한다.",
-                    ["Redis"],
+                    "캐시를 끈 채 부하를 걸어 50ms를 넘길 뿐 틀리지 않는지 확인하고 다섯 번 되풀이한다.",
+                    ["Redis", "MySQL"],
                     "캐시 없는 측정 기록",
                 ),
             ],
         },
     ],
     "evidence": [
-        {
-            "posting_id": "p-3",
-            "company": "회사 p-3",
-            "job_title": "예약 서비스 개발자",
-            "quote": "예약 화면과 서버의 개발",
-        }
+        _quote("p-3", "예약 화면과 서버의 개발", "예약 조회"),
+        _quote("p-3", "부하 시험으로 한계를 재 본 경험", "부하를 걸어 재기"),
+        _quote("p-2", "Redis 잠금을 써 본 경험", "캐시와 무효화"),
     ],
+    "goal": "예약 10만 건의 조회를 50ms 안에 끝낸다.",
+    "minimum_version": {"after_step": 2, "shows": "인덱스만으로 빨라진 예약 조회의 비교표"},
+    "data": [{"name": "예약 10만 건", "origin": "날짜와 지점을 고르게 나눠 스크립트로 만든다"}],
+    "not_covered": [LEFT, {"name": "Kafka", "reason": "빼 달라고 했고, 조회에는 쓸 곳이 없다."}],
 }
 
 
@@ -249,6 +287,8 @@ def _answer(project: Json, candidates: list[Json]) -> Json:
             for i in POSTINGS
         ],
         "closest_only": False,
+        "left_out": {},
+        "warnings": [],
         "versions": {"offline": True},
     }
 
@@ -275,7 +315,7 @@ _OUTPUTS: Json = {
             "wishes": {
                 "difficulty": "beginner",
                 "skills": ["Redis"],
-                "feedback": "더 짧게, Kafka는 빼고 해 주세요",
+                "feedback": "더 짧게, Kafka는 빼고 조회 성능 쪽으로 해 주세요",
                 "subject_id": "sub-1",
             },
             "error": None,

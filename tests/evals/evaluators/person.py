@@ -12,6 +12,8 @@ INPUTS: Json = {
         "desired_job": "백엔드 개발자",
         "career_stage": "job_seeker",
         "skills": ["Java", "Spring Boot", "MySQL"],
+        "wishes": ["Redis를 제대로 써 보고 싶다", "클라우드 배포까지 해 보고 싶다"],
+        "hours_per_week": 15,
         "projects": [
             {
                 "title": "동네 공구 대여장",
@@ -72,7 +74,7 @@ POSTINGS: dict[str, Json] = {
             "p-3",
             "fullstack",
             "예약 서비스 개발자",
-            ["Spring Boot", "MySQL", "Redis"],
+            ["Spring Boot", "MySQL", "Redis", "Kafka"],
             "예약 화면과 서버의 개발",
             "트랜잭션 격리 수준에 대한 이해",
             "부하 시험으로 한계를 재 본 경험",

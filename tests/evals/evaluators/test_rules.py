@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.evaluators import ALL, METRICS
+from evals.evaluators.base import asks_for, known_skills, names_as_left, works_with
+from evals.evaluators.evidence import claims_in
+from evals.evaluators.filler import is_filler, names_a_thing
 from evals.evaluators.form import hangul_share
-from evals.evaluators.project import is_filler, names_a_thing
-from evals.evaluators.regeneration import Feedback, parse_feedback
+from evals.evaluators.regeneration import Feedback, parse_feedback, topic
 from evals.evaluators.similarity import SAME, similarity, text_similarity
 from evals.evaluators.subjects import jaccard, stability
 from tests.evals.evaluators.good import outputs
@@ -117,6 +119,74 @@ def test_feedback_is_read_where_it_is_clear() -> None:
     assert {text: parse_feedback(text) for text, _ in FEEDBACK} == dict(FEEDBACK)
 
 
+TOPICS = [
+    ("게임 쪽으로 바꿔 주세요", {"게임"}),
+    ("전력 소모를 재서 숫자로 보이는 주제를 원합니다.", {"전력", "소모", "숫자"}),
+    ("쇼핑몰은 빼고 물류로 해 주세요", {"물류"}),
+    ("Something with maps, please", {"map"}),
+    ("Flakiness is my enemy; build on that.", {"flakines", "enemy"}),
+    ("더 쉽게, 더 짧게 해 주세요", set()),
+    ("Make it shorter and easier", set()),
+    ("Kafka로 해 주세요", set()),
+]
+
+
+def test_what_a_feedback_is_about_is_read_without_how_it_should_be() -> None:
+    assert {text: topic(text) for text, _ in TOPICS} == dict(TOPICS)
+
+
+CLAIMS = [
+    ("공고 13건 중 9건이 Kafka를 찾는다.", [(9, 13)]),
+    ("13개 공고 중 9개가 Kafka를 요구한다.", [(9, 13)]),
+    ("공고 13건 중 Kafka는 9건이 찾는다.", [(9, 13)]),
+    ("Kafka를 찾는 공고가 많다(공고 9건). 100건의 요청을 보낸다.", [(9, None)]),
+    ("9건의 공고가 Kafka를 찾는다.", [(9, None)]),
+    ("9 of 13 postings ask for Kafka.", [(9, 13)]),
+    ("Of the 13 postings, 9 ask for Kafka.", [(9, 13)]),
+    ("Kafka is in 9 postings.", [(9, None)]),
+    ("요청 200건 중 3건이 실패한다.", []),
+    ("공고는 ‘13건 중 9건’이라고 적는다.", []),
+    ("The profile names none of it.", []),
+]
+
+
+def test_numbers_of_postings_are_read_and_no_others() -> None:
+    read = {text: [(claim.number, claim.total) for claim in claims_in(text)] for text, _ in CLAIMS}
+    assert read == dict(CLAIMS)
+
+
+def test_a_short_name_does_not_stand_in_a_longer_word() -> None:
+    posting = {"job_title": "백엔드", "requirements": "MongoDB와 Java를 쓰는 서버 개발", "skills": []}
+    assert [asks_for(posting, skill) for skill in ("MongoDB", "Java", "Go", "R")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert asks_for(posting, "서버 개발")
+
+
+def test_whoever_has_a_framework_has_its_language() -> None:
+    profile = {"skills": ["React"], "projects": [{"skills": ["Spring Boot"]}]}
+    assert known_skills({"profile": profile}, {}) == {"react", "javascript", "spring boot", "spring"}
+
+
+def test_what_is_left_may_be_named_in_part() -> None:
+    project = {"not_covered": [{"name": "k8s", "reason": "-"}, {"name": "배포 자동화", "reason": "-"}]}
+    assert [names_as_left(project, name) for name in ("Kubernetes", "배포 자동화까지 해 보기", "Docker")] == [
+        True,
+        True,
+        False,
+    ]
+    assert not names_as_left({}, "Docker")
+
+
+def test_a_skill_is_used_wherever_the_work_names_it() -> None:
+    project = outputs()["answers"][0]["project"]
+    project["data"][0]["origin"] = "Terraform으로 세운 서버가 만든다"
+    assert [works_with(project, skill) for skill in ("Terraform", "Kafka", "AWS")] == [True, True, False]
+
+
 @pytest.mark.parametrize(
     ("text", "korean"),
     [
@@ -158,6 +228,9 @@ def test_overlap_is_a_share(one: frozenset[str], other: frozenset[str]) -> None:
     assert (jaccard(set(one), set(other)) == 1) == (one == other)
 
 
+GAINED_BY_PROJECTS = ["goal", "hours_per_week", "minimum_version", "data", "costs", "wishes", "not_covered"]
+
+
 @settings(max_examples=15)
 @given(st.data())
 def test_whatever_is_lost_of_an_answer_scores_stay_in_bounds(data: st.DataObject) -> None:
@@ -170,6 +243,8 @@ def test_whatever_is_lost_of_an_answer_scores_stay_in_bounds(data: st.DataObject
         for text in ("title", "description", "summary"):
             if data.draw(st.booleans()):
                 project[text] = ""
+        for name in data.draw(st.sets(st.sampled_from(GAINED_BY_PROJECTS))):
+            del project[name]
     changed["postings"] = {i: row for i, row in changed["postings"].items() if data.draw(st.booleans())}
     for evaluate in ALL:
         for score in evaluate(INPUTS, changed, EXPECT):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from evals.evaluators import METRICS
@@ -76,7 +78,8 @@ def test_turns_that_an_error_kept_from_being_asked_are_not_answered() -> None:
 def test_a_design_without_a_summary_is_not_scored_on_one() -> None:
     changed = {**outputs(), "variant": "baseline"}
     for answer in both(changed):
-        answer["summary"] = {"responsibilities": [], "qualifications": [], "preferred": [], "skills": []}
+        parts = ("responsibilities", "qualifications", "preferred", "skills", "domains")
+        answer["summary"] = {part: [] for part in parts}
     got = scores(changed)
     assert (got["skill_coverage"], got["counts_honest"]) == (None, None)
     assert got["project_demand"] == GOOD["project_demand"]
@@ -86,9 +89,81 @@ def test_what_nobody_asked_for_is_not_scored() -> None:
     changed = outputs()
     changed["turns"][0]["wishes"] = {}
     got = scores(changed)
-    assert {got[key] for key in ("asked_difficulty", "asked_skills", "asked_choice", "asked_feedback")} == {
-        None
+    asked = ("asked_difficulty", "asked_skills", "asked_choice", "asked_feedback", "asked_words")
+    assert {got[key] for key in asked} == {None}
+
+
+def of_before(changed: dict[str, Any]) -> dict[str, Any]:
+    """The outputs in the shape that answers had before they named weeks, goal, data and what they leave."""
+    for answer in both(changed):
+        del answer["warnings"], answer["left_out"]
+        answer["summary"].pop("domains", None)
+        for name in ("goal", "hours_per_week", "minimum_version", "data", "costs", "wishes", "not_covered"):
+            del answer["project"][name]
+        for subject in answer["candidates"]:
+            del subject["wishes"], subject["strengths"], subject["not_covered"]
+        for quote in answer["project"]["evidence"]:
+            del quote["claim"]
+        for step in answer["project"]["steps"]:
+            del step["weeks"]
+            for task in step["tasks"]:
+                task.pop("fault", None)
+    return changed
+
+
+def test_what_an_answer_of_before_does_not_say_counts_as_not_there() -> None:
+    got = scores(of_before(outputs()))
+    assert set(got) == set(GOOD)
+    fell = {key: got[key] for key, was in GOOD.items() if got[key] != was}
+    assert fell == {
+        # The one wish is worked on, by the words of the project; the other is left without a word.
+        "wishes_covered": 0.5,
+        "wishes_in_own_words": None,
+        "wishes_worked_on": None,
+        "commonest_gap": 0.5,
+        **dict.fromkeys(("weeks_add_up", "hours_kept", "minimum_halfway", "goal_measured"), 0.0),
+        "faults_answered": 0.0,
+        "data_named": None,
     }
+
+
+def test_hours_and_wishes_that_the_person_does_not_name_are_not_asked_of_the_answer() -> None:
+    profile = {
+        key: value for key, value in INPUTS["profile"].items() if key not in ("wishes", "hours_per_week")
+    }
+    changed = outputs()
+    for answer in both(changed):
+        answer["project"]["wishes"] = ["공구 대여와 반납"]
+    got = scores(changed, inputs={**INPUTS, "profile": profile})
+    assert (got["wishes_covered"], got["hours_kept"]) == (None, None)
+    # What is said to be served has to stand somewhere in the profile, and to be worked on.
+    assert (got["wishes_in_own_words"], got["wishes_worked_on"]) == (1.0, 0.0)
+    assert got["tasks_fit_weeks"] == 1.0
+
+
+def test_somebody_who_shares_nothing_with_the_market_may_begin_anew() -> None:
+    changer = {"desired_job": "백엔드 개발자", "skills": ["Photoshop", "Excel"]}
+    got = scores(outputs(), {**EXPECT, "known_skills": []}, {**INPUTS, "profile": changer})
+    assert got["tasks_in_reach"] is None
+    assert got["skills_covered"] == 0.0
+
+
+def test_a_line_in_another_language_than_its_posting_is_no_false_one() -> None:
+    changed = outputs()
+    for answer in both(changed):
+        answer["summary"]["responsibilities"][0]["text"] = "Design and run settlement and order servers"
+    assert scores(changed)["lines_cited_truly"] == 1.0
+
+
+def test_where_few_postings_are_kept_as_many_quotes_are_enough() -> None:
+    changed = outputs()
+    for answer in both(changed):
+        for posting in answer["postings"]:
+            posting["kept"] = posting["posting_id"] == "p-1"
+        answer["project"]["evidence"] = answer["project"]["evidence"][:1]
+    assert scores(changed)["evidence_enough"] == 1.0
+    first(changed)["project"]["evidence"] *= 20
+    assert scores(changed)["evidence_enough"] == 0.75
 
 
 def test_a_price_that_is_unknown_is_not_zero() -> None:

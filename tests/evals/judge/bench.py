@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from evals.judge.judge import CRITERIA
 from local.model.server import running
 from tests.completions import completion
 from tools.core.fencing import unfence
@@ -57,10 +58,9 @@ async def bench(settings: Settings, script: Script, **update: Any) -> AsyncItera
 
 def marks(*scores: int) -> Json:
     """What a judge answers that is asked for marks."""
-    names = ("fit", "grounding", "concreteness", "feasibility")
     return {
         name: {"reason": f"{name}이 그렇다", "score": score}
-        for name, score in zip(names, scores, strict=True)
+        for name, score in zip(CRITERIA.values(), scores, strict=True)
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from evals.report.compare import NO_FAMILY, Comparison, Row, compare
+from evals.report.format import sides
 from evals.runs.results import Corpus, Dataset, writing
 from tests.evals.made_results import METRICS, Values, answer, case, cases, header, outputs, write
 from tools.core.errors import InvalidRequestError
@@ -100,6 +101,37 @@ def test_what_changes_the_meaning_of_the_numbers_is_warned_of(tmp_path: Path) ->
         "corpus.version is k1 in A and k2 in B: the numbers do not mean the same in both",
         "b ran on changes that were not committed: it cannot be repeated",
     ]
+
+
+RULES = {"offline": True, "models": {"filter_jobs.ko": "checkerboard-offline", "embedding": "e"}}
+
+
+def test_that_rules_answered_both_runs_is_said_in_words(tmp_path: Path) -> None:
+    a = write(tmp_path, "a", cases({"filler": FLAT}), **RULES)
+    b = write(tmp_path, "b", cases({"filler": FLAT}), **RULES, prompts={"filter_jobs": {"ko": "2222"}})
+    keyed = write(tmp_path, "keyed", cases({"filler": FLAT}), models={"filter_jobs.ko": "gpt-x"})
+    (said,) = compare(a, b, METRICS).warnings
+    assert "offline model" in said
+    assert "cannot be seen" in said
+    # Between rules and a model the numbers do not mean the same, which is another thing to say.
+    assert [warning.split()[0] for warning in compare(a, keyed, METRICS).warnings] == ["offline"]
+
+
+def test_a_suite_that_only_searches_has_no_prompts_to_be_seen(tmp_path: Path) -> None:
+    searched = {"offline": True, "prompts": {}, "models": {"embedding": "e"}}
+    path = write(tmp_path, "a", cases({"filler": FLAT}), **searched)
+    found = compare(path, path, METRICS)
+    assert (found.warnings, sides(found)) == ([], "")
+
+
+def test_the_models_of_both_sides_are_named_without_the_judges_and_the_embedding(tmp_path: Path) -> None:
+    models = {"filter_jobs.ko": "small", "summarize.ko": "large", "generate_tasks.ko": "large"}
+    others = {"embedding": "e", "judge.model": "j", "judge.judge_pair.ko": "sha"}
+    a = write(tmp_path, "a", cases({"filler": FLAT}), **RULES)
+    b = write(tmp_path, "b", cases({"filler": FLAT}), models=models | others)
+    assert sides(compare(a, b, METRICS)) == (
+        "A answered by checkerboard-offline (offline), B by large, small"
+    )
 
 
 def test_cases_that_another_data_set_edited_are_left_out(tmp_path: Path) -> None:

@@ -71,7 +71,14 @@ def comparison(folder: Path, *texts: str) -> Comparison:
 def test_the_page_shows_figures_findings_and_both_answers(tmp_path: Path) -> None:
     page = parsed(html(comparison(tmp_path)))
     text = page.text_content()
-    for said in ("baseline → shorter-prompt", "▼ worse", "중복·누락 없는 정산", "internal: 나", "12,000"):
+    for said in (
+        "baseline → shorter-prompt",
+        "A answered by offline, B by offline",
+        "▼ worse",
+        "중복·누락 없는 정산",
+        "internal: 나",
+        "12,000",
+    ):
         assert said in text
     rows = {row[0].text: row for row in page.xpath("//table[@class='sortable']/tbody/tr")}
     fell = float(rows["evidence_valid"][3].get("data-value"))
