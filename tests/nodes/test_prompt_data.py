@@ -65,7 +65,7 @@ def test_a_posting_is_one_row_with_its_id_and_its_texts_cut() -> None:
     [row] = posting_rows([posting(3, responsibilities="first line\nsecond line")], 10)
     assert row["posting_id"] == "p-3"
     assert row["responsibilities"] == "first line"
-    assert row["skills"] == ["Java"]
+    assert row["skills"] == ["Java", "Kafka"], "by their usual names, those of the texts too"
 
 
 def test_a_profile_says_nothing_of_what_was_left_empty() -> None:
