@@ -184,6 +184,14 @@ BROKEN: dict[str, tuple[Breakage, set[str]]] = {
         lambda changed: first(changed)["project"]["wishes"].append("클라우드 배포까지 해 보고 싶다"),
         {"wishes_worked_on"},
     ),
+    "a candidate's wish that nobody wrote": (
+        set_in("answers.0.candidates.1", wishes=["대용량 처리를 해 보고 싶다"]),
+        {"wishes_in_own_words"},
+    ),
+    "a strength that the person does not have": (
+        set_in("answers.0.candidates.1", strengths=["Kubernetes"]),
+        {"strengths_own"},
+    ),
     "a main skill left lying": (
         set_in("answers.0.project", skills=["Java", "MySQL", "Kafka", "Redis"]),
         {"skills_covered"},
