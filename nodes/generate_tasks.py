@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.prompt_data import fit_to_budget, posting_rows, profile_row, remaining_tokens, turn_row
-from nodes.state import ProfileDict, Relevant, Subjects, SummaryDict, Turn
+from nodes.person import texts
+from nodes.project_checks import Grounds, project_findings, quoted
+from nodes.prompt_data import (
+    fit_to_budget,
+    kept_postings,
+    posting_domains,
+    profile_row,
+    remaining_tokens,
+    summary_row,
+    telling_rows,
+    turn_row,
+)
+from nodes.state import ProfileDict, ProjectDict, Relevant, Subjects, SummaryDict, Turn
 from tools.context import RunContext
-from tools.core.contracts import Difficulty, Evidence, Language, Project, Step
+from tools.core.contracts import (
+    DataSource,
+    Difficulty,
+    Evidence,
+    Language,
+    MinimumVersion,
+    NotCovered,
+    Project,
+    Step,
+)
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
-from tools.core.text import find_quote, folded
 from tools.postings.contracts import StoredPosting
 
 logger = logging.getLogger(__name__)
 
-_EXCERPT = 2_000
-"""Characters of each text of a cited posting: 97 in 100 real ones fit whole. Quotes come out of them."""
-_SHORTEST_QUOTE = 4
-"""Characters: a shorter quote stands in any posting and shows nothing."""
+_LONGEST_LINES, _ALL_LINES = 1_200, 7_500
+"""Characters of the lines of one posting, and of all together: quotes come out of them."""
+_CITED = 2
+"""A posting that the subject cites has so many times the room of another."""
 
 
 class Reads(TypedDict):
@@ -36,11 +56,13 @@ class Reads(TypedDict):
     subjects: Subjects
     turn: Turn
     omitted_postings: dict[str, list[str]]
+    project: ProjectDict
 
 
 class Quote(BaseModel):
     """Words of a posting that speak for this project, copied letter for letter."""
 
+    claim: str = Field("", description="what of the project or of its reasons it speaks for")
     posting_id: str
     quote: str
 
@@ -50,29 +72,43 @@ class ProjectPlan(BaseModel):
 
     title: str = Field(min_length=1)
     description: str
+    goal: str = Field("", description="what is shown at the end, by a number")
+    summary: str = Field(description="why this project, for this person and this market")
+    evidence: list[Quote]
     difficulty: Difficulty
     duration_weeks: int = Field(ge=1, le=26)
+    hours_per_week: int | None = Field(
+        None, ge=1, le=80, description="hours a week that the weeks are reckoned with"
+    )
     skills: list[str]
-    summary: str = Field(description="why this project, for this person and this market")
+    data: list[DataSource] = []
     steps: list[Step] = Field(min_length=1)
-    evidence: list[Quote]
+    minimum_version: MinimumVersion | None = None
+    costs: str = Field("", description="what it costs to run, and how it is taken down again")
+    not_covered: list[NotCovered] = Field(
+        [], description="what quotes or wishes name and the project leaves out, each with the reason"
+    )
 
 
 async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Turns the chosen subject, or else the current one, into a project.
 
-    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `turn`, `omitted_postings`; writes
-    `project`, `history`, `omitted_postings` and `versions`. A quote that does not stand in its posting goes
-    back to the model, then is dropped. Cited postings for which the prompt has no room, the last ones, are
-    named in `omitted_postings`.
+    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `turn`, `omitted_postings`, `project`;
+    writes `project`, `history`, `omitted_postings`, `warnings` and `versions`. The model reads the telling
+    lines of all kept postings, most of those that the subject cites. What `nodes.project_checks` finds wrong
+    goes back to the model; after the last retry quotes that do not stand in their posting, or repeat another,
+    are dropped, and the rest goes out with `warnings`. Postings for which the prompt has no room, the last
+    ones, are named in `omitted_postings`.
 
     Raises:
-        NoPostingsError: the cited postings are gone.
-        ModelUnavailableError, ModelOutputError: the model failed, or no quote stands in its posting.
+        NoPostingsError: the kept postings are gone.
+        ModelUnavailableError, ModelOutputError: the model failed, or no step has a task.
     """
     context, language, turn = runtime.context, state["language"], state["turn"]
     subject = turn.get("chosen") or state["subjects"]["current"]
-    postings = await context.postings.by_ids(subject["posting_ids"])
+    cited = subject["posting_ids"]
+    kept = [row["posting_id"] for row in state["relevant"]["kept"]]
+    postings = await context.postings.by_ids(list(dict.fromkeys([*cited, *kept])))
     if not postings:
         raise NoPostingsError
     prompt = context.prompts.get("generate_tasks", language)
@@ -80,24 +116,43 @@ async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str
         "request": fence("request", turn_row(state)),
         "profile": fence("profile", profile_row(state["profile"])),
         "subject": fence("subject", subject),
-        "summary": fence("summary", state["summary"]),
+        "summary": fence("summary", summary_row(state["summary"])),
     }
     tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, ProjectPlan)
-    rows, omitted = fit_to_budget(posting_rows(postings.values(), _EXCERPT), tokens)
+    about = "\n".join([*texts(subject), *turn.get("skills", []), *(state["profile"].get("skills") or [])])
+    limits = _limits(postings, cited)
+    lines = telling_rows(postings.values(), about, limits, posting_domains(state["summary"]))
+    rows, omitted = fit_to_budget(lines, tokens)
     blocks["postings"] = fence("postings", rows)
-    reply = await context.chat.ask(
-        prompt, blocks, ProjectPlan, lambda plan: _problems(plan, postings, turn.get("difficulty"))
+    grounds = Grounds(
+        profile=state["profile"],
+        language=language,
+        summary=state["summary"],
+        subject=subject,
+        postings=postings,
+        kept=kept_postings(state),
+        turn=turn,
+        before=state.get("project"),
     )
-    plan = reply.value
-    plan.steps = [step for step in plan.steps if step.tasks]
-    evidence = _evidence(plan, postings)
-    if not evidence or not plan.steps:
-        raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
-    if reply.problems:
-        logger.warning("project kept without what failed", extra={"problems": len(reply.problems)})
 
-    fields = plan.model_dump(exclude={"evidence"})
-    project = Project(subject_id=subject["id"], evidence=evidence, **fields).model_dump()
+    def problems(plan: ProjectPlan) -> list[str]:
+        return [finding.problem(language) for finding in project_findings(plan, grounds)]
+
+    reply = await context.chat.ask(prompt, blocks, ProjectPlan, problems)
+    plan = reply.value
+    if not any(step.tasks for step in plan.steps):
+        raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
+    warnings = [f.warning("generate_tasks", language) for f in project_findings(plan, grounds)]
+    if warnings:
+        logger.warning("project goes out with warnings", extra={"problems": len(warnings)})
+
+    plan.steps = [step for step in plan.steps if step.tasks]
+    project = Project(
+        subject_id=subject["id"],
+        wishes=subject.get("wishes", []),
+        evidence=_evidence(plan, postings),
+        **plan.model_dump(exclude={"evidence"}),
+    ).model_dump()
     for number, step in enumerate(project["steps"], start=1):
         for task in step["tasks"]:
             placed = {"step": number, "step_title": step["title"], **task}
@@ -106,8 +161,16 @@ async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str
         "project": project,
         "history": [project],
         "omitted_postings": {"generate_tasks": omitted},
+        "warnings": {"generate_tasks": warnings},
         "versions": {"generate_tasks": context.chat.versions(prompt, ProjectPlan)},
     }
+
+
+def _limits(postings: Mapping[str, StoredPosting], cited: Sequence[str]) -> dict[str, int]:
+    """Returns by posting id the characters of its lines."""
+    shares = {posting_id: _CITED if posting_id in cited else 1 for posting_id in postings}
+    each = _ALL_LINES // sum(shares.values())
+    return {posting_id: min(_LONGEST_LINES, each * share) for posting_id, share in shares.items()}
 
 
 def progress_message(update: dict[str, Any], language: Language) -> str:
@@ -120,44 +183,18 @@ def progress_message(update: dict[str, Any], language: Language) -> str:
     return f"{steps} steps, {tasks} tasks, {weeks} weeks"
 
 
-def _problems(plan: ProjectPlan, postings: dict[str, StoredPosting], difficulty: str | None) -> list[str]:
-    problems = [why for quote in plan.evidence if (why := _wrong_with(quote, postings))]
-    if not plan.evidence:
-        problems.append("evidence: quote the given postings")
-    if any(not step.tasks for step in plan.steps):
-        problems.append("steps: every step needs tasks")
-    if any(not task.deliverable.strip() for step in plan.steps for task in step.tasks):
-        problems.append("tasks: every task ends in a deliverable")
-    if difficulty and plan.difficulty != difficulty:
-        problems.append(f"difficulty: {difficulty} was asked for")
-    return problems
-
-
-def _evidence(plan: ProjectPlan, postings: dict[str, StoredPosting]) -> list[Evidence]:
-    """Returns the quotes that stand in their postings, in these postings' own letters."""
-    return [
-        Evidence(
-            posting_id=quote.posting_id,
-            company=postings[quote.posting_id].company,
-            job_title=postings[quote.posting_id].job_title,
-            quote=words,
-        )
-        for quote in plan.evidence
-        if (words := _quoted(quote, postings)) is not None
-    ]
-
-
-def _wrong_with(quote: Quote, postings: dict[str, StoredPosting]) -> str | None:
-    if _quoted(quote, postings) is not None:
-        return None
-    if len(folded(quote.quote)) < _SHORTEST_QUOTE:
-        return f"evidence: '{quote.quote}' is too short to show anything; quote a phrase"
-    return f"evidence: '{quote.quote}' does not stand in {quote.posting_id}; copy it letter for letter"
-
-
-def _quoted(quote: Quote, postings: dict[str, StoredPosting]) -> str | None:
-    """Returns the words of the posting that are quoted, None where it has no such words or they are few."""
-    posting = postings.get(quote.posting_id)
-    if posting is None or len(folded(quote.quote)) < _SHORTEST_QUOTE:
-        return None
-    return find_quote(quote.quote, posting.text())
+def _evidence(plan: ProjectPlan, postings: Mapping[str, StoredPosting]) -> list[Evidence]:
+    """Returns the quotes that stand in their postings, in these postings' own letters, each once."""
+    standing: dict[tuple[str, str], Evidence] = {}
+    for quote in plan.evidence:
+        words = quoted(quote, postings)
+        if words is not None and (quote.posting_id, words) not in standing:
+            posting = postings[quote.posting_id]
+            standing[quote.posting_id, words] = Evidence(
+                posting_id=quote.posting_id,
+                company=posting.company,
+                job_title=posting.job_title,
+                quote=words,
+                claim=quote.claim,
+            )
+    return list(standing.values())

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from tools.core.text import cut
 from tools.lexicon import find_skills
+from tools.lexicon.likeness import TOPICS, roots_of, same_words, spoken_for
 from tools.lexicon.stems import COMMON, stems
 from tools.postings.contracts import TEXT_FIELDS, StoredPosting
 
@@ -52,6 +53,23 @@ _HIRING = re.compile(
 _WEIGHT = {"responsibilities": 0.6, "preferred": 0.3, "requirements": 0.2}
 """What the work is tells a project more than what one must bring along."""
 _MOST_SKILLS = 3
+_SOFT = re.compile(
+    r"소통|커뮤니케이션|협업|열정|성실|책임감|긍정|적극|주도적|배우는|학습하|관심(?:이|을)|끊임없|트렌드|동향|마인드|영어"
+    r"|communicat|team player|passion|self-motivated|eager|interpersonal|fast-paced|curious|proactive",
+    re.IGNORECASE,
+)
+"""What is asked of everybody. Such a line is shown where nothing else is left, if it names no skill."""
+_CHOICE = re.compile(
+    r"또는|혹은|중\s*(?:하나|1|한)|등(?![가-힣])|[,/·]|\bor\b|\bone of\b|\be\.?g\b|\bsuch as\b", re.IGNORECASE
+)
+"""What makes several skills a choice of which one is enough."""
+_KOREAN = 5
+"""A posting is Korean when one letter in so many is Hangul."""
+_SAID = 1 / 3
+"""Share of a line's telling words that stand in a posting which says the line: paraphrases keep no more."""
+_FEW = 2
+_SAID_OF_FEW = 2 / 3
+"""Of a line with fewer telling words, this share of all of its words is enough too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +84,10 @@ class Line:
     def worth(self, skills: frozenset[str], words: frozenset[str]) -> float:
         """Returns how much the line tells of `skills` (canonical names) and `words` (stems)."""
         named = min(len(self.skills), _MOST_SKILLS)
+        soft = not self.skills and _SOFT.search(self.text) is not None
         return (
             0.5 * named
+            - 2.0 * soft
             + 1.5 * min(len(self.skills & skills), _MOST_SKILLS)
             + 0.5 * min(len((self.stems & words) - COMMON), 4)
             + _WEIGHT[self.field]
@@ -92,11 +112,51 @@ def _lines_of(job_title: str, texts: tuple[str, ...]) -> tuple[Line, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What a posting can be asked for: the skills it names, those and the words they speak for, its text
+    without white space, its Latin words as roots."""
+
+    skills: frozenset[str]
+    spoken_for: frozenset[str]
+    plain: str
+    roots: frozenset[str]
+    korean: bool
+
+    def says(self, word: str) -> bool:
+        """Whether a word, or one that says the same, stands in the posting."""
+        return any(
+            same in self.spoken_for or (same in self.plain if same[0] >= "가" else same in self.roots)
+            for same in same_words(word)
+        )
+
+    def comparable(self, word: str) -> bool:
+        """Whether the word, or one that says the same, is of the posting's language."""
+        return any((same[0] >= "가") == self.korean for same in same_words(word))
+
+
+def _terms_of(posting: StoredPosting) -> _Terms:
+    texts = (posting.company, posting.job_title, *(getattr(posting, name) for name in TEXT_FIELDS))
+    return _terms(texts, tuple(posting.skills))
+
+
+@lru_cache(maxsize=_CACHED)
+def _terms(texts: tuple[str, ...], listed: tuple[str, ...]) -> _Terms:
+    whole = "\n".join(texts)
+    plain = _plain(whole)
+    skills: frozenset[str] = frozenset().union(*map(find_skills, [*texts[1:], *listed]))
+    return _Terms(
+        skills=skills,
+        spoken_for=skills | spoken_for(skills),
+        plain=plain,
+        roots=roots_of(whole),
+        korean=sum("가" <= letter <= "힣" for letter in plain) * _KOREAN > len(plain),
+    )
+
+
 def skills_of(posting: StoredPosting) -> frozenset[str]:
     """Returns the canonical names of the skills that a posting names in its texts or its list."""
-    listed = frozenset(skill for name in posting.skills for skill in find_skills(name))
-    in_title = frozenset(find_skills(posting.job_title))
-    return listed.union(in_title, *(find_skills(getattr(posting, name)) for name in TEXT_FIELDS))
+    return _terms_of(posting).skills
 
 
 def work_lines(text: str) -> list[str]:
@@ -147,7 +207,9 @@ def telling_lines(
 ) -> list[str]:
     """Returns the lines of a posting that tell most of `skills` and `words`, in the posting's order, in
     `limit` characters; at least one where the posting has any."""
-    ranked = sorted(lines_of(posting), key=lambda line: -line.worth(skills, words))
+    worth = {line: line.worth(skills, words) for line in lines_of(posting)}
+    # Soft lines only where there is nothing else.
+    ranked = sorted([line for line in worth if worth[line] > 0] or worth, key=lambda line: -worth[line])
     chosen: dict[str, None] = {}
     left = limit
     for line in ranked:
@@ -163,22 +225,79 @@ def telling_lines(
 
 
 def supports(line: str, posting: StoredPosting) -> bool:
-    """Whether a posting says what `line` says: it names every skill of the line, and of the line's other
-    words at least a half stand in its text."""
-    named = frozenset(find_skills(line))
-    if not named <= skills_of(posting):
+    """Whether a posting says what `line` says, by what can be compared.
+
+    It names the tools of the line: one of them where they are a choice ("Java 또는 Kotlin", "Kafka 등"),
+    else at least half. And a third of the line's telling words stand in its text, or words that say the
+    same. A word of the other language for which the lexicon has no other counts only where it stands there: a
+    line with none but such words is believed.
+
+    Measured on 111 lines written by hand, Korean and English, for 43 real postings in either language, with
+    the postings that say each: of the true pairs of line and posting 94 % are kept (96 % of those of 47 lines
+    that were written after the rule), of all other pairs 86 % are taken out (79 %).
+    """
+    terms, asked = _terms_of(posting), _asked_of(line)
+    tools = len(asked.tools & terms.spoken_for)
+    if asked.tools and (tools == 0 or (tools * 2 < len(asked.tools) and not asked.choice)):
         return False
-    text = _plain(posting.text())
-    words = [word for word in stems(line) if not (named and find_skills(word))]
-    return sum(word in text for word in words) * 2 >= len(words)
+    # What is there speaks for the line, however it is called.
+    there = tools + len(asked.topics & terms.spoken_for)
+    named = tools + len(asked.topics)
+    telling = asked.words - COMMON
+    if _share(telling, terms, there, named) >= _SAID:
+        return True
+    return len(telling) < _FEW and _share(asked.words, terms, there, named) >= _SAID_OF_FEW
 
 
-def named_in(names: Iterable[str], text: str) -> list[str]:
-    """Returns those of `names` that stand in `text` letter for letter, but for case and white space."""
-    plain = _plain(text)
-    return [name for name in names if _plain(name) in plain]
+def _share(words: Iterable[str], terms: _Terms, there: int, named: int) -> float:
+    """Of `words` that can be compared and `named` more, of which `there` are there: the share that a posting
+    says; 1 where there is nothing to compare."""
+    said = {word: terms.says(word) for word in words}
+    all_ = named + sum(says or terms.comparable(word) for word, says in said.items())
+    return (there + sum(said.values())) / all_ if all_ else 1.0
+
+
+def speaks_of(domain: str, posting: StoredPosting) -> bool:
+    """Whether anything in a posting, its company's name too, speaks for what its company is said to make;
+    True where nothing can be compared."""
+    terms, asked = _terms_of(posting), _asked_of(domain)
+    named, telling = asked.tools | asked.topics, asked.words - COMMON
+    if named & terms.spoken_for or any(map(terms.says, telling)):
+        return True
+    return not named and not any(map(terms.comparable, telling))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a line asks for: tools by name, topics, words that are no name of a tool; whether one of the
+    tools is enough."""
+
+    tools: frozenset[str]
+    topics: frozenset[str]
+    words: frozenset[str]
+    choice: bool
 
 
 @lru_cache(maxsize=_CACHED)
+def _asked_of(line: str) -> _Asked:
+    named = frozenset(find_skills(line))
+    words = frozenset(word for word in stems(line) if TOPICS.issuperset(find_skills(word)))
+    return _Asked(named - TOPICS, named & TOPICS, words, _CHOICE.search(line) is not None)
+
+
+def named_in(names: Iterable[str], text: str) -> list[str]:
+    """Returns those of `names` that stand in `text` letter for letter, but for case and white space; a Latin
+    name not within a longer word."""
+    return [name for name in names if name.strip() and _name_pattern(name).search(text)]
+
+
+@lru_cache(maxsize=_CACHED)
+def _name_pattern(name: str) -> re.Pattern[str]:
+    letters = "".join(name.split())
+    before = r"(?<![a-z0-9])" if letters[0].isascii() else ""
+    behind = r"(?![a-z0-9])" if letters[-1].isascii() else ""
+    return re.compile(before + r"\s*".join(map(re.escape, letters)) + behind, re.IGNORECASE)
+
+
 def _plain(text: str) -> str:
     return "".join(text.lower().split())

@@ -148,20 +148,36 @@ def profile_row(profile: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what is asked of this turn for a fence: the job, what the market rests on, the wishes.
+def summary_row(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the summary for a fence; what the companies make is told with the postings."""
+    return {part: lines for part, lines in summary.items() if part != "domains"}
 
-    `kept_postings` are those that the summary's counts are of: a kept posting that was left out of the
-    summary's prompt asks for nothing.
-    """
-    turn = state["turn"]
+
+def posting_domains(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Returns by posting id what the company makes, where the summary knows it."""
+    return {i: line["text"] for line in summary.get("domains") or [] for i in line["posting_ids"]}
+
+
+def kept_postings(state: Mapping[str, Any]) -> int:
+    """Returns of how many postings the summary's counts are: a kept posting that was left out of the
+    summary's prompt asks for nothing."""
     unread = state.get("omitted_postings", {}).get("summarize", [])
-    return {
+    return len(state["relevant"]["kept"]) - len(unread)
+
+
+def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what is asked of this turn for a fence: the job, what the market rests on, the wishes, and
+    the project before, which "easier" and "shorter" are measured by."""
+    turn, before = state["turn"], state.get("project")
+    row = {
         "desired_job": state["profile"]["desired_job"],
         "language": state["language"],
-        "kept_postings": len(state["relevant"]["kept"]) - len(unread),
+        "kept_postings": kept_postings(state),
         "closest_only": state["relevant"].get("closest_only", False),
         "difficulty": turn.get("difficulty"),
         "skills": turn.get("skills", []),
         "feedback": turn.get("feedback"),
     }
+    if before:
+        row["before"] = {name: before[name] for name in ("title", "difficulty", "duration_weeks")}
+    return row

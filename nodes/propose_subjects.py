@@ -6,7 +6,7 @@ import hashlib
 import logging
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,14 +14,37 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.prompt_data import profile_row, remaining_tokens, subject_rows, turn_row
-from nodes.state import Draft, ProfileDict, Relevant, SubjectDict, Subjects, SummaryDict, Turn
+from nodes.findings import Finding
+from nodes.person import texts
+from nodes.prompt_data import (
+    fit_to_budget,
+    kept_postings,
+    posting_domains,
+    profile_row,
+    remaining_tokens,
+    subject_rows,
+    summary_row,
+    telling_rows,
+    turn_row,
+)
+from nodes.state import (
+    Draft,
+    ProfileDict,
+    ProjectDict,
+    Relevant,
+    SubjectDict,
+    Subjects,
+    SummaryDict,
+    Turn,
+)
+from nodes.subject_checks import count_findings, fit_findings
 from tools.context import RunContext
-from tools.core.contracts import Language, SkillGap
-from tools.core.errors import ModelOutputError
+from tools.core.contracts import Language, NotCovered, SkillGap
+from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
 from tools.llm.embeddings import similarity
 from tools.llm.token_estimates import estimated_tokens
+from tools.prompts.prompt import Prompt
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +59,10 @@ _LONGEST_SUBJECT = 2_500
 reads it."""
 _NOT_TEXT = re.compile(r"[^\w+#]+|_+")
 """`+` and `#` stay: C, C++ and C# are three languages."""
+_ADDED = re.compile(r"\s[—–-]\s.*$|\s*[(（\[][^()（）\[\]]*[)）\]]\s*$", re.DOTALL)
+"""What a title says after a dash or in brackets at its end: "… — 월 1만 원 안에서" is no other subject."""
+_LONGEST_LINES, _ALL_LINES = 600, 5_200
+"""Characters of the lines of one posting, and of all together."""
 _PROBLEMS = 10
 """Problems that are sent back to the model: more would repeat them."""
 
@@ -54,6 +81,7 @@ class Reads(TypedDict):
     draft: Draft
     omitted_postings: dict[str, list[str]]
     fingerprints: dict[str, str]
+    project: ProjectDict
 
 
 class Proposal(BaseModel):
@@ -61,74 +89,88 @@ class Proposal(BaseModel):
 
     title: str = Field(min_length=1)
     description: str = Field(min_length=1, description="what is built, two or three sentences")
-    goal: str = Field(description="what will have been shown at the end, measurable")
+    goal: str = Field(description="what will have been shown at the end, by a number")
+    wishes: list[str] = Field([], description="the wishes it serves, copied from the profile word for word")
+    strengths: list[str] = Field([], description="what the person can do already that it builds on")
     skills: list[str]
     skill_gaps: list[SkillGap] = Field(description="what the market asks and the profile does not show")
+    not_covered: list[NotCovered] = Field(
+        [], description="wishes, main skills and common gaps that it leaves out, each with the reason"
+    )
     posting_ids: list[str] = Field(description="ids of the postings that speak for it")
 
 
 class SubjectProposals(BaseModel):
-    """Subjects, the best one first, that differ in kind and not in wording."""
+    """Subjects, the one that fits best first, that differ in kind and not in wording."""
 
     subjects: list[Proposal]
 
 
 async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Proposes the subjects of this turn: four, or three candidates beside the one that was chosen.
+    """Proposes the subjects of this turn: a main one and three candidates, or three candidates beside the one
+    that was chosen.
 
     Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `chosen`, `fingerprints`,
-    `turn`, `draft`, `omitted_postings`. A subject that repeats an earlier one of the session by title, text
-    or meaning, or cites no kept posting, or is far too long, does not pass. Until all have passed, or the
-    attempts are used up, it writes `draft` and the graph comes here again; then it writes `subjects`, moves
-    the ones that were not chosen to `rejected`, adds the one that was to `chosen`, and empties `draft`.
-    `fingerprints` gains the embeddings of earlier subjects that had none.
+    `turn`, `draft`, `omitted_postings`, `project`. A subject that repeats an earlier one of the session by
+    title, text or meaning, or is far too long, does not pass. Until all have passed, or the attempts are used
+    up, it writes `draft` and the graph comes here again; then it writes `subjects`, moves the ones that were
+    not chosen to `rejected`, adds the one that was to `chosen`, and empties `draft`. `fingerprints` gains the
+    embeddings of earlier subjects that had none.
+
+    A main subject that leaves out a wish, a main skill or a common gap without a word goes back to the model,
+    as does a number of postings that is not the summary's; what is still wrong after the last retry goes out
+    with `warnings`.
 
     Raises:
+        NoPostingsError: the kept postings are gone.
         ModelUnavailableError, ModelOutputError: the model failed, or no subject passed at all.
     """
     context, language, turn = runtime.context, state["language"], state["turn"]
-    draft = state.get("draft") or Draft(passed=[], refused=[], problems=[], attempts=0)
+    draft = state.get("draft") or Draft(main=None, passed=[], refused=[], problems=[], attempts=0)
     chosen = turn.get("chosen")
     subjects = state.get("subjects")
     shown = [subjects["current"], *subjects["candidates"]] if subjects else []
     all_chosen = [*state.get("chosen", []), *([chosen] if chosen else [])]
     earlier = list({s["id"]: s for s in (*state.get("rejected", []), *all_chosen, *shown)}.values())
-    wanted = CANDIDATES if chosen else CANDIDATES + 1
+    main, passed = draft["main"], draft["passed"]
+    needs_main = chosen is None and main is None
+    ask = await _question(state, context, earlier, needs_main=needs_main)
 
-    prompt = context.prompts.get("propose_subjects", language)
-    blocks = {
-        "request": fence("request", {**turn_row(state), "count": wanted - len(draft["passed"])}),
-        "profile": fence("profile", profile_row(state["profile"])),
-        "summary": fence("summary", state["summary"]),
-        "problems": fence("problems", [{"problem": problem} for problem in draft["problems"][-_PROBLEMS:]]),
-    }
-    # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
-    # proposed again, but come no further: each proposal is checked against all of them below.
-    tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, SubjectProposals)
-    known = [*earlier, *draft["passed"], *draft["refused"]]
-    blocks["rejected"] = fence("rejected", subject_rows(known, tokens))
-    reply = await context.chat.ask(prompt, blocks, SubjectProposals, lambda _: [])
+    def findings(answer: SubjectProposals) -> list[str]:
+        proposed = cast(list[SubjectDict], [proposal.model_dump() for proposal in answer.subjects])
+        found = _findings(proposed[0] if needs_main and proposed else None, proposed, state)
+        return [finding.problem(language) for finding in found]
 
-    kept_ids = {row["posting_id"] for row in state["relevant"]["kept"]}
-    verdict = _judged(reply.value, [*earlier, *draft["passed"]], kept_ids)
-    fingerprints = await _refuse_reworded(verdict, earlier, state.get("fingerprints", {}), context)
-    passed = [*draft["passed"], *verdict.passed][:wanted]
-    problems = verdict.problems
+    reply = await context.chat.ask(ask.prompt, ask.blocks, SubjectProposals, findings)
+
     attempts = draft["attempts"] + 1
-    missing = wanted - len(passed)
-    if missing and attempts < ATTEMPTS:
+    is_last = attempts == ATTEMPTS
+    kept_ids = {row["posting_id"] for row in state["relevant"]["kept"]}
+    before = [*earlier, *([main] if main else []), *passed]
+    verdict = _judged(reply.value, before, kept_ids, uncited_pass=is_last)
+    fingerprints = await _refuse_reworded(verdict, earlier, state.get("fingerprints", {}), context)
+    if needs_main:
+        main = verdict.take_main()
+    candidates = [*passed, *verdict.passed][:CANDIDATES]
+    if main is None and chosen is None and is_last and candidates:
+        main = candidates.pop(0)
+    missing = CANDIDATES - len(candidates) + (main is None and chosen is None)
+    problems = verdict.problems
+    if missing and not is_last:
         problems.append(f"{missing} more subjects are needed")
         refused = [*draft["refused"], *verdict.refused]
-        again = Draft(passed=passed, refused=refused, problems=problems, attempts=attempts)
+        again = Draft(main=main, passed=candidates, refused=refused, problems=problems, attempts=attempts)
         return {"draft": again, "fingerprints": fingerprints}
     if missing:
         logger.warning("subjects missing", extra={"missing": missing, "problems": len(problems)})
-    if not passed and not chosen:
+    current = chosen or main
+    if current is None:
         raise ModelOutputError(purpose="propose_subjects", problems=problems)
 
-    current, *candidates = [chosen, *passed] if chosen else passed
     for subject in (current, *candidates):
         runtime.stream_writer({"type": "subject", "node": "propose_subjects", "data": subject})
+    new = [*([main] if main else []), *candidates]
+    warnings = [f.warning("propose_subjects", language) for f in _findings(main, new, state)]
     not_rejected = {current["id"], *(subject["id"] for subject in all_chosen)}
     return {
         "subjects": Subjects(current=current, candidates=candidates, missing=missing),
@@ -136,8 +178,64 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
         "chosen": [chosen] if chosen else [],
         "draft": {},
         "fingerprints": fingerprints,
-        "versions": {"propose_subjects": context.chat.versions(prompt, SubjectProposals)},
+        "omitted_postings": {"propose_subjects": ask.omitted},
+        "warnings": {"propose_subjects": warnings},
+        "versions": {"propose_subjects": context.chat.versions(ask.prompt, SubjectProposals)},
     }
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What the model is asked."""
+
+    prompt: Prompt
+    blocks: dict[str, str]
+    omitted: list[str]
+    """Ids of the kept postings for which the prompt has no room."""
+
+
+async def _question(
+    state: Reads, context: RunContext, earlier: list[SubjectDict], *, needs_main: bool
+) -> _Question:
+    """Returns the prompt and its fences: the person, the market in numbers and in the postings' own lines,
+    and what is not to be proposed again."""
+    language, turn, draft = state["language"], state["turn"], state.get("draft")
+    postings = await context.postings.by_ids([row["posting_id"] for row in state["relevant"]["kept"]])
+    if not postings:
+        raise NoPostingsError
+    passed = draft["passed"] if draft else []
+    prompt = context.prompts.get("propose_subjects", language)
+    problems = draft["problems"][-_PROBLEMS:] if draft else []
+    request = {**turn_row(state), "count": needs_main + CANDIDATES - len(passed), "main": needs_main}
+    blocks = {
+        "request": fence("request", request),
+        "profile": fence("profile", profile_row(state["profile"])),
+        "summary": fence("summary", summary_row(state["summary"])),
+        "problems": fence("problems", [{"problem": problem} for problem in problems]),
+    }
+    tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, SubjectProposals)
+    about = "\n".join([*texts(state["profile"]), turn.get("feedback") or "", *turn.get("skills", [])])
+    limits = dict.fromkeys(postings, min(_LONGEST_LINES, _ALL_LINES // len(postings)))
+    lines = telling_rows(postings.values(), about, limits, posting_domains(state["summary"]))
+    rows, omitted = fit_to_budget(lines, tokens // 2)
+    blocks["postings"] = fence("postings", rows)
+    # A long session has more earlier subjects than a prompt has room. Those that are not shown may be
+    # proposed again, but come no further: each proposal is checked against all of them.
+    tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, SubjectProposals)
+    main = [draft["main"]] if draft and draft["main"] else []
+    known = [*earlier, *main, *passed, *(draft["refused"] if draft else [])]
+    blocks["rejected"] = fence("rejected", subject_rows(known, tokens))
+    return _Question(prompt, blocks, omitted)
+
+
+def _findings(main: SubjectDict | None, subjects: Sequence[SubjectDict], state: Reads) -> list[Finding]:
+    """Returns what is wrong with the fit of the main subject, and with the numbers of all."""
+    kept = kept_postings(state)
+    found = count_findings(subjects, state["summary"], kept)
+    if main:
+        asked = state["turn"].get("skills", [])
+        found += fit_findings(main, state["profile"], state["summary"], kept=kept, asked_skills=asked)
+    return found
 
 
 def progress_message(update: dict[str, Any], language: Language) -> str:
@@ -159,12 +257,17 @@ def _normalised(text: str) -> str:
 
 def repeated(subject: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]]) -> str | None:
     """Returns the title of the earlier subject that `subject` repeats by title or by description,
-    or None when it is new."""
-    title, description = _normalised(subject["title"]), _normalised(subject["description"])
+    or None when it is new. What is added to a title after a dash or in brackets makes no new one."""
+    title, description = _plain_title(subject["title"]), _normalised(subject["description"])
     for other in earlier:
-        if title == _normalised(other["title"]) or description == _normalised(other["description"]):
+        if title == _plain_title(other["title"]) or description == _normalised(other["description"]):
             return str(other["title"])
     return None
+
+
+def _plain_title(title: str) -> str:
+    """Returns a title without what is added to it; all of it where nothing else is left."""
+    return _normalised(_ADDED.sub("", title)) or _normalised(title)
 
 
 def _essence(subject: Mapping[str, Any]) -> str:
@@ -188,15 +291,25 @@ class _Verdict:
     refused: list[SubjectDict] = field(default_factory=list)
     """Repeats: shown to the model on its next try, so that it does not come back with them."""
     problems: list[str] = field(default_factory=list)
+    first_id: str | None = None
+    """Of the answer's first subject, which is the main one where one was asked for."""
+
+    def take_main(self) -> SubjectDict | None:
+        """Takes the main subject out of those that passed; None where it did not pass."""
+        if self.passed and self.passed[0]["id"] == self.first_id:
+            return self.passed.pop(0)
+        return None
 
     def refuse(self, subject: SubjectDict, problem: str) -> None:
         self.refused.append(subject)
         self.problems.append(f"'{subject['title']}' {problem}")
 
 
-def _judged(answer: SubjectProposals, earlier: list[SubjectDict], kept_ids: set[str]) -> _Verdict:
-    """Judges by title, text and citations."""
-    verdict = _Verdict()
+def _judged(
+    answer: SubjectProposals, earlier: list[SubjectDict], kept_ids: set[str], *, uncited_pass: bool
+) -> _Verdict:
+    """Judges by title, text and citations. `uncited_pass`: one without citations passes."""
+    verdict = _Verdict(first_id=_id(answer.subjects[0]) if answer.subjects else None)
     for proposal in answer.subjects:
         length = estimated_tokens(proposal.model_dump_json())
         if len(proposal.title) > _LONGEST_TITLE or length > _LONGEST_SUBJECT:
@@ -208,7 +321,7 @@ def _judged(answer: SubjectProposals, earlier: list[SubjectDict], kept_ids: set[
         again = repeated(subject, [*earlier, *verdict.passed])
         if again is not None:
             verdict.refuse(subject, f"repeats '{again}'")
-        elif not subject["posting_ids"]:
+        elif not subject["posting_ids"] and not uncited_pass:
             verdict.problems.append(f"'{subject['title']}' cites no posting of the summary")
         else:
             verdict.passed.append(subject)

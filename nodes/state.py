@@ -160,7 +160,10 @@ class Turn(TypedDict, total=False):
 class Draft(TypedDict, total=False):
     """A proposal that is not complete yet; empty when none is under way."""
 
+    main: SubjectDict | None
+    """The main subject, once it has passed."""
     passed: list[SubjectDict]
+    """Candidates that have passed."""
     refused: list[SubjectDict]
     """Subjects that repeat earlier ones: shown to the model, so that it does not propose them again."""
     problems: list[str]

@@ -1,27 +1,41 @@
-"""summarize: what the kept postings ask for."""
+"""summarize: what the kept postings ask for.
+
+The model reads and words; what can be counted is counted here. Of each line the ids of postings that do not
+say it are taken out, skills are found in the postings' whole texts, and what rests on nothing is dropped.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.posting_lines import named_in, skills_of, speaks_of, supports
 from nodes.prompt_data import fit_to_budget, posting_rows, remaining_tokens
 from nodes.state import ProfileDict, Relevant
 from tools.context import RunContext
 from tools.core.contracts import Language, Summary, SummaryLine
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
+from tools.core.text import folded
+from tools.lexicon import find_skills
+from tools.postings.contracts import StoredPosting
 
 _EXCERPT = 1_500
 """Characters of each text of a posting: nine in ten real postings fit whole."""
 _MOST_LINES = 8
 _MOST_SKILLS = 15
 """Lines of a list, as the prompt asks for them: one screen, and a bound for the prompts that read it."""
-_LONGEST_LINE = 150
+_LONGEST_LINE = 120
 """Characters of a line; what is longer is a paragraph and not one thing that is asked for."""
+_LONGEST_NAME = 40
+"""Characters of a skill's or a domain's name; the prompt asks for less."""
+_MOST_UNFOUNDED = 0.5
+"""Share of the lines that may rest on nothing before the answer goes back: asking again costs a whole
+prompt, leaving out a line costs a line."""
 
 
 class Reads(TypedDict):
@@ -39,25 +53,35 @@ class AskedFor(BaseModel):
     posting_ids: list[str] = Field(description="ids of the given postings that ask for it")
 
 
+class CompanyDomain(BaseModel):
+    """What the company of a posting makes, and for whom, in a few words."""
+
+    posting_id: str
+    domain: str
+
+
 class MarketSummary(BaseModel):
     """What these postings ask for, each list with the most wanted first."""
 
     responsibilities: list[AskedFor]
     qualifications: list[AskedFor]
     preferred: list[AskedFor]
-    skills: list[AskedFor]
+    skills: list[str] = Field(description="names only")
+    domains: list[CompanyDomain]
 
 
 async def summarize(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Turns the kept postings into responsibilities, qualifications, preferred and skills.
+    """Turns the kept postings into responsibilities, qualifications, preferred, skills and domains.
 
     Reads `profile`, `language`, `relevant`; writes `summary`, `omitted_postings` and `versions`. Each line
-    carries the ids of the postings that ask for it; how many do is counted here and not taken from
-    the model. Postings for which the prompt has no room, the farthest, are named in `omitted_postings`.
+    carries the ids of the postings that say so; which do and how many is found out here and not taken from
+    the model. Postings for which the prompt has no room, the farthest, are named in `omitted_postings`
+    and counted nowhere.
 
     Raises:
         NoPostingsError: the kept postings are gone.
-        ModelUnavailableError, ModelOutputError: the model failed, or no line names a given posting.
+        ModelUnavailableError, ModelOutputError: the model failed; or nothing is left of its answer, and the
+            postings name no skill.
     """
     context, language = runtime.context, state["language"]
     kept = [row["posting_id"] for row in state["relevant"]["kept"]]
@@ -71,11 +95,11 @@ async def summarize(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any
     tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, MarketSummary)
     rows, omitted = fit_to_budget(posting_rows(postings.values(), _EXCERPT), tokens)
     blocks["postings"] = fence("postings", rows)
-    read = [row["posting_id"] for row in rows]
-    reply = await context.chat.ask(prompt, blocks, MarketSummary, lambda answer: _problems(answer, set(read)))
-    summary = _counted(reply.value, read)
+    read = [postings[row["posting_id"]] for row in rows]
+    reply = await context.chat.ask(prompt, blocks, MarketSummary, lambda answer: _problems(answer, read))
+    summary = counted(reply.value, read)
     if not (summary.responsibilities or summary.qualifications or summary.skills):
-        raise ModelOutputError(purpose="summarize", problems=["no line names a given posting"])
+        raise ModelOutputError(purpose="summarize", problems=["no line rests on a given posting"])
     return {
         "summary": summary.model_dump(),
         "omitted_postings": {"summarize": omitted},
@@ -85,9 +109,9 @@ async def summarize(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any
 
 def progress_message(update: dict[str, Any], language: Language) -> str:
     """Returns one line about what the node found."""
-    skills = [line["text"] for line in update["summary"]["skills"][:3]]
-    lines = sum(map(len, update["summary"].values()))
-    named = ", ".join(skills) or "-"
+    summary = update["summary"]
+    named = ", ".join(line["text"] for line in summary["skills"][:3]) or "-"
+    lines = sum(len(summary[name]) for name in ("responsibilities", "qualifications", "preferred", "skills"))
     return (
         f"요구 사항 {lines}줄, 많이 찾는 기술: {named}"
         if language == "ko"
@@ -95,35 +119,78 @@ def progress_message(update: dict[str, Any], language: Language) -> str:
     )
 
 
+def counted(answer: MarketSummary, postings: Sequence[StoredPosting]) -> Summary:
+    """Returns what of `answer` is true of `postings` (nearest first), counted, the most wanted first."""
+    return Summary(
+        responsibilities=_asked(answer.responsibilities, postings),
+        qualifications=_asked(answer.qualifications, postings),
+        preferred=_asked(answer.preferred, postings),
+        skills=_skills(answer.skills, postings),
+        domains=_domains(answer.domains, postings),
+    )
+
+
 def _lines(answer: MarketSummary) -> list[AskedFor]:
-    return [*answer.responsibilities, *answer.qualifications, *answer.preferred, *answer.skills]
+    return [*answer.responsibilities, *answer.qualifications, *answer.preferred]
 
 
-def _problems(answer: MarketSummary, ids: set[str]) -> list[str]:
-    unknown = sorted({i for line in _lines(answer) for i in line.posting_ids} - ids)
-    uncited = [line.text for line in _lines(answer) if not line.posting_ids]
-    long = [line.text for line in _lines(answer) if len(line.text) > _LONGEST_LINE]
-    problems = [f"posting_ids: no such posting was given: {', '.join(unknown[:20])}"] if unknown else []
-    problems += [f"posting_ids: no posting is named for the line: {text[:200]}" for text in uncited[:5]]
-    return problems + [
-        f"text: more than {_LONGEST_LINE} characters; say one thing in a few words: {text[:200]}"
-        for text in long[:5]
+def _problems(answer: MarketSummary, postings: Sequence[StoredPosting]) -> list[str]:
+    lines, given = _lines(answer), {posting.posting_id for posting in postings}
+    named = {i for line in lines for i in line.posting_ids} | {row.posting_id for row in answer.domains}
+    unknown = sorted(named - given)
+    uncited = [line.text for line in lines if not line.posting_ids]
+    long = [line.text for line in lines if len(line.text) > _LONGEST_LINE]
+    unfounded = [line.text for line in lines if given & {*line.posting_ids} and not _says(line, postings)]
+    if len(unfounded) <= _MOST_UNFOUNDED * len(lines):
+        unfounded = []
+    return [
+        *([f"posting_ids: no such posting was given: {', '.join(unknown[:20])}"] if unknown else []),
+        *(f"posting_ids: no posting is named for the line: {text[:200]}" for text in uncited[:5]),
+        *(f"posting_ids: none of the named postings says this: {text[:200]}" for text in unfounded[:5]),
+        *(
+            f"text: more than {_LONGEST_LINE} characters; say one thing in a few words: {text[:200]}"
+            for text in long[:5]
+        ),
     ]
 
 
-def _counted(answer: MarketSummary, ids: list[str]) -> Summary:
-    """Keeps of each line the postings that were given, counts them and puts the most wanted first; of
-    those, as many as a list may have."""
+def _says(line: AskedFor, postings: Iterable[StoredPosting]) -> list[str]:
+    """The ids of the postings that the line names and that say it."""
+    named = [posting for posting in postings if posting.posting_id in line.posting_ids]
+    return [posting.posting_id for posting in named if supports(line.text, posting)]
 
-    def counted(lines: list[AskedFor], most: int = _MOST_LINES) -> list[SummaryLine]:
-        short = [line for line in lines if len(line.text) <= _LONGEST_LINE]
-        cited = [(line.text, [i for i in ids if i in line.posting_ids]) for line in short]
-        kept = [SummaryLine(text=text, count=len(by), posting_ids=by) for text, by in cited if by]
-        return sorted(kept, key=lambda line: -line.count)[:most]
 
-    return Summary(
-        responsibilities=counted(answer.responsibilities),
-        qualifications=counted(answer.qualifications),
-        preferred=counted(answer.preferred),
-        skills=counted(answer.skills, _MOST_SKILLS),
-    )
+def _asked(lines: Iterable[AskedFor], postings: Sequence[StoredPosting]) -> list[SummaryLine]:
+    short = [line for line in lines if len(line.text) <= _LONGEST_LINE]
+    return _most_wanted({line.text: _says(line, postings) for line in short}, _MOST_LINES)
+
+
+def _skills(names: Sequence[str], postings: Sequence[StoredPosting]) -> list[SummaryLine]:
+    """Every skill of the lexicon that a posting names, and of `names` those that the lexicon does not know
+    and a posting has letter for letter. Of equally many, those that the model names come first."""
+    by_name: dict[str, list[str]] = {skill: [] for name in names for skill in find_skills(name)}
+    for posting in postings:
+        # Sorted, so that equal answers have equal orders.
+        for skill in sorted(skills_of(posting)):
+            by_name.setdefault(skill, []).append(posting.posting_id)
+    for name in (name.strip() for name in names):
+        if name and len(name) <= _LONGEST_NAME and not find_skills(name):
+            having = (p for p in postings if named_in([name], f"{p.text()}\n{', '.join(p.skills)}"))
+            by_name[name] = [posting.posting_id for posting in having]
+    return _most_wanted(by_name, _MOST_SKILLS)
+
+
+def _domains(rows: Iterable[CompanyDomain], postings: Sequence[StoredPosting]) -> list[SummaryLine]:
+    """What the companies make, one domain a posting, where its posting speaks of it."""
+    said = {row.posting_id: " ".join(row.domain.split()) for row in rows}
+    by_domain: dict[str, tuple[str, list[str]]] = {}
+    for posting in postings:
+        domain = said.get(posting.posting_id, "")
+        if domain and len(domain) <= _LONGEST_NAME and speaks_of(domain, posting):
+            by_domain.setdefault(folded(domain), (domain, []))[1].append(posting.posting_id)
+    return _most_wanted(dict(by_domain.values()), len(postings))
+
+
+def _most_wanted(by_text: dict[str, list[str]], most: int) -> list[SummaryLine]:
+    lines = [SummaryLine(text=text, count=len(ids), posting_ids=ids) for text, ids in by_text.items() if ids]
+    return sorted(lines, key=lambda line: -line.count)[:most]

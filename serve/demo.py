@@ -7,14 +7,15 @@ from importlib.resources import files
 from typing import Any
 
 import orjson
+from rich.markdown import Markdown
 from rich.panel import Panel
 from rich.text import Text
-from rich.tree import Tree
 
 from graph.sessions.sessions import Event
 from serve.context import open_app_context
+from serve.markdown import to_markdown
 from tools.core import errors
-from tools.core.contracts import Answer, Profile, Wishes
+from tools.core.contracts import Answer, Language, Profile, Wishes
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings, offline_notice
 from tools.core.terminal import Terminal
@@ -36,10 +37,10 @@ async def run_demo(settings: Settings, profile_id: str | None, console: Terminal
     async with traced(), open_app_context(settings) as app_context:
         console.rule("generate")
         first = await _watched(app_context.sessions.generate(profile, sample["language"]), console)
-        _print(first, console)
+        _print(first, sample["language"], console)
         console.rule("regenerate: another subject, please")
         second = await _watched(app_context.sessions.regenerate(first.session_id, Wishes()), console)
-        _print(second, console)
+        _print(second, sample["language"], console)
 
 
 def _sample(profile_id: str | None) -> dict[str, Any]:
@@ -68,24 +69,9 @@ async def _watched(events: AsyncIterable[Event], console: Terminal) -> Answer:
     raise AssertionError("a run ends with a result or an error")
 
 
-def _print(answer: Answer, console: Terminal) -> None:
-    project = answer.project
-    console.print()
-    effort = f"  ({project.difficulty}, {project.duration_weeks} weeks)"
-    console.print(Text.assemble((project.title, "bold"), effort))
-    console.print(project.description)
-    console.print(project.summary, style="dim")
-    tree = Tree(Text("steps", "bold"))
-    for number, step in enumerate(project.steps, start=1):
-        branch = tree.add(f"{number}. {step.title}")
-        for task in step.tasks:
-            branch.add(f"{task.title} — {task.description} → {task.deliverable}")
-    evidence = Tree(Text("evidence", "bold"))
-    for quote in project.evidence:
-        evidence.add(f"{quote.posting_id} {quote.company} · {quote.job_title}: “{quote.quote}”")
-    candidates = Tree(Text("candidates", "bold"))
-    for subject in answer.candidates:
-        candidates.add(f"{subject.title} — {subject.description}")
-    for part in (tree, evidence, candidates):
-        console.print(part)
-    console.print()
+def _print(answer: Answer, language: Language, console: Terminal) -> None:
+    console.print(
+        Markdown(
+            to_markdown(answer.project, language, candidates=answer.candidates, warnings=answer.warnings)
+        )
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Security
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from graph.sessions.sessions import Caller
@@ -14,8 +14,9 @@ from serve.callers import BEARER, caller_of
 from serve.context import ContextDep
 from serve.drain import drain_of
 from serve.errors import responses
+from serve.markdown import to_markdown
 from tools.core.contracts import Clean
-from tools.core.errors import PostingNotFoundError
+from tools.core.errors import PostingNotFoundError, ProjectNotFoundError
 from tools.postings.contracts import FoundPosting, StoredPosting
 
 router = APIRouter()
@@ -93,6 +94,25 @@ async def get_posting(
 async def get_session(context: ContextDep, caller: CallerDep, session_id: SessionId) -> JSONResponse:
     """A session: profile, summary, subject, candidates, rejected, history of projects."""
     return JSONResponse(await context.sessions.view(session_id, caller.owner))
+
+
+@router.get(
+    "/sessions/{session_id}/project.md",
+    tags=["sessions"],
+    dependencies=KEYED,
+    response_class=PlainTextResponse,
+    responses={
+        200: {"content": {"text/markdown": {}}, "description": "the newest project as Markdown"},
+        **responses(401, 404, 422, 500, 503),
+    },
+)
+async def get_project(context: ContextDep, caller: CallerDep, session_id: SessionId) -> PlainTextResponse:
+    """The newest project of a session as Markdown (CommonMark), to take along."""
+    view = SessionView.model_validate(await context.sessions.view(session_id, caller.owner))
+    if view.project is None:
+        raise ProjectNotFoundError
+    text = to_markdown(view.project, view.language, candidates=view.candidates, warnings=view.warnings)
+    return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 
 @router.delete(

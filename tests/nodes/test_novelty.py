@@ -32,6 +32,19 @@ def test_korean_spacing_makes_no_title_new() -> None:
     assert repeated(subject, EARLIER) == "중복 결제를 막는 정산 서버"
 
 
+@pytest.mark.parametrize(
+    "title", ["A settlement server — for 10,000 won a month", "A settlement server (with Kafka)"]
+)
+def test_what_is_added_to_a_title_makes_no_new_subject(title: str) -> None:
+    assert repeated({"title": title, "description": "Other."}, EARLIER) == "A settlement server"
+    assert repeated({"title": f"{title} ", "description": "Other."}, [{**EARLIER[0], "title": title}])
+
+
+def test_a_dash_inside_a_word_adds_nothing() -> None:
+    subject = {"title": "Real-time seats", "description": "This one."}
+    assert repeated(subject, [{"title": "Real-time buses", "description": "That one."}]) is None
+
+
 def test_a_new_title_over_an_old_description_is_no_new_subject() -> None:
     assert (
         repeated({"title": "Something else", "description": "it pays once"}, EARLIER) == "A settlement server"

@@ -20,12 +20,13 @@ from ingest.tagging.tagger import fences
 from nodes.filter_jobs import JobVerdicts, Verdict, filter_jobs
 from nodes.generate_tasks import ProjectPlan, Quote, generate_tasks
 from nodes.propose_subjects import Proposal, SubjectProposals, propose_subjects
-from nodes.summarize import AskedFor, MarketSummary, summarize
+from nodes.summarize import AskedFor, CompanyDomain, MarketSummary, summarize
 from serve.context import open_app_context
 from tests.fakes import Stage, posting
 from tools.core.contracts import MAX_PROFILE_CHARS, Answer, Language, Profile, SkillGap, Step, Task, Wishes
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
+from tools.lexicon import KIND_OF
 from tools.llm.chat import Reply
 from tools.llm.token_estimates import estimated_tokens
 from tools.postings.contracts import StoredPosting
@@ -80,7 +81,7 @@ def longest_posting(number: int) -> StoredPosting:
         responsibilities=text,
         requirements=text,
         preferred=text,
-        skills=[hangul(60)] * 500,
+        skills=[*[hangul(60)] * 5, *KIND_OF],
     )
 
 
@@ -125,10 +126,19 @@ def fits_all(rows: Mapping[str, Any]) -> JobVerdicts:
 def endless_summary(rows: Mapping[str, Any]) -> MarketSummary:
     """More and longer lines than are taken; each names every posting."""
     given = [row["posting_id"] for row in rows["postings"]]
+    said = rows["postings"][0]["responsibilities"].replace("\n", " ") * 5
     lines = [
-        AskedFor(text=hangul(length), posting_ids=given) for length in (9_000, 151, 150) for _ in range(50)
+        AskedFor(text=said[start : start + length], posting_ids=given)
+        for length in (9_000, 121, 120)
+        for start in range(0, 500, 10)
     ]
-    return MarketSummary(responsibilities=lines, qualifications=lines, preferred=lines, skills=lines)
+    domains = [
+        CompanyDomain(posting_id=posting_id, domain=said[place : place + 40])
+        for place, posting_id in enumerate(given)
+    ]
+    return MarketSummary(
+        responsibilities=lines, qualifications=lines, preferred=lines, skills=[*KIND_OF], domains=domains
+    )
 
 
 def long_subjects(rows: Mapping[str, Any]) -> SubjectProposals:
@@ -159,7 +169,7 @@ def long_plan(rows: Mapping[str, Any]) -> ProjectPlan:
         skills=[],
         summary="왜",
         steps=[Step(title="첫째", tasks=[task])],
-        evidence=[Quote(posting_id=first["posting_id"], quote=first["responsibilities"].splitlines()[0])],
+        evidence=[Quote(posting_id=first["posting_id"], quote=first["lines"][0])],
     )
 
 
@@ -189,6 +199,7 @@ async def longest(request: pytest.FixtureRequest) -> tuple[Reader, dict[str, Any
         "turn": wishes.model_dump(),
         "rejected": rejected,
         "draft": {
+            "main": None,
             "passed": [],
             "refused": rejected[:20],
             "problems": [f"'{hangul(200)}' repeats '{hangul(200)}'"] * 60,
@@ -221,13 +232,13 @@ def test_what_is_read_of_a_posting_is_whole_sentences(
 ) -> None:
     reader, _ = longest
     for row in rows_read(reader, purpose)["postings"]:
-        for field in ("responsibilities", "requirements", "preferred"):
-            said = row[field].split()
+        for field in {"lines", "responsibilities", "requirements", "preferred"} & set(row):
+            said = "\n".join([row[field]] if isinstance(row[field], str) else row[field]).split()
             assert said
             assert all(SENTENCE.fullmatch(sentence) for sentence in said)
 
 
-@pytest.mark.parametrize("purpose", ["filter_jobs", "summarize", "generate_tasks"])
+@pytest.mark.parametrize("purpose", ["filter_jobs", "summarize", "propose_subjects", "generate_tasks"])
 def test_the_postings_that_are_not_read_are_the_least_relevant_and_are_named(
     longest: tuple[Reader, dict[str, Any]], purpose: str
 ) -> None:
@@ -238,7 +249,8 @@ def test_the_postings_that_are_not_read_are_the_least_relevant_and_are_named(
     given = {
         "filter_jobs": [f"p-{number}" for number in range(1, 21)],
         "summarize": kept,
-        "generate_tasks": state["subjects"]["current"]["posting_ids"],
+        "propose_subjects": kept,
+        "generate_tasks": list(dict.fromkeys([*state["subjects"]["current"]["posting_ids"], *kept])),
     }[purpose]
     assert read
     assert read + left_out == given
@@ -266,9 +278,17 @@ def test_numbers_of_postings_are_of_those_that_the_summary_was_drawn_from(
 def test_what_the_model_writes_cannot_fill_the_prompts_after_it(
     longest: tuple[Reader, dict[str, Any]],
 ) -> None:
-    _, state = longest
-    assert [len(lines) for lines in state["summary"].values()] == [8, 8, 8, 15]
-    assert {len(line["text"]) for lines in state["summary"].values() for line in lines} == {150}
+    reader, state = longest
+    read = rows_read(reader, "summarize")["postings"]
+    summary = {name: [len(line["text"]) for line in lines] for name, lines in state["summary"].items()}
+    assert [len(lines) for lines in summary.values()] == [8, 8, 8, 15, len(read)]
+    for name, most in (
+        ("responsibilities", 120),
+        ("qualifications", 120),
+        ("preferred", 120),
+        ("domains", 40),
+    ):
+        assert most - 5 <= max(summary[name]) <= most
     subjects = [state["subjects"]["current"], *state["subjects"]["candidates"]]
     assert "endless" not in {subject["title"] for subject in subjects}
 

@@ -62,9 +62,9 @@ def test_reading_ends_where_the_room_is_nearly_used_up() -> None:
 
 
 def test_a_posting_is_one_row_with_its_id_and_its_texts_cut() -> None:
-    [row] = posting_rows([posting(3, responsibilities="first\nsecond")], 5)
+    [row] = posting_rows([posting(3, responsibilities="first line\nsecond line")], 10)
     assert row["posting_id"] == "p-3"
-    assert row["responsibilities"] == "first"
+    assert row["responsibilities"] == "first line"
     assert row["skills"] == ["Java"]
 
 

@@ -13,11 +13,17 @@ from nodes.propose_subjects import (
     progress_message,
     propose_subjects,
 )
-from tests.fakes import Stage
-from tools.core.contracts import Profile, SkillGap
+from tests.fakes import Stage as BareStage
+from tests.fakes import posting
+from tools.core.contracts import NotCovered, Profile, SkillGap
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 
-SUMMARY = {"skills": [{"text": "Kafka", "count": 2, "posting_ids": ["p-1", "p-2"]}]}
+POSTINGS = [posting(1), posting(2)]
+SUMMARY: dict[str, Any] = {"skills": [{"text": "Kafka", "count": 2, "posting_ids": ["p-1", "p-2"]}]}
+
+
+def Stage(*script: Any) -> BareStage:  # noqa: N802 - it makes one
+    return BareStage(*script, postings=POSTINGS)
 
 
 def state(**more: Any) -> Any:
@@ -31,15 +37,18 @@ def state(**more: Any) -> Any:
     }
 
 
-def proposal(title: str, *posting_ids: str, description: str | None = None) -> Proposal:
-    return Proposal(
-        title=title,
-        description=description or f"It builds {title}.",
-        goal="Measured",
-        skills=["Java"],
-        skill_gaps=[SkillGap(skill="Kafka", reason="2 of 2 ask for it")],
-        posting_ids=list(posting_ids) or ["p-1"],
-    )
+def proposal(title: str, *posting_ids: str, **fields: Any) -> Proposal:
+    """One that fits: it serves the wish, uses the skill and closes the gap."""
+    given = {
+        "title": title,
+        "description": f"It builds {title}.",
+        "goal": "100 of 100 requests answered",
+        "wishes": ["Backend developer"],
+        "skills": ["Java", "Kafka"],
+        "skill_gaps": [SkillGap(skill="Kafka", reason="2 of 2 postings ask for it")],
+        "posting_ids": list(posting_ids) or ["p-1"],
+    }
+    return Proposal(**{**given, **fields})
 
 
 def proposals(*given: str | Proposal) -> SubjectProposals:
@@ -84,6 +93,7 @@ async def test_the_model_reads_the_wishes_of_the_turn() -> None:
             "desired_job": "Backend developer",
             "language": "en",
             "count": 4,
+            "main": True,
             "kept_postings": 2,
             "closest_only": False,
             "difficulty": "beginner",
@@ -112,7 +122,8 @@ async def test_a_subject_of_this_session_is_never_recommended_again(title: str) 
     second = await propose_subjects(
         state(subjects=SHOWN, rejected=[subject("old")], draft=first["draft"]), stage.runtime
     )
-    assert titles([second["subjects"]["current"], *second["subjects"]["candidates"]]) == ["E", "F", "G", "H"]
+    # The first of an answer is the main subject: it was asked for again.
+    assert titles([second["subjects"]["current"], *second["subjects"]["candidates"]]) == ["H", "E", "F", "G"]
 
 
 async def test_another_try_asks_only_for_what_is_missing_and_says_what_was_wrong() -> None:
@@ -148,7 +159,7 @@ async def test_an_earlier_subject_in_other_words_goes_back_and_is_named() -> Non
     )
     known = {"draft": first["draft"], "fingerprints": first["fingerprints"]}
     second = await propose_subjects(state(subjects=shown, **known), stage.runtime)
-    assert titles(second["subjects"]["candidates"]) == ["C2", "D2", "E2"]
+    assert titles(second["subjects"]["candidates"]) == ["B2", "C2", "D2"]
     # Each earlier subject is embedded once in a session.
     assert [len(texts) for texts in stage.embedder.fingerprinted] == [5, 1]
 
@@ -162,13 +173,20 @@ async def test_the_first_turn_of_a_session_embeds_no_subject() -> None:
 async def test_two_subjects_with_one_description_are_one_subject() -> None:
     twin = proposal("B", description="It builds A.")
     update = await propose_subjects(state(), Stage(proposals("A", twin, "C", "D")).runtime)
-    assert titles(update["draft"]["passed"]) == ["A", "C", "D"]
+    assert update["draft"]["main"]["title"] == "A"
+    assert titles(update["draft"]["passed"]) == ["C", "D"]
 
 
 async def test_when_the_attempts_are_used_up_what_passed_goes_out_and_the_rest_is_counted_as_missing() -> (
     None
 ):
-    draft = {"passed": [subject("A"), subject("B")], "refused": [], "problems": [], "attempts": ATTEMPTS - 1}
+    draft = {
+        "main": subject("A"),
+        "passed": [subject("B")],
+        "refused": [],
+        "problems": [],
+        "attempts": ATTEMPTS - 1,
+    }
     update = await propose_subjects(state(draft=draft), Stage(proposals("A")).runtime)
     assert update["subjects"]["current"]["title"] == "A"
     assert titles(update["subjects"]["candidates"]) == ["B"]
@@ -177,13 +195,103 @@ async def test_when_the_attempts_are_used_up_what_passed_goes_out_and_the_rest_i
 
 
 async def test_the_attempts_end_even_when_nothing_ever_passes() -> None:
-    stage = Stage(*[proposals(proposal("A", "p-9"))] * 10)
+    stage = Stage(*[proposals("A")] * 10)
+    shown = {"current": subject("A"), "candidates": [], "missing": 0}
     draft: dict[str, Any] = {}
     with pytest.raises(ModelOutputError) as refused:
         for _ in range(10):
-            draft = (await propose_subjects(state(draft=draft), stage.runtime))["draft"]
+            draft = (await propose_subjects(state(subjects=shown, draft=draft), stage.runtime))["draft"]
     assert len(stage.chat.asked) == ATTEMPTS
-    assert refused.value.problems == ["'A' cites no posting of the summary"]
+    assert refused.value.problems == ["'A' repeats 'A'"]
+
+
+async def test_a_subject_that_never_cites_a_posting_goes_out_in_the_end() -> None:
+    stage = Stage(*[proposals(*(proposal(title, "p-9") for title in "ABCD"))] * ATTEMPTS)
+    draft: dict[str, Any] = {}
+    for _ in range(ATTEMPTS):
+        update = await propose_subjects(state(draft=draft), stage.runtime)
+        draft = update["draft"]
+    assert titles([update["subjects"]["current"], *update["subjects"]["candidates"]]) == [*"ABCD"]
+
+
+async def test_when_no_main_subject_ever_passes_a_candidate_takes_its_place() -> None:
+    shown = {"current": subject("A"), "candidates": [], "missing": 0}
+    draft = {"main": None, "passed": [subject("B")], "refused": [], "problems": [], "attempts": ATTEMPTS - 1}
+    update = await propose_subjects(state(subjects=shown, draft=draft), Stage(proposals("A", "C")).runtime)
+    assert update["subjects"]["current"]["title"] == "B"
+    assert titles(update["subjects"]["candidates"]) == ["C"]
+    assert update["subjects"]["missing"] == 2
+
+
+async def test_the_model_reads_the_kept_postings_with_their_domain_and_their_lines() -> None:
+    stage = Stage(proposals(*"ABCD"))
+    summary = {**SUMMARY, "domains": [{"text": "payments", "count": 1, "posting_ids": ["p-2"]}]}
+    await propose_subjects(state(summary=summary), stage.runtime)
+    blocks = stage.chat.asked[0][1]
+    assert blocks["postings"][0]["lines"] == [
+        "Design and run payment API number 1",
+        "Three years of Java",
+        "Kafka in production",
+    ]
+    assert [row.get("domain") for row in blocks["postings"]] == [None, "payments"]
+    assert blocks["summary"] == [SUMMARY]
+
+
+PROFILE = Profile(
+    desired_job="Backend developer",
+    skills=["Java", "MongoDB"],
+    introduction="I want to tune databases. I have never used React.",
+    wishes=["split a monolith"],
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"wishes": ["I want to tune databases"]}, "‘split a monolith’ is neither served"),
+        ({"wishes": ["split a monolith", "build a game"]}, "‘build a game’ does not stand in the profile"),
+        ({"wishes": []}, "which wishes"),
+        ({"skills": ["Java", "Kafka"]}, "‘MongoDB’ is neither used"),
+        ({"skills": ["Java", "MongoDB"]}, "‘Kafka’, which 2 postings ask for"),
+        ({"skill_gaps": [SkillGap(skill="Kafka", reason="7 of 9 ask for it")]}, "is not that of the summary"),
+    ],
+    ids=["a wish", "an invented wish", "no wish", "a skill", "a gap", "a number"],
+)
+async def test_a_main_subject_that_does_not_fit_goes_back(fields: dict[str, Any], problem: str) -> None:
+    fits: dict[str, Any] = {"wishes": ["split a monolith"], "skills": ["Java", "MongoDB", "Kafka"]}
+    good = proposals(proposal("A", **fits), "B", "C", "D")
+    stage = Stage(proposals(proposal("A", **{**fits, **fields}), "B", "C", "D"), good)
+    update = await propose_subjects(state(profile=PROFILE.model_dump()), stage.runtime)
+    [[refusal, *_]] = stage.chat.refusals
+    assert problem in refusal
+    assert update["warnings"] == {"propose_subjects": []}
+
+
+async def test_what_is_named_as_left_out_with_a_reason_is_covered() -> None:
+    left = [NotCovered(name=name, reason="no time") for name in ("MongoDB", "Kafka", "split a monolith")]
+    main = proposal("A", wishes=["tune databases"], skills=["Java"], not_covered=left)
+    stage = Stage(proposals(main, "B", "C", "D"))
+    update = await propose_subjects(state(profile=PROFILE.model_dump()), stage.runtime)
+    assert stage.chat.refusals == []
+    assert update["subjects"]["current"]["not_covered"][0] == {"name": "MongoDB", "reason": "no time"}
+
+
+async def test_a_main_subject_that_never_fits_goes_out_with_warnings_in_the_language_of_the_person() -> None:
+    stage = Stage(proposals(*"ABCD"))
+    given = state(profile=PROFILE.model_dump(), language="ko")
+    update = await propose_subjects(given, stage.runtime)
+    warnings = update["warnings"]["propose_subjects"]
+    assert [warning["code"] for warning in warnings] == ["wish_not_covered", "skill_not_covered"]
+    assert all(warning["node"] == "propose_subjects" for warning in warnings)
+    assert "split a monolith" in warnings[0]["message"]
+    assert "바라는 것" in warnings[0]["message"]
+
+
+async def test_candidates_need_not_fit_everything() -> None:
+    narrow = [proposal(title, wishes=[], skills=["Kafka"]) for title in "BCD"]
+    stage = Stage(proposals("A", *narrow))
+    await propose_subjects(state(), stage.runtime)
+    assert stage.chat.refusals == []
 
 
 async def test_a_chosen_subject_becomes_the_current_one_beside_three_new_candidates() -> None:
@@ -198,7 +306,7 @@ async def test_a_chosen_subject_becomes_the_current_one_beside_three_new_candida
 
 async def test_a_chosen_subject_is_kept_even_when_no_new_candidate_passes() -> None:
     chosen = SHOWN["candidates"][0]
-    draft = {"passed": [], "refused": [], "problems": [], "attempts": ATTEMPTS - 1}
+    draft = {"main": None, "passed": [], "refused": [], "problems": [], "attempts": ATTEMPTS - 1}
     update = await propose_subjects(
         state(subjects=SHOWN, turn={"chosen": chosen}, draft=draft), Stage(proposals("A")).runtime
     )
@@ -224,5 +332,6 @@ async def test_one_line_says_what_is_proposed() -> None:
     assert progress_message(update, "en") == "A, and 3 candidates"
     assert progress_message(update, "ko") == "A 외 후보 3개"
     unfinished = await propose_subjects(state(), Stage(proposals("A")).runtime)
+    assert unfinished["draft"]["main"]["title"] == "A"
     assert progress_message(unfinished, "en") == "asking again: 1 problems"
     assert update["versions"]["propose_subjects"]["model"] == "scripted"

@@ -154,6 +154,14 @@ class SessionNotFoundError(ServiceError):
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
+class ProjectNotFoundError(ServiceError):
+    """This session has no project yet: its first run has not ended. Ask it again, or wait for the run."""
+
+    code = "project_not_found"
+    http_status = 404
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
 class PostingNotFoundError(ServiceError):
     """There is no posting with this id. GET /postings/search lists what is loaded."""
 

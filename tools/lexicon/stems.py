@@ -16,12 +16,13 @@ _TOKEN = re.compile(r"[a-z][a-z0-9.+#]*|[가-힣]+")
 _ENDING = re.compile(
     r"(?:하(?:시는|신|는|며|고|여|실)|되는|된|할|한|을|를|은|는|이|가|에서|에게|에|으로|로|와|과|의|도|및|부터|까지|이나|들|이며|하기|해본)$"
 )
-_WORDS = yaml.load(
-    (Path(__file__).parent / "words.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
-)
-_EMPTY = frozenset(_WORDS["empty"])
-COMMON = frozenset(_WORDS["common"])
+WORDS = yaml.load((Path(__file__).parent / "words.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+"""The lists of `words.yaml`."""
+_EMPTY = frozenset(WORDS["empty"])
+COMMON = frozenset(WORDS["common"])
 """Words that lines of every kind share: two of them do not make two lines alike."""
+EVERYDAY_SKILLS = frozenset(WORDS["everyday_skills"])
+"""Skills that are asked for often, but that no project is done to show (Git, Jira)."""
 
 
 @lru_cache(maxsize=16_384)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .market import summarize
+from .market import asked_for, summarize
 from .plan import plan
 from .subjects import propose
 from .tagging import read_posting
@@ -48,7 +48,7 @@ def _plan(blocks: Blocks) -> dict[str, Any]:
 def _whole_answer(blocks: Blocks) -> dict[str, Any]:
     """Everything in one answer, out of all the postings that were given, as one prompt for all asks."""
     request, profile = _one(blocks, "request"), _one(blocks, "profile")
-    found = summarize(blocks["postings"], "en" if request.get("language") == "en" else "ko")
+    found = asked_for(blocks["postings"], "en" if request.get("language") == "en" else "ko")
     summary = {
         name: [{**line, "count": len(line["posting_ids"])} for line in lines] for name, lines in found.items()
     }

@@ -15,8 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 from tools.lexicon import KIND_OF, canonical, find_skills
-from tools.lexicon.stems import COMMON, stems
+from tools.lexicon.stems import COMMON, EVERYDAY_SKILLS, stems
 
+from .crafts import DOMAINS
 from .person import Person
 from .text import WORDS, is_order, lines, load_yaml, read, read_list, rows
 
@@ -59,7 +60,6 @@ LABELS: dict[str, str] = load_yaml("labels.yaml")
 """What a concept is called in English."""
 LABELLED = {label: key for key, label in LABELS.items()}
 _HANGUL = re.compile("[가-힣]")
-# Words that lines of every kind share: two of them do not make two lines alike.
 _CANDIDATES = 6
 """Lines of a group that are tried for the one to show."""
 
@@ -75,12 +75,39 @@ def concepts_of(line: str) -> tuple[str, ...]:
 
 def summarize(postings: Sequence[Row], language: str = "ko") -> dict[str, Any]:
     """Returns a `MarketSummary` of the postings; every list is empty when there are none."""
+    found = asked_for(postings, language)
+    return {
+        **found,
+        "skills": [line["text"] for line in found["skills"]],
+        "domains": [
+            {"posting_id": read(posting, "posting_id"), "domain": domain}
+            for posting in postings
+            if (domain := _domain(posting, language))
+        ],
+    }
+
+
+def asked_for(postings: Sequence[Row], language: str) -> dict[str, list[dict[str, Any]]]:
+    """Returns the lists of a summary, the skills too with the ids of the postings that name them."""
     return {
         "responsibilities": _section(postings, "responsibilities", language),
         "qualifications": _section(postings, "requirements", language),
         "preferred": _section(postings, "preferred", language),
         "skills": _skills(postings),
     }
+
+
+def _domain(posting: Row, language: str) -> str:
+    """What a posting's company makes, by what its work speaks of most often; "" where no Korean word says."""
+    text = "\n".join(read(posting, name) for name in ("company", "job_title", "responsibilities")).lower()
+    named = [
+        (domain, [word for word in domain.named.findall(text) if _HANGUL.search(word)])
+        for domain in DOMAINS["service"]
+    ]
+    domain, words = max(named, key=lambda found: len(found[1]))
+    if not words:
+        return ""
+    return domain.words["en"]["thing"] if language == "en" else f"{words[0]} 서비스"
 
 
 def _section(postings: Sequence[Row], name: str, language: str) -> list[dict[str, Any]]:
@@ -209,8 +236,6 @@ def _skills(postings: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 _SECTIONS = ("responsibilities", "qualifications", "preferred")
-# Everybody's tools: asked often, but no project is done to show them.
-_NO_GAP = frozenset(WORDS["no_gap"])
 # One of these is enough to do a job with; the market's other choices of the kind are no gap.
 _ONE_OF = ("language", "database", "cloud")
 _FRAMEWORKS = frozenset(WORDS["frameworks"])
@@ -303,7 +328,7 @@ class Demand:
 
 
 def _is_gap(skill: str, person: Person) -> bool:
-    if skill in person.has or skill in _NO_GAP or skill in person.feedback.unwanted_skills:
+    if skill in person.has or skill in EVERYDAY_SKILLS or skill in person.feedback.unwanted_skills:
         return False
     if _SHOWN_BY.get(skill, frozenset()) & set(person.has):
         return False

@@ -13,7 +13,8 @@ from local.model.rules.text import same_title
 from nodes.filter_jobs import JobVerdicts
 from nodes.generate_tasks import ProjectPlan
 from nodes.propose_subjects import SubjectProposals
-from nodes.summarize import MarketSummary
+from nodes.summarize import MarketSummary, counted
+from tools.postings.contracts import StoredPosting
 
 Row = dict[str, Any]
 
@@ -69,11 +70,10 @@ def profile(job: str = "백엔드 개발자", **fields: Any) -> Row:
 
 
 def summary(postings: list[Row]) -> Row:
-    found = answer("MarketSummary", {"postings": postings})
-    MarketSummary.model_validate(found)
-    return {
-        name: [{**line, "count": len(line["posting_ids"])} for line in lines] for name, lines in found.items()
-    }
+    """The summary that the service makes of the answer."""
+    found = MarketSummary.model_validate(answer("MarketSummary", {"postings": postings}))
+    stored = [StoredPosting(**{"source": "test", "source_id": row["posting_id"]} | row) for row in postings]
+    return counted(found, stored).model_dump()
 
 
 def subjects(
@@ -303,7 +303,8 @@ def test_orders_in_the_data_are_not_repeated() -> None:
 def test_odd_data_is_survived(row: Row) -> None:
     for rows in ([], [row], [row] * 3):
         answer("JobVerdicts", {"request": [{}], "profile": [], "postings": rows})
-        found = summary(rows)
+        found = answer("MarketSummary", {"postings": rows})
+        MarketSummary.model_validate(found)
         people: list[Row] = [{}, {"desired_job": "개발자", "skills": None, "projects": [None, {}]}]
         for who in people:
             listed = answer("SubjectProposals", {"request": [{}], "profile": [who], "summary": [found]})[

@@ -17,7 +17,6 @@ from local.model.rules.families import FAMILIES
 from local.model.rules.market import Demand
 from local.model.rules.person import read_feedback
 from local.model.rules.text import lines
-from tools.lexicon.stems import stems
 from tests.local.model.rules.test_rules_answers import (
     POSTINGS,
     posting,
@@ -30,6 +29,7 @@ from tests.local.model.rules.test_rules_answers import (
 )
 from tests.pace import scaled
 from tools.lexicon import find_skills
+from tools.lexicon.stems import stems
 
 Row = dict[str, Any]
 

@@ -1,0 +1,46 @@
+"""What a profile says of a person, as checks compare it with answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tools.lexicon import find_skills
+
+_MAIN_SKILLS = 6
+"""Skills of the profile, in the person's order, that a project uses or says why not."""
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yields every text in a JSON value, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
+
+
+def main_skills(profile: Mapping[str, Any]) -> list[str]:
+    """Returns the skills that the person puts first, as they are written there."""
+    return list(profile.get("skills") or [])[:_MAIN_SKILLS]
+
+
+def known_skills(profile: Mapping[str, Any]) -> frozenset[str]:
+    """Returns the canonical names of what the person can do: what the lists of skills name, and what the jobs
+    so far speak of. The introduction does not count: it also says what somebody cannot do yet."""
+    listed = [*(profile.get("skills") or [])]
+    for project in profile.get("projects") or []:
+        listed += project.get("skills") or []
+    for job in profile.get("experiences") or []:
+        listed += filter(None, (job.get("role"), job.get("description")))
+    return frozenset(skill for text in listed for skill in find_skills(text))
+
+
+def uses(name: str, skills: frozenset[str], text: str) -> bool:
+    """Whether a work that uses `skills` (canonical names) and is described by `text` uses what `name` names:
+    one of its skills, or `name` itself letter for letter."""
+    named = find_skills(name)
+    return bool(skills.intersection(named)) or "".join(name.lower().split()) in "".join(text.lower().split())

@@ -1,0 +1,297 @@
+"""Whether a project can be built and believed: what can be checked by rule."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nodes.findings import Finding
+from nodes.market_claims import sentences, untrue
+from nodes.person import known_skills, uses
+from nodes.posting_lines import skills_of
+from nodes.state import ProjectDict, SubjectDict, Turn
+from tools.core.contracts import Language
+from tools.core.text import find_quote, folded
+from tools.lexicon import find_skills
+from tools.lexicon.stems import COMMON, EVERYDAY_SKILLS, stems
+from tools.postings.contracts import StoredPosting
+
+if TYPE_CHECKING:
+    from nodes.generate_tasks import ProjectPlan, Quote
+
+SHORTEST_QUOTE = 4
+"""Characters: a shorter quote stands in any posting and shows nothing."""
+FEWEST_QUOTES, MOST_QUOTES = 4, 10
+QUOTES_A_POSTING = 2
+_HOURS_A_TASK = 2.0
+"""Hours that a task takes at least: less is a line of a list and no task."""
+_HALF = 0.6
+"""Of the weeks, after which the minimum version stands: steps do not end just at the half."""
+_WEEKS_OFF = 0.5
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_CAUSED = re.compile(
+    r"(?:장애|오류|실패|지연)를?\s*(?:일부러|주입)|일부러[^.]{0,20}(?:끄|꺼|끊|죽|멈|내리|장애|실패)|강제로?\s*(?:종료|중단|끊)"
+    r"|kill\s?-9|chaos|\binject(?:s|ed|ing)?\b[^.]{0,30}(?:fault|failure|error|delay)"
+    r"|(?:kill|stop|cut|crash|break)[^.]{0,30}(?:on purpose|deliberately)",
+    re.IGNORECASE,
+)
+_SHORTER = re.compile(r"짧|빨리|기간을?\s*줄|shorter|quicker|fewer weeks|less time", re.IGNORECASE)
+_EASIER = re.compile(
+    r"쉽|쉬운|쉬웠|너무\s*어려|난이도를?\s*(?:낮|내)|easier|simpler|too (?:hard|difficult)", re.IGNORECASE
+)
+_LEVELS = ("beginner", "intermediate", "advanced")
+_ID = re.compile(r"(?<![\w-])(?:p-\d+|sub-[0-9a-f]{6,})\b")
+_INTERNAL_IN_KOREAN = re.compile(
+    r"(?<![\w-])(?:profile|subject|postings|beginner|intermediate|advanced)(?=\s*(?:[은는이가을를의에상로,.)]|$))"
+)
+_FIELD_NAME = re.compile(
+    r"(?<!\w)(?:desired_job|career_stage|skill_gaps|posting_ids?|job_title|kept_postings|closest_only"
+    r"|duration_weeks|hours_per_week|minimum_version|after_step|not_covered)(?![a-z_])"
+)
+_HANGUL = re.compile(r"[가-힣]")
+_LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
+_LONG_FOREIGN = 5
+"""Words in another language from which a text is taken for one in that language; names alone are fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a project is held against.
+
+    `postings` are the kept ones by id, `kept` the number that the summary's counts are of, `before` the
+    session's last project, if there is one.
+    """
+
+    profile: Mapping[str, Any]
+    language: Language
+    summary: Mapping[str, Any]
+    subject: SubjectDict
+    postings: Mapping[str, StoredPosting]
+    kept: int
+    turn: Turn
+    before: ProjectDict | None = None
+
+
+def project_findings(plan: ProjectPlan, grounds: Grounds) -> list[Finding]:
+    """Returns what is wrong with a plan, the gravest first."""
+    return [
+        *_quote_findings(plan, grounds),
+        *_task_findings(plan, grounds),
+        *_time_findings(plan, grounds),
+        *_goal_findings(plan),
+        *_request_findings(plan, grounds),
+        *prose_findings(_prose(plan), grounds.language),
+    ]
+
+
+def quoted(quote: Quote, postings: Mapping[str, StoredPosting]) -> str | None:
+    """Returns the words of the posting that are quoted, None where it has no such words or they are few."""
+    posting = postings.get(quote.posting_id)
+    if posting is None or len(folded(quote.quote)) < SHORTEST_QUOTE:
+        return None
+    return find_quote(quote.quote, posting.text())
+
+
+def prose_findings(prose: Sequence[tuple[str, str]], language: Language) -> list[Finding]:
+    """Returns internal words and texts in another language among `prose`: (field, text) of an answer."""
+    findings = []
+    for field, text in prose:
+        leak = _ID.search(text) or _FIELD_NAME.search(text)
+        if leak is None and language == "ko":
+            leak = _INTERNAL_IN_KOREAN.search(text)
+        if leak:
+            findings.append(Finding("leak", field, leak[0]))
+        words = len(_LATIN_WORD.findall(text))
+        hangul = len(_HANGUL.findall(text))
+        foreign = (
+            not hangul and words > _LONG_FOREIGN
+            if language == "ko"
+            else hangul > _LONG_FOREIGN and hangul > words
+        )
+        if foreign:
+            findings.append(Finding("wrong_language", field, text))
+    return findings
+
+
+def _prose(plan: ProjectPlan) -> list[tuple[str, str]]:
+    prose = [
+        ("title", plan.title),
+        ("description", plan.description),
+        ("goal", plan.goal),
+        ("summary", plan.summary),
+        ("costs", plan.costs),
+        ("minimum_version", plan.minimum_version.shows if plan.minimum_version else ""),
+    ]
+    prose += [("not_covered", item.reason) for item in plan.not_covered]
+    prose += [("evidence", quote.claim) for quote in plan.evidence]
+    prose += [("data", item.origin) for item in plan.data]
+    for step in plan.steps:
+        prose.append(("steps", step.title))
+        for task in step.tasks:
+            prose += [("tasks", text) for text in (task.title, task.description, task.deliverable)]
+    return prose
+
+
+def _told(plan: ProjectPlan) -> str:
+    """Everything that says what is done and with what; not the quotes, nor why."""
+    texts = [plan.title, plan.description, plan.goal, *plan.skills]
+    for step in plan.steps:
+        texts.append(step.title)
+        for task in step.tasks:
+            texts += [task.title, task.description, task.deliverable, *task.skills]
+    texts += [item.name for item in plan.data]
+    return "\n".join(texts)
+
+
+def _quote_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
+    postings = grounds.postings
+    standing: list[Quote] = []
+    for quote in plan.evidence:
+        if len(folded(quote.quote)) < SHORTEST_QUOTE:
+            yield Finding("quote_too_short", "evidence", quote.quote)
+        elif quoted(quote, postings) is None:
+            yield Finding("quote_not_in_posting", "evidence", quote.quote)
+        else:
+            standing.append(quote)
+    fewest = min(FEWEST_QUOTES, QUOTES_A_POSTING * len(postings))
+    if len(standing) < fewest:
+        yield Finding("too_few_quotes", "evidence", count=fewest)
+    if len(standing) > MOST_QUOTES:
+        yield Finding("too_many_quotes", "evidence", count=MOST_QUOTES)
+    for posting_id, count in Counter(quote.posting_id for quote in standing).items():
+        if count > QUOTES_A_POSTING:
+            yield Finding("posting_quoted_often", "evidence", postings[posting_id].company)
+    yield from _relevance_findings(plan, grounds, standing)
+    for sentence in untrue(plan.summary, grounds.summary, grounds.kept):
+        yield Finding("count_untrue", "summary", sentence)
+    for sentence, *_ in sentences(plan.summary):
+        if not _backed(sentence, standing):
+            yield Finding("claim_without_quote", "summary", sentence)
+
+
+def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[Quote]) -> Iterator[Finding]:
+    """Yields quotes that speak of something else, and what quotes and gaps name on one side only."""
+    told = _told(plan)
+    skills, words = frozenset(find_skills(told)), stems(told)
+    left = [item.name for item in plan.not_covered]
+    left += [item["name"] for item in grounds.subject.get("not_covered", [])]
+    covered = skills.union(find_skills("\n".join(left)))
+    in_quotes: set[str] = set()
+    unused: dict[str, None] = {}
+    for quote in standing:
+        named = frozenset(find_skills(quote.quote))
+        in_quotes |= named
+        if _speaks(quote.quote, named, skills, words):
+            unused |= dict.fromkeys(sorted(named - covered - EVERYDAY_SKILLS))
+        else:
+            yield Finding("quote_off_topic", "evidence", quote.quote)
+    for skill in unused:
+        yield Finding("quoted_skill_unused", "evidence", skill)
+    asked_for = frozenset[str]().union(*map(skills_of, grounds.postings.values()))
+    gaps = (skill for gap in grounds.subject.get("skill_gaps", []) for skill in find_skills(gap["skill"]))
+    for skill in dict.fromkeys(gaps):
+        if skill in (asked_for & skills) - EVERYDAY_SKILLS - in_quotes:
+            yield Finding("gap_without_quote", "evidence", skill)
+
+
+def _speaks(quote: str, named: frozenset[str], skills: frozenset[str], words: frozenset[str]) -> bool:
+    """Whether a quote speaks of a project that uses `skills` and is told in `words`: by a skill, or by a word
+    that not every text has. In another script than the project's it can only do so by a skill; where it names
+    none it is believed."""
+    if named & skills:
+        return True
+    korean = bool(_HANGUL.search(quote))
+    if not named and not any((word[0] >= "가") == korean for word in words):
+        return True
+    own = stems(quote) - COMMON
+    return not own or any(word in words or any(_alike(word, other) for other in words) for word in own)
+
+
+def _alike(one: str, other: str) -> bool:
+    """Whether one word begins as the other: 정산과 정산서, payment and payments."""
+    short, long = sorted((one, other), key=len)
+    return len(short) >= 2 and long.startswith(short)  # noqa: PLR2004 - a syllable stands in anything
+
+
+def _backed(sentence: str, quotes: Sequence[Quote]) -> bool:
+    """Whether a quote speaks for a sentence of the reasons: by a skill where the sentence names one,
+    otherwise by a word."""
+    named = frozenset(find_skills(sentence))
+    for quote in quotes:
+        if named:
+            if named.intersection(find_skills(f"{quote.quote}\n{quote.claim}")):
+                return True
+        elif (stems(sentence) - COMMON) & (stems(f"{quote.quote}\n{quote.claim}")):
+            return True
+    return False
+
+
+def _task_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
+    for number, step in enumerate(plan.steps, start=1):
+        if not step.tasks:
+            yield Finding("no_tasks", "steps", str(number))
+    known = known_skills(grounds.profile)
+    new = total = 0
+    for task in (task for step in plan.steps for task in step.tasks):
+        if not task.deliverable.strip():
+            yield Finding("no_deliverable", "tasks", task.title)
+        text = f"{task.title}\n{task.description}"
+        if task.fault is None:
+            if _CAUSED.search(text):
+                yield Finding("fault_without_signal", "fault", task.title)
+        elif not (task.fault.signal.strip() and task.fault.remedy.strip()):
+            yield Finding("fault_without_signal", "fault", task.title)
+        skills = frozenset(skill for name in [*task.skills, text] for skill in find_skills(name))
+        total += bool(skills)
+        new += bool(skills) and not any(uses(name, skills, text) for name in known)
+    if known and new * 2 > total:
+        yield Finding("mostly_new", "tasks", count=new)
+    if not plan.data or not all(item.name.strip() and item.origin.strip() for item in plan.data):
+        yield Finding("data_unknown", "data")
+
+
+def _time_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
+    weeks = [step.weeks or 0.0 for step in plan.steps]
+    if abs(sum(weeks) - plan.duration_weeks) > _WEEKS_OFF:
+        yield Finding("weeks_do_not_add_up", "weeks", count=sum(weeks))
+    has = grounds.profile.get("hours_per_week")
+    if has and plan.hours_per_week != has:
+        yield Finding("hours_differ", "hours_per_week", count=has)
+    if hours := has or plan.hours_per_week:
+        for step, share in zip(plan.steps, weeks, strict=True):
+            if share and step.tasks and (each := share * hours / len(step.tasks)) < _HOURS_A_TASK:
+                yield Finding("too_much_work", "weeks", step.title, round(each, 1))
+    minimum = plan.minimum_version
+    stands = sum(weeks[: minimum.after_step]) if minimum else 0.0
+    if (
+        minimum is None
+        or not minimum.shows.strip()
+        or not 1 <= minimum.after_step < len(plan.steps)
+        or stands > _HALF * sum(weeks)
+    ):
+        yield Finding("minimum_version_late", "minimum_version")
+
+
+def _goal_findings(plan: ProjectPlan) -> Iterator[Finding]:
+    numbers = set(_NUMBER.findall(plan.goal))
+    if not numbers:
+        yield Finding("goal_without_number", "goal")
+    elif plan.steps:
+        last = "\n".join(f"{t.title}\n{t.description}\n{t.deliverable}" for t in plan.steps[-1].tasks)
+        if not numbers.intersection(_NUMBER.findall(last)):
+            yield Finding("goal_not_met", "steps")
+
+
+def _request_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
+    asked, before = grounds.turn, grounds.before
+    if (level := asked.get("difficulty")) and plan.difficulty != level:
+        yield Finding("difficulty_differs", "difficulty", level)
+    feedback = asked.get("feedback") or ""
+    if before and _SHORTER.search(feedback) and plan.duration_weeks >= before["duration_weeks"]:
+        yield Finding("not_shorter", "duration_weeks", count=before["duration_weeks"])
+    harder = before and _LEVELS.index(plan.difficulty) > _LEVELS.index(before["difficulty"])
+    if harder and not level and _EASIER.search(feedback):
+        yield Finding("not_easier", "difficulty")
