@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from evals.evaluators.base import (
+    EVERYDAY,
     Check,
     Json,
     Metric,
@@ -256,8 +257,8 @@ def gaps(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     of the candidate that it was built from; where that was not shown (the first project of a session), the
     skills of the project that the person lacks and a kept posting names.
     `commonest_gap`: share of the projects that use the skill which most of the kept postings name and the
-    person lacks, or name it as left; of several named equally often any. None where fewer than two postings,
-    or than a quarter, name the same.
+    person lacks, or name it as left; of several named equally often any; everyday ones are left out. None
+    where fewer than two postings, or than a quarter, name the same.
 
     Cannot see whether a gap is the one most worth closing, nor how deep a task goes into it.
     """
@@ -297,7 +298,7 @@ def gaps(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
 
 
 def _commonest(projects: list[Json], kept: list[Json], known: set[str]) -> Iterator[Check]:
-    lacking = {skill: count for skill, count in most_wanted(kept).items() if skill not in known}
+    lacking = {skill: count for skill, count in most_wanted(kept).items() if skill not in known | EVERYDAY}
     most = max(lacking.values(), default=0)
     if most > 1 and most >= _WIDESPREAD * len(kept):
         commonest = [skill for skill, count in lacking.items() if count == most]

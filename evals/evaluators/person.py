@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from evals.evaluators.base import (
+    EVERYDAY,
     SKILLS,
     Check,
     Json,
@@ -19,7 +20,6 @@ from evals.evaluators.base import (
     mentioned_skills,
     most_wanted,
     names_as_left,
-    names_skill,
     plain,
     task_text,
     tasks,
@@ -61,7 +61,7 @@ def person(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     `strengths_own`: share of the strengths that candidates build on which the person has: a known skill, or
     words of the profile.
     `skills_covered`: share of the person's main skills that the work uses or that are named as left. The main
-    ones are five of the profile's list that the dictionary has: those first that its projects and jobs name.
+    ones are the first five of the profile's list that the dictionary has, without everyday ones (Git).
     `tasks_in_reach`: 1 for a project at least half of whose tasks are mostly done with what the person can
     do (profile, its projects, the case's `known_skills`), falling to 0; tasks without a skill of the
     dictionary are left out. None for a person who shares fewer than two skills with the kept postings.
@@ -158,9 +158,9 @@ def _takes_up(project: Json, wish: str, *, most: bool = False) -> bool:
 
 
 def _main_skills(profile: Json) -> list[str]:
-    listed = [skill for skill in profile.get("skills") or [] if canonical_skills([skill]) & SKILLS]
-    done = "\n".join(_texts([profile.get("projects") or [], profile.get("experiences") or []]))
-    return sorted(listed, key=lambda skill: not names_skill(done, skill))[:_MAIN]
+    """What the person puts first, without what stands in every profile (Git)."""
+    listed = dict.fromkeys(profile.get("skills") or [])
+    return [skill for skill in listed if canonical_skills([skill]) & SKILLS - EVERYDAY][:_MAIN]
 
 
 def _in_reach(project: Json, known: set[str]) -> Iterator[tuple[float, str]]:
