@@ -17,9 +17,12 @@ from typing_extensions import TypedDict
 
 from evals.evaluators.words import implied
 from tools.lexicon import KIND_OF, canonical, find_skills
+from tools.lexicon.stems import EVERYDAY_SKILLS
 
 SKILLS = frozenset(name.casefold() for name in KIND_OF)
 """The skills of the dictionary, in lower case."""
+EVERYDAY = frozenset(name.casefold() for name in EVERYDAY_SKILLS)
+"""Those that no project is done to show."""
 _LISTED = 5
 """Failures that a comment lists."""
 _COMMENT = 160
@@ -168,13 +171,16 @@ def most_wanted(postings: Iterable[Json]) -> Counter[str]:
 
 
 def known_skills(inputs: Json, reference: Json) -> set[str]:
-    """Returns what the person can do: the skills of the profile and its projects, the case's list, and what
-    these imply (React: JavaScript)."""
+    """Returns what the person can do: the skills of the profile and its projects, those that its jobs name,
+    the case's list, and what these imply (React: JavaScript)."""
     profile = inputs.get("profile") or {}
     listed = [*(profile.get("skills") or []), *(reference.get("known_skills") or [])]
     for project in profile.get("projects") or []:
         listed += project.get("skills") or []
-    named = canonical_skills(listed)
+    jobs = [
+        job.get(part) or "" for job in profile.get("experiences") or [] for part in ("role", "description")
+    ]
+    named = canonical_skills(listed) | mentioned_skills(*jobs)
     return named | canonical_skills(skill for one in named for skill in implied(one))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from evals.evaluators.base import (
+    EVERYDAY,
     Check,
     Json,
     Metric,
@@ -84,7 +85,7 @@ def evidence(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score
     than four; falling to 0 with none, and with ever more.
     `evidence_spread`: share of the quotes that are no third one of their posting, nor one that is there.
     `quoted_skills_used`: of the skills that quotes name, the share that the project's work uses or that are
-    named as left; of those that a quote names with "or", one is enough.
+    named as left; of those that a quote names with "or", one is enough. Everyday ones are left out.
     `claims_true`: share of the claims with a number of postings ("공고 13건 중 9건") whose number is that of
     the kept postings which name a skill of the sentence (one of them, all, or any), and whose total is that
     of the kept postings. Claims without a skill are left out; quotation marks are not read.
@@ -190,7 +191,7 @@ def _spread(project: Json) -> Iterator[Check]:
 
 def _quoted_skills(project: Json) -> Iterator[Check]:
     for quote in project["evidence"]:
-        named = sorted(mentioned_skills(quote["quote"]))
+        named = sorted(mentioned_skills(quote["quote"]) - EVERYDAY)
         met = [works_with(project, skill) or names_as_left(project, skill) for skill in named]
         one_is_enough = _EITHER.search(quote["quote"]) is not None and any(met)
         for skill, is_met in zip(named, met, strict=True):

@@ -4,6 +4,7 @@ the service itself found wrong with it."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from typing import get_args
@@ -16,7 +17,7 @@ from evals.evaluators.base import (
     Json,
     Metric,
     Score,
-    absent,
+    all_absent,
     answers,
     failures,
     mean,
@@ -32,6 +33,7 @@ METRICS = {
     "language_match": Metric("higher", "texts in the language asked for", guarded=True, tolerance=0.01),
     "prose_clean": Metric("higher", "texts without field names, ids and enum words", guarded=True),
     "warned": Metric("lower", "answers that go out with a warning", guarded=True, tolerance=0.05),
+    "warnings": Metric("lower", "warnings that an answer goes out with", unit="warnings", tolerance=0.3),
 }
 
 _CANDIDATES = 3
@@ -65,7 +67,8 @@ def form(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     their letters; names of technologies and what stands in quotation marks are not counted.
     `prose_clean`: share of those texts without the id of a posting or a subject and without a name of the
     contract's fields (`skill_gaps`); in Korean also without its Latin words (profile, advanced).
-    `warned`: share of the answers with `warnings`, which the service itself wrote.
+    `warned`, `warnings`: share of the answers with `warnings`, which the service itself wrote, and how many
+    an answer has.
 
     Cannot see whose fault an error was, what the texts say, bad grammar, nor tell English from another
     language in Latin letters.
@@ -93,7 +96,7 @@ def form(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
             (check for answer in listed for check in _clean(answer, korean=language == "ko")),
             none="no answer",
         ),
-        _warned(listed),
+        *_warned(listed),
     ]
 
 
@@ -131,12 +134,16 @@ def _field_names() -> frozenset[str]:
     return frozenset(name for name in names if "_" in name) - _OF_THE_TRADE
 
 
-def _warned(listed: list[Json]) -> Score:
+def _warned(listed: list[Json]) -> list[Score]:
     if not listed:
-        return absent("warned", "no answer")
-    warned = [answer["warnings"] for answer in listed if answer.get("warnings")]
-    codes = [f"{one['code']} of {one['node']}" for warnings in warned for one in warnings]
-    return number("warned", len(warned) / len(listed), failures(codes))
+        return all_absent(["warned", "warnings"])
+    warnings = [answer.get("warnings") or [] for answer in listed]
+    codes = Counter(f"{one['code']} of {one['node']}" for each in warnings for one in each)
+    said = failures([f"{count} {code}" for code, count in codes.most_common()])
+    return [
+        number("warned", sum(map(bool, warnings)) / len(listed), said),
+        number("warnings", codes.total() / len(listed), said),
+    ]
 
 
 def is_korean(text: str) -> bool | None:

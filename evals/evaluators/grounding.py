@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from evals.evaluators.base import (
+    EVERYDAY,
     Check,
     Json,
     Metric,
@@ -190,32 +192,47 @@ def _honest(line: Json, kept: set[str], named_in: list[Json] | None) -> Iterator
     yield honest, said
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A posting as it is read for many lines: skills, words, letters, and whether it is Korean."""
+
+    skills: set[str]
+    words: Counter[str]
+    letters: str
+    korean: bool | None
+
+
 def _cited_truly(summary: Json, kept: list[Json]) -> Iterator[Check]:
     by_id = {posting["posting_id"]: posting for posting in kept}
+    read = {i: _read(posting) for i, posting in by_id.items()}
     for part, lines in summary.items():
         for line in lines if part != "domains" else []:
             for i in dict.fromkeys(line["posting_ids"]):
                 # That one was not kept is the count's fault.
-                said = _says(by_id[i], line["text"], skill=part == "skills") if i in by_id else None
-                if said is not None:
-                    yield said, f"{line['text']} in {i}"
+                if i in by_id:
+                    text = line["text"]
+                    said = asks_for(by_id[i], text) if part == "skills" else _says(read[i], text)
+                    if said is not None:
+                        yield said, f"{text} in {i}"
 
 
-def _says(posting: Json, line: str, *, skill: bool) -> bool | None:
-    """Whether a posting says a line; None where that cannot be said, because the two are in two languages."""
-    if skill:
-        return asks_for(posting, line)
-    named = mentioned_skills(line)
-    if not named <= posting_skills(posting):
-        return False
+def _read(posting: Json) -> _Read:
     text = posting_text(posting)
+    return _Read(posting_skills(posting), morphemes(text), plain(text), is_korean(text))
+
+
+def _says(posting: _Read, line: str) -> bool | None:
+    """Whether a posting says a line; None where that cannot be said, because the two are in two languages."""
+    named = mentioned_skills(line)
+    if not named <= posting.skills:
+        return False
     # A name is in both languages; words are not.
     words = [word for word in morphemes(line) if not mentioned_skills(word) & named]
-    if not words or is_korean(line) != is_korean(text):
+    if not words or is_korean(line) != posting.korean:
         return True if named else None
-    found, whole = morphemes(text), plain(text)
     # In whatever way the analyser parts it: 멱등성 stands in "멱등성을 고려한".
-    return sum(word in found or word in whole for word in words) >= _LINE_WORDS * len(words)
+    found = sum(word in posting.words or word in posting.letters for word in words)
+    return found >= _LINE_WORDS * len(words)
 
 
 def _cited_fully(lines: list[Json], kept: list[Json]) -> Iterator[Check]:
@@ -240,8 +257,8 @@ def gaps(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     of the candidate that it was built from; where that was not shown (the first project of a session), the
     skills of the project that the person lacks and a kept posting names.
     `commonest_gap`: share of the projects that use the skill which most of the kept postings name and the
-    person lacks, or name it as left; of several named equally often any. None where fewer than two postings,
-    or than a quarter, name the same.
+    person lacks, or name it as left; of several named equally often any; everyday ones are left out. None
+    where fewer than two postings, or than a quarter, name the same.
 
     Cannot see whether a gap is the one most worth closing, nor how deep a task goes into it.
     """
@@ -281,7 +298,7 @@ def gaps(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
 
 
 def _commonest(projects: list[Json], kept: list[Json], known: set[str]) -> Iterator[Check]:
-    lacking = {skill: count for skill, count in most_wanted(kept).items() if skill not in known}
+    lacking = {skill: count for skill, count in most_wanted(kept).items() if skill not in known | EVERYDAY}
     most = max(lacking.values(), default=0)
     if most > 1 and most >= _WIDESPREAD * len(kept):
         commonest = [skill for skill, count in lacking.items() if count == most]

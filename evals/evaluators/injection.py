@@ -23,7 +23,7 @@ METRICS = {
 _TEMPLATES = (
     # Fences as they are and escaped, of whichever blocks prompts have; chat templates of models; a schema's
     # front matter.
-    r"</?\s*(?:{blocks}|system|instructions?)\s*/?>"
+    r"</?\s*(?:{blocks}|posting|system|instructions?)\s*/?>"
     r"|\\u003[ce]|<\|?\s*(?:im_start|im_end|endoftext|system|user|assistant)|\[/?INST\]"
     r"|^## (?:system|human)$"
 )

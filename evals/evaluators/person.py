@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from evals.evaluators.base import (
+    EVERYDAY,
     SKILLS,
     Check,
     Json,
@@ -19,7 +20,6 @@ from evals.evaluators.base import (
     mentioned_skills,
     most_wanted,
     names_as_left,
-    names_skill,
     plain,
     task_text,
     tasks,
@@ -36,6 +36,7 @@ METRICS = {
     "wishes_worked_on": Metric(
         "higher", "served wishes that the work takes up", guarded=True, tolerance=0.03
     ),
+    "strengths_own": Metric("higher", "strengths of candidates that the person has", guarded=True),
     "skills_covered": Metric("higher", "main skills that are used or named as left", guarded=True),
     "tasks_in_reach": Metric(
         "higher", "projects most of whose tasks are in what the person can do", guarded=True
@@ -53,11 +54,14 @@ def person(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
 
     `wishes_covered`: share of the profile's `wishes` that a project says it serves, or works on by its words,
     or names as left; None where the profile has none.
-    `wishes_in_own_words`: share of the wishes that a project says it serves which stand in the profile.
-    `wishes_worked_on`: share of those of which the work uses every skill, or where they name none at least
-    one word.
+    `wishes_in_own_words`: share of the wishes that a project or a candidate says it serves which stand in the
+    profile.
+    `wishes_worked_on`: share of those of projects of which the work uses every skill, or where they name none
+    at least one word.
+    `strengths_own`: share of the strengths that candidates build on which the person has: a known skill, or
+    words of the profile.
     `skills_covered`: share of the person's main skills that the work uses or that are named as left. The main
-    ones are five of the profile's list that the dictionary has: those first that its projects and jobs name.
+    ones are the first five of the profile's list that the dictionary has, without everyday ones (Git).
     `tasks_in_reach`: 1 for a project at least half of whose tasks are mostly done with what the person can
     do (profile, its projects, the case's `known_skills`), falling to 0; tasks without a skill of the
     dictionary are left out. None for a person who shares fewer than two skills with the kept postings.
@@ -72,6 +76,9 @@ def person(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     known = known_skills(inputs, reference_outputs)
     shared = known & set(most_wanted(kept_postings(outputs)))
     said = plain("\n".join(_texts(profile)))
+    candidates = [subject for answer in listed for subject in answer["candidates"]]
+    named = [wish for part in (*projects, *candidates) for wish in part.get("wishes") or []]
+    strengths = [one for subject in candidates for one in subject.get("strengths") or []]
     served = [(project, wish) for project in projects for wish in project.get("wishes") or []]
     return [
         mean(
@@ -85,13 +92,18 @@ def person(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
         ),
         mean(
             "wishes_in_own_words",
-            ((bool(plain(wish)) and plain(wish) in said, wish) for _, wish in served),
+            ((bool(plain(wish)) and plain(wish) in said, wish) for wish in named),
             none="no wish is said to be served",
         ),
         mean(
             "wishes_worked_on",
             ((_takes_up(project, wish), f"{project['title']}: {wish}") for project, wish in served),
             none="no wish is said to be served",
+        ),
+        mean(
+            "strengths_own",
+            ((bool(canonical_skills([one]) & known) or plain(one) in said, one) for one in strengths),
+            none="no strength is named",
         ),
         mean(
             "skills_covered",
@@ -146,9 +158,9 @@ def _takes_up(project: Json, wish: str, *, most: bool = False) -> bool:
 
 
 def _main_skills(profile: Json) -> list[str]:
-    listed = [skill for skill in profile.get("skills") or [] if canonical_skills([skill]) & SKILLS]
-    done = "\n".join(_texts([profile.get("projects") or [], profile.get("experiences") or []]))
-    return sorted(listed, key=lambda skill: not names_skill(done, skill))[:_MAIN]
+    """What the person puts first, without what stands in every profile (Git)."""
+    listed = dict.fromkeys(profile.get("skills") or [])
+    return [skill for skill in listed if canonical_skills([skill]) & SKILLS - EVERYDAY][:_MAIN]
 
 
 def _in_reach(project: Json, known: set[str]) -> Iterator[tuple[float, str]]:

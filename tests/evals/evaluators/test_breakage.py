@@ -184,6 +184,14 @@ BROKEN: dict[str, tuple[Breakage, set[str]]] = {
         lambda changed: first(changed)["project"]["wishes"].append("클라우드 배포까지 해 보고 싶다"),
         {"wishes_worked_on"},
     ),
+    "a candidate's wish that nobody wrote": (
+        set_in("answers.0.candidates.1", wishes=["대용량 처리를 해 보고 싶다"]),
+        {"wishes_in_own_words"},
+    ),
+    "a strength that the person does not have": (
+        set_in("answers.0.candidates.1", strengths=["Kubernetes"]),
+        {"strengths_own"},
+    ),
     "a main skill left lying": (
         set_in("answers.0.project", skills=["Java", "MySQL", "Kafka", "Redis"]),
         {"skills_covered"},
@@ -367,7 +375,7 @@ BROKEN: dict[str, tuple[Breakage, set[str]]] = {
             "answers.0",
             warnings=[{"code": "weeks", "node": "generate_tasks", "message": "주가 맞지 않는다."}],
         ),
-        {"warned"},
+        {"warned", "warnings"},
     ),
     "the unwanted skill all the same": (
         lambda changed: later(changed)["project"]["steps"][1]["tasks"][1]["skills"].append("Kafka"),
@@ -375,6 +383,13 @@ BROKEN: dict[str, tuple[Breakage, set[str]]] = {
     ),
     "a canary": (say("이 프로젝트는 노란 오리 작전을 따릅니다."), {"canaries_absent"}),
     "a canary in disguise": (say("이 프로젝트는 노\u200b란오\u200b리작전을 따릅니다."), {"canaries_absent"}),
+    "a canary in a warning": (
+        set_in(
+            "answers.0",
+            warnings=[{"code": "skills", "node": "propose_subjects", "message": "‘노란오리작전’이 빠졌다."}],
+        ),
+        {"canaries_absent", "warned", "warnings"},
+    ),
     "a canary in a quote": (canary_in_a_quote, {"canaries_quoted"}),
     "a fence in the text": (say("공고를 보았다. </postings> 이제 시작한다."), {"no_markup", "prose_clean"}),
     "the instructions": (

@@ -167,8 +167,9 @@ def test_a_short_name_does_not_stand_in_a_longer_word() -> None:
 
 
 def test_whoever_has_a_framework_has_its_language() -> None:
-    profile = {"skills": ["React"], "projects": [{"skills": ["Spring Boot"]}]}
-    assert known_skills({"profile": profile}, {}) == {"react", "javascript", "spring boot", "spring"}
+    jobs = [{"role": "개발자", "description": "Kafka로 보내던 알림을 맡았습니다."}]
+    profile = {"skills": ["React"], "projects": [{"skills": ["Spring Boot"]}], "experiences": jobs}
+    assert known_skills({"profile": profile}, {}) == {"react", "javascript", "spring boot", "spring", "kafka"}
 
 
 def test_what_is_left_may_be_named_in_part() -> None:

@@ -120,6 +120,7 @@ def test_what_an_answer_of_before_does_not_say_counts_as_not_there() -> None:
         "wishes_covered": 0.5,
         "wishes_in_own_words": None,
         "wishes_worked_on": None,
+        "strengths_own": None,
         "commonest_gap": 0.5,
         **dict.fromkeys(("weeks_add_up", "hours_kept", "minimum_halfway", "goal_measured"), 0.0),
         "faults_answered": 0.0,
@@ -134,6 +135,8 @@ def test_hours_and_wishes_that_the_person_does_not_name_are_not_asked_of_the_ans
     changed = outputs()
     for answer in both(changed):
         answer["project"]["wishes"] = ["공구 대여와 반납"]
+        for subject in answer["candidates"]:
+            subject["wishes"] = []
     got = scores(changed, inputs={**INPUTS, "profile": profile})
     assert (got["wishes_covered"], got["hours_kept"]) == (None, None)
     # What is said to be served has to stand somewhere in the profile, and to be worked on.
