@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tools.lexicon import find_skills
+from tools.lexicon.stems import EVERYDAY_SKILLS
 
 _MAIN_SKILLS = 6
 """Skills of the profile, in the person's order, that a project uses or says why not."""
@@ -24,8 +25,11 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def main_skills(profile: Mapping[str, Any]) -> list[str]:
-    """Returns the skills that the person puts first, as they are written there."""
-    return list(profile.get("skills") or [])[:_MAIN_SKILLS]
+    """Returns the skills that the person puts first, as they are written there: of those that the lexicon
+    knows, without what everybody has. Anything may stand in a list of skills; what is no skill asks for nothing.
+    """
+    listed = profile.get("skills") or []
+    return [name for name in listed if set(find_skills(name)) - EVERYDAY_SKILLS][:_MAIN_SKILLS]
 
 
 def known_skills(profile: Mapping[str, Any]) -> frozenset[str]:

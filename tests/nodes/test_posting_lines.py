@@ -85,7 +85,7 @@ def test_the_lines_shown_tell_most_of_what_is_asked_for_in_the_postings_order() 
 
 def test_skills_are_those_of_the_title_the_texts_and_the_list() -> None:
     one = posting(1, job_title="Go 개발자", requirements="Kafka 경험", preferred="", skills=["k8s", "C"])
-    assert skills_of(one) == {"Go", "Kafka", "Kubernetes"}
+    assert skills_of(one) == {"Go", "Kafka", "Kubernetes", "C"}
 
 
 KOREAN = posting(
