@@ -115,7 +115,7 @@ def posting_lines(posting: Mapping[str, Any]) -> list[str]:
 
 def say(name: str, language: str, **values: object) -> str:
     """Returns a phrase of `data/phrases.yaml` with its values."""
-    text = PHRASES[name][language].format_map({key: Word(value) for key, value in values.items()})
+    text: str = PHRASES[name][language].format_map({key: Word(value) for key, value in values.items()})
     return text[:1].upper() + text[1:] if text.endswith(".") else text
 
 
