@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -54,7 +54,7 @@ async def test_what_all_postings_ask_for_is_in_the_project(
 
 
 async def test_eight_back_end_developers_get_no_single_project(app_context: AppContext) -> None:
-    people = [
+    people: list[dict[str, Any]] = [
         {"skills": ["Java", "Spring Boot", "MySQL"]},
         {"skills": ["Java", "Spring Boot"], "introduction": "결제를 다루고 싶습니다."},
         {"skills": ["Kotlin", "Spring Boot", "PostgreSQL"]},
