@@ -14,7 +14,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from evals.evaluators.base import Json, Score, absent, all_absent, number
-from nodes.prompt_data import excerpt, profile_row
+from nodes.posting_lines import excerpt
+from nodes.prompt_data import profile_row
 from tools.core.contracts import Language
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 from tools.core.fencing import fence
