@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from tools.lexicon.stems import WORDS
 
@@ -15,6 +16,8 @@ _LATIN_WORD = re.compile(r"[a-z][a-z0-9.+#-]*[a-z0-9+#]")
 _LATIN_ENDING = re.compile(r"(?<=[a-z]{3})(?:ings?|ed|es|s|e)$")
 _DOUBLED = re.compile(r"([bdgmnprt])\1$")
 _LONGEST_PLAIN = 3
+_CACHED = 16_384
+"""Words whose root is kept: those of the postings' trade are some thousands."""
 
 TOPICS = frozenset(WORDS["topics"])
 """Skills that are fields and ways of working: a text may speak of one without its name."""
@@ -29,6 +32,7 @@ def spoken_for(skills: Iterable[str]) -> frozenset[str]:
     return frozenset().union(*(_SPOKEN_FOR.get(skill, ()) for skill in skills))
 
 
+@lru_cache(maxsize=_CACHED)
 def same_words(word: str) -> frozenset[str]:
     """Returns the words of either language that say what `word`, a stem in lower case, says: itself, as a
     root where it is Latin, and those of `words.yaml`."""
@@ -42,6 +46,7 @@ def roots_of(text: str) -> frozenset[str]:
     return frozenset(root(part) for word in words for part in (word, *word.split("-")) if part)
 
 
+@lru_cache(maxsize=_CACHED)
 def root(word: str) -> str:
     """Returns a Latin word in lower case without its ending: "logging" and "logs" are "log"."""
     bare = _LATIN_ENDING.sub("", word)
