@@ -38,9 +38,12 @@ _CAUSED = re.compile(
     r"|(?:kill|stop|cut|crash|break)[^.]{0,30}(?:on purpose|deliberately)",
     re.IGNORECASE,
 )
-_SHORTER = re.compile(r"짧|빨리|기간을?\s*줄|shorter|quicker|fewer weeks|less time", re.IGNORECASE)
+_SHORTER = re.compile(
+    r"더\s*짧|짧게|(?:기간|주\s*수)을?\s*줄|빨리\s*끝|shorter|quicker|fewer weeks|less time", re.IGNORECASE
+)
 _EASIER = re.compile(
-    r"쉽|쉬운|쉬웠|너무\s*어려|난이도를?\s*(?:낮|내)|easier|simpler|too (?:hard|difficult)", re.IGNORECASE
+    r"더\s*(?:쉽|쉬)|쉽게|너무\s*어려|난이도를?\s*(?:낮|내)|easier|simpler|too (?:hard|difficult)",
+    re.IGNORECASE,
 )
 _LEVELS = ("beginner", "intermediate", "advanced")
 _ID = re.compile(r"(?<![\w-])(?:p-\d+|sub-[0-9a-f]{6,})\b")

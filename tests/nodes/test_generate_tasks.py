@@ -339,6 +339,14 @@ async def test_shorter_and_easier_are_measured_by_the_project_before(feedback: s
     assert code in {warning["code"] for warning in update["warnings"]["generate_tasks"]}
 
 
+@pytest.mark.parametrize("feedback", ["너무 짧아요", "짧은 동영상을 다루고 싶어요", "harder, please"])
+async def test_what_only_sounds_like_shorter_is_not_held_to_it(feedback: str) -> None:
+    before = {"title": "Old", "duration_weeks": 6, "difficulty": "intermediate"}
+    given = {**state(feedback=feedback), "project": before}
+    update = await generate_tasks(given, Stage(plan(GOOD), postings=POSTINGS).runtime)
+    assert update["warnings"] == {"generate_tasks": []}
+
+
 async def test_warnings_are_in_the_language_of_the_person() -> None:
     given = {**state(), "language": "ko"}
     update = await generate_tasks(given, Stage(plan(GOOD, goal="It is fast"), postings=POSTINGS).runtime)
