@@ -10,7 +10,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.prompt_data import Row, fit_to_budget, profile_row, remaining_tokens, telling_rows
+from nodes.prompt_data import Row, fit_to_budget, remaining_tokens, telling_rows, trade_row
 from nodes.state import JudgedPosting, ProfileDict, Relevant, Retrieved
 from tools.context import RunContext
 from tools.core.contracts import Language
@@ -71,7 +71,7 @@ async def filter_jobs(state: Reads, runtime: Runtime[RunContext]) -> dict[str, A
     desired_job = state["profile"]["desired_job"]
     blocks = {
         "request": fence("request", {"desired_job": desired_job, "language": language}),
-        "profile": fence("profile", profile_row(state["profile"])),
+        "profile": fence("profile", trade_row(state["profile"])),
     }
     tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, JobVerdicts)
     rows, omitted = fit_to_budget(judged_rows(postings.values()), tokens)

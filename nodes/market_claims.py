@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tools.lexicon import find_skills
+from tools.lexicon.stems import COMMON, stems
 
 _CLAIMS = re.compile(
     # 공고 13개 중 9개 · 13건 가운데 9건 · 전체 13개 공고 중 9곳
@@ -39,15 +40,16 @@ def sentences(text: str) -> Iterator[tuple[str, list[int], list[int]]]:
 def untrue(text: str, summary: Mapping[str, Any], kept: int) -> list[str]:
     """Returns the sentences of `text` whose numbers are not those of the summary.
 
-    A number is true when a line of the summary has it: one that shares a skill with the sentence where the
-    sentence names skills of the summary, otherwise any; the number of kept postings always is.
+    A number is true when a line of the summary has it: where the sentence names a skill of the summary, one
+    that shares a skill or a word with it, else any. The number of kept postings always is.
     """
     lines = [line for part in summary.values() for line in part or []]
     false = []
     for sentence, counts, totals in sentences(text):
-        named = frozenset(find_skills(sentence))
-        about = [line for line in lines if named.intersection(find_skills(line["text"]))] or lines
-        true = {line["count"] for line in about} | {kept}
+        named, words = frozenset(find_skills(sentence)), stems(sentence) - COMMON
+        by_skill = [line for line in lines if named.intersection(find_skills(line["text"]))]
+        by_word = [line for line in lines if words & (stems(line["text"]) - COMMON)]
+        true = {line["count"] for line in ([*by_skill, *by_word] if by_skill else lines)} | {kept}
         if not set(counts) <= true or not set(totals) <= {kept}:
             false.append(sentence)
     return false

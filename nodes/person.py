@@ -27,8 +27,8 @@ def texts(value: Any) -> Iterator[str]:
 def main_skills(profile: Mapping[str, Any]) -> list[str]:
     """Returns the skills that the person puts first, as they are written there: of those that the lexicon
     knows, without what everybody has. What else stands in a list of skills asks for nothing."""
-    listed = profile.get("skills") or []
-    return [name for name in listed if set(find_skills(name)) - EVERYDAY_SKILLS][:_MAIN_SKILLS]
+    first = (profile.get("skills") or [])[:_MAIN_SKILLS]
+    return [name for name in first if set(find_skills(name)) - EVERYDAY_SKILLS]
 
 
 def known_skills(profile: Mapping[str, Any]) -> frozenset[str]:

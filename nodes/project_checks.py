@@ -16,6 +16,7 @@ from nodes.state import ProjectDict, SubjectDict, Turn
 from tools.core.contracts import Language
 from tools.core.text import find_quote, folded
 from tools.lexicon import find_skills
+from tools.lexicon.likeness import TOPICS, spoken_for
 from tools.lexicon.stems import COMMON, EVERYDAY_SKILLS, stems
 from tools.postings.contracts import StoredPosting
 
@@ -28,6 +29,8 @@ FEWEST_QUOTES, MOST_QUOTES = 4, 10
 QUOTES_A_POSTING = 2
 _HOURS_A_TASK = 2.0
 """Hours that a task takes at least: less is a line of a list and no task."""
+_OVERTIME = 1.1
+"""Of a step's hours, what its tasks may take: nobody reckons to the hour."""
 _HALF = 0.6
 """Of the weeks, after which the minimum version stands: steps do not end just at the half."""
 _WEEKS_OFF = 0.5
@@ -178,19 +181,21 @@ def _quote_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
 def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[Quote]) -> Iterator[Finding]:
     """Yields quotes that speak of something else, and what quotes and gaps name on one side only."""
     told = _told(plan)
-    skills, words = frozenset(find_skills(told)), stems(told)
+    skills = frozenset(find_skills(told))
+    used = skills | spoken_for(skills)
     left = [item.name for item in plan.not_covered]
     left += [item["name"] for item in grounds.subject.get("not_covered", [])]
-    covered = skills.union(find_skills("\n".join(left)))
+    covered = used | EVERYDAY_SKILLS | frozenset(find_skills("\n".join(left)))
     in_quotes: set[str] = set()
     unused: dict[str, None] = {}
     for quote in standing:
         named = frozenset(find_skills(quote.quote))
         in_quotes |= named
-        if _speaks(quote.quote, named, skills, words):
-            unused |= dict.fromkeys(sorted(named - covered - EVERYDAY_SKILLS))
-        else:
+        # Of a quote that names no tool the lexicon cannot tell what it speaks of: it is believed.
+        if (tools := named - TOPICS) and not (named | spoken_for(named)) & used:
             yield Finding("quote_off_topic", "evidence", quote.quote)
+        else:
+            unused |= dict.fromkeys(sorted(tools - covered))
     for skill in unused:
         yield Finding("quoted_skill_unused", "evidence", skill)
     quotable = (line for posting in grounds.postings.values() for line in lines_of(posting))
@@ -199,25 +204,6 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
     for skill in dict.fromkeys(gaps):
         if skill in (asked_for & skills) - EVERYDAY_SKILLS - in_quotes:
             yield Finding("gap_without_quote", "evidence", skill)
-
-
-def _speaks(quote: str, named: frozenset[str], skills: frozenset[str], words: frozenset[str]) -> bool:
-    """Whether a quote speaks of a project that uses `skills` and is told in `words`: by a skill, or by a word
-    that not every text has. In another script than the project's it can only do so by a skill; where it names
-    none it is believed."""
-    if named & skills:
-        return True
-    korean = bool(_HANGUL.search(quote))
-    if not named and not any((word[0] >= "가") == korean for word in words):
-        return True
-    own = stems(quote) - COMMON
-    return not own or any(word in words or any(_alike(word, other) for other in words) for word in own)
-
-
-def _alike(one: str, other: str) -> bool:
-    """Whether one word begins as the other: 정산과 정산서, payment and payments."""
-    short, long = sorted((one, other), key=len)
-    return len(short) >= 2 and long.startswith(short)  # noqa: PLR2004 - a syllable stands in anything
 
 
 def _backed(sentence: str, quotes: Sequence[Quote]) -> bool:
@@ -266,8 +252,10 @@ def _time_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
         yield Finding("hours_differ", "hours_per_week", count=has)
     if hours := has or plan.hours_per_week:
         for step, share in zip(plan.steps, weeks, strict=True):
-            if share and step.tasks and (each := share * hours / len(step.tasks)) < _HOURS_A_TASK:
-                yield Finding("too_much_work", "weeks", step.title, round(each, 1))
+            there = share * hours
+            needed = sum(max(task.hours or 0.0, _HOURS_A_TASK) for task in step.tasks)
+            if share and needed > there * _OVERTIME:
+                yield Finding("too_much_work", "hours", f"{step.title} ({needed:g})", there)
     minimum = plan.minimum_version
     stands = sum(weeks[: minimum.after_step]) if minimum else 0.0
     if (

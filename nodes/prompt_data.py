@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from nodes.posting_lines import excerpt, telling_lines, work_texts
 from tools.core.fencing import fence
+from tools.core.text import cut
 from tools.lexicon import find_skills
 from tools.lexicon.stems import stems
 from tools.llm.token_estimates import estimated_tokens
@@ -24,6 +25,8 @@ Row = dict[str, Any]
 
 _SKILLS = 300
 """Characters of a posting's skills: some twenty-five names."""
+_INTRODUCED = 300
+"""Characters of the introduction that tell somebody's trade."""
 _DESCRIBED = 40
 """Of so many earlier subjects, the newest, the description is shown: those of ten turns."""
 
@@ -142,9 +145,28 @@ def profile_row(profile: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def trade_row(profile: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns of the profile for a fence what tells a trade: skills, roles, titles, the beginning of the
+    introduction."""
+    return profile_row(
+        {
+            "career_stage": profile.get("career_stage"),
+            "skills": profile.get("skills"),
+            "experiences": [job.get("role") for job in profile.get("experiences") or [] if job.get("role")],
+            "projects": [done.get("title") for done in profile.get("projects") or [] if done.get("title")],
+            "introduction": cut(profile.get("introduction") or "", _INTRODUCED),
+        }
+    )
+
+
 def summary_row(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the summary for a fence; what the companies make is told with the postings."""
-    return {part: lines for part, lines in summary.items() if part != "domains"}
+    """Returns the summary for a fence: what is asked for and how often. Which postings ask, and what the
+    companies make, is told with the postings."""
+    return {
+        part: [{"text": line["text"], "count": line["count"]} for line in lines]
+        for part, lines in summary.items()
+        if part != "domains"
+    }
 
 
 def posting_domains(summary: Mapping[str, Any]) -> dict[str, str]:

@@ -186,6 +186,7 @@ class TaskDict(TypedDict):
     description: str
     skills: list[str]
     deliverable: str
+    hours: float | None
     fault: FaultDict | None
 
 

@@ -11,6 +11,7 @@ from nodes.person import known_skills, main_skills, texts, uses
 from nodes.posting_lines import named_in
 from nodes.state import SubjectDict
 from tools.lexicon import find_skills
+from tools.lexicon.likeness import spoken_for
 from tools.lexicon.stems import EVERYDAY_SKILLS
 
 _GAPS = 3
@@ -36,6 +37,7 @@ def fit_findings(
         asked_skills: skills that the person asked for this time.
     """
     skills = frozenset(skill for name in subject["skills"] for skill in find_skills(name))
+    skills |= spoken_for(skills)
     told = "\n".join([subject["title"], subject["description"], subject["goal"], *subject["skills"]])
     left = "\n".join(item["name"] for item in subject["not_covered"] if item["reason"].strip())
     left_skills = frozenset(find_skills(left))
@@ -62,6 +64,7 @@ def commonest_gaps(
     """Returns the skills that at least half of the kept postings ask for and the profile does not show, with
     how many do, the most wanted first."""
     known = known_skills(profile)
+    known |= spoken_for(known)
     return [
         (line["text"], line["count"])
         for line in summary.get("skills") or []

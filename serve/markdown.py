@@ -20,6 +20,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "evidence": "공고의 말",
         "steps": "단계",
         "weeks": "{weeks:g}주",
+        "task_hours": " ({hours:g}시간)",
         "deliverable": "산출물",
         "fault": "일부러 일으키는 장애",
         "signal": "드러나는 신호",
@@ -42,6 +43,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "evidence": "In the postings' words",
         "steps": "Steps",
         "weeks": "{weeks:g} weeks",
+        "task_hours": " ({hours:g} hours)",
         "deliverable": "Deliverable",
         "fault": "Fault caused on purpose",
         "signal": "Signal that shows it",
@@ -108,7 +110,8 @@ def _step(number: int, step: Step, words: dict[str, Any]) -> Iterator[str]:
 
 
 def _task(task: Task, words: dict[str, Any]) -> Iterator[str]:
-    yield f"- [ ] **{_plain(task.title)}** — {_plain(task.description)}"
+    hours = words["task_hours"].format(hours=task.hours) if task.hours else ""
+    yield f"- [ ] **{_plain(task.title)}**{hours} — {_plain(task.description)}"
     yield f"  - {words['deliverable']}: {_plain(task.deliverable)}"
     if task.fault:
         yield f"  - {words['fault']}: {_plain(task.fault.what)}"

@@ -266,6 +266,7 @@ REMEDY = Fault(what="it dies", signal="rows without an event", remedy="an outbox
         ("count_untrue", {"summary": "7 of 2 postings ask for Kafka"}),
         ("no_deliverable", {"steps": steps(task(deliverable=" "))}),
         ("weeks_do_not_add_up", {"duration_weeks": 9}),
+        ("too_much_work", {"steps": steps(task(hours=40)), "hours_per_week": 10}),
         ("too_much_work", {"steps": steps(*[TASK] * 4, weeks=0.5), "duration_weeks": 4, "hours_per_week": 8}),
         ("goal_without_number", {"goal": "It is fast"}),
         ("goal_not_met", {"goal": "9,000 payments"}),

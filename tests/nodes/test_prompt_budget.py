@@ -142,7 +142,7 @@ def endless_summary(rows: Mapping[str, Any]) -> MarketSummary:
 
 
 def long_subjects(rows: Mapping[str, Any]) -> SubjectProposals:
-    cited = rows["summary"][0]["skills"][0]["posting_ids"]
+    cited = [row["posting_id"] for row in rows["postings"]]
     subjects = [
         Proposal(
             title=f"{number}{hangul(150)}",

@@ -101,7 +101,7 @@ async def test_the_model_reads_the_wishes_of_the_turn() -> None:
             "feedback": "smaller",
         }
     ]
-    assert blocks["summary"] == [SUMMARY]
+    assert blocks["summary"] == [{"skills": [{"text": "Kafka", "count": 2}]}]
     assert blocks["rejected"] == blocks["problems"] == []
 
 
@@ -234,7 +234,7 @@ async def test_the_model_reads_the_kept_postings_with_their_domain_and_their_lin
         "Kafka in production",
     ]
     assert [row.get("domain") for row in blocks["postings"]] == [None, "payments"]
-    assert blocks["summary"] == [SUMMARY]
+    assert blocks["summary"] == [{"skills": [{"text": "Kafka", "count": 2}]}]
 
 
 PROFILE = Profile(

@@ -230,6 +230,7 @@ class Task(BaseModel):
     description: str
     skills: list[str]
     deliverable: str
+    hours: float | None = Field(None, description="hours that it takes; null in answers of before")
     fault: Fault | None = None
 
 

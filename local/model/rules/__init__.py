@@ -61,7 +61,7 @@ def _whole_answer(blocks: Blocks) -> dict[str, Any]:
     for step in project["steps"]:
         del step["weeks"]
         for task in step["tasks"]:
-            del task["fault"]
+            del task["fault"], task["hours"]
     return {"subjects": subjects, "project": project}
 
 

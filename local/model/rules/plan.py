@@ -198,7 +198,7 @@ def plan(
     steps = _steps(
         idea, person, words, skills=skills, gaps=gaps, budget=int(weeks * min(hours / _A_TASK, _A_WEEK)) + 1
     )
-    _share(steps, weeks)
+    _share(steps, weeks, hours)
     about = "\n".join((title, read(subject, "description"), goal, *skills))
     work = "\n".join(f"{task['title']} {task['description']}" for step in steps for task in step["tasks"])
     used = {canonical(skill) for skill in skills} | set(find_skills(f"{about}\n{work}"))
@@ -364,8 +364,9 @@ def _steps(
     ]
 
 
-def _share(steps: list[dict[str, Any]], weeks: int) -> None:
-    """Gives every step its weeks, by its tasks: in halves, or in tenths where there are few."""
+def _share(steps: list[dict[str, Any]], weeks: int, hours: int) -> None:
+    """Gives every step its weeks, by its tasks (in halves, or in tenths where there are few), and every task
+    its share of the hours."""
     total = sum(len(step["tasks"]) for step in steps)
     parts = 2 if 2 * weeks >= len(steps) + 3 else 10
     done = before = 0
@@ -373,6 +374,8 @@ def _share(steps: list[dict[str, Any]], weeks: int) -> None:
         done += len(step["tasks"])
         border = round(parts * weeks * done / total)
         step["weeks"] = (border - before) / parts
+        for task in step["tasks"]:
+            task["hours"] = int(2 * step["weeks"] * hours / len(step["tasks"])) / 2
         before = border
 
 

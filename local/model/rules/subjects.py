@@ -276,7 +276,7 @@ def _left_out(
     """What of the wishes, the person's main skills and the market's common ones a subject does not have."""
     language = person.language
     left = {wish: say("left_wish", language) for wish in unserved}
-    for name in person.listed[:_MAIN_SKILLS]:
+    for name in [name for name in person.listed if find_skills(name)][:_MAIN_SKILLS]:
         if not {canonical(name), *find_skills(name)} & set(skills):
             left[name] = say("left_skill", language)
     for skill in demand.common:
