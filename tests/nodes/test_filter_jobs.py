@@ -59,7 +59,7 @@ async def test_the_model_reads_the_desired_job_the_profile_and_every_posting_as_
     [(purpose, blocks)] = stage.chat.asked
     assert purpose == "filter_jobs"
     assert blocks["request"] == [{"desired_job": "백엔드 개발자", "language": "ko"}]
-    assert blocks["profile"] == [{"desired_job": "백엔드 개발자", "skills": ["Java"]}]
+    assert blocks["profile"] == [{"skills": ["Java"]}]
     assert [row["posting_id"] for row in blocks["postings"]] == ["p-1", "p-2"]
     assert blocks["postings"][0] == {
         "posting_id": "p-1",
