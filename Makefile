@@ -51,7 +51,7 @@ walk: $(VENV)/.dev ## walk through the README in a fresh clone and home: its com
 studio: $(VENV)/.dev ## serve the graph for LangGraph Studio (PORT=2025), with the sample postings where no others are
 	@$(CHECKERBOARD) studio $(if $(PORT),--port "$(PORT)")
 
-bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency (GENERATIONS=20)
+bench: $(VENV)/.runtime ## CPU of a generation, beside the same service of defaults and the bare remote work (GENERATIONS=20)
 	@cd "$(ROOT)" && $(BIN)/python -m evals.bench.generation $(if $(GENERATIONS),--generations "$(GENERATIONS)")
 
 eval: $(VENV)/.runtime ## whether the service got better or worse: two suites offline, held against the kept baselines
