@@ -88,12 +88,15 @@ class Run:
         """Whether the session exists, so that it can be asked again."""
         self.calls: list[Call] = []
         """The calls of models that the run has made."""
+        self.watched = False
+        """Whether somebody hears the events, so that the graph has to tell what it does."""
         self._start = start
         self._began = time.monotonic()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
 
     async def __aiter__(self) -> AsyncGenerator[Event]:
         """Yields the progress events; the last is `result` or `error`."""
+        self.watched = True
         task = self._start(self)
         task.add_done_callback(lambda _: self._events.put_nowait(None))
         try:
@@ -319,7 +322,7 @@ class Sessions:
                 start,
                 config,
                 context=context,
-                stream_mode=["custom", "tasks", "values"],
+                stream_mode=["custom", "tasks", "values"] if run.watched else ["values"],
                 durability="exit",
                 version="v2",
             ):
