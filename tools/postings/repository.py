@@ -8,11 +8,12 @@ is embedded once, whichever postings have it. While one set serves, another can 
 from __future__ import annotations
 
 import asyncio
+import copy
 import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import orjson
@@ -56,6 +57,13 @@ class PostingStore:
     def __init__(self, pool: Pool, *, model: str, dimensions: int) -> None:
         self._pool = pool
         self._embedding: dict[str, Any] = {"model": model, "dimensions": dimensions}
+        self._found: dict[str, StoredPosting] | None = None
+
+    def for_run(self) -> Self:
+        """Returns this store for one run: what it has found in a search is not read again by its id."""
+        own = copy.copy(self)
+        own._found = {}
+        return own
 
     async def corpus(self) -> Corpus:
         """Returns what is loaded. Call it before a query is embedded, which costs.
@@ -88,15 +96,24 @@ class PostingStore:
         parameters = {"vector": np.asarray(vector), "k": k, **self._embedding}
         async with self._pool.connection() as connection:
             rows = await _rows(connection, "nearest", parameters)
-        return [FoundPosting.model_construct(**_cleaned_again(row)) for row in rows]
+        found = [FoundPosting.model_construct(**_cleaned_again(row)) for row in rows]
+        if self._found is not None:
+            self._found.update((posting.posting_id, posting) for posting in found)
+        return found
 
     async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
         """Returns the postings that exist among `posting_ids` (`p-17`), by id, in the order of
         `posting_ids`."""
-        numbers = [int(match[1]) for match in map(_ID.fullmatch, posting_ids) if match]
-        async with self._pool.connection() as connection:
-            rows = await _rows(connection, "by_ids", {"ids": numbers})
-        postings = {row["posting_id"]: StoredPosting.model_construct(**_cleaned_again(row)) for row in rows}
+        postings = dict(self._found or {})
+        unread = (posting_id for posting_id in posting_ids if posting_id not in postings)
+        numbers = [int(match[1]) for match in map(_ID.fullmatch, unread) if match]
+        if numbers:
+            async with self._pool.connection() as connection:
+                rows = await _rows(connection, "by_ids", {"ids": numbers})
+            for row in rows:
+                postings[row["posting_id"]] = StoredPosting.model_construct(**_cleaned_again(row))
+            if self._found is not None:
+                self._found = postings
         return {posting_id: postings[posting_id] for posting_id in posting_ids if posting_id in postings}
 
 
