@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
+from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
 from langgraph.checkpoint.redis.ashallow import AsyncShallowRedisSaver
 from redis.asyncio import Redis
 
@@ -20,9 +20,19 @@ _PENDING = "__pending_turn"
 
 @dataclass(slots=True)
 class PendingTurn:
-    """The newest checkpoint of a turn that has not succeeded yet. It travels in the run's config."""
+    """The newest checkpoint of a turn that has not succeeded yet. It travels in the run's config.
 
+    `first`: the session is known to have no checkpoint, so none is looked for.
+    """
+
+    first: bool = False
     newest: tuple[RunnableConfig, Checkpoint, CheckpointMetadata, ChannelVersions] | None = None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The state at the end of the turn."""
+        assert self.newest is not None  # noqa: S101 - a graph that has ended has handed it over
+        return self.newest[1]["channel_values"]
 
     def configurable(self) -> dict[str, Any]:
         """Returns what the run's `configurable` needs, so that its checkpoint waits here."""
@@ -73,6 +83,11 @@ class TurnSaver(AsyncShallowRedisSaver):
             return await super().aput(config, checkpoint, metadata, new_versions)
         turn.newest = (config, checkpoint, metadata, new_versions)
         return {"configurable": {**config["configurable"], "checkpoint_id": checkpoint["id"]}}
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Reads the checkpoint of the last turn; that of a session's first turn is not there to be read."""
+        turn: PendingTurn | None = config["configurable"].get(_PENDING)
+        return None if turn is not None and turn.first else await super().aget_tuple(config)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import orjson
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseCallbackManager
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -20,7 +20,7 @@ from langchain_core.messages import (
     convert_to_openai_messages,
 )
 from langchain_core.outputs import ChatResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_openai import ChatOpenAI
 from langsmith.utils import tracing_is_enabled
@@ -77,6 +77,17 @@ class _ChatModel(ChatOpenAI):
         super().__init__(**parameters)
         self._api = api
 
+    async def answer(self, messages: list[BaseMessage], config: RunnableConfig, **kwargs: Any) -> AIMessage:
+        """As `ainvoke`. Where no trace is kept and nobody listens, who would be told need not be found out,
+        which is a third of a call's CPU."""
+        if tracing_is_enabled() or _has_listeners(config):
+            return await self.ainvoke(messages, config, **kwargs)
+        [generation] = (await self._agenerate(messages, **kwargs)).generations
+        message = generation.message
+        assert isinstance(message, AIMessage)  # noqa: S101 - a model's answer is one
+        message.response_metadata |= generation.generation_info or {}
+        return message
+
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -93,6 +104,12 @@ class _ChatModel(ChatOpenAI):
         refusal = completion["choices"][0]["message"].get("refusal")
         result.generations[0].message.additional_kwargs["refusal"] = refusal
         return result
+
+
+def _has_listeners(config: RunnableConfig) -> bool:
+    """Whether a run of `config` in this context would be told to a callback handler."""
+    callbacks = ensure_config(config).get("callbacks")
+    return bool(callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks)
 
 
 class ChatModel(RecordedModel):
@@ -201,7 +218,7 @@ class ChatModel(RecordedModel):
             if self._pacer is not None:
                 await self._pacer.turn()
             with model_errors(prompt.purpose, self._endpoint):
-                message = await self._model(choice).ainvoke(
+                message = await self._model(choice).answer(
                     messages,
                     self._trace_config(prompt, schema),
                     # In the body as it is: as a parameter of its own, LangChain would have the answer

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ from tools.postings.near_duplicates import Comparable, bands, same_posting
 
 _FIELDS = tuple(Posting.model_fields)
 """The fields of a posting, each a column of its own name."""
+_PLAIN = tuple(name for name in _FIELDS if name != "skills")
+"""Those that are no lists."""
 _COMPARED = ("company", "job_title", *TEXT_FIELDS)
 """The fields by which near-duplicates are told."""
 _SQL = queries(
@@ -38,6 +41,8 @@ _SQL = queries(
     one=", ".join(f"p.{name}" for name in _COMPARED),
     other=", ".join(f"o.{name} as other_{name}" for name in _COMPARED),
 )
+_REMEMBERED = 2_048
+"""Postings whose cleaned form a process remembers: some 8 MB."""
 _ID = re.compile(r"p-([1-9][0-9]{0,17})")
 Connection = AsyncConnection[DictRow]
 
@@ -96,7 +101,7 @@ class PostingStore:
         parameters = {"vector": np.asarray(vector), "k": k, **self._embedding}
         async with self._pool.connection() as connection:
             rows = await _rows(connection, "nearest", parameters)
-        found = [FoundPosting.model_construct(**_cleaned_again(row)) for row in rows]
+        found = [FoundPosting.model_construct(**_posting(row).__dict__, score=row["score"]) for row in rows]
         if self._found is not None:
             self._found.update((posting.posting_id, posting) for posting in found)
         return found
@@ -110,8 +115,7 @@ class PostingStore:
         if numbers:
             async with self._pool.connection() as connection:
                 rows = await _rows(connection, "by_ids", {"ids": numbers})
-            for row in rows:
-                postings[row["posting_id"]] = StoredPosting.model_construct(**_cleaned_again(row))
+            postings.update((row["posting_id"], _posting(row)) for row in rows)
             if self._found is not None:
                 self._found = postings
         return {posting_id: postings[posting_id] for posting_id in posting_ids if posting_id in postings}
@@ -275,10 +279,19 @@ async def _row(connection: Connection, query: str, parameters: dict[str, Any] | 
     return row
 
 
-def _cleaned_again(row: DictRow) -> dict[str, Any]:
-    """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by an
-    earlier version that cleaned less."""
-    return {**clean_values(row), "url": web_address(row["url"])}
+def _posting(row: DictRow) -> StoredPosting:
+    """Returns a posting's row as it may be shown."""
+    return _cleaned_again(row["posting_id"], tuple(map(row.__getitem__, _PLAIN)), tuple(row["skills"]))
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _cleaned_again(posting_id: str, plain: tuple[Any, ...], skills: tuple[str, ...]) -> StoredPosting:
+    """Returns a posting of its `_PLAIN` fields and its skills. They were validated when they were written,
+    but perhaps by an earlier version that cleaned less. Searches return the same postings again and again,
+    and to look through their texts costs more than to find them: so it is remembered by what they say."""
+    fields = {**dict(zip(_PLAIN, plain, strict=True)), "skills": skills}
+    cleaned = {**clean_values(fields), "url": web_address(fields["url"])}
+    return StoredPosting.model_construct(posting_id=posting_id, **cleaned)
 
 
 def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> EmbeddingMismatchError:
