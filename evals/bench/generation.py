@@ -114,7 +114,9 @@ async def _compare(addresses: dict[str, str], count: int, rounds: int) -> None:
     async with AsyncExitStack() as stack:
         clients: dict[str, Served] = {}
         for kind, address in addresses.items():
-            session = aiohttp.ClientSession(address, connector=aiohttp.TCPConnector(limit=BURST))
+            # Shorter than uvicorn keeps an idle connection, which would be closed between two turns.
+            connector = aiohttp.TCPConnector(limit=BURST, keepalive_timeout=1)
+            session = aiohttp.ClientSession(address, connector=connector)
             clients[kind] = Served(kind, await stack.enter_async_context(session))
         for client in clients.values():
             await client.ready()

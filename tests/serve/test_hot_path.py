@@ -23,9 +23,9 @@ from serve.app import create_app
 from serve.context import AppContext
 from tools.core.settings import Settings
 
-CALLS = 23_000
-"""Calls of Python functions in one generation, from the ASGI app's door to its answer: as it was when it was
-committed. A rise is to be explained or taken back, and a fall written down here. CPU in milliseconds, beside
+CALLS = 14_500
+"""Calls of Python functions in one generation, from the ASGI app's door to its answer, with Python 3.11: as it
+was when it was committed. A rise is to be explained or taken back, and a fall written down here. CPU in milliseconds, beside
 comparators: `make bench`."""
 TOLERANCE = 0.05
 """For the libraries' releases, and for how answers of the servers happen to be split."""
@@ -49,12 +49,11 @@ async def asked(app: FastAPI, method: str, path: str, body: Any = None) -> Any:
     async def receive() -> Any:
         if sent:
             return sent.pop()
-        return await never
+        return await asyncio.Event().wait()  # the client stays
 
     async def send(message: Any) -> None:
         got.append(message)
 
-    never = asyncio.get_running_loop().create_future()
     path, _, query = path.partition("?")
     headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
     if body is not None:
@@ -105,6 +104,7 @@ def counted_calls() -> Iterator[list[int]]:
         gc.enable()
 
 
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="later versions call no comprehensions")
 async def test_a_generation_runs_no_more_python_than_it_did(app: FastAPI) -> None:
     counts = []
     for number in range(2 + GENERATIONS):
