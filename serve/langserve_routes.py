@@ -16,7 +16,6 @@ from langserve.api_handler import _update_config_with_defaults
 from langserve.callbacks import AsyncEventAggregatorCallback
 from langserve.serialization import Serializer
 from pydantic import BaseModel
-from typing_extensions import TypedDict
 
 from graph.sessions.sessions import ANYONE, PROGRESS_MESSAGES, Caller, Run, Sessions
 from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
@@ -231,30 +230,23 @@ class PlainJson(Serializer):
         return obj
 
 
-class RunMetadata(TypedDict):
-    """LangServe's `InvokeResponseMetadata` as JSON."""
-
-    run_id: str
-    feedback_tokens: list[str]
-
-
 class RunHandler(APIHandler):
     """LangServe's handler, without its second look at what it is given and gives: the route has validated
     the body, and an answer is JSON already. `request.state.body` is the body as the route's model."""
 
     async def _get_config_and_input(
-        self, request: Request, config_hash: str, *, endpoint: str | None = None, server_config: Any = None
+        self, request: Request, *_: Any, endpoint: str | None = None, **__: Any
     ) -> tuple[RunnableConfig, Any]:
         """Returns the config of a run and its input. Nothing of a request's own config is taken."""
         own = RunnableConfig(configurable={"caller": request.state.caller})
         config = _update_config_with_defaults(self._run_name, own, request, endpoint=endpoint)
         return config, request.state.body.input
 
-    async def invoke(self, request: Request, *, config_hash: str = "", server_config: Any = None) -> Response:
+    async def invoke(self, request: Request, **_: Any) -> Response:
         """Runs to the end and answers, in the form of `RunResponse`."""
-        config, value = await self._get_config_and_input(request, config_hash, endpoint="invoke")
+        config, value = await self._get_config_and_input(request, endpoint="invoke")
         output = await self._runnable.ainvoke(value, config)
-        metadata = RunMetadata(run_id=str(config["run_id"]), feedback_tokens=[])
+        metadata: dict[str, Any] = {"run_id": str(config["run_id"]), "feedback_tokens": []}
         answer = orjson.dumps({"output": output, "metadata": metadata})
         return Response(answer, media_type="application/json")
 

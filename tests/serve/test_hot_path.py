@@ -24,9 +24,9 @@ from serve.context import AppContext
 from tools.core.settings import Settings
 
 CALLS = 14_500
-"""Calls of Python functions in one generation, from the ASGI app's door to its answer, with Python 3.11: as it
-was when it was committed. A rise is to be explained or taken back, and a fall written down here. CPU in milliseconds, beside
-comparators: `make bench`."""
+"""Calls of Python functions in one generation, from the ASGI app's door to its answer, with Python 3.11: as
+it was when it was committed. A rise is to be explained or taken back, and a fall written down here. CPU in
+milliseconds, beside comparators: `make bench`."""
 TOLERANCE = 0.05
 """For the libraries' releases, and for how answers of the servers happen to be split."""
 GENERATIONS = 5

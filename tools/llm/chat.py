@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import orjson
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, BaseCallbackManager
+from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -88,12 +88,9 @@ class _ChatModel(ChatOpenAI):
         message.response_metadata |= generation.generation_info or {}
         return message
 
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
+    # Listeners are told by the caller of this, who hands their manager only to what takes it.
+    async def _agenerate(  # type: ignore[override]
+        self, messages: list[BaseMessage], stop: list[str] | None = None, **kwargs: Any
     ) -> ChatResult:
         """Asks once. As ChatOpenAI's, without its hop to a thread, in which it reads the answer."""
         body = self._get_request_payload(messages, stop=stop, **kwargs)
