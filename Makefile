@@ -51,8 +51,8 @@ walk: $(VENV)/.dev ## walk through the README in a fresh clone and home: its com
 studio: $(VENV)/.dev ## serve the graph for LangGraph Studio (PORT=2025), with the sample postings where no others are
 	@$(CHECKERBOARD) studio $(if $(PORT),--port "$(PORT)")
 
-bench: $(VENV)/.runtime ## CPU per generation and per node, against the offline model at zero latency (GENERATIONS=20)
-	@cd "$(ROOT)" && $(BIN)/python -m evals.benchmarks.generation $(if $(GENERATIONS),--generations "$(GENERATIONS)")
+bench: $(VENV)/.runtime ## CPU of a generation, beside the same service of defaults and the bare remote work (GENERATIONS=20)
+	@cd "$(ROOT)" && $(BIN)/python -m evals.bench.generation $(if $(GENERATIONS),--generations "$(GENERATIONS)")
 
 eval: $(VENV)/.runtime ## whether the service got better or worse: two suites offline, held against the kept baselines
 	@# Without a key, whatever the shell has: the kept baselines are the offline model's.
@@ -60,7 +60,7 @@ eval: $(VENV)/.runtime ## whether the service got better or worse: two suites of
 
 eval-ingest: $(VENV)/.runtime ocr-data ## what is read of posters with known truth, and sorted into positions (POSTERS=4 of each set); what each stage costs (DOCUMENTS=50)
 	-@cd "$(ROOT)" && $(BIN)/python -m evals.posters.chromium
-	@cd "$(ROOT)" && $(BIN)/python -m evals.benchmarks.parsers $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.benchmarks.tagging $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.benchmarks.ingest $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
+	@cd "$(ROOT)" && $(BIN)/python -m evals.bench.parsers $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.bench.tagging $(if $(POSTERS),--posters "$(POSTERS)") && $(BIN)/python -m evals.bench.ingest $(if $(DOCUMENTS),--documents "$(DOCUMENTS)")
 
 ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where the system has none
 	@cd "$(ROOT)" && $(BIN)/python -m ingest.parsers.tessdata

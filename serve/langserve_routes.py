@@ -12,6 +12,8 @@ from fastapi.routing import APIRoute
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.schema import StreamEvent
 from langserve import APIHandler
+from langserve.api_handler import _update_config_with_defaults
+from langserve.callbacks import AsyncEventAggregatorCallback
 from langserve.serialization import Serializer
 from pydantic import BaseModel
 
@@ -152,7 +154,7 @@ class SessionRunnable(Runnable[Any, dict[str, Any]]):
         async def answer(value: Any) -> dict[str, Any]:
             return await self._start(value, caller).answer()
 
-        return await self._acall_with_config(answer, input, config)
+        return await self._acall_with_config(answer, input, _unheard(config))
 
     async def astream(
         self,
@@ -171,7 +173,7 @@ class SessionRunnable(Runnable[Any, dict[str, Any]]):
                 async for event in self._start(value, caller):
                     yield event
 
-        async for event in self._atransform_stream_with_config(inputs(), progress, config):
+        async for event in self._atransform_stream_with_config(inputs(), progress, _unheard(config)):
             yield event
 
     async def astream_events(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamEvent]:  # type: ignore[override]
@@ -180,6 +182,18 @@ class SessionRunnable(Runnable[Any, dict[str, Any]]):
         async for event in super().astream_events(*args, **kwargs):
             if event["name"] in PROGRESS_MESSAGES or not event["parent_ids"]:
                 yield event
+
+
+def _unheard(config: RunnableConfig | None) -> RunnableConfig:
+    """Returns a config without the listener that LangServe adds and nobody asks: it would copy what goes into
+    each node and comes out of it."""
+    own = RunnableConfig(**(config or {}))
+    callbacks = own.get("callbacks")
+    if isinstance(callbacks, list):
+        own["callbacks"] = [
+            callback for callback in callbacks if not isinstance(callback, AsyncEventAggregatorCallback)
+        ]
+    return own
 
 
 def _caller(config: RunnableConfig | None) -> Caller:
@@ -214,6 +228,27 @@ class PlainJson(Serializer):
     def loadd(self, obj: Any) -> Any:
         """Returns `obj`."""
         return obj
+
+
+class RunHandler(APIHandler):
+    """LangServe's handler, without its second look at what it is given and gives: the route has validated
+    the body, and an answer is JSON already. `request.state.body` is the body as the route's model."""
+
+    async def _get_config_and_input(
+        self, request: Request, *_: Any, endpoint: str | None = None, **__: Any
+    ) -> tuple[RunnableConfig, Any]:
+        """Returns the config of a run and its input. Nothing of a request's own config is taken."""
+        own = RunnableConfig(configurable={"caller": request.state.caller})
+        config = _update_config_with_defaults(self._run_name, own, request, endpoint=endpoint)
+        return config, request.state.body.input
+
+    async def invoke(self, request: Request, **_: Any) -> Response:
+        """Runs to the end and answers, in the form of `RunResponse`."""
+        config, value = await self._get_config_and_input(request, endpoint="invoke")
+        output = await self._runnable.ainvoke(value, config)
+        metadata: dict[str, Any] = {"run_id": str(config["run_id"]), "feedback_tokens": []}
+        answer = orjson.dumps({"output": output, "metadata": metadata})
+        return Response(answer, media_type="application/json")
 
 
 def _with_caller(config: dict[str, Any], request: Request) -> dict[str, Any]:
@@ -258,7 +293,7 @@ def _router(
     and where, and then handed to LangServe, which runs them and speaks its protocol."""
     name = runnable.name
     failures = responses(*RUN_ERRORS, *((404,) if input_type is RegenerateInput else ()))
-    handler = APIHandler(
+    handler = RunHandler(
         runnable,
         path=f"/{name}",
         input_type=input_type,
@@ -272,8 +307,9 @@ def _router(
     router = APIRouter(prefix=f"/{name}", tags=[name], route_class=RunRoute, dependencies=[Security(BEARER)])
 
     @router.post("/invoke", operation_id=name, response_model=RunResponse, responses=failures)
-    async def invoke(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+    async def invoke(request: Request, body: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Runs to the end and answers."""
+        request.state.body = body
         return await handler.invoke(request)
 
     @router.post("/batch", operation_id=f"{name}_batch", response_model=BatchResponse, responses=failures)
@@ -288,9 +324,10 @@ def _router(
         openapi_extra=event_stream(metadata=True, data="RunEvent"),
         responses=responses(*REQUEST_ERRORS),
     )
-    async def stream(request: Request, _: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+    async def stream(request: Request, body: request_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells the progress, node by node, as server-sent events. First LangServe's `metadata`, then
         `data` events, each a `RunEvent`, of which the last is the result or the error; then `end`."""
+        request.state.body = body
         return await handler.stream(request)
 
     @router.post(
@@ -300,9 +337,10 @@ def _router(
         openapi_extra=event_stream(metadata=False, data="LangChainEvent"),
         responses=responses(*REQUEST_ERRORS),
     )
-    async def stream_events(request: Request, _: events_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
+    async def stream_events(request: Request, body: events_model, key: IdempotencyKey = None) -> Response:  # type: ignore[valid-type]
         """Tells LangChain's own events of the run and its nodes as server-sent events: `data` events, each
         a `LangChainEvent`; then `end`, or `error` when the run failed."""
+        request.state.body = body
         return await handler.astream_events(request)
 
     @router.get("/input_schema", operation_id=f"{name}_input_schema", responses=responses(401, 500))

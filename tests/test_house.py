@@ -49,7 +49,7 @@ def test_importing_opens_nothing() -> None:
         "import socket, threading, sys\n"
         "def refuse(*_, **__): raise AssertionError('a socket was opened')\n"
         "socket.socket.connect = refuse\n"
-        "import serve.app, graph.studio, ingest.commands, serve.cli, evals.benchmarks.generation\n"
+        "import serve.app, graph.studio, ingest.commands, serve.cli, evals.bench.generation\n"
         "assert threading.active_count() == 1, threading.enumerate()\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=True, timeout=time_limit())

@@ -116,8 +116,8 @@ def test_uv_trusts_what_the_system_trusts(clone: Path) -> None:
         (("run", "PORT=8001"), 'checkerboard serve --port "8001"'),
         (("studio", "PORT=2025"), 'checkerboard studio --port "2025"'),
         (("demo-ingest", "POSTERS=4"), 'checkerboard ingest demo --posters "4"'),
-        (("bench", "GENERATIONS=20"), 'evals.benchmarks.generation --generations "20"'),
-        (("eval-ingest", "POSTERS=4", "DOCUMENTS=9"), 'evals.benchmarks.parsers --posters "4"'),
+        (("bench", "GENERATIONS=20"), 'evals.bench.generation --generations "20"'),
+        (("eval-ingest", "POSTERS=4", "DOCUMENTS=9"), 'evals.bench.parsers --posters "4"'),
         (("test-fast", "ROOMS=ingest"), '-m "not servers" tests/ingest'),
     ],
 )

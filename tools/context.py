@@ -43,7 +43,7 @@ class RunContext:
         noted = [] if calls is None else calls
         return cls(
             settings=services.settings,
-            postings=services.postings,
+            postings=services.postings.for_run(),
             prompts=services.prompts.current,
             chat=services.chat.for_run(journal, noted),
             embedder=services.embedder.for_run(journal, noted),

@@ -15,7 +15,7 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from evals.benchmarks.parser_scores import TRUTH
+from evals.bench.parser_scores import TRUTH
 from evals.posters.chromium import FLAGS, find_chromium
 from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from tools.core.debian import unpack_debian

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -88,12 +88,15 @@ class Run:
         """Whether the session exists, so that it can be asked again."""
         self.calls: list[Call] = []
         """The calls of models that the run has made."""
+        self.watched = False
+        """Whether somebody hears the events, so that the graph has to tell what it does."""
         self._start = start
         self._began = time.monotonic()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
 
     async def __aiter__(self) -> AsyncGenerator[Event]:
         """Yields the progress events; the last is `result` or `error`."""
+        self.watched = True
         task = self._start(self)
         task.add_done_callback(lambda _: self._events.put_nowait(None))
         try:
@@ -269,13 +272,15 @@ class Sessions:
         if attempt is not None and not attempt.first:
             with suppress(SessionNotFoundError):  # the earlier request did not come so far
                 record = await self._records.load(run.session_id, caller.owner)
+        # Under a key that was used before, an earlier request may have come further than its record tells.
+        is_new = record is None and (attempt is None or attempt.first)
         record = record or await self._records.create(run.session_id, caller.owner, request)
         run.has_session = True
         async with self._records.locked(run.session_id) as lock:
-            state = await self._state(run.session_id)
+            state = None if is_new else await self._state(run.session_id)
             if state is not None:
                 return self._answer(run, state)
-            return await self._run_turn(run, record, lock, request)
+            return await self._run_turn(run, record, lock, request, PendingTurn(first=True))
 
     async def _next_turn(
         self, run: Run, wishes: Wishes, caller: Caller, attempt: Attempt | None
@@ -297,35 +302,33 @@ class Sessions:
             )
             if state is None:
                 # The first run broke off. It begins again; what it was answered is in the journal.
-                return await self._run_turn(run, record, lock, {**record.request, "turn": turn})
+                start = Request(**{**record.request, "turn": turn})
+                return await self._run_turn(run, record, lock, start, PendingTurn(first=True))
             # The update travels with the run, so that there is one checkpoint a turn.
             update = {"turn": turn, "draft": {}}
-            start = Command(update=update, goto=start_turn({**state, "turn": turn}))
-            return await self._run_turn(run, record, lock, start)
+            command = Command(update=update, goto=start_turn({**state, "turn": turn}))
+            return await self._run_turn(run, record, lock, command, PendingTurn())
 
     async def _run_turn(
-        self, run: Run, record: SessionRecord, lock: SessionLock, start: Input
+        self, run: Run, record: SessionRecord, lock: SessionLock, start: Input, pending: PendingTurn
     ) -> dict[str, Any]:
         """Runs the graph to its end, and then saves the turn. What models answer is in the journal until
         then."""
         context = RunContext.of(self._services, journal=record, calls=run.calls, owner=record.owner)
-        pending = PendingTurn()
         config = _config(run.session_id, pending)
         if tracing_is_enabled():  # a checkpoint would keep it
             config["metadata"] = _traced(context, record)
-        state: Any = None
         try:
             async for part in self._graph.astream(
                 start,
                 config,
                 context=context,
-                stream_mode=["custom", "tasks", "values"],
+                stream_mode=["custom", "tasks"] if run.watched else ["values"],
+                output_keys=[],  # of `values`: the state is taken from the checkpoint, once
                 durability="exit",
                 version="v2",
             ):
-                if part["type"] == "values":
-                    state = part["data"]
-                elif event := _progress_event(part["type"], part["data"], record.request["language"]):
+                if event := _progress_event(part["type"], part["data"], record.request["language"]):
                     run.emit(*event)
         except ModelOutputError:
             # The same answers would fail again: the next try asks anew.
@@ -334,9 +337,9 @@ class Sessions:
         await lock.ensure_owned()
         await self._saver.save(pending)
         await self._records.clear_pending(record)
-        return self._answer(run, state)
+        return self._answer(run, pending.state)
 
-    def _answer(self, run: Run, state: State) -> dict[str, Any]:
+    def _answer(self, run: Run, state: Mapping[str, Any]) -> dict[str, Any]:
         return answer(run.session_id, state, self._services.settings)
 
     async def _state(self, session_id: str) -> State | None:

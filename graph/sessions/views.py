@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from graph.state import State
 from tools.core.contracts import (
     AnswerWarning,
     Difficulty,
@@ -53,7 +52,7 @@ class SessionView(BaseModel):
     versions: Versions
 
 
-def answer(session_id: str, state: State, settings: Settings) -> dict[str, Any]:
+def answer(session_id: str, state: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """Returns the answer of a finished run as JSON, in the form of `Answer`."""
     return {
         "session_id": session_id,

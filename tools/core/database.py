@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -46,6 +47,9 @@ OLDEST_PGVECTOR = (0, 4)
 """Before it, a vector had at most 1,024 dimensions."""
 _ALIVE_SECONDS = 2.0
 """Limit of the check of a pooled connection before it is used."""
+_FRESH_SECONDS = 1.0
+"""A connection that answered within this, and whose server has said nothing since, is used without a check:
+a check is a question of its own, as dear to this process as a search."""
 _CANCEL_SECONDS = 1.0
 _POLL_SECONDS = 0.1
 _LOCK_POLL_SECONDS = 0.2
@@ -86,6 +90,8 @@ class Connection(AsyncConnection[DictRow]):
 
     limit_seconds = 10.0
     """How long the server may take to answer one statement."""
+    answered_at = 0.0
+    """When it last did, by `time.monotonic`."""
 
     async def wait(
         self,
@@ -100,13 +106,15 @@ class Connection(AsyncConnection[DictRow]):
         """
         limit = timeout or self.limit_seconds
         try:
-            return await super().wait(gen, interval, limit)
+            answer = await super().wait(gen, interval, limit)
         except psycopg.errors._WaitTimeout as error:
             # Stops a statement that is merely slow; a server that hangs does not receive it.
             with suppress(psycopg.Error):
                 await self.cancel_safe(timeout=_CANCEL_SECONDS)
             await self.close()
             raise NoAnswerError(f"no answer within {limit:g} seconds") from error
+        self.answered_at = time.monotonic()
+        return answer
 
     @contextmanager
     def statement_limit(self, seconds: float = WORK_SECONDS) -> Iterator[None]:
@@ -179,8 +187,17 @@ async def long_connection(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def _check_alive(connection: Connection) -> None:
+    if time.monotonic() - connection.answered_at < _FRESH_SECONDS and not _has_news(connection):
+        return
     with connection.statement_limit(_ALIVE_SECONDS):
         await AsyncConnectionPool.check_connection(connection)
+
+
+def _has_news(connection: Connection) -> bool:
+    """Whether a server has said something unasked: that it ends the connection, mostly."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN | select.POLLPRI)
+    return bool(poll.poll(0))
 
 
 async def migrate(database_url: str) -> None:

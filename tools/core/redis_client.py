@@ -16,6 +16,7 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 
 from tools.core.errors import SetupError, StoreUnavailableError
 from tools.core.settings import Settings
@@ -57,6 +58,8 @@ async def open_redis(settings: Settings, *, retrying: bool = True) -> AsyncItera
         socket_timeout=SOCKET_SECONDS,
         socket_connect_timeout=SOCKET_SECONDS,
         health_check_interval=30,
+        # Made here once: each connection would read the library's version from the disk.
+        driver_info=DriverInfo(),
         **({} if retrying else {"retry": Retry(NoBackoff(), 1)}),
     )
     client = Redis.from_pool(pool)

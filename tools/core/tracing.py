@@ -132,7 +132,8 @@ async def _closed(client: langsmith.Client) -> bool:
     loop, sent = asyncio.get_running_loop(), asyncio.Event()
 
     def close() -> None:
-        client.close(timeout=FLUSH_SECONDS)
+        # Longer than is waited for here: giving up looks to its caller as if all were sent.
+        client.close(timeout=2 * FLUSH_SECONDS)
         # Closed late, the loop is gone.
         if not loop.is_closed():
             loop.call_soon_threadsafe(sent.set)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx2
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -19,8 +18,9 @@ from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
 from tools.llm.journal import RecordedModel
 from tools.llm.model_answers import read_usage
+from tools.llm.model_api import ModelApi
 from tools.llm.model_errors import model_errors
-from tools.llm.openai_client import embedding_endpoint, embedding_model_name, open_client
+from tools.llm.openai_client import embedding_endpoint, embedding_model_name
 from tools.postings.contracts import Posting
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Embedder(RecordedModel):
         self._sends_dimensions = settings.embedding_send_dimensions
         self._batch = settings.embedding_batch
         self._endpoint = embedding_endpoint(settings)
-        self._client = open_client(settings, http_client, self._endpoint)
+        self._api = ModelApi(settings, http_client, self._endpoint)
         self._encoding = {"encoding_format": "base64"}
         """A fourth of the CPU of numbers in JSON; left out once an API has refused it."""
 
@@ -129,14 +129,13 @@ class Embedder(RecordedModel):
             body["dimensions"] = self.dimensions
         try:
             with model_errors("embeddings", self._endpoint):
-                response = await self._client.post("/embeddings", body=body, cast_to=httpx2.Response)
+                return await self._api.post("/embeddings", body)
         except ModelUnavailableError as error:
             if error.cause != "encoding" or not self._encoding:
                 raise
             logger.info("the embedding model's API takes no base64: asked for numbers from now on")
             self._encoding = {}
             return await self._request(texts)
-        return orjson.loads(response.content)
 
     def _bad_vectors(self, error: _BadVectorsError) -> ModelUnavailableError:
         if error.width is None:

@@ -97,7 +97,8 @@ def embedding_endpoint(settings: Settings) -> Endpoint:
 def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
     """Returns the arguments with which ChatOpenAI reaches the chat model.
 
-    The client alone retries 429, time-outs and 5xx, and honours `Retry-After`; no layer above it does.
+    What is streamed, its client alone retries: 429, time-outs and 5xx, honouring `Retry-After`. What is not,
+    `tools.llm.model_api` posts and retries. No layer above does.
     """
     endpoint = chat_endpoint(settings)
     return {

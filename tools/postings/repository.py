@@ -8,11 +8,13 @@ is embedded once, whichever postings have it. While one set serves, another can 
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import orjson
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 _FIELDS = tuple(Posting.model_fields)
 """The fields of a posting, each a column of its own name."""
+_PLAIN = tuple(name for name in _FIELDS if name not in ("skills", "normalized_skills"))
+"""Those that are no lists."""
 _COMPARED = ("company", "job_title", *TEXT_FIELDS)
 """The fields by which near-duplicates are told."""
 _SQL = queries(
@@ -41,6 +45,8 @@ _SQL = queries(
     one=", ".join(f"p.{name}" for name in _COMPARED),
     other=", ".join(f"o.{name} as other_{name}" for name in _COMPARED),
 )
+_REMEMBERED = 2_048
+"""Postings whose cleaned form a process remembers: some 8 MB."""
 _ID = re.compile(r"p-([1-9][0-9]{0,17})")
 Connection = AsyncConnection[DictRow]
 
@@ -60,6 +66,13 @@ class PostingStore:
     def __init__(self, pool: Pool, *, model: str, dimensions: int) -> None:
         self._pool = pool
         self._embedding: dict[str, Any] = {"model": model, "dimensions": dimensions}
+        self._found: dict[str, StoredPosting] | None = None
+
+    def for_run(self) -> Self:
+        """Returns this store for one run: what it has found in a search is not read again by its id."""
+        own = copy.copy(self)
+        own._found = {}
+        return own
 
     async def corpus(self) -> Corpus:
         """Returns what is loaded. Call it before a query is embedded, which costs.
@@ -92,15 +105,23 @@ class PostingStore:
         parameters = {"vector": np.asarray(vector), "k": k, **self._embedding}
         async with self._pool.connection() as connection:
             rows = await _rows(connection, "nearest", parameters)
-        return [FoundPosting.model_construct(**_as_shown(row)) for row in rows]
+        found = [FoundPosting.model_construct(**_posting(row).__dict__, score=row["score"]) for row in rows]
+        if self._found is not None:
+            self._found.update((posting.posting_id, posting) for posting in found)
+        return found
 
     async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
         """Returns the postings that exist among `posting_ids` (`p-17`), by id, in the order of
         `posting_ids`."""
-        numbers = [int(match[1]) for match in map(_ID.fullmatch, posting_ids) if match]
-        async with self._pool.connection() as connection:
-            rows = await _rows(connection, "by_ids", {"ids": numbers})
-        postings = {row["posting_id"]: StoredPosting.model_construct(**_as_shown(row)) for row in rows}
+        postings = dict(self._found or {})
+        unread = (posting_id for posting_id in posting_ids if posting_id not in postings)
+        numbers = [int(match[1]) for match in map(_ID.fullmatch, unread) if match]
+        if numbers:
+            async with self._pool.connection() as connection:
+                rows = await _rows(connection, "by_ids", {"ids": numbers})
+            postings.update((row["posting_id"], _posting(row)) for row in rows)
+            if self._found is not None:
+                self._found = postings
         return {posting_id: postings[posting_id] for posting_id in posting_ids if posting_id in postings}
 
 
@@ -243,7 +264,7 @@ class PostingWriter:
         as they are to be, for `renew`."""
         async with long_connection(self._pool) as connection:
             rows = await _rows(connection, "outdated", {"count": count})
-        return {row["id"]: Posting.model_construct(**_as_shown(row)) for row in rows}
+        return {row["id"]: _posting(row) for row in rows}
 
     async def renew(self, outdated: Mapping[int, Posting]) -> None:
         """Writes what was normalized, and the hash of the text that is searched; its vector has to be there.
@@ -311,19 +332,32 @@ async def _row(connection: Connection, query: str, parameters: dict[str, Any] | 
     return row
 
 
-def _as_shown(row: DictRow) -> dict[str, Any]:
-    """Returns a posting's row as it may be shown. It was validated when it was written, but perhaps by an
-    earlier version that cleaned less, and normalized nothing."""
-    cleaned = {**clean_values(row), "url": web_address(row["url"])}
-    if cleaned["normalized_title"] is not None:
-        return cleaned
-    text = "\n".join(cleaned[name] for name in ("job_title", *TEXT_FIELDS))
-    return {
-        **cleaned,
-        "normalized_title": normal_title(cleaned["job_title"], cleaned["company"]),
-        "normalized_company": normal_company(cleaned["company"]),
-        "normalized_skills": normal_skills(cleaned["skills"], text),
-    }
+def _posting(row: DictRow) -> StoredPosting:
+    """Returns a posting's row as it may be shown."""
+    normalized = row["normalized_skills"]
+    lists = (tuple(row["skills"]), None if normalized is None else tuple(normalized))
+    return _shown(row["posting_id"], tuple(map(row.__getitem__, _PLAIN)), lists)
+
+
+@functools.lru_cache(maxsize=_REMEMBERED)
+def _shown(
+    posting_id: str, plain: tuple[Any, ...], lists: tuple[tuple[str, ...], tuple[str, ...] | None]
+) -> StoredPosting:
+    """Returns a posting of its `_PLAIN` fields and its skills, literal and normalized. They were validated
+    when they were written, but perhaps by an earlier version that cleaned less, and normalized nothing.
+    Searches return the same postings again and again, and to look through their texts costs more than to find
+    them: so it is remembered by what they say."""
+    skills, normalized = lists
+    fields = {**dict(zip(_PLAIN, plain, strict=True)), "skills": skills, "normalized_skills": normalized}
+    cleaned = {**clean_values(fields), "url": web_address(fields["url"])}
+    if cleaned["normalized_title"] is None:
+        text = "\n".join(cleaned[name] for name in ("job_title", *TEXT_FIELDS))
+        cleaned |= {
+            "normalized_title": normal_title(cleaned["job_title"], cleaned["company"]),
+            "normalized_company": normal_company(cleaned["company"]),
+            "normalized_skills": normal_skills(cleaned["skills"], text),
+        }
+    return StoredPosting.model_construct(posting_id=posting_id, **cleaned)
 
 
 def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> EmbeddingMismatchError:

@@ -27,9 +27,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Formatter
+from typing import Any, cast
 
 import yaml
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.prompts import (
     ChatPromptTemplate,
     HumanMessagePromptTemplate,
@@ -127,7 +128,9 @@ class Prompt:
 
     def render(self, blocks: Mapping[str, str]) -> list[BaseMessage]:
         """Returns the messages with the fenced blocks in their places."""
-        return self.template.format_messages(**blocks)
+        # As LangChain renders such templates; it looks into each anew for its variables.
+        system, human = (cast(Any, message).prompt.template for message in self.template.messages)
+        return [SystemMessage(system.format()), HumanMessage(human.format(**blocks))]
 
 
 @functools.lru_cache(maxsize=128)

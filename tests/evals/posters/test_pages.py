@@ -11,7 +11,7 @@ import pytest
 from lxml import html
 from PIL import Image
 
-from evals.benchmarks.parser_scores import score_text, text_lines, tree_of_html
+from evals.bench.parser_scores import score_text, text_lines, tree_of_html
 from evals.posters.chromium import find_chromium
 from evals.posters.page import LAYOUTS, Look, Page, varied_postings
 from evals.posters.photographs import photograph

@@ -15,8 +15,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from evals.benchmarks.parser_scores import score_tables, score_text, text_lines, tree_of_html, trees_of
-from evals.benchmarks.parsers import Poster, posters_of
+from evals.bench.parser_scores import score_tables, score_text, text_lines, tree_of_html, trees_of
+from evals.bench.parsers import Poster, posters_of
 from ingest.documents import Heading, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError
 from ingest.parsers.local import LocalParser

@@ -58,7 +58,7 @@ returning id;
 
 -- name: outdated
 -- Written by a version that did not normalize; their index has no others.
-select id, {fields} from postings where normalized_title is null order by id limit %(count)s;
+select id, 'p-' || id as posting_id, {fields} from postings where normalized_title is null order by id limit %(count)s;
 
 -- name: count_outdated
 select count(*) as postings from postings where normalized_title is null;

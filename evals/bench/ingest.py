@@ -1,7 +1,7 @@
 """What a document costs at each stage of the ingest, and whether memory stays flat over many.
 
-    python -m evals.benchmarks.ingest                      # 400 documents, stage by stage
-    python -m evals.benchmarks.ingest --documents 100000 --together
+    python -m evals.bench.ingest                      # 400 documents, stage by stage
+    python -m evals.bench.ingest --documents 100000 --together
 
 Documents are texts, each of its own. The model's server is a stand-in in a process of its own that
 answers at once: it tags a document by its fixed layout, and gives each text a vector of its hash. So

@@ -6,7 +6,7 @@ from the program on whose posters the parser was made. Nothing was tuned on the 
 Synthetic posters are kinder than real ones: the figures are an upper bound, good for comparing parsers and
 versions.
 
-    python -m evals.benchmarks.parsers --posters 40 --seed 4242 --output figures.jsonl
+    python -m evals.bench.parsers --posters 40 --seed 4242 --output figures.jsonl
 
 Measures: `parser_scores.py`; the offline model sorts what was read into positions. Seconds are per image,
 with all cores at work; CPU and the peak of memory are of this process and the reading processes together.
@@ -31,7 +31,7 @@ import psutil
 import typer
 from rich.table import Table as Grid
 
-from evals.benchmarks.parser_scores import (
+from evals.bench.parser_scores import (
     TRUTH,
     Score,
     field_lines_found,

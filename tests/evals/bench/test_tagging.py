@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from evals.benchmarks.parsers import Poster
-from evals.benchmarks.tagging import count, shown
+from evals.bench.parsers import Poster
+from evals.bench.tagging import count, shown
 from tools.postings.contracts import Position
 
 TRUE: dict[str, Any] = {

@@ -3,7 +3,7 @@
 The posters are pages that a browser photographs (`evals/posters/`), their truth is known, and what sorts them
 is the offline model, or with `--configured` the chat model of the settings, at its price:
 
-    python -m evals.benchmarks.tagging --posters 10 --configured
+    python -m evals.bench.tagging --posters 10 --configured
 
 Misread letters are the parser's: a line counts with one letter in five wrong (`parser_scores.READ`). Of the
 names that search goes by, none may be.
@@ -23,8 +23,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table as Grid
 
-from evals.benchmarks.parser_scores import READ, bare
-from evals.benchmarks.parsers import Poster, draw_in_browser, posters_of, raw_file
+from evals.bench.parser_scores import READ, bare
+from evals.bench.parsers import Poster, draw_in_browser, posters_of, raw_file
 from ingest.documents import Hints, Parsed
 from ingest.errors import NotAPostingError
 from ingest.parsers.local import LocalParser

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from evals.benchmarks.parser_scores import (
+from evals.bench.parser_scores import (
     field_lines_found,
     line_errors,
     lines_found,
@@ -17,7 +17,7 @@ from evals.benchmarks.parser_scores import (
     tree_of_html,
     trees_of,
 )
-from evals.benchmarks.parsers import Poster, measure, posters_of, shown
+from evals.bench.parsers import Poster, measure, posters_of, shown
 from ingest.documents import Cell, Paragraph, Parsed, RawFile, Table
 from samples.programs.draw_posters import POSTERS
 from tools.postings.contracts import Position

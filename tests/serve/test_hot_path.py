@@ -1,0 +1,153 @@
+"""What every generation passes: how much Python it runs, and that nothing in it blocks the event loop.
+
+Seconds differ from machine to machine and from day to day; how many functions are called hardly does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import orjson
+import pytest
+from blockbuster import BlockingError, blockbuster_ctx
+from fastapi import FastAPI
+
+from serve.app import create_app
+from serve.context import AppContext
+from tools.core.settings import Settings
+
+CALLS = 14_500
+"""Calls of Python functions in one generation, from the ASGI app's door to its answer, with Python 3.11: as
+it was when it was committed. A rise is to be explained or taken back, and a fall written down here. CPU in
+milliseconds, beside comparators: `make bench`."""
+TOLERANCE = 0.05
+"""For the libraries' releases, and for how answers of the servers happen to be split."""
+GENERATIONS = 5
+"""The smallest count is taken: what happens now and then, a lock renewed or garbage collected, adds some."""
+
+
+@pytest.fixture
+def app(settings: Settings, app_context: AppContext) -> FastAPI:
+    """The application, over connections that are open."""
+    own = create_app(settings)
+    own.state.app_context = app_context
+    return own
+
+
+async def asked(app: FastAPI, method: str, path: str, body: Any = None) -> Any:
+    """Asks the app without a client, whose work is not to be counted."""
+    sent = [{"type": "http.request", "body": b"" if body is None else orjson.dumps(body)}]
+    got: list[Any] = []
+
+    async def receive() -> Any:
+        if sent:
+            return sent.pop()
+        return await asyncio.Event().wait()  # the client stays
+
+    async def send(message: Any) -> None:
+        got.append(message)
+
+    path, _, query = path.partition("?")
+    headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+    if body is not None:
+        headers.append((b"content-length", str(len(orjson.dumps(body))).encode()))
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": headers,
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
+    await app(scope, receive, send)
+    content = b"".join(message.get("body", b"") for message in got[1:])
+    assert got[0]["status"] < 300, content
+    return orjson.loads(content) if content.startswith(b"{") else content
+
+
+def generating(number: int) -> dict[str, Any]:
+    profile = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
+    return {"input": {"profile": {**profile, "introduction": f"{number}번째 지원자"}}}
+
+
+@contextmanager
+def counted_calls() -> Iterator[list[int]]:
+    """Counts the calls of Python functions in this thread."""
+    count = [0]
+
+    def note(_: FrameType, event: str, __: Any) -> None:
+        if event == "call":
+            count[0] += 1
+
+    gc.collect()
+    gc.disable()
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        yield count
+    finally:
+        sys.setprofile(before)
+        gc.enable()
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="later versions call no comprehensions")
+async def test_a_generation_runs_no_more_python_than_it_did(app: FastAPI) -> None:
+    counts = []
+    for number in range(2 + GENERATIONS):
+        with counted_calls() as count:
+            await asked(app, "POST", "/generate/invoke", generating(number))
+        counts.append(count[0])
+    fewest = min(counts[2:])
+    assert fewest <= CALLS * (1 + TOLERANCE), f"{fewest} calls, {CALLS} are committed: what was added?"
+    assert fewest >= CALLS * (1 - 2 * TOLERANCE), (
+        f"{fewest} calls: write the smaller figure down, so it holds"
+    )
+
+
+async def test_nothing_that_a_request_passes_blocks_the_loop(app: FastAPI) -> None:
+    # Once before: what is read from the disk is read at the first use, imports among it.
+    await passed(app, 1)
+    with blockbuster_ctx(["graph", "nodes", "tools", "serve"]):
+        await passed(app, 2)
+
+
+async def passed(app: FastAPI, number: int) -> None:
+    """Asks for all that a person asks for."""
+    answer = await asked(app, "POST", "/generate/invoke", generating(number))
+    session_id = answer["output"]["session_id"]
+    again = {"input": {"session_id": session_id, "feedback": "더 쉽게"}}
+    assert b"result" in await asked(app, "POST", "/regenerate/stream", again)
+    await asked(app, "GET", f"/sessions/{session_id}")
+    await asked(app, "GET", "/postings/search?q=Java&k=3")
+    await asked(app, "DELETE", f"/sessions/{session_id}")
+
+
+async def test_a_blocking_call_would_be_noticed(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the test above would pass whatever happens."""
+    blocked: list[Exception] = []
+
+    def sleepy(*_: Any) -> dict[str, Any]:
+        try:
+            time.sleep(0.001)
+        except BlockingError as error:
+            blocked.append(error)
+        return {}
+
+    with blockbuster_ctx(["graph", "nodes", "tools", "serve"]):
+        monkeypatch.setattr("graph.sessions.sessions.answer", sleepy)
+        await asked(app, "POST", "/generate/invoke", generating(3))
+    assert blocked

@@ -1,0 +1,97 @@
+"""Posting to a model's API: JSON in, JSON out, and the only layer that asks again.
+
+OpenAI's own client walks through each body by its types, builds each request from options and each answer as
+a tree of models: four fifths of a call's CPU, for what is plain JSON on both ends here. It still gives the
+headers, and the errors are its own, so that whoever catches them need not know who raised them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from typing import Any
+
+import httpx2
+import openai
+import orjson
+
+from tools.core.settings import Settings
+from tools.llm.model_errors import Endpoint
+from tools.llm.openai_client import open_client
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+"""Seconds before the first and before a late try, where the API does not say: as OpenAI's client has them."""
+_LONGEST_RETRY_AFTER = 120.0
+"""Seconds that the API may ask for; a call that should wait longer fails at once."""
+_ERROR = 400
+
+
+class ModelApi:
+    """An endpoint. Retries 429, time-outs and 5xx, and honours `Retry-After`; no layer above it does."""
+
+    def __init__(self, settings: Settings, http_client: Any, endpoint: Endpoint) -> None:
+        client = open_client(settings, http_client, endpoint)
+        self._http = http_client
+        self._base_url = str(client.base_url).rstrip("/")
+        self._headers = httpx2.Headers(
+            {
+                name: value
+                for name, value in {**client.default_headers, **client.auth_headers}.items()
+                # Those describe this machine to OpenAI, and are a third of the work of a request.
+                if isinstance(value, str) and not name.lower().startswith("x-stainless-")
+            }
+        )
+        self._retries = settings.model_retries
+        self._timeout = httpx2.Timeout(settings.model_timeout_seconds).as_dict()
+        self._urls: dict[str, httpx2.URL] = {}
+
+    async def post(self, route: str, body: dict[str, Any]) -> Any:
+        """Returns the JSON that the API answers to `body` at `route` (`/chat/completions`).
+
+        Raises:
+            openai.APIStatusError, openai.APITimeoutError, openai.APIConnectionError: the last try failed.
+        """
+        content = orjson.dumps(body)
+        for failed in range(self._retries + 1):
+            request = self._request(route, content)
+            last = failed == self._retries
+            asked_for = 0.0
+            try:
+                response = await self._http.send(request)
+            except httpx2.RequestError as error:
+                if last:
+                    late = isinstance(error, httpx2.TimeoutException)
+                    kind = openai.APITimeoutError if late else openai.APIConnectionError
+                    raise kind(request=request) from error
+            else:
+                if response.status_code < _ERROR:
+                    return orjson.loads(response.content)
+                asked_for = _retry_after(response.headers)
+                retryable = response.headers.get("x-should-retry") == "true"
+                if last or not retryable or asked_for > _LONGEST_RETRY_AFTER:
+                    message = f"the API answered {response.status_code}"
+                    raise openai.APIStatusError(message, response=response, body=None)
+            await asyncio.sleep(asked_for or _pause(failed))
+        raise AssertionError("the last try returns or raises")
+
+    def _request(self, route: str, content: bytes) -> httpx2.Request:
+        url = self._urls.get(route)
+        if url is None:
+            url = self._urls[route] = httpx2.URL(self._base_url + route)
+        return httpx2.Request(
+            "POST", url, headers=self._headers, content=content, extensions={"timeout": self._timeout}
+        )
+
+
+def _pause(failed: int) -> float:
+    """Returns the seconds to wait after so many failed tries and one more, where the API does not say.
+    Spread, so that those who failed together do not come back together."""
+    return min(_FIRST_PAUSE * 2.0**failed, _LONGEST_PAUSE) * random.uniform(0.75, 1)  # noqa: S311
+
+
+def _retry_after(headers: httpx2.Headers) -> float:
+    """Returns the seconds that an answer with an error asks to be waited, 0 where it does not say. The HTTP
+    client has made one number of all the ways to say it."""
+    seconds = float(headers.get("retry-after", 0))
+    return seconds if math.isfinite(seconds) else 0.0
