@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
+from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
 from serve.readiness import ReadinessChecks
 from tools.core.database import probe_postgres
@@ -64,7 +65,8 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
         except RedisError as error:
             raise to_service_error(error) from error
         async with (
-            aclosing(Sessions(services, saver)) as sessions,
+            open_lease(settings) as lease,
+            aclosing(Sessions(services, saver, lease)) as sessions,
             aclosing(ReadinessChecks(services, probing)) as readiness,
         ):
             yield AppContext(services, sessions, readiness)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.redis.ashallow import AsyncShallowRedisSaver
 from redis.asyncio import Redis
 
+from graph.sessions.lease import Fence
+from graph.sessions.record import lost_session
 from tools.core.settings import Settings
 
 _PENDING = "__pending_turn"
+_SAVE = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('JSON.SET', KEYS[2], ARGV[2], ARGV[3])
+return 1
+"""
+"""Writes a checkpoint, unless another run has the session."""
 
 
 @dataclass(slots=True)
@@ -36,14 +46,17 @@ class TurnSaver(AsyncShallowRedisSaver):
     for: that is in the response journal (`tools/llm/journal.py`).
     """
 
-    async def save(self, turn: PendingTurn) -> None:
-        """Writes the checkpoint of a turn that has succeeded.
+    async def save(self, turn: PendingTurn, fence: Fence) -> None:
+        """Writes the checkpoint of a turn that has succeeded, for the run that has the lock.
 
         Raises:
+            StoreUnavailableError: another run has the session.
             redis.exceptions.RedisError: it could not be written.
         """
         if turn.newest is not None:
-            await super().aput(*turn.newest)
+            fenced = copy.copy(self)
+            fenced._redis = _FencedClient(self._redis, fence)
+            await super(TurnSaver, fenced).aput(*turn.newest)
 
     async def aput(
         self,
@@ -65,6 +78,44 @@ class TurnSaver(AsyncShallowRedisSaver):
         """Drops the writes of an unfinished step of a pending turn."""
         if _PENDING not in config["configurable"]:
             await super().aput_writes(config, writes, task_id, task_path)
+
+
+class _FencedClient:
+    """The client with which one checkpoint is written: its document is written by a script that looks at the
+    lock in the same step. It has what the saver uses: a pipeline with one JSON.SET, and EXPIRE."""
+
+    def __init__(self, redis: Redis, fence: Fence) -> None:
+        self._redis = redis
+        self._fence = fence
+        self._document: tuple[str, str, bytes] | None = None
+
+    def pipeline(self, *, transaction: bool) -> _FencedClient:
+        """Returns what collects the commands of a pipeline."""
+        return self
+
+    def json(self) -> _FencedClient:
+        """Returns what has the commands of the JSON module."""
+        return self
+
+    def set(self, key: str, path: str, document: Any) -> None:
+        """Collects a JSON.SET."""
+        self._document = key, path, orjson.dumps(document)
+
+    async def execute(self) -> None:
+        """Writes what was collected.
+
+        Raises:
+            StoreUnavailableError: another run has the session.
+        """
+        assert self._document is not None  # noqa: S101 - the saver has set it
+        key, path, document = self._document
+        keys = (self._fence.key, key)
+        if not await self._redis.eval(_SAVE, len(keys), *keys, self._fence.token, path, document):
+            raise lost_session()
+
+    async def expire(self, key: str, seconds: int) -> bool:
+        """As the client's."""
+        return bool(await self._redis.expire(key, seconds))
 
 
 async def open_checkpointer(settings: Settings, client: Redis) -> TurnSaver:

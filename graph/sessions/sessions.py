@@ -21,7 +21,8 @@ from langsmith.utils import tracing_is_enabled
 from graph.build import build_graph, start_turn
 from graph.errors import run_limit, to_service_error
 from graph.sessions.checkpointer import PendingTurn, TurnSaver
-from graph.sessions.record import Attempt, IdempotencyKeys, SessionLock, SessionRecord, SessionRecords
+from graph.sessions.lease import Fence, WorkerLease
+from graph.sessions.record import Attempt, IdempotencyKeys, SessionRecord, SessionRecords
 from graph.sessions.views import SERVICE_VERSION, answer, session_view
 from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
@@ -133,11 +134,11 @@ Work = Callable[[Run], Awaitable[dict[str, Any]]]
 class Sessions:
     """Generates and regenerates. Keeps nothing of a session: any worker can go on with any one."""
 
-    def __init__(self, services: Services, saver: TurnSaver) -> None:
+    def __init__(self, services: Services, saver: TurnSaver, lease: WorkerLease) -> None:
         self._services = services
         self._saver = saver
         self._graph = build_graph(saver)
-        self._records = SessionRecords(services.redis, services.settings)
+        self._records = SessionRecords(services.redis, services.settings, lease)
         self._idempotency = IdempotencyKeys(services.redis, services.settings)
         self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
         self._stopping = False
@@ -271,16 +272,16 @@ class Sessions:
                 record = await self._records.load(run.session_id, caller.owner)
         record = record or await self._records.create(run.session_id, caller.owner, request)
         run.has_session = True
-        async with self._records.locked(run.session_id) as lock:
+        async with self._records.locked(run.session_id) as fence:
             state = await self._state(run.session_id)
             if state is not None:
                 return self._answer(run, state)
-            return await self._run_turn(run, record, lock, request)
+            return await self._run_turn(run, record, fence, request)
 
     async def _next_turn(
         self, run: Run, wishes: Wishes, caller: Caller, attempt: Attempt | None
     ) -> dict[str, Any]:
-        async with self._records.locked(run.session_id) as lock:
+        async with self._records.locked(run.session_id) as fence:
             # Read under the lock: it may have been forgotten a moment ago.
             record = await self._records.load(run.session_id, caller.owner)
             state = await self._state(run.session_id)
@@ -297,17 +298,16 @@ class Sessions:
             )
             if state is None:
                 # The first run broke off. It begins again; what it was answered is in the journal.
-                return await self._run_turn(run, record, lock, {**record.request, "turn": turn})
+                return await self._run_turn(run, record, fence, {**record.request, "turn": turn})
             # The update travels with the run, so that there is one checkpoint a turn.
             update = {"turn": turn, "draft": {}}
             start = Command(update=update, goto=start_turn({**state, "turn": turn}))
-            return await self._run_turn(run, record, lock, start)
+            return await self._run_turn(run, record, fence, start)
 
-    async def _run_turn(
-        self, run: Run, record: SessionRecord, lock: SessionLock, start: Input
-    ) -> dict[str, Any]:
+    async def _run_turn(self, run: Run, record: SessionRecord, fence: Fence, start: Input) -> dict[str, Any]:
         """Runs the graph to its end, and then saves the turn. What models answer is in the journal until
         then."""
+        record.fence = fence
         context = RunContext.of(self._services, journal=record, calls=run.calls, owner=record.owner)
         pending = PendingTurn()
         config = _config(run.session_id, pending)
@@ -331,8 +331,7 @@ class Sessions:
             # The same answers would fail again: the next try asks anew.
             await self._records.clear_pending(record)
             raise
-        await lock.ensure_owned()
-        await self._saver.save(pending)
+        await self._saver.save(pending, fence)
         await self._records.clear_pending(record)
         return self._answer(run, state)
 
