@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from langchain_core.runnables import RunnableConfig
@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.redis.ashallow import AsyncShallowRedisSaver
 from redis.asyncio import Redis
 
-from graph.sessions.lease import Fence
+from graph.sessions.lease import SessionLock
 from graph.sessions.record import lost_session
 from tools.core.settings import Settings
 
@@ -46,7 +46,7 @@ class TurnSaver(AsyncShallowRedisSaver):
     for: that is in the response journal (`tools/llm/journal.py`).
     """
 
-    async def save(self, turn: PendingTurn, fence: Fence) -> None:
+    async def save(self, turn: PendingTurn, lock: SessionLock) -> None:
         """Writes the checkpoint of a turn that has succeeded, for the run that has the lock.
 
         Raises:
@@ -54,9 +54,9 @@ class TurnSaver(AsyncShallowRedisSaver):
             redis.exceptions.RedisError: it could not be written.
         """
         if turn.newest is not None:
-            fenced = copy.copy(self)
-            fenced._redis = _FencedClient(self._redis, fence)
-            await super(TurnSaver, fenced).aput(*turn.newest)
+            locked = copy.copy(self)
+            locked._redis = cast(Redis, _LockedClient(self._redis, lock))
+            await super(TurnSaver, locked).aput(*turn.newest)
 
     async def aput(
         self,
@@ -80,20 +80,20 @@ class TurnSaver(AsyncShallowRedisSaver):
             await super().aput_writes(config, writes, task_id, task_path)
 
 
-class _FencedClient:
+class _LockedClient:
     """The client with which one checkpoint is written: its document is written by a script that looks at the
     lock in the same step. It has what the saver uses: a pipeline with one JSON.SET, and EXPIRE."""
 
-    def __init__(self, redis: Redis, fence: Fence) -> None:
+    def __init__(self, redis: Redis, lock: SessionLock) -> None:
         self._redis = redis
-        self._fence = fence
+        self._lock = lock
         self._document: tuple[str, str, bytes] | None = None
 
-    def pipeline(self, *, transaction: bool) -> _FencedClient:
+    def pipeline(self, *, transaction: bool) -> _LockedClient:
         """Returns what collects the commands of a pipeline."""
         return self
 
-    def json(self) -> _FencedClient:
+    def json(self) -> _LockedClient:
         """Returns what has the commands of the JSON module."""
         return self
 
@@ -109,8 +109,8 @@ class _FencedClient:
         """
         assert self._document is not None  # noqa: S101 - the saver has set it
         key, path, document = self._document
-        keys = (self._fence.key, key)
-        if not await self._redis.eval(_SAVE, len(keys), *keys, self._fence.token, path, document):
+        keys = (self._lock.key, key)
+        if not await self._redis.eval(_SAVE, len(keys), *keys, self._lock.token, path, document):
             raise lost_session()
 
     async def expire(self, key: str, seconds: int) -> bool:

@@ -34,9 +34,9 @@ from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 15.0
-"""After how long the locks and the places of a dead worker are free. Of 2,000 people on one core, whose loop
-was late by seconds, none had its lease renewed more than 2 s late (docs/load.md)."""
+LEASE_SECONDS = 30.0
+"""After how long the locks and the places of a dead worker are free. A worker that got a tenth of a core for
+2,000 people, and whose loop was late by minutes, could not renew it for 15 seconds (docs/load.md)."""
 RENEW_SECONDS = 1.0
 SOCKET_SECONDS = 3.0
 """How long Redis may take to answer a renewal before it is tried again, over a new connection."""
@@ -69,7 +69,7 @@ RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
+class SessionLock:
     """A lock that a run holds: its key, and a token that nobody else has had. What the run writes is written
     in one step with a look whether the key still has the token."""
 
@@ -93,34 +93,34 @@ class WorkerLease:
             retry=Retry(NoBackoff(), 1),
         )
         self._loop = asyncio.get_running_loop()
-        self._held: dict[Fence, asyncio.Task[Any]] = {}
-        self._lost: set[Fence] = set()
-        self._unreleased: list[Fence] = []
+        self._held: dict[SessionLock, asyncio.Task[Any]] = {}
+        self._lost: set[SessionLock] = set()
+        self._unreleased: list[SessionLock] = []
         self._locks = 0
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
-    def new_fence(self, key: str) -> Fence:
+    def new_lock(self, key: str) -> SessionLock:
         """Returns what a lock at `key` is taken with. Its token names the worker, whose lease it hangs on."""
         self._locks += 1
-        return Fence(key, f"{self.worker_id}:{self._locks}")
+        return SessionLock(key, f"{self.worker_id}:{self._locks}")
 
-    def hold(self, fence: Fence, run: asyncio.Task[Any]) -> None:
+    def hold(self, lock: SessionLock, run: asyncio.Task[Any]) -> None:
         """Notes that `run` has the lock: it is cancelled when another has taken it."""
-        self._held[fence] = run
+        self._held[lock] = run
 
-    def is_lost(self, fence: Fence) -> bool:
+    def is_lost(self, lock: SessionLock) -> bool:
         """Whether another has taken the lock, and the run was cancelled for it."""
-        return fence in self._lost
+        return lock in self._lost
 
-    def let_go(self, fence: Fence) -> None:
+    def let_go(self, lock: SessionLock) -> None:
         """Notes that the run has ended."""
-        self._held.pop(fence, None)
-        self._lost.discard(fence)
+        self._held.pop(lock, None)
+        self._lost.discard(lock)
 
-    def release_later(self, fence: Fence) -> None:
+    def release_later(self, lock: SessionLock) -> None:
         """Has the thread free a lock that could not be freed."""
-        self._unreleased.append(fence)
+        self._unreleased.append(lock)
 
     async def reserve(self, client: Redis, *, taken: int, wanted: int, limit: int) -> int:
         """Asks for places for `wanted` runs, and returns for how many the worker has some now. `taken` are in
@@ -160,8 +160,8 @@ class WorkerLease:
                     logger.warning("a worker's lease had ended and is taken anew")
                     self._cancel_taken()
                 while self._unreleased:
-                    fence = self._unreleased[0]
-                    self._redis.eval(RELEASE, 1, fence.key, fence.token)
+                    lock = self._unreleased[0]
+                    self._redis.eval(RELEASE, 1, lock.key, lock.token)
                     self._unreleased.pop(0)
             except RedisError as error:
                 logger.warning("a worker's lease could not be renewed", extra={"cause": cause(error)})
@@ -176,15 +176,15 @@ class WorkerLease:
     def _cancel_taken(self) -> None:
         """Cancels the runs whose locks others have taken: they could write nothing."""
         held = list(self._held)
-        tokens: Any = self._redis.mget([fence.key for fence in held]) if held else []
-        for fence, token in zip(held, tokens, strict=True):
-            if token != fence.token.encode():
-                self._loop.call_soon_threadsafe(self._cancel, fence)
+        tokens: Any = self._redis.mget([lock.key for lock in held]) if held else []
+        for lock, token in zip(held, tokens, strict=True):
+            if token != lock.token.encode():
+                self._loop.call_soon_threadsafe(self._cancel, lock)
 
-    def _cancel(self, fence: Fence) -> None:
-        if (run := self._held.get(fence)) is not None:
-            logger.warning("a run lost its session and is cancelled", extra={"lock": fence.key})
-            self._lost.add(fence)
+    def _cancel(self, lock: SessionLock) -> None:
+        if (run := self._held.get(lock)) is not None:
+            logger.warning("a run lost its session and is cancelled", extra={"lock": lock.key})
+            self._lost.add(lock)
             run.cancel()
 
 

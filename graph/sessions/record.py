@@ -27,7 +27,7 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from graph.sessions.lease import RELEASE, Fence, WorkerLease
+from graph.sessions.lease import RELEASE, SessionLock, WorkerLease
 from graph.state import Request
 from tools.core.errors import (
     IdempotencyConflictError,
@@ -78,7 +78,7 @@ class SessionRecord:
     redis: Redis
     ttl_seconds: int
     paid: dict[str, bytes] = field(default_factory=dict)
-    fence: Fence | None = None
+    lock: SessionLock | None = None
     """The lock of the run that is at work; without one nothing can be recorded."""
 
     async def find(self, question: str) -> bytes | None:
@@ -91,10 +91,10 @@ class SessionRecord:
         Raises:
             StoreUnavailableError: the session is gone or another run's, so the answer could not be recorded.
         """
-        assert self.fence is not None  # noqa: S101 - a run has locked its session
+        assert self.lock is not None  # noqa: S101 - a run has locked its session
         self.paid[question] = answer
-        keys = (_key(self.session_id), self.fence.key)
-        arguments = (f"paid:{question}", answer, self.ttl_seconds, self.fence.token)
+        keys = (_key(self.session_id), self.lock.key)
+        arguments = (f"paid:{question}", answer, self.ttl_seconds, self.lock.token)
         outcome = await self.redis.eval(_RECORD, len(keys), *keys, *arguments)
         if outcome == b"lost":
             raise lost_session()
@@ -171,7 +171,7 @@ class SessionRecords:
             raise RunInProgressError(session_id=session_id)
 
     @asynccontextmanager
-    async def locked(self, session_id: str) -> AsyncIterator[Fence]:
+    async def locked(self, session_id: str) -> AsyncIterator[SessionLock]:
         """Locks the session for the run that is the current task, over all workers.
 
         The lock holds while the worker's lease lives. A run whose lock another has taken, because the worker
@@ -181,38 +181,38 @@ class SessionRecords:
             RunInProgressError: another run has the session.
             StoreUnavailableError: another has taken it.
         """
-        fence = self._lease.new_fence(_lock_key(session_id))
+        lock = self._lease.new_lock(_lock_key(session_id))
         run = asyncio.current_task()
         assert run is not None  # noqa: S101 - a coroutine runs in a task
         try:
-            free = await self._redis.eval(_LOCK, 1, fence.key, fence.token, self._lock_seconds)
+            free = await self._redis.eval(_LOCK, 1, lock.key, lock.token, self._lock_seconds)
         except BaseException:
-            self._lease.release_later(fence)  # Redis may have received it all the same
+            self._lease.release_later(lock)  # Redis may have received it all the same
             raise
         if not free:
             raise RunInProgressError(session_id=session_id)
-        self._lease.hold(fence, run)
+        self._lease.hold(lock, run)
         try:
-            yield fence
+            yield lock
         except asyncio.CancelledError:
-            if not self._lease.is_lost(fence):
+            if not self._lease.is_lost(lock):
                 raise
             run.uncancel()
             raise lost_session(session_id) from None
         finally:
-            self._lease.let_go(fence)
-            await self._release(fence)
+            self._lease.let_go(lock)
+            await self._release(lock)
 
-    async def _release(self, fence: Fence) -> None:
+    async def _release(self, lock: SessionLock) -> None:
         released = False
         try:
             with suppress(RedisError, TimeoutError):
                 async with asyncio.timeout(RELEASE_SECONDS):
-                    await self._redis.eval(RELEASE, 1, fence.key, fence.token)
+                    await self._redis.eval(RELEASE, 1, lock.key, lock.token)
                 released = True
         finally:
             if not released:
-                self._lease.release_later(fence)
+                self._lease.release_later(lock)
 
     async def _renew(self, session_id: str, *without: str) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -21,7 +21,7 @@ from langsmith.utils import tracing_is_enabled
 from graph.build import build_graph, start_turn
 from graph.errors import run_limit, to_service_error
 from graph.sessions.checkpointer import PendingTurn, TurnSaver
-from graph.sessions.lease import Fence, WorkerLease
+from graph.sessions.lease import SessionLock, WorkerLease
 from graph.sessions.record import Attempt, IdempotencyKeys, SessionRecord, SessionRecords
 from graph.sessions.views import SERVICE_VERSION, answer, session_view
 from graph.state import Request, State
@@ -38,6 +38,7 @@ from tools.core.errors import (
     WorkerStoppingError,
 )
 from tools.core.logs import cause
+from tools.core.slots import WorkSlot, WorkSlots
 from tools.llm.journal import Call
 from tools.services import Services
 
@@ -45,6 +46,10 @@ logger = logging.getLogger(__name__)
 
 RECURSION_LIMIT = 16
 """Graph steps of one run: six nodes, and room for every repeated proposal."""
+WORKING = 16
+"""Runs of one worker that work at the same time; the others wait for models or for their turn. So many keep a
+core busy while some wait for the stores, and find a connection to these: there are as many for Redis, and
+PostgreSQL's are free again within milliseconds."""
 CLOSE_SECONDS = 5.0
 """How long a worker waits for runs that it has stopped to save their state."""
 
@@ -83,8 +88,12 @@ class Run:
     A listener who leaves cancels it.
     """
 
-    def __init__(self, session_id: str, start: Callable[[Run], asyncio.Task[dict[str, Any]]]) -> None:
+    def __init__(
+        self, session_id: str, start: Callable[[Run], asyncio.Task[dict[str, Any]]], slot: WorkSlot
+    ) -> None:
         self.session_id = session_id
+        self.slot = slot
+        """Its turn to work, which it gives up while it waits for a model."""
         self.has_session = False
         """Whether the session exists, so that it can be asked again."""
         self.calls: list[Call] = []
@@ -142,6 +151,7 @@ class Sessions:
         self._idempotency = IdempotencyKeys(services.redis, services.settings)
         self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
         self._stopping = False
+        self._slots = WorkSlots(WORKING)
 
     def generate(self, profile: Profile, language: Language, caller: Caller = ANYONE) -> Run:
         """Returns a run that starts a session.
@@ -223,12 +233,13 @@ class Sessions:
             task.add_done_callback(self._tasks.discard)
             return task
 
-        return Run(session_id, start)
+        return Run(session_id, start, self._slots.slot())
 
     async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""
         try:
-            async with run_limit(self._services.settings.run_timeout_seconds):
+            # Waiting is not running: the limit begins with the run's first turn to work.
+            async with run.slot, run_limit(self._services.settings.run_timeout_seconds):
                 done = await work(run)
         except asyncio.CancelledError:
             # The other reason is a listener that has left, and hears no more.
@@ -272,16 +283,16 @@ class Sessions:
                 record = await self._records.load(run.session_id, caller.owner)
         record = record or await self._records.create(run.session_id, caller.owner, request)
         run.has_session = True
-        async with self._records.locked(run.session_id) as fence:
+        async with self._records.locked(run.session_id) as lock:
             state = await self._state(run.session_id)
             if state is not None:
                 return self._answer(run, state)
-            return await self._run_turn(run, record, fence, request)
+            return await self._run_turn(run, record, lock, request)
 
     async def _next_turn(
         self, run: Run, wishes: Wishes, caller: Caller, attempt: Attempt | None
     ) -> dict[str, Any]:
-        async with self._records.locked(run.session_id) as fence:
+        async with self._records.locked(run.session_id) as lock:
             # Read under the lock: it may have been forgotten a moment ago.
             record = await self._records.load(run.session_id, caller.owner)
             state = await self._state(run.session_id)
@@ -298,17 +309,21 @@ class Sessions:
             )
             if state is None:
                 # The first run broke off. It begins again; what it was answered is in the journal.
-                return await self._run_turn(run, record, fence, {**record.request, "turn": turn})
+                return await self._run_turn(run, record, lock, {**record.request, "turn": turn})
             # The update travels with the run, so that there is one checkpoint a turn.
             update = {"turn": turn, "draft": {}}
             start = Command(update=update, goto=start_turn({**state, "turn": turn}))
-            return await self._run_turn(run, record, fence, start)
+            return await self._run_turn(run, record, lock, start)
 
-    async def _run_turn(self, run: Run, record: SessionRecord, fence: Fence, start: Input) -> dict[str, Any]:
+    async def _run_turn(
+        self, run: Run, record: SessionRecord, lock: SessionLock, start: Input
+    ) -> dict[str, Any]:
         """Runs the graph to its end, and then saves the turn. What models answer is in the journal until
         then."""
-        record.fence = fence
-        context = RunContext.of(self._services, journal=record, calls=run.calls, owner=record.owner)
+        record.lock = lock
+        context = RunContext.of(
+            self._services, journal=record, calls=run.calls, owner=record.owner, slot=run.slot
+        )
         pending = PendingTurn()
         config = _config(run.session_id, pending)
         if tracing_is_enabled():  # a checkpoint would keep it
@@ -331,7 +346,7 @@ class Sessions:
             # The same answers would fail again: the next try asks anew.
             await self._records.clear_pending(record)
             raise
-        await self._saver.save(pending, fence)
+        await self._saver.save(pending, lock)
         await self._records.clear_pending(record)
         return self._answer(run, state)
 

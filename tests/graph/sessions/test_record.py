@@ -17,7 +17,8 @@ from redis import Redis
 
 from graph.sessions import lease as lease_module
 from graph.sessions import record
-from graph.sessions.lease import RELEASE, WorkerLease, open_lease
+from graph.sessions.checkpointer import PendingTurn, TurnSaver
+from graph.sessions.lease import RELEASE, SessionLock, WorkerLease, open_lease
 from graph.sessions.record import SessionRecords
 from serve.context import AppContext
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
@@ -121,7 +122,7 @@ async def test_a_session_at_work_is_not_forgotten(records: SessionRecords) -> No
 
 async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: SessionRecords) -> None:
     record = await records.create("record-6", "ada", REQUEST)
-    async with records.locked("record-6") as record.fence:
+    async with records.locked("record-6") as record.lock:
         await record.record("q1", b"\x00\xff")
         await record.record("q2", "답".encode())
     again = await records.load("record-6", "ada")
@@ -134,10 +135,10 @@ async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: Sess
 
 async def test_settling_keeps_what_another_turn_has_paid_for(records: SessionRecords) -> None:
     record = await records.create("record-7", "ada", REQUEST)
-    async with records.locked("record-7") as record.fence:
+    async with records.locked("record-7") as record.lock:
         await record.record("old", b"1")
     other = await records.load("record-7", "ada")
-    async with records.locked("record-7") as other.fence:
+    async with records.locked("record-7") as other.lock:
         await other.record("new", b"2")
     await records.clear_pending(record)
     assert (await records.load("record-7", "ada")).paid == {"new": b"2"}
@@ -149,7 +150,7 @@ async def test_what_is_paid_for_after_the_end_of_a_session_does_not_bring_it_bac
     """A key without a time to live would stay for ever, and one without an owner is nobody's."""
     record = await records.create("record-8", "ada", REQUEST)
     await app_context.services.redis.delete("session:record-8")
-    async with records.locked("record-8") as record.fence:
+    async with records.locked("record-8") as record.lock:
         with pytest.raises(StoreUnavailableError, match="gone from Redis"):
             await record.record("q", b"answer")
     try:
@@ -281,7 +282,7 @@ async def test_a_run_whose_lease_ended_goes_on_where_nobody_took_its_session(
     hasty: None, records: SessionRecords, lease: WorkerLease, app_context: AppContext
 ) -> None:
     record = await records.create("record-10", "ada", REQUEST)
-    async with records.locked("record-10") as record.fence:
+    async with records.locked("record-10") as record.lock:
         await app_context.services.redis.delete(f"worker:{lease.worker_id}")
         async with asyncio.timeout(time_limit()):
             while not await app_context.services.redis.exists(f"worker:{lease.worker_id}"):
@@ -294,7 +295,7 @@ async def test_a_run_that_another_has_replaced_records_nothing(
     records: SessionRecords, app_context: AppContext
 ) -> None:
     record = await records.create("record-11", "ada", REQUEST)
-    async with records.locked("record-11") as record.fence:
+    async with records.locked("record-11") as record.lock:
         await app_context.services.redis.set("session-lock:record-11", "another:1")
         with pytest.raises(StoreUnavailableError, match="another run"):
             await record.record("q", b"answer")
@@ -405,17 +406,20 @@ class _Forgotten:
         return await self.lock.__aexit__(*raised)
 
 
-async def test_a_run_that_lost_its_session_ends_in_an_error_event_and_saves_nothing(
-    app_context: AppContext, offline: Offline
+async def test_a_run_that_lost_its_session_as_it_was_saving_ends_in_an_error_event_and_saves_nothing(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await offline.behave(latency={"mean_seconds": scaled(0.2), "deviation_seconds": 0})
-    events = []
-    async for event in app_context.sessions.generate(BACKEND, "ko"):
-        events.append(event)
-        if event["type"] == "task":  # the last node's answer is there, and what it cost is recorded
-            async for key in app_context.services.redis.scan_iter("session-lock:*"):
-                await app_context.services.redis.set(key, "another:1", ex=1)
-    assert error(events)["code"] == "store_unavailable"
-    session_id = error(events)["details"]["session_id"]
-    assert not await app_context.services.redis.exists(f"checkpoint:{session_id}:")
+    redis, save = app_context.services.redis, TurnSaver.save
+
+    async def save_late(self: TurnSaver, turn: PendingTurn, lock: SessionLock) -> None:
+        await redis.set(lock.key, "another:1")
+        await save(self, turn, lock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TurnSaver, "save", save_late)
+        failure = error(await finished(app_context.sessions.generate(BACKEND, "ko")))
+    assert failure["code"] == "store_unavailable"
+    session_id = failure["details"]["session_id"]
+    assert not await redis.exists(f"checkpoint:{session_id}:")
+    # The other's worker has no lease, so the session is free.
     assert result(await finished(app_context.sessions.regenerate(session_id, Wishes())))
