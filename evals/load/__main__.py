@@ -26,7 +26,7 @@ from pydantic import SecretStr
 
 from evals.load.postings import postings
 from evals.load.processes import Watch
-from evals.load.report import RESULTS, print_table, result
+from evals.load.report import print_table, result
 from evals.load.standin_model import MARK
 from ingest.load import embed_lacking
 from local.servers import embedded_servers
@@ -124,7 +124,7 @@ def main(  # noqa: PLR0917 - options of a command
     own = Settings(home=Settings().home / "load")
     with embedded_servers(own) as settings:
         found = asyncio.run(_measure(experiment, settings))
-    place = output or RESULTS / f"{experiment.name}.json"
+    place = output or own.home / "results" / f"{experiment.name}.json"
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n")
     print_table([found], Terminal())

@@ -41,12 +41,12 @@ class Plan:
         self.left = int(plan["people"]) * self.generations
 
 
-@events.init_command_line_parser.add_listener
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _options(parser: Any) -> None:
     parser.add_argument("--plan", required=True, help="the driver's file")
 
 
-@events.init.add_listener
+@events.init.add_listener  # type: ignore[untyped-decorator]
 def _begin(environment: Environment, **_: Any) -> None:
     assert environment.parsed_options is not None  # noqa: S101 - a command line has been read
     Person.plan = Plan(Path(environment.parsed_options.plan))
@@ -111,7 +111,7 @@ class Person(User):
             with gevent.Timeout(self.plan.limit_seconds):
                 response = self.client.request("POST", self.plan.path, body=body, headers=_HEADERS)
                 status = response.status_code
-                if status != _OK or "event-stream" not in response.get("content-type", ""):
+                if status != _OK or "event-stream" not in str(response.get("content-type")):
                     answer = bytes(response.read())
                     received = len(answer)
                     code = "result" if status == _OK else json.loads(answer)["error"]["code"]

@@ -50,6 +50,7 @@ WORKING = 16
 """Runs of one worker that work at the same time; the others wait for models or for their turn. So many keep a
 core busy while some wait for the stores, and find a connection to these: there are as many for Redis, and
 PostgreSQL's are free again within milliseconds."""
+CANCEL_AGAIN_SECONDS = 0.5
 CLOSE_SECONDS = 5.0
 """How long a worker waits for runs that it has stopped to save their state."""
 
@@ -112,8 +113,7 @@ class Run:
         finally:
             # Not awaited: a listener's framework may cancel this very line again and again, which
             # would break off the run while it saves its state. `Sessions.aclose` waits for it.
-            # Of a task that has failed, this also tells asyncio that its error need not be reported.
-            task.cancel()
+            _cancel(task)
 
     async def answer(self) -> dict[str, Any]:
         """Returns the answer.
@@ -126,7 +126,7 @@ class Run:
             await asyncio.wait({task})
             return task.result()
         finally:
-            task.cancel()
+            _cancel(task)
 
     def emit(self, kind: str, node: str | None, data: Any) -> None:
         """Adds an event. There are some forty in a run, so the queue needs no bound."""
@@ -134,6 +134,15 @@ class Run:
             data = {"session_id": self.session_id}  # a client who loses the stream can ask the session again
         elapsed = round((time.monotonic() - self._began) * 1000)
         self._events.put_nowait({"type": kind, "node": node, "elapsed_ms": elapsed, "data": data})
+
+
+def _cancel(task: asyncio.Task[Any]) -> None:
+    """Cancels a run, again and again until it has ended: Python 3.11 may swallow a cancellation that meets the
+    end of a command to Redis, and the run would go on for nobody."""
+    # Of a task that has failed, this also tells asyncio that its error need not be reported.
+    task.cancel()
+    if not task.done():
+        asyncio.get_running_loop().call_later(CANCEL_AGAIN_SECONDS, _cancel, task)
 
 
 Work = Callable[[Run], Awaitable[dict[str, Any]]]
