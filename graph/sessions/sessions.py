@@ -137,8 +137,8 @@ class Run:
 
 
 def _cancel(task: asyncio.Task[Any]) -> None:
-    """Cancels a run, again and again until it has ended: Python 3.11 may swallow a cancellation that meets the
-    end of a command to Redis, and the run would go on for nobody."""
+    """Cancels a run, again and again until it has ended: Python 3.11 may swallow a cancellation that meets
+    the end of a command to Redis, and the run would go on for nobody."""
     # Of a task that has failed, this also tells asyncio that its error need not be reported.
     task.cancel()
     if not task.done():
