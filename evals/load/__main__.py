@@ -83,6 +83,7 @@ class Experiment:
     arrival: Arrival
     time_scale: float
     generations: int
+    watching: float
     page: bool
 
     @property
@@ -110,7 +111,10 @@ def main(  # noqa: PLR0917 - options of a command
     mode: Annotated[Mode, typer.Option(help="the service, or a synchronous one")] = Mode.ASYNC,
     arrival: Annotated[Arrival, typer.Option(help="evenly and again, or all at once")] = Arrival.STEADY,
     time_scale: Annotated[float, typer.Option(min=0.001, max=1, help="1: calls of N(40, 10) seconds")] = 0.1,
-    generations: Annotated[int, typer.Option(min=1, max=20, help="of each person; one in a burst")] = 3,
+    generations: Annotated[int, typer.Option(min=1, max=100, help="of each person; one in a burst")] = 3,
+    watching: Annotated[
+        float, typer.Option(min=0, max=1, help="share of people who watch the stream of events")
+    ] = 0.1,
     page: Annotated[bool, typer.Option("--page", help="with Locust's page on 127.0.0.1:8089")] = False,
     output: Annotated[Path | None, typer.Option(help="file of the result")] = None,
 ) -> None:
@@ -120,7 +124,7 @@ def main(  # noqa: PLR0917 - options of a command
     for name in _OUTSIDE:
         os.environ.pop(name, None)
     generations = 1 if arrival is Arrival.BURST else generations
-    experiment = Experiment(people, workers, mode, arrival, time_scale, generations, page)
+    experiment = Experiment(people, workers, mode, arrival, time_scale, generations, watching, page)
     own = Settings(home=Settings().home / "load")
     with embedded_servers(own) as settings:
         found = asyncio.run(_measure(experiment, settings))
@@ -162,7 +166,7 @@ async def _measure(experiment: Experiment, settings: Settings) -> dict[str, Any]
         plan = {
             "host": "127.0.0.1",
             "port": service.url.rpartition(":")[2],
-            "path": "/generate/stream" if experiment.mode is Mode.ASYNC else "/generate/invoke",
+            "watching": experiment.watching if experiment.mode is Mode.ASYNC else 0,
             "profiles": profiles,
             "generations": experiment.generations,
             "people": experiment.people,

@@ -1,8 +1,8 @@
 """Locust's people: `locust -f evals/load/people.py --headless --plan PLAN.json`, or with its page instead.
 
-Each asks for a project, reads the events until the answer is there, and begins again with another profile, a
-number of times. What each request was like goes as a line into the plan's `requests` file; the test ends when
-the last has its answer.
+Each asks for a project, waits for the answer or watches the events until it is there, and begins again with
+another profile, a number of times. What each request was like goes as a line into the plan's `requests` file;
+the test ends when the last has its answer.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Plan:
     def __init__(self, path: Path) -> None:
         plan: dict[str, Any] = json.loads(path.read_text())
         self.host, self.port = str(plan["host"]), int(plan["port"])
-        self.path = str(plan["path"])
+        self.watching = float(plan["watching"])
         self.profiles: list[dict[str, Any]] = plan["profiles"]
         self.generations = int(plan["generations"])
         self.limit_seconds = float(plan["limit_seconds"])
@@ -79,13 +79,16 @@ class Person(User):
         plan = self.plan
         began, wall = time.perf_counter(), time.time()
         number = next(self.numbers)
-        outcome = self._request(number, began)
+        # Evenly: of ten in a row, a watching share of .1 is the tenth.
+        watches = int(number * plan.watching) > int((number - 1) * plan.watching)
+        path = "/generate/stream" if watches else "/generate/invoke"
+        outcome = self._request(path, number, began)
         seconds = time.perf_counter() - began
         line = {"number": number, "at": wall, "seconds": seconds, **outcome}
         self.lines.write(json.dumps(line) + "\n")
         self.environment.events.request.fire(
             request_type="POST",
-            name=plan.path,
+            name=path,
             response_time=seconds * 1_000,
             response_length=outcome["bytes"],
             exception=None if outcome["code"] == "result" else Exception(outcome["code"]),
@@ -100,7 +103,7 @@ class Person(User):
             self.client.close()
             raise StopUser
 
-    def _request(self, number: int, began: float) -> dict[str, Any]:
+    def _request(self, path: str, number: int, began: float) -> dict[str, Any]:
         """Returns the code of what came (`result`, or an error's), the HTTP status, when the first event came
         and how many bytes there were."""
         profile = dict(self.plan.profiles[number % len(self.plan.profiles)])
@@ -109,7 +112,7 @@ class Person(User):
         first, received, status = None, 0, 0
         try:
             with gevent.Timeout(self.plan.limit_seconds):
-                response = self.client.request("POST", self.plan.path, body=body, headers=_HEADERS)
+                response = self.client.request("POST", path, body=body, headers=_HEADERS)
                 status = response.status_code
                 if status != _OK or "event-stream" not in str(response.get("content-type")):
                     answer = bytes(response.read())

@@ -248,8 +248,9 @@ class Sessions:
         """Does the work within the limit; its outcome is the last event."""
         try:
             # Waiting is not running: the limit begins with the run's first turn to work.
-            async with run.slot, run_limit(self._services.settings.run_timeout_seconds):
-                done = await work(run)
+            async with run.slot, run_limit(self._services.settings.run_timeout_seconds) as limit:
+                with run.slot.stopping(limit):
+                    done = await work(run)
         except asyncio.CancelledError:
             # The other reason is a listener that has left, and hears no more.
             if not self._stopping:

@@ -3,14 +3,14 @@
 Thousands of runs wait for models, and each works for a few milliseconds in between. If all that could work
 did, each would go on a little at a time, all would wait for the stores' few connections, and time limits
 would pass while the event loop is busy with the others. So a run takes its turn. While it waits for that, no
-limit of a store's is running, nor, at its start, its own.
+limit of a store's is running, and the run's own stands still.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 
@@ -32,12 +32,13 @@ class WorkSlot:
         self._free = free
         self._held = False
         self._taking = asyncio.Lock()
+        self._limit: asyncio.Timeout | None = None
 
     async def __aenter__(self) -> Self:
         await self._take()
         return self
 
-    async def __aexit__(self, *raised: object) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._give_up()
 
     @asynccontextmanager
@@ -48,11 +49,36 @@ class WorkSlot:
         yield
         await self._take()
 
+    @contextmanager
+    def stopping(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """Lets `limit`, the run's, stand still while the run waits for its turn."""
+        self._limit = limit
+        try:
+            yield
+        finally:
+            self._limit = None
+
     async def _take(self) -> None:
-        async with self._taking:
-            if not self._held:
-                await self._free.acquire()
-                self._held = True
+        with self._limit_stopped():
+            async with self._taking:
+                if not self._held:
+                    await self._free.acquire()
+                    self._held = True
+
+    @contextmanager
+    def _limit_stopped(self) -> Iterator[None]:
+        limit = self._limit
+        if limit is None or limit.expired() or (until := limit.when()) is None:
+            yield  # there is none, it is over, or another branch has stopped it
+            return
+        time = asyncio.get_running_loop().time
+        left = until - time()
+        limit.reschedule(None)
+        try:
+            yield
+        finally:
+            if self._limit is limit:  # the run goes on
+                limit.reschedule(time() + left)
 
     def _give_up(self) -> None:
         if self._held:
