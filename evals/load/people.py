@@ -38,7 +38,8 @@ class Plan:
         self.requests = Path(plan["requests"])
         self.mark = str(plan["mark"])
         self.first_number = int(plan["first_number"])
-        self.left = int(plan["people"]) * self.generations
+        self.people = int(plan["people"])
+        self.left = self.people * self.generations
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
@@ -51,6 +52,7 @@ def _begin(environment: Environment, **_: Any) -> None:
     assert environment.parsed_options is not None  # noqa: S101 - a command line has been read
     Person.plan = Plan(Path(environment.parsed_options.plan))
     Person.numbers = itertools.count(Person.plan.first_number)
+    Person.places = itertools.count()
     Person.lines = Person.plan.requests.open("w", buffering=1)
 
 
@@ -60,10 +62,12 @@ class Person(User):
     wait_time = constant(0)
     plan: Plan
     numbers: itertools.count[int]
+    places: itertools.count[int]
     lines: Any
 
     def on_start(self) -> None:
         """Has a connection of his or her own, as a browser has."""
+        self.place = next(self.places)
         self.asked = 0
         self.client = HTTPClient(
             self.plan.host,
@@ -77,6 +81,9 @@ class Person(User):
     def ask(self) -> None:
         """Asks for one project."""
         plan = self.plan
+        if self.place >= plan.people:
+            # Locust puts another in the place of somebody who has ended while people still arrive.
+            raise StopUser
         began, wall = time.perf_counter(), time.time()
         number = next(self.numbers)
         # Evenly: of ten in a row, a watching share of .1 is the tenth.
