@@ -17,7 +17,7 @@ endif
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-ingest check test-fast test walk openapi studio bench eval eval-ingest ocr-data doctor lock clean
+.PHONY: help run demo demo-ingest check test-fast test walk openapi studio bench load eval eval-ingest ocr-data doctor lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ studio: $(VENV)/.dev ## serve the graph for LangGraph Studio (PORT=2025), with t
 bench: $(VENV)/.runtime ## CPU of a generation, beside the same service of defaults and the bare remote work (GENERATIONS=20)
 	@cd "$(ROOT)" && $(BIN)/python -m evals.bench.generation $(if $(GENERATIONS),--generations "$(GENERATIONS)")
 
+load: $(VENV)/.dev ## how many people the service holds, a tenth of real time (PEOPLE=200 WORKERS=1 ARRIVAL=burst TIME=1 MODE=sync PAGE=yes)
+	@cd "$(ROOT)" && $(BIN)/python -m evals.load $(if $(PEOPLE),--people "$(PEOPLE)") $(if $(WORKERS),--workers "$(WORKERS)") $(if $(ARRIVAL),--arrival "$(ARRIVAL)") $(if $(TIME),--time-scale "$(TIME)") $(if $(MODE),--mode "$(MODE)") $(if $(GENERATIONS),--generations "$(GENERATIONS)") $(if $(PAGE),--page)
+
 eval: $(VENV)/.runtime ## whether the service got better or worse: two suites offline, held against the kept baselines
 	@# Without a key, whatever the shell has: the kept baselines are the offline model's.
 	@set -e; export OPENAI_API_KEY= OPENAI_BASE_URL=; for suite in quick retrieval; do $(CHECKERBOARD) eval run --suite $$suite; $(CHECKERBOARD) eval gate --suite $$suite; done
@@ -81,7 +84,7 @@ lock-production:
 lock-runtime:
 	@$(COMPILE) pyproject.toml --group build $(EXTRAS) -c requirements/production.txt -o requirements/runtime.txt
 lock-dev:
-	@$(COMPILE) pyproject.toml --group build $(EXTRAS) --extra ray --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --group build $(EXTRAS) --extra load --extra ray --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## remove .venv and what the embedded parts keep
 	@rm -rf "$(VENV)" "$(ROOT).checkerboard"

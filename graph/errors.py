@@ -25,15 +25,16 @@ def to_service_error(error: Exception) -> ServiceError:
 
 
 @asynccontextmanager
-async def run_limit(seconds: float) -> AsyncIterator[None]:
-    """Ends a run that takes longer.
+async def run_limit(seconds: float) -> AsyncIterator[asyncio.Timeout]:
+    """Ends a run that takes longer; yields the limit, which stands still while the run waits for its turn
+    (`tools/core/slots.py`).
 
     Raises:
         ModelUnavailableError: it did. The model is what a run waits for.
     """
     try:
         async with asyncio.timeout(seconds) as limit:
-            yield
+            yield limit
     except TimeoutError as error:
         if not limit.expired():
             raise

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
-from serve import errors, langserve_routes, openapi, pages, prompt_routes, routes
+from serve import errors, langserve_routes, open_files, openapi, pages, prompt_routes, routes
+from serve.admission import PlacesMiddleware
 from serve.bodies import BodyLimitMiddleware, ReadRestMiddleware
 from serve.callers import ApiKeyMiddleware, ApiKeys
 from serve.context import open_app_context
@@ -44,6 +45,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             if settings.offline or settings.embeddings_offline:
                 does = {"answers": settings.offline, "embeds": settings.embeddings_offline}
                 logger.warning("the offline model is at work", extra=does)
+            open_files.raise_limit()
+            if (files := open_files.report(settings))["warning"] is not None:
+                logger.warning("too few files may be open", extra={k: files[k] for k in ("limit", "needed")})
             async with traced(), open_app_context(settings) as app_context:
                 app.state.app_context = app_context
                 yield
@@ -74,6 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware. A request passes the one that was added last first."""
     keys: ApiKeys = app.state.api_keys
+    app.add_middleware(PlacesMiddleware)
     app.add_middleware(BodyLimitMiddleware)
     app.add_middleware(ApiKeyMiddleware, keys=keys)
     if not keys.needed:

@@ -81,9 +81,14 @@ class Connection(HttpToolsProtocol):
         self.receiving, self._begun, self._awaited = False, False, None
         super().on_message_complete()
 
-    def patrol(self) -> None:
-        """Ends the connection where its client has used up its time."""
+    def patrol(self, late: float = 0.0) -> None:
+        """Ends the connection where its client has used up its time. `late`: for how many seconds since the
+        last look the worker has read nothing, because it was late."""
         now = time.monotonic()
+        if self._awaited is not None:
+            self._awaited += late
+        if self._unread is not None:
+            self._unread = self._unread[0] + late, self._unread[1]
         if self.flow.read_paused and self._awaited is not None:
             self._awaited = now  # what is not read is not awaited
         limit = BODY_SECONDS if self.receiving else HEAD_SECONDS

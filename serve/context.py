@@ -13,7 +13,9 @@ from redis.exceptions import RedisError
 
 from graph.errors import to_service_error
 from graph.sessions.checkpointer import open_checkpointer
+from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
+from serve.admission import Admission
 from serve.readiness import ReadinessChecks
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
@@ -23,11 +25,12 @@ from tools.services import Services, open_services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What one worker has open: its services, sessions and readiness checks."""
+    """What one worker has open: its services, sessions, readiness checks and places for runs."""
 
     services: Services
     sessions: Sessions
     readiness: ReadinessChecks
+    admission: Admission
 
 
 async def _app_context(request: Request) -> AppContext:
@@ -64,7 +67,9 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
         except RedisError as error:
             raise to_service_error(error) from error
         async with (
-            aclosing(Sessions(services, saver)) as sessions,
-            aclosing(ReadinessChecks(services, probing)) as readiness,
+            open_lease(settings) as lease,
+            aclosing(Sessions(services, saver, lease)) as sessions,
         ):
-            yield AppContext(services, sessions, readiness)
+            admission = Admission(services.redis, lease, settings.concurrency)
+            async with aclosing(ReadinessChecks(services, probing, admission)) as readiness:
+                yield AppContext(services, sessions, readiness, admission)

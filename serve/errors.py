@@ -71,7 +71,8 @@ _MEANING = {
     422: "the request is not valid; `details.fields` names each field, `details.prompts` each prompt",
     500: "nobody foresaw it; the log has its traceback",
     502: "the model's answer stayed invalid",
-    503: "a dependency does not answer, no postings are loaded, or the worker is stopping",
+    503: "a dependency does not answer, no postings are loaded, all places for runs are taken "
+    "(`Retry-After`), or the worker is stopping",
 }
 
 

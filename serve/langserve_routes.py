@@ -18,10 +18,12 @@ from langserve.serialization import Serializer
 from pydantic import BaseModel
 
 from graph.sessions.sessions import ANYONE, PROGRESS_MESSAGES, Caller, Run, Sessions
+from serve.admission import admit
 from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
 from serve.context import AppContext
 from serve.errors import CLIENT_CLOSED_REQUEST, responses
 from serve.run_models import (
+    MAX_BATCH,
     BatchResponse,
     GenerateBatchRequest,
     GenerateEventsRequest,
@@ -58,7 +60,8 @@ class EventStream(Response):
 
 
 class RunRoute(APIRoute):
-    """A route that finds the caller, reads the body strictly, and stops the work when the client leaves."""
+    """A route that finds the caller, reads the body strictly, has a place for each of its runs, and stops the
+    work when the client leaves."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -67,18 +70,19 @@ class RunRoute(APIRoute):
             caller = request.state.caller = await caller_of(request)
             if request.method == "GET":
                 return await handle(request)
-            await _check_body(request)
+            body = await _read_body(request)
             if caller.idempotency_key is not None and request.url.path.endswith("/batch"):
                 problem = "names one request; send a batch's inputs one by one"
                 raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
+            await admit(request, _context(request).admission, _runs(body))
             return await _while_connected(request, handle(request))
 
         return checked
 
 
-async def _check_body(request: Request) -> None:
-    """Refuses what FastAPI would stumble over: its parser of JSON accepts invalid UTF-8, NaN and
-    Infinity, and unlimited nesting.
+async def _read_body(request: Request) -> Any:
+    """Returns the body. Refuses what FastAPI would stumble over: its parser of JSON accepts invalid UTF-8,
+    NaN and Infinity, and unlimited nesting.
 
     Raises:
         InvalidRequestError: the body is no JSON.
@@ -86,12 +90,24 @@ async def _check_body(request: Request) -> None:
             preflight.
     """
     try:
-        orjson.loads(await request.body())
+        body = orjson.loads(await request.body())
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(fields=[{"field": "body", "problem": f"not JSON: {error}"}]) from error
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not re.fullmatch(r"application/([\w.-]+\+)?json", kind):
         raise HTTPException(415, "Send the body as JSON, with the header `Content-Type: application/json`.")
+    return body
+
+
+def _runs(body: Any) -> int:
+    """Returns how many runs a body asks for. It has not been validated yet."""
+    inputs = body.get("inputs") if isinstance(body, dict) else None
+    return min(len(inputs), MAX_BATCH) if isinstance(inputs, list) else 1
+
+
+def _context(request: Request) -> AppContext:
+    context: AppContext = request.app.state.app_context
+    return context
 
 
 async def _while_connected(request: Request, answering: Coroutine[Any, Any, Response]) -> Response:

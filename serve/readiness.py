@@ -18,6 +18,8 @@ from redis.asyncio import Redis
 
 from graph.errors import to_service_error
 from graph.sessions.views import SERVICE_VERSION
+from serve import open_files
+from serve.admission import Admission
 from tools.core.database import CONNECTION_OPTIONS, Connection
 from tools.core.errors import InternalError, StoreUnavailableError
 from tools.core.redis_client import check_round_trip
@@ -85,9 +87,10 @@ class _Check:
 class ReadinessChecks:
     """Checks what a worker depends on. Close it before the services."""
 
-    def __init__(self, services: Services, redis: Redis) -> None:
+    def __init__(self, services: Services, redis: Redis, admission: Admission) -> None:
         """`redis` is a client that does not retry."""
         self._services = services
+        self._admission = admission
         self._own_redis = redis
         self._postgres = _Check(self._check_postgres, STORE_SECONDS)
         self._redis = _Check(self._check_redis, STORE_SECONDS)
@@ -110,6 +113,8 @@ class ReadinessChecks:
                 "redis": redis,
                 "model": self._last_of_model(),
                 "prompts": self._prompts(),
+                "runs": self._admission.report(),
+                "open_files": open_files.report(self._services.settings),
             },
         }
 

@@ -27,6 +27,9 @@ LINGER_SECONDS = 1.0
 """How long a connection without a request stays open when another worker takes over: a request may be on
 its way, and is answered."""
 _TICK_SECONDS = 0.05
+LATE_SECONDS = 2.0
+"""Connections are looked at once a second. Where more than this lies between two looks, the worker was late:
+it read nothing, and no client has used that time up."""
 ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """The signals that end a worker."""
 
@@ -63,6 +66,7 @@ class Server(uvicorn.Server):
         self._heartbeat = heartbeat
         self._signals = 0
         self._handing_over = False
+        self._checked = time.monotonic()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -123,8 +127,11 @@ class Server(uvicorn.Server):
             self._check_connections()
 
     def _check_connections(self) -> None:
+        now = time.monotonic()
+        late = max(0.0, now - self._checked - LATE_SECONDS)
+        self._checked = now
         for connection in self._connections():
-            connection.patrol()
+            connection.patrol(late)
 
     def _connections(self) -> list[Any]:
         return list(self.server_state.connections)

@@ -116,6 +116,10 @@ def test_uv_trusts_what_the_system_trusts(clone: Path) -> None:
         (("run", "PORT=8001"), 'checkerboard serve --port "8001"'),
         (("studio", "PORT=2025"), 'checkerboard studio --port "2025"'),
         (("demo-ingest", "POSTERS=4"), 'checkerboard ingest demo --posters "4"'),
+        (
+            ("load", "PEOPLE=20", "WORKERS=2", "ARRIVAL=burst"),
+            'evals.load --people "20" --workers "2" --arrival "burst"',
+        ),
         (("bench", "GENERATIONS=20"), 'evals.bench.generation --generations "20"'),
         (("eval-ingest", "POSTERS=4", "DOCUMENTS=9"), 'evals.bench.parsers --posters "4"'),
         (("test-fast", "ROOMS=ingest"), '-m "not servers" tests/ingest'),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tools.core.settings import Settings
+from tools.core.slots import WorkSlot
 from tools.llm.chat import ChatModel
 from tools.llm.embeddings import Embedder
 from tools.llm.journal import Call, ResponseJournal
@@ -37,16 +38,17 @@ class RunContext:
         journal: ResponseJournal | None = None,
         calls: list[Call] | None = None,
         owner: str = "",
+        slot: WorkSlot | None = None,
     ) -> RunContext:
         """Returns the context of a run that begins now. Answers are taken from `journal` and recorded there;
-        calls of models are appended to `calls`."""
+        calls of models are appended to `calls`; `slot` is given up while a model is at work."""
         noted = [] if calls is None else calls
         return cls(
             settings=services.settings,
             postings=services.postings.for_run(),
             prompts=services.prompts.current,
-            chat=services.chat.for_run(journal, noted),
-            embedder=services.embedder.for_run(journal, noted),
+            chat=services.chat.for_run(journal, noted, slot),
+            embedder=services.embedder.for_run(journal, noted, slot),
             calls=noted,
             owner=owner,
         )

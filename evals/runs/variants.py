@@ -21,6 +21,7 @@ from evals.datasets.cases import Inputs, Turn
 from evals.runs.corpus import truth
 from graph.errors import run_limit, to_service_error
 from graph.sessions.checkpointer import open_checkpointer
+from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Run, Sessions
 from nodes.build_query import Reads, build_query
 from nodes.prompt_data import posting_rows, profile_row
@@ -347,7 +348,7 @@ async def open_target(settings: Settings, variant: Variant, prompts: PromptChoic
             yield Target(services, variant, baseline, baseline.prompts.current)
             return
         saver = await open_checkpointer(settings, services.redis)
-        async with aclosing(Sessions(services, saver)) as sessions:
+        async with open_lease(settings) as lease, aclosing(Sessions(services, saver, lease)) as sessions:
             yield Target(services, variant, Split(sessions), prompt_set)
 
 

@@ -5,18 +5,19 @@
 | `session:{id}` | hash: `owner`, `request`, and `paid:…`, the response journal of an unfinished turn |
 | `session-answers:{id}` | hash: answers that were given under an Idempotency-Key |
 | `idempotency:{hash}` | a claim: which session a key of which owner works on, and a hash of its request |
-| `session-lock:{id}` | the run that is at work on it |
+| `session-lock:{id}` | the run that is at work on it: a token that begins with its worker's id |
 | `checkpoint:{id}:` | the saver's |
 
-All but the lock expire together, `session_ttl_minutes` after the last use.
+All but the lock expire together, `session_ttl_minutes` after the last use. A lock holds as long as the lease
+of its worker lives (`graph/sessions/lease.py`). What a run writes is fenced: Redis looks in the same step
+whether the lock still has the run's token, so a run that another has replaced, however late it is, writes
+nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ from typing import Any
 
 import orjson
 from redis.asyncio import Redis
-from redis.asyncio.lock import Lock
-from redis.exceptions import LockError, RedisError
+from redis.exceptions import RedisError
 
+from graph.sessions.lease import RELEASE, SessionLock, WorkerLease
 from graph.state import Request
 from tools.core.errors import (
     IdempotencyConflictError,
@@ -34,23 +35,30 @@ from tools.core.errors import (
     SessionNotFoundError,
     StoreUnavailableError,
 )
-from tools.core.logs import cause
 from tools.core.settings import Settings
 
-logger = logging.getLogger(__name__)
-
-LOCK_SECONDS = 5.0
-"""After how long the lock of a dead worker frees itself. A living one renews it three times in that."""
+RELEASE_SECONDS = 2.0
+"""How long a run tries to free its lock before it leaves that to the lease's thread."""
 _PAID = b"paid:"
-_RECORD = """
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+_LOCK = """
+local holder = redis.call('GET', KEYS[1])
+if holder and redis.call('EXISTS', 'worker:' .. string.match(holder, '^[^:]*')) == 1 then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
 """
-"""Adds an answer to the record only while there is one: a session that has expired stays gone."""
+"""Locks a session, unless a run of a worker whose lease lives has it."""
+_RECORD = """
+if redis.call('GET', KEYS[2]) ~= ARGV[4] then return 'lost' end
+if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 'done'
+"""
+"""Adds an answer to the record only while there is one, because a session that has expired stays gone, and
+only for the run that has the lock."""
 _FORGET = """
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local holder = redis.call('GET', KEYS[1])
+if holder and redis.call('EXISTS', 'worker:' .. string.match(holder, '^[^:]*')) == 1 then return 0 end
 -- The answers are kept by the names of their Idempotency-Keys' claims.
 for _, claim in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('DEL', claim) end
 redis.call('DEL', unpack(KEYS, 2))
@@ -70,6 +78,8 @@ class SessionRecord:
     redis: Redis
     ttl_seconds: int
     paid: dict[str, bytes] = field(default_factory=dict)
+    lock: SessionLock | None = None
+    """The lock of the run that is at work; without one nothing can be recorded."""
 
     async def find(self, question: str) -> bytes | None:
         """As `ResponseJournal.find`."""
@@ -79,11 +89,16 @@ class SessionRecord:
         """As `ResponseJournal.record`.
 
         Raises:
-            StoreUnavailableError: the session is gone, so the answer could not be recorded.
+            StoreUnavailableError: the session is gone or another run's, so the answer could not be recorded.
         """
+        assert self.lock is not None  # noqa: S101 - a run has locked its session
         self.paid[question] = answer
-        arguments = (_key(self.session_id), f"paid:{question}", answer, self.ttl_seconds)
-        if not await self.redis.eval(_RECORD, 1, *arguments):
+        keys = (_key(self.session_id), self.lock.key)
+        arguments = (f"paid:{question}", answer, self.ttl_seconds, self.lock.token)
+        outcome = await self.redis.eval(_RECORD, len(keys), *keys, *arguments)
+        if outcome == b"lost":
+            raise lost_session()
+        if outcome == b"gone":
             raise StoreUnavailableError("The session is gone from Redis while a run was at work on it.")
 
     async def forget(self, questions: Sequence[str]) -> None:
@@ -93,58 +108,24 @@ class SessionRecord:
         await self.redis.hdel(_key(self.session_id), *(f"paid:{question}" for question in questions))
 
 
-class SessionLock:
-    """The lock by which a run has a session to itself. When it is lost, `run` is cancelled."""
-
-    def __init__(self, lock: Lock, run: asyncio.Task[Any]) -> None:
-        self._lock = lock
-        self._run = run
-        self.lost = False
-
-    async def ensure_owned(self) -> None:
-        """Checks, before something is written, that the lock is still held.
-
-        Raises:
-            StoreUnavailableError: it is not, so another run may have the session.
-        """
-        if self.lost or not await self._lock.owned():
-            self.lost = True
-            raise StoreUnavailableError(_LOST, store="redis")
-
-    async def renew(self) -> None:
-        """Renews the lock until it is lost; cancels the run then."""
-        renewed = time.monotonic()
-        pause = LOCK_SECONDS / 3
-        while not self.lost:
-            await asyncio.sleep(pause)
-            try:
-                async with asyncio.timeout(LOCK_SECONDS / 3):
-                    await self._lock.reacquire()
-                renewed = time.monotonic()
-                pause = LOCK_SECONDS / 3
-            except LockError:
-                self.lost = True
-            except (RedisError, TimeoutError) as error:
-                logger.warning("a session's lock could not be renewed", extra={"cause": cause(error)})
-                self.lost = time.monotonic() - renewed >= LOCK_SECONDS
-                # Tried again before the lock ends, which after another third it would have.
-                pause = LOCK_SECONDS / 30
-        logger.warning("a run lost its session and is cancelled", extra={"lock": self._lock.name})
-        self._run.cancel()
-
-
-_LOST = (
-    "This worker or Redis stood still, and the session may be somebody else's by now. Nothing was "
-    "changed; ask again on it."
-)
+def lost_session(session_id: str | None = None) -> StoreUnavailableError:
+    """Returns the error of a run whose session another has taken."""
+    message = (
+        "This worker or Redis stood still, and another run has the session by now. Nothing was changed; ask "
+        "again on it."
+    )
+    return StoreUnavailableError(message, store="redis", session_id=session_id)
 
 
 class SessionRecords:
     """Creates, reads, locks and deletes the records of sessions."""
 
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(self, redis: Redis, settings: Settings, lease: WorkerLease) -> None:
         self._redis = redis
+        self._lease = lease
         self._ttl_seconds = max(1, round(settings.session_ttl_minutes * 60))
+        # Longer than any run: a lock ends with its run, or with its worker's lease.
+        self._lock_seconds = round(2 * settings.run_timeout_seconds) + 60
 
     async def create(self, session_id: str, owner: str, request: Request) -> SessionRecord:
         """Writes the record of a new session."""
@@ -193,36 +174,45 @@ class SessionRecords:
     async def locked(self, session_id: str) -> AsyncIterator[SessionLock]:
         """Locks the session for the run that is the current task, over all workers.
 
-        The lock is renewed while it is held. A run whose lock could not be renewed in time, because its
-        worker or Redis stood still, is cancelled: another may be at work by then.
+        The lock holds while the worker's lease lives. A run whose lock another has taken, because the worker
+        stood still for too long, is cancelled.
 
         Raises:
             RunInProgressError: another run has the session.
-            StoreUnavailableError: the lock was lost while it was held.
+            StoreUnavailableError: another has taken it.
         """
-        lock = self._redis.lock(_lock_key(session_id), timeout=LOCK_SECONDS, thread_local=False)
-        if not await lock.acquire(blocking=False):
-            raise RunInProgressError(session_id=session_id)
+        lock = self._lease.new_lock(_lock_key(session_id))
         run = asyncio.current_task()
         assert run is not None  # noqa: S101 - a coroutine runs in a task
-        session_lock = SessionLock(lock, run)
-        renewal = asyncio.create_task(session_lock.renew())
         try:
-            yield session_lock
+            free = await self._redis.eval(_LOCK, 1, lock.key, lock.token, self._lock_seconds)
+        except BaseException:
+            self._lease.release_later(lock)  # Redis may have received it all the same
+            raise
+        if not free:
+            raise RunInProgressError(session_id=session_id)
+        self._lease.hold(lock, run)
+        try:
+            yield lock
         except asyncio.CancelledError:
-            if not session_lock.lost:
+            if not self._lease.is_lost(lock):
                 raise
             run.uncancel()
-            raise StoreUnavailableError(_LOST, store="redis", session_id=session_id) from None
+            raise lost_session(session_id) from None
         finally:
-            while not renewal.done():
-                # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
-                renewal.cancel()
-                await asyncio.wait({renewal}, timeout=LOCK_SECONDS / 3)
-            # Not released, it expires: the session is free a few seconds later.
-            with suppress(LockError, RedisError, TimeoutError):
-                async with asyncio.timeout(LOCK_SECONDS / 3):
-                    await lock.release()
+            self._lease.let_go(lock)
+            await self._release(lock)
+
+    async def _release(self, lock: SessionLock) -> None:
+        released = False
+        try:
+            with suppress(RedisError, TimeoutError):
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await self._redis.eval(RELEASE, 1, lock.key, lock.token)
+                released = True
+        finally:
+            if not released:
+                self._lease.release_later(lock)
 
     async def _renew(self, session_id: str, *without: str) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -21,7 +21,8 @@ from langsmith.utils import tracing_is_enabled
 from graph.build import build_graph, start_turn
 from graph.errors import run_limit, to_service_error
 from graph.sessions.checkpointer import PendingTurn, TurnSaver
-from graph.sessions.record import Attempt, IdempotencyKeys, SessionLock, SessionRecord, SessionRecords
+from graph.sessions.lease import SessionLock, WorkerLease
+from graph.sessions.record import Attempt, IdempotencyKeys, SessionRecord, SessionRecords
 from graph.sessions.views import SERVICE_VERSION, answer, session_view
 from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
@@ -37,6 +38,7 @@ from tools.core.errors import (
     WorkerStoppingError,
 )
 from tools.core.logs import cause
+from tools.core.slots import WorkSlot, WorkSlots
 from tools.llm.journal import Call
 from tools.services import Services
 
@@ -44,6 +46,11 @@ logger = logging.getLogger(__name__)
 
 RECURSION_LIMIT = 16
 """Graph steps of one run: six nodes, and room for every repeated proposal."""
+WORKING = 16
+"""Runs of one worker that work at the same time; the others wait for models or for their turn. So many keep a
+core busy while some wait for the stores, and find a connection to these: there are as many for Redis, and
+PostgreSQL's are free again within milliseconds."""
+CANCEL_AGAIN_SECONDS = 0.5
 CLOSE_SECONDS = 5.0
 """How long a worker waits for runs that it has stopped to save their state."""
 
@@ -82,8 +89,12 @@ class Run:
     A listener who leaves cancels it.
     """
 
-    def __init__(self, session_id: str, start: Callable[[Run], asyncio.Task[dict[str, Any]]]) -> None:
+    def __init__(
+        self, session_id: str, start: Callable[[Run], asyncio.Task[dict[str, Any]]], slot: WorkSlot
+    ) -> None:
         self.session_id = session_id
+        self.slot = slot
+        """Its turn to work, which it gives up while it waits for a model."""
         self.has_session = False
         """Whether the session exists, so that it can be asked again."""
         self.calls: list[Call] = []
@@ -105,8 +116,7 @@ class Run:
         finally:
             # Not awaited: a listener's framework may cancel this very line again and again, which
             # would break off the run while it saves its state. `Sessions.aclose` waits for it.
-            # Of a task that has failed, this also tells asyncio that its error need not be reported.
-            task.cancel()
+            _cancel(task)
 
     async def answer(self) -> dict[str, Any]:
         """Returns the answer.
@@ -119,7 +129,7 @@ class Run:
             await asyncio.wait({task})
             return task.result()
         finally:
-            task.cancel()
+            _cancel(task)
 
     def emit(self, kind: str, node: str | None, data: Any) -> None:
         """Adds an event. There are some forty in a run, so the queue needs no bound."""
@@ -129,6 +139,15 @@ class Run:
         self._events.put_nowait({"type": kind, "node": node, "elapsed_ms": elapsed, "data": data})
 
 
+def _cancel(task: asyncio.Task[Any]) -> None:
+    """Cancels a run, again and again until it has ended: Python 3.11 may swallow a cancellation that meets
+    the end of a command to Redis, and the run would go on for nobody."""
+    # Of a task that has failed, this also tells asyncio that its error need not be reported.
+    task.cancel()
+    if not task.done():
+        asyncio.get_running_loop().call_later(CANCEL_AGAIN_SECONDS, _cancel, task)
+
+
 Work = Callable[[Run], Awaitable[dict[str, Any]]]
 """What a run does; returns the answer."""
 
@@ -136,14 +155,15 @@ Work = Callable[[Run], Awaitable[dict[str, Any]]]
 class Sessions:
     """Generates and regenerates. Keeps nothing of a session: any worker can go on with any one."""
 
-    def __init__(self, services: Services, saver: TurnSaver) -> None:
+    def __init__(self, services: Services, saver: TurnSaver, lease: WorkerLease) -> None:
         self._services = services
         self._saver = saver
         self._graph = build_graph(saver)
-        self._records = SessionRecords(services.redis, services.settings)
+        self._records = SessionRecords(services.redis, services.settings, lease)
         self._idempotency = IdempotencyKeys(services.redis, services.settings)
         self._tasks: set[asyncio.Task[dict[str, Any]]] = set()
         self._stopping = False
+        self._slots = WorkSlots(WORKING)
 
     def generate(self, profile: Profile, language: Language, caller: Caller = ANYONE) -> Run:
         """Returns a run that starts a session.
@@ -225,13 +245,15 @@ class Sessions:
             task.add_done_callback(self._tasks.discard)
             return task
 
-        return Run(session_id, start)
+        return Run(session_id, start, self._slots.slot())
 
     async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""
         try:
-            async with run_limit(self._services.settings.run_timeout_seconds):
-                done = await work(run)
+            # Waiting is not running: the limit begins with the run's first turn to work.
+            async with run.slot, run_limit(self._services.settings.run_timeout_seconds) as limit:
+                with run.slot.stopping(limit):
+                    done = await work(run)
         except asyncio.CancelledError:
             # The other reason is a listener that has left, and hears no more.
             if not self._stopping:
@@ -314,7 +336,10 @@ class Sessions:
     ) -> dict[str, Any]:
         """Runs the graph to its end, and then saves the turn. What models answer is in the journal until
         then."""
-        context = RunContext.of(self._services, journal=record, calls=run.calls, owner=record.owner)
+        record.lock = lock
+        context = RunContext.of(
+            self._services, journal=record, calls=run.calls, owner=record.owner, slot=run.slot
+        )
         config = _config(run.session_id, pending)
         if tracing_is_enabled():  # a checkpoint would keep it
             config["metadata"] = _traced(context, record)
@@ -334,8 +359,7 @@ class Sessions:
             # The same answers would fail again: the next try asks anew.
             await self._records.clear_pending(record)
             raise
-        await lock.ensure_owned()
-        await self._saver.save(pending)
+        await self._saver.save(pending, lock)
         await self._records.clear_pending(record)
         return self._answer(run, pending.state)
 

@@ -8,18 +8,8 @@ import pytest
 from langsmith import utils
 from pydantic import SecretStr
 
-from graph.sessions import record
 from tests.langsmith import LangSmith, langsmith_standin
-from tests.pace import time_limit
 from tools.core.settings import Settings
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _locks_last() -> Iterator[None]:
-    """A machine on which evaluators and runs share one slow core lets no run lose its session."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(record, "LOCK_SECONDS", time_limit())
-        yield
 
 
 @pytest.fixture(autouse=True)

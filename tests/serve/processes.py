@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from graph.sessions.record import LOCK_SECONDS
+from graph.sessions.lease import LEASE_SECONDS
 from tests import databases
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
@@ -27,8 +27,8 @@ from tools.core.settings import CHECKOUT, Settings
 COMMAND = str(Path(sys.executable).with_name("checkerboard"))
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
 GENERATE: dict[str, Any] = {"profile": PROFILE}
-LOCK_FREE_SECONDS = LOCK_SECONDS + scaled(3)
-"""Within this a dead worker's session is free: its lock's life, and what a loaded machine adds."""
+LOCK_FREE_SECONDS = LEASE_SECONDS + scaled(3)
+"""Within this a dead worker's session is free: its lease's life, and what a loaded machine adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Worker:
     async def answered_once_free(
         self, path: str, given: dict[str, Any], key: str | None = None
     ) -> dict[str, Any]:
-        """Asks again while the session is at work, within the life of a dead worker's lock."""
+        """Asks again while the session is at work, within the life of a dead worker's lease."""
         deadline = time.monotonic() + LOCK_FREE_SECONDS
         while (response := await self.ask(path, given, key)).status_code == 409:
             assert code_of(response) == "run_in_progress"

@@ -21,6 +21,7 @@ from serve.langserve_routes import SessionRunnable
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
 from tools.core.contracts import Answer
+from tools.core.slots import WorkSlots
 
 PROFILE = {"desired_job": "백엔드 개발자", "skills": ["Java", "Spring Boot", "MySQL"]}
 NODES = ["build_query", "retrieve", "filter_jobs", "summarize", "propose_subjects", "generate_tasks"]
@@ -141,7 +142,7 @@ async def test_schemas_are_served(client: httpx.AsyncClient, route: str) -> None
     answered = (await client.get(f"/{route}/output_schema")).json()
     assert set(answered["properties"]) == {
         "session_id", "project", "candidates", "missing", "summary", "postings", "closest_only", "left_out",
-        "versions",
+        "warnings", "versions",
     }  # fmt: skip
 
 
@@ -175,7 +176,7 @@ async def test_who_calls_is_passed_to_the_run_not_left_in_a_context() -> None:
             run.emit("result", None, {})
             return {}
 
-        return Run("session", lambda run: asyncio.create_task(finish(run)))
+        return Run("session", lambda run: asyncio.create_task(finish(run)), WorkSlots(1).slot())
 
     runnable = SessionRunnable("generate", start)
     config: RunnableConfig = {"configurable": {"caller": Caller("ada", "key")}}

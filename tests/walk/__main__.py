@@ -29,6 +29,7 @@ ENDING = {
     "demo-ingest": ("POSTERS=2",),
     "eval": (),
     "bench": ("GENERATIONS=20",),
+    "load": ("PEOPLE=20", "TIME=0.01"),
     "eval-ingest": ("POSTERS=2", "DOCUMENTS=40"),
 }
 """What ends by itself, with the size of its set."""

@@ -25,6 +25,7 @@ status, under CheckerboardError: `ingest.errors`.
     ├── StoreUnavailableError     503 store_unavailable
     ├── EmbeddingMismatchError    503 embedding_mismatch
     ├── HubUnavailableError       503 hub_unavailable
+    ├── OverloadedError           503 overloaded
     ├── WorkerStoppingError       503 worker_stopping
     └── SetupError                500 setup_failed
 """
@@ -325,6 +326,16 @@ class HubUnavailableError(ServiceError):
     """The name in the hub that was asked for."""
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The problems of each prompt, by its key."""
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class OverloadedError(ServiceError):
+    """All places for runs are taken. Ask again in a few seconds; nothing was begun, and nothing paid for."""
+
+    code = "overloaded"
+    http_status = 503
+    retry_after_seconds: int | None = 5
+    """Of 4,000 runs that take 160 s each, 125 end in that time."""
 
 
 class WorkerStoppingError(ServiceError):

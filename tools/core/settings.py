@@ -194,7 +194,12 @@ class Settings(BaseSettings):
     novelty_similarity: float = Field(
         0.92, gt=0, le=1, description="cosine from which two subjects count as the same"
     )
-    concurrency: int = Field(500, ge=1, description="model connections of one worker")
+    concurrency: int = Field(
+        4_000,
+        ge=1,
+        description="people in flight: runs at the same time, over all workers; what is more is told to come "
+        "again. The model connections of a worker follow from it",
+    )
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
     database_timeout_seconds: float = Field(
         10.0, gt=0, description="limit of one statement of a request to PostgreSQL, seconds"

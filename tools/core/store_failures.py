@@ -145,6 +145,8 @@ def _redis_meaning(error: BaseException) -> tuple[str, str] | None:
         word = _FIRST_WORD.match(message)
         if meaning := _REDIS.get(code or (word[1] if word else "")):
             return meaning
+        if "ACL failure in script" in message:
+            return _REDIS["NOPERM"]
         if "max number of clients reached" in message:
             return "connections", "Redis takes no more connections. The operator has to raise its maxclients."
         cause = cause.__cause__

@@ -17,6 +17,8 @@ from typing import Protocol, Self
 
 import orjson
 
+from tools.core.slots import WorkSlot
+
 Tokens = tuple[int, int]
 """Of the input and of the output of a call."""
 
@@ -103,12 +105,18 @@ class RecordedModel:
 
     _journal: ResponseJournal | None = None
     _calls: list[Call] | None = None
+    _slot: WorkSlot | None = None
 
-    def for_run(self, journal: ResponseJournal | None, calls: list[Call] | None = None) -> Self:
-        """Returns this client for one run: it takes answers from `journal`, records new ones there, and
-        appends each call to `calls`."""
+    def for_run(
+        self,
+        journal: ResponseJournal | None,
+        calls: list[Call] | None = None,
+        slot: WorkSlot | None = None,
+    ) -> Self:
+        """Returns this client for one run: it takes answers from `journal`, records new ones there, appends
+        each call to `calls`, and gives `slot` up while the model is at work."""
         own = copy.copy(self)
-        own._journal, own._calls = journal, calls
+        own._journal, own._calls, own._slot = journal, calls, slot
         return own
 
     async def _recorded(
@@ -125,7 +133,10 @@ class RecordedModel:
         async def asked() -> bytes:
             nonlocal paid
             paid = True
-            return await ask()
+            if self._slot is None:
+                return await ask()
+            async with self._slot.given_up():
+                return await ask()
 
         began = time.monotonic()
         answer = await recorded_call(self._journal, question, asked)

@@ -26,6 +26,11 @@ from tools.llm.model_errors import UNREADABLE, Endpoint, is_error, read_error
 
 OPENAI_URL = "https://api.openai.com/v1"
 """Where the client goes by default."""
+CALLS_AT_ONCE = 2
+"""Calls that one run makes at the same time: for the next subjects, and for the project of a chosen one."""
+CONNECT_SECONDS = 30.0
+"""How long a connection may take: milliseconds, unless the API is down, or this process is late, which is no
+fault of the API's."""
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
 OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 
@@ -33,7 +38,8 @@ OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 def open_http_client(settings: Settings) -> Any:
     """Returns an httpx client over aiohttp: a sixth of the CPU of the default transport.
 
-    Its connection limit is the worker's concurrency; a call that gets no connection in ten seconds fails.
+    Its connection limit is what all people in flight can need, so that no call waits for a connection: a run
+    asks two questions at a time at most. Those who are too many wait before their run (`serve/admission.py`).
 
     Raises:
         SetupError: the environment names a proxy that cannot be used.
@@ -46,11 +52,11 @@ def open_http_client(settings: Settings) -> Any:
         trust_env=False,
         verify=httpx2.create_ssl_context(),
         limits=httpx2.Limits(
-            max_connections=settings.concurrency,
-            max_keepalive_connections=settings.concurrency,
+            max_connections=CALLS_AT_ONCE * settings.concurrency,
+            max_keepalive_connections=CALLS_AT_ONCE * settings.concurrency,
             keepalive_expiry=30,
         ),
-        timeout=httpx2.Timeout(settings.model_timeout_seconds, connect=5, pool=10),
+        timeout=httpx2.Timeout(settings.model_timeout_seconds, connect=CONNECT_SECONDS, pool=CONNECT_SECONDS),
     )
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import pytest
-from redis.asyncio.lock import Lock
+from hypothesis import given
+from hypothesis import strategies as st
+from redis import Redis
 
+from graph.sessions import lease as lease_module
 from graph.sessions import record
-from graph.sessions.record import LOCK_SECONDS, SessionRecords
+from graph.sessions.checkpointer import PendingTurn, TurnSaver
+from graph.sessions.lease import RELEASE, SessionLock, WorkerLease, open_lease
+from graph.sessions.record import SessionRecords
 from serve.context import AppContext
-from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated
-from tests.offline import FOR_EVER, Offline
+from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
+from tests.offline import Offline
 from tests.pace import scaled, time_limit
 from tools.core.contracts import Wishes
 from tools.core.errors import RunInProgressError, SessionNotFoundError, StoreUnavailableError
@@ -23,18 +30,38 @@ from tools.core.settings import Settings
 
 REQUEST: dict[str, Any] = {"profile": {"desired_job": "백엔드 개발자"}, "language": "ko"}
 HOUR = 60 * 60
-HASTY_SECONDS = scaled(0.3)
+HASTY_SECONDS = scaled(0.5)
 
 
 @pytest.fixture
-def records(app_context: AppContext, settings: Settings) -> SessionRecords:
-    return SessionRecords(app_context.services.redis, settings)
+async def lease(settings: Settings) -> AsyncIterator[WorkerLease]:
+    async with open_lease(settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def records(app_context: AppContext, settings: Settings, lease: WorkerLease) -> SessionRecords:
+    return SessionRecords(app_context.services.redis, settings, lease)
+
+
+@pytest.fixture
+async def other_records(app_context: AppContext, settings: Settings) -> AsyncIterator[SessionRecords]:
+    """Those of another worker."""
+    async with open_lease(settings) as opened:
+        yield SessionRecords(app_context.services.redis, settings, opened)
 
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Locks that live a moment, so that a lost one is noticed after a third of it."""
-    monkeypatch.setattr(record, "LOCK_SECONDS", HASTY_SECONDS)
+    """Leases that live a moment."""
+    monkeypatch.setattr(lease_module, "LEASE_SECONDS", HASTY_SECONDS)
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", HASTY_SECONDS / 10)
+
+
+@pytest.fixture(scope="session")
+def redis_url(settings: Settings) -> str:
+    assert settings.redis_url is not None
+    return settings.redis_url
 
 
 async def keys_of(app_context: AppContext, session_id: str) -> list[bytes]:
@@ -95,8 +122,9 @@ async def test_a_session_at_work_is_not_forgotten(records: SessionRecords) -> No
 
 async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: SessionRecords) -> None:
     record = await records.create("record-6", "ada", REQUEST)
-    await record.record("q1", b"\x00\xff")
-    await record.record("q2", "답".encode())
+    async with records.locked("record-6") as record.lock:
+        await record.record("q1", b"\x00\xff")
+        await record.record("q2", "답".encode())
     again = await records.load("record-6", "ada")
     assert again.paid == {"q1": b"\x00\xff", "q2": "답".encode()}
     assert (await again.find("q1"), await again.find("q3")) == (b"\x00\xff", None)
@@ -107,9 +135,11 @@ async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: Sess
 
 async def test_settling_keeps_what_another_turn_has_paid_for(records: SessionRecords) -> None:
     record = await records.create("record-7", "ada", REQUEST)
-    await record.record("old", b"1")
+    async with records.locked("record-7") as record.lock:
+        await record.record("old", b"1")
     other = await records.load("record-7", "ada")
-    await other.record("new", b"2")
+    async with records.locked("record-7") as other.lock:
+        await other.record("new", b"2")
     await records.clear_pending(record)
     assert (await records.load("record-7", "ada")).paid == {"new": b"2"}
 
@@ -120,8 +150,9 @@ async def test_what_is_paid_for_after_the_end_of_a_session_does_not_bring_it_bac
     """A key without a time to live would stay for ever, and one without an owner is nobody's."""
     record = await records.create("record-8", "ada", REQUEST)
     await app_context.services.redis.delete("session:record-8")
-    with pytest.raises(StoreUnavailableError, match="gone from Redis"):
-        await record.record("q", b"answer")
+    async with records.locked("record-8") as record.lock:
+        with pytest.raises(StoreUnavailableError, match="gone from Redis"):
+            await record.record("q", b"answer")
     try:
         with pytest.raises(SessionNotFoundError):
             await records.load("record-8", "ada")
@@ -154,10 +185,11 @@ async def test_every_key_of_a_forgotten_session_is_gone_even_after_a_failed_turn
     assert await keys_of(app_context, first.session_id) == []
 
 
-async def test_a_tiny_life_ends_without_a_key_left(app_context: AppContext, settings: Settings) -> None:
-    brief = SessionRecords(
-        app_context.services.redis, settings.model_copy(update={"session_ttl_minutes": 0.001})
-    )
+async def test_a_tiny_life_ends_without_a_key_left(
+    app_context: AppContext, settings: Settings, lease: WorkerLease
+) -> None:
+    tiny = settings.model_copy(update={"session_ttl_minutes": 0.001})
+    brief = SessionRecords(app_context.services.redis, tiny, lease)
     await brief.create("record-9", "ada", REQUEST)
     await asyncio.sleep(1.1)
     assert await keys_of(app_context, "record-9") == []
@@ -196,97 +228,150 @@ async def test_a_run_that_fails_frees_its_session_and_its_failure_gets_out(
         pass
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_living_run_keeps_its_session_beyond_the_locks_life(records: SessionRecords) -> None:
-    async with records.locked("lock-5"):
-        for _ in range(8):
-            await asyncio.sleep(HASTY_SECONDS / 3)
-            with pytest.raises(RunInProgressError):
-                async with records.locked("lock-5"):
-                    pytest.fail("two runs at once")
-
-
-async def test_a_renewal_that_gets_no_answer_is_tried_again_before_the_lock_ends(
-    records: SessionRecords, monkeypatch: pytest.MonkeyPatch
+async def test_a_loop_that_is_blocked_for_longer_than_the_lease_keeps_its_session(
+    hasty: None, records: SessionRecords, other_records: SessionRecords
 ) -> None:
-    renew, asked = Lock.reacquire, []
-
-    async def now_and_then(self: Lock) -> bool:
-        asked.append(self.name)
-        if len(asked) % 2:
-            await asyncio.sleep(time_limit())
-        return await renew(self)
-
-    monkeypatch.setattr(record, "LOCK_SECONDS", scaled(1.5))
-    monkeypatch.setattr(Lock, "reacquire", now_and_then)
-    async with records.locked("lock-8"):
-        while len(asked) < 4:
-            await asyncio.sleep(HASTY_SECONDS / 10)
+    async with records.locked("lock-5"):
+        time.sleep(3 * HASTY_SECONDS)  # nothing on the loop goes on meanwhile
         with pytest.raises(RunInProgressError):
-            async with records.locked("lock-8"):
+            async with other_records.locked("lock-5"):
                 pytest.fail("two runs at once")
 
 
-@pytest.mark.usefixtures("hasty")
-async def test_a_run_ends_although_its_renewal_does_not_hear_that_it_is_cancelled(
-    records: SessionRecords, monkeypatch: pytest.MonkeyPatch
+async def test_the_lock_of_a_dead_worker_frees_itself_with_its_lease(
+    hasty: None, settings: Settings, app_context: AppContext, other_records: SessionRecords
 ) -> None:
-    """As happens when the cancellation meets the end of a command."""
-    asked = asyncio.Event()
-
-    async def deaf(_: Lock) -> bool:
-        asked.set()
-        with suppress(asyncio.CancelledError):
-            await asyncio.sleep(time_limit())
-        return True
-
-    monkeypatch.setattr(Lock, "reacquire", deaf)
-    async with asyncio.timeout(scaled(10)):
-        async with records.locked("lock-9"):
-            await asked.wait()
-
-
-async def test_the_lock_of_a_dead_run_frees_itself_within_seconds(
-    records: SessionRecords, app_context: AppContext
-) -> None:
-    dead = app_context.services.redis.lock("session-lock:lock-6", timeout=LOCK_SECONDS, thread_local=False)
-    assert await dead.acquire(blocking=False)
-    began = time.monotonic()
+    redis = app_context.services.redis
+    dead = WorkerLease(settings)
+    await asyncio.to_thread(dead.start)
+    locked = SessionRecords(redis, settings, dead).locked("lock-6")
+    await locked.__aenter__()
+    _stop_renewing(dead)
     with pytest.raises(RunInProgressError):
-        async with records.locked("lock-6"):
+        async with other_records.locked("lock-6"):
             pytest.fail("two runs at once")
-    async with asyncio.timeout(LOCK_SECONDS + scaled(1)):
-        while True:
-            try:
-                async with records.locked("lock-6"):
-                    break
-            except RunInProgressError:
-                await asyncio.sleep(0.05)
-    assert time.monotonic() - began > 1
+    async with asyncio.timeout(HASTY_SECONDS + time_limit() / 10):
+        while await redis.exists(f"worker:{dead.worker_id}"):
+            await asyncio.sleep(0.02)
+    async with other_records.locked("lock-6"):
+        await locked.__aexit__(None, None, None)  # what another holds by then is not freed
+        with pytest.raises(RunInProgressError):
+            async with other_records.locked("lock-6"):
+                pytest.fail("two runs at once")
 
 
-@pytest.mark.usefixtures("hasty")
-@pytest.mark.parametrize("taken", [False, True])
-async def test_a_lost_lock_cancels_its_holder_with_a_typed_error(
-    records: SessionRecords, app_context: AppContext, taken: bool
+async def test_a_run_whose_session_was_taken_is_cancelled_with_a_typed_error(
+    hasty: None, records: SessionRecords, lease: WorkerLease, app_context: AppContext
 ) -> None:
-    began = time.monotonic()
+    redis = app_context.services.redis
     with pytest.raises(StoreUnavailableError) as lost:
-        async with records.locked("lock-7"):
-            await app_context.services.redis.delete("session-lock:lock-7")
-            if taken:
-                await app_context.services.redis.set(
-                    "session-lock:lock-7", "another", px=round(scaled(60) * 1_000)
-                )
+        async with asyncio.timeout(time_limit()), records.locked("lock-7"):
+            # As where the worker stood still for longer than its lease lives.
+            await redis.set("session-lock:lock-7", "another:1")
+            await redis.delete(f"worker:{lease.worker_id}")
             await asyncio.sleep(time_limit())
-    assert time.monotonic() - began < scaled(2)
     assert lost.value.details == {"store": "redis", "session_id": "lock-7"}
     holder = asyncio.current_task()
     assert holder is not None
     assert not holder.cancelling()
     # What another run holds by then is not freed by the one that lost it.
-    assert await app_context.services.redis.get("session-lock:lock-7") == (b"another" if taken else None)
-    await app_context.services.redis.delete("session-lock:lock-7")
+    assert await redis.getdel("session-lock:lock-7") == b"another:1"
+
+
+async def test_a_run_whose_lease_ended_goes_on_where_nobody_took_its_session(
+    hasty: None, records: SessionRecords, lease: WorkerLease, app_context: AppContext
+) -> None:
+    record = await records.create("record-10", "ada", REQUEST)
+    async with records.locked("record-10") as record.lock:
+        await app_context.services.redis.delete(f"worker:{lease.worker_id}")
+        async with asyncio.timeout(time_limit()):
+            while not await app_context.services.redis.exists(f"worker:{lease.worker_id}"):
+                await asyncio.sleep(0.02)
+        await record.record("q", b"answer")
+    assert (await records.load("record-10", "ada")).paid == {"q": b"answer"}
+
+
+async def test_a_run_that_another_has_replaced_records_nothing(
+    records: SessionRecords, app_context: AppContext
+) -> None:
+    record = await records.create("record-11", "ada", REQUEST)
+    async with records.locked("record-11") as record.lock:
+        await app_context.services.redis.set("session-lock:record-11", "another:1")
+        with pytest.raises(StoreUnavailableError, match="another run"):
+            await record.record("q", b"answer")
+    assert await app_context.services.redis.getdel("session-lock:record-11") == b"another:1"
+    assert (await records.load("record-11", "ada")).paid == {}
+
+
+async def test_a_lock_whose_release_is_broken_off_is_freed_all_the_same(
+    hasty: None, records: SessionRecords, other_records: SessionRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch, pytest.raises(asyncio.CancelledError):
+        async with records.locked("lock-8"):
+            patch.setattr(records._redis, "eval", cancelled)
+    async with asyncio.timeout(time_limit()):
+        while True:
+            with suppress(RunInProgressError):
+                async with other_records.locked("lock-8"):
+                    break
+            await asyncio.sleep(0.02)
+
+
+class Act(StrEnum):
+    """What happens to one of the workers."""
+
+    LOCKS = "locks"
+    FREES = "frees"
+    WRITES = "writes"
+    STOPS = "its lease ends"
+    WAKES = "its lease begins anew"
+
+
+@given(st.lists(st.tuples(st.sampled_from(Act), st.integers(0, 2)), max_size=30))
+def test_whatever_happens_only_the_holder_writes(redis_url: str, acts: list[tuple[Act, int]]) -> None:
+    """Three workers and one session, on the real scripts."""
+    redis = Redis.from_url(redis_url)
+    workers = [f"property-{number}" for number in range(3)]
+    redis.delete("session-lock:property", *(f"worker:{worker}" for worker in workers))
+    redis.hset("session:property", "owner", "")
+    alive: set[int] = set()
+    holder: tuple[int, str] | None = None
+    tokens = [""] * 3
+    for number, (act, worker) in enumerate(acts):
+        name = f"worker:{workers[worker]}"
+        match act:
+            case Act.STOPS:
+                redis.delete(name)
+                alive.discard(worker)
+            case Act.WAKES:
+                redis.set(name, 0)
+                alive.add(worker)
+            case Act.LOCKS:
+                token = f"{workers[worker]}:{number}"
+                free = holder is None or holder[0] not in alive
+                assert redis.eval(record._LOCK, 1, "session-lock:property", token, 60) == free
+                if free:
+                    holder = worker, token
+                    tokens[worker] = token
+            case Act.FREES:
+                redis.eval(RELEASE, 1, "session-lock:property", tokens[worker])
+                if holder == (worker, tokens[worker]):
+                    holder = None
+            case Act.WRITES:
+                arguments = ("paid:q", b"", 60, tokens[worker])
+                told = redis.eval(record._RECORD, 2, "session:property", "session-lock:property", *arguments)
+                assert (told == b"done") == (holder == (worker, tokens[worker]))
+    redis.delete("session:property", "session-lock:property", *(f"worker:{worker}" for worker in workers))
+    redis.close()
+
+
+def _stop_renewing(lease: WorkerLease) -> None:
+    """As the death of its process would."""
+    lease._ending.set()
+    lease._thread.join()
 
 
 async def test_a_session_forgotten_just_before_a_turn_stays_forgotten(
@@ -321,14 +406,20 @@ class _Forgotten:
         return await self.lock.__aexit__(*raised)
 
 
-async def test_a_run_that_lost_its_session_ends_in_an_error_event(
-    app_context: AppContext, offline: Offline, hasty: None
+async def test_a_run_that_lost_its_session_as_it_was_saving_ends_in_an_error_event_and_saves_nothing(
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
-    events = []
-    async for event in app_context.sessions.generate(BACKEND, "ko"):
-        events.append(event)
-        if event["node"] == "filter_jobs":
-            async for key in app_context.services.redis.scan_iter("session-lock:*"):
-                await app_context.services.redis.delete(key)
-    assert error(events)["code"] == "store_unavailable"
+    redis, save = app_context.services.redis, TurnSaver.save
+
+    async def save_late(self: TurnSaver, turn: PendingTurn, lock: SessionLock) -> None:
+        await redis.set(lock.key, "another:1")
+        await save(self, turn, lock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TurnSaver, "save", save_late)
+        failure = error(await finished(app_context.sessions.generate(BACKEND, "ko")))
+    assert failure["code"] == "store_unavailable"
+    session_id = failure["details"]["session_id"]
+    assert not await redis.exists(f"checkpoint:{session_id}:")
+    # The other's worker has no lease, so the session is free.
+    assert result(await finished(app_context.sessions.regenerate(session_id, Wishes())))
