@@ -36,7 +36,7 @@ _HALF = 0.6
 _WEEKS_OFF = 0.5
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _CAUSED = re.compile(
-    r"(?:장애|오류|실패|지연)를?\s*(?:일부러|주입)|일부러[^.]{0,20}(?:끄|꺼|끊|죽|멈|내리|장애|실패)|강제로?\s*(?:종료|중단|끊)"
+    r"(?:장애|오류|실패|지연)를?\s*(?:일부러|주입)|일부러[^.]{0,20}(?:끄|꺼|끊|죽|멈추|내리)|강제로?\s*(?:종료|중단|끊)"
     r"|kill\s?-9|chaos|\binject(?:s|ed|ing)?\b[^.]{0,30}(?:fault|failure|error|delay)"
     r"|(?:kill|stop|cut|crash|break)[^.]{0,30}(?:on purpose|deliberately)",
     re.IGNORECASE,

@@ -36,9 +36,9 @@ def fit_findings(
         kept: postings that the counts are of.
         asked_skills: skills that the person asked for this time.
     """
-    skills = frozenset(skill for name in subject["skills"] for skill in find_skills(name))
-    skills |= spoken_for(skills)
     told = "\n".join([subject["title"], subject["description"], subject["goal"], *subject["skills"]])
+    skills = frozenset(skill for text in told.split("\n") for skill in find_skills(text))
+    skills |= spoken_for(skills)
     left = "\n".join(item["name"] for item in subject["not_covered"] if item["reason"].strip())
     left_skills = frozenset(find_skills(left))
 
