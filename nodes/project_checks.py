@@ -202,7 +202,7 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
     asked_for = frozenset[str]().union(*(line.skills for line in quotable))
     gaps = (skill for gap in grounds.subject.get("skill_gaps", []) for skill in find_skills(gap["skill"]))
     for skill in dict.fromkeys(gaps):
-        if skill in (asked_for & skills) - EVERYDAY_SKILLS - in_quotes:
+        if skill in (asked_for & skills) - EVERYDAY_SKILLS - TOPICS - in_quotes:
             yield Finding("gap_without_quote", "evidence", skill)
 
 
