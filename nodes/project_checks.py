@@ -31,6 +31,8 @@ _HOURS_A_TASK = 2.0
 """Hours that a task takes at least: less is a line of a list and no task."""
 _OVERTIME = 1.1
 """Of a step's hours, what its tasks may take: nobody reckons to the hour."""
+_RESERVE = 0.9
+"""Of all hours, what all tasks may take. A fifth is to be left free; half of that is insisted on."""
 _HALF = 0.6
 """Of the weeks, after which the minimum version stands: steps do not end just at the half."""
 _WEEKS_OFF = 0.5
@@ -256,6 +258,12 @@ def _time_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
             needed = sum(max(task.hours or 0.0, _HOURS_A_TASK) for task in step.tasks)
             if share and needed > there * _OVERTIME:
                 yield Finding("too_much_work", "hours", f"{step.title} ({needed:g})", there)
+        total, there = (
+            sum(task.hours or 0.0 for step in plan.steps for task in step.tasks),
+            sum(weeks) * hours,
+        )
+        if total > there * _RESERVE:
+            yield Finding("no_reserve", "hours", f"{total:g}", there)
     minimum = plan.minimum_version
     stands = sum(weeks[: minimum.after_step]) if minimum else 0.0
     if (

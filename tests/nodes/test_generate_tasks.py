@@ -268,6 +268,7 @@ REMEDY = Fault(what="it dies", signal="rows without an event", remedy="an outbox
         ("weeks_do_not_add_up", {"duration_weeks": 9}),
         ("too_much_work", {"steps": steps(task(hours=40)), "hours_per_week": 10}),
         ("too_much_work", {"steps": steps(*[TASK] * 4, weeks=0.5), "duration_weeks": 4, "hours_per_week": 8}),
+        ("no_reserve", {"steps": [Step(title="All", weeks=6, tasks=[task(hours=28), LAST, task(hours=29)])]}),
         ("goal_without_number", {"goal": "It is fast"}),
         ("goal_not_met", {"goal": "9,000 payments"}),
         ("minimum_version_late", {"minimum_version": None}),

@@ -375,7 +375,7 @@ def _share(steps: list[dict[str, Any]], weeks: int, hours: int) -> None:
         border = round(parts * weeks * done / total)
         step["weeks"] = (border - before) / parts
         for task in step["tasks"]:
-            task["hours"] = int(2 * step["weeks"] * hours / len(step["tasks"])) / 2
+            task["hours"] = int(2 * 0.8 * step["weeks"] * hours / len(step["tasks"])) / 2
         before = border
 
 
