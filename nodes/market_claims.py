@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tools.lexicon import find_skills
+from tools.lexicon import skills_in
 from tools.lexicon.stems import COMMON, stems
 
 _CLAIMS = re.compile(
@@ -43,11 +43,14 @@ def untrue(text: str, summary: Mapping[str, Any], kept: int) -> list[str]:
     A number is true when a line of the summary has it: where the sentence names a skill of the summary, one
     that shares a skill or a word with it, else any. The number of kept postings always is.
     """
+    claims = list(sentences(text))
+    if not claims:
+        return []
     lines = [line for part in summary.values() for line in part or []]
     false = []
-    for sentence, counts, totals in sentences(text):
-        named, words = frozenset(find_skills(sentence)), stems(sentence) - COMMON
-        by_skill = [line for line in lines if named.intersection(find_skills(line["text"]))]
+    for sentence, counts, totals in claims:
+        named, words = skills_in(sentence), stems(sentence) - COMMON
+        by_skill = [line for line in lines if named & skills_in(line["text"])]
         by_word = [line for line in lines if words & (stems(line["text"]) - COMMON)]
         true = {line["count"] for line in ([*by_skill, *by_word] if by_skill else lines)} | {kept}
         if not set(counts) <= true or not set(totals) <= {kept}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tools.lexicon import find_skills
+from tools.lexicon import skills_in
 from tools.lexicon.stems import EVERYDAY_SKILLS
 
 _MAIN_SKILLS = 6
@@ -16,7 +16,7 @@ def texts(value: Any) -> Iterator[str]:
     """Yields every text in a JSON value, however deep."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for item in value.values():
             yield from texts(item)
     elif isinstance(value, list):
@@ -28,7 +28,7 @@ def main_skills(profile: Mapping[str, Any]) -> list[str]:
     """Returns the skills that the person puts first, as they are written there: of those that the lexicon
     knows, without what everybody has. What else stands in a list of skills asks for nothing."""
     first = (profile.get("skills") or [])[:_MAIN_SKILLS]
-    return [name for name in first if set(find_skills(name)) - EVERYDAY_SKILLS]
+    return [name for name in first if skills_in(name) - EVERYDAY_SKILLS]
 
 
 def known_skills(profile: Mapping[str, Any]) -> frozenset[str]:
@@ -39,11 +39,10 @@ def known_skills(profile: Mapping[str, Any]) -> frozenset[str]:
         listed += project.get("skills") or []
     for job in profile.get("experiences") or []:
         listed += filter(None, (job.get("role"), job.get("description")))
-    return frozenset(skill for text in listed for skill in find_skills(text))
+    return frozenset().union(*map(skills_in, listed))
 
 
 def uses(name: str, skills: frozenset[str], text: str) -> bool:
     """Whether a work that uses `skills` (canonical names) and is described by `text` uses what `name` names:
     one of its skills, or `name` itself letter for letter."""
-    named = find_skills(name)
-    return bool(skills.intersection(named)) or "".join(name.lower().split()) in "".join(text.lower().split())
+    return bool(skills & skills_in(name)) or "".join(name.lower().split()) in "".join(text.lower().split())

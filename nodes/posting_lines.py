@@ -7,12 +7,13 @@ part of the posting's text.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 
 from tools.core.text import cut
-from tools.lexicon import find_skills
+from tools.lexicon import find_skills, skills_in
 from tools.lexicon.likeness import TOPICS, roots_of, same_words, spoken_for
 from tools.lexicon.stems import COMMON, stems
 from tools.postings.contracts import TEXT_FIELDS, StoredPosting
@@ -71,13 +72,14 @@ _WORK = re.compile(
 )
 _WEIGHT = {"responsibilities": 0.6, "preferred": 0.3, "requirements": 0.2}
 """What the work is tells a project more than what one must bring along."""
-_MOST_SKILLS = 3
+_MOST_SKILLS, _MOST_WORDS = 3, 4
 _SOFT = re.compile(
     r"소통|커뮤니케이션|협업|열정|성실|책임감|긍정|적극|주도적|배우는|학습하|관심(?:이|을)|끊임없|트렌드|동향|마인드|영어"
     r"|communicat|team player|passion|self-motivated|eager|interpersonal|fast-paced|curious|proactive",
     re.IGNORECASE,
 )
 """What is asked of everybody. Such a line is shown where nothing else is left, if it names no skill."""
+_texts_of: Callable[[StoredPosting], tuple[str, ...]] = attrgetter(*TEXT_FIELDS)
 _CHOICE = re.compile(
     r"또는|혹은|중\s*(?:하나|1|한)|등(?![가-힣])|[,/·]|\bor\b|\bone of\b|\be\.?g\b|\bsuch as\b", re.IGNORECASE
 )
@@ -91,39 +93,50 @@ _SAID_OF_FEW = 2 / 3
 """Of a line with fewer telling words, this share of all of its words is enough too."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Line:
-    """A line that tells of the work: its text, the field it stands in, what it names."""
+    """A line that tells of the work: its text as prompts show it, the skills it names, its other telling
+    words, and what it is worth whoever asks."""
 
     text: str
-    field: str
     skills: frozenset[str]
-    stems: frozenset[str]
+    words: frozenset[str]
+    base: float
 
     def worth(self, skills: frozenset[str], words: frozenset[str]) -> float:
         """Returns how much the line tells of `skills` (canonical names) and `words` (stems)."""
-        named = min(len(self.skills), _MOST_SKILLS)
-        soft = not self.skills and _SOFT.search(self.text) is not None
-        return (
-            0.5 * named
-            - 2.0 * soft
-            + 1.5 * min(len(self.skills & skills), _MOST_SKILLS)
-            + 0.5 * min(len((self.stems & words) - COMMON), 4)
-            + _WEIGHT[self.field]
-        )
+        shared, told = len(self.skills & skills), len(self.words & words)
+        return self.base + 1.5 * min(shared, _MOST_SKILLS) + 0.5 * min(told, _MOST_WORDS)
+
+
+def _line(text: str, field: str) -> Line:
+    skills = skills_in(text)
+    soft = not skills and _SOFT.search(text) is not None
+    base = 0.5 * min(len(skills), _MOST_SKILLS) - 2.0 * soft + _WEIGHT[field]
+    return Line(cut(text, _LONGEST_LINE), skills, stems(text) - COMMON, base)
 
 
 def lines_of(posting: StoredPosting) -> tuple[Line, ...]:
     """Returns the lines of a posting that tell of the work, in its order; of a posting with no such line,
     all of its lines."""
-    return _lines_of(posting.job_title, tuple(getattr(posting, name) for name in TEXT_FIELDS))
+    return _lines_of(posting.job_title, _texts_of(posting))
+
+
+def quotable_skills(posting: StoredPosting) -> frozenset[str]:
+    """Returns the skills that the lines of a posting name, so that a quote can."""
+    return _quotable(posting.job_title, _texts_of(posting))
+
+
+@lru_cache(maxsize=_CACHED)
+def _quotable(job_title: str, texts: tuple[str, ...]) -> frozenset[str]:
+    return frozenset().union(*(line.skills for line in _lines_of(job_title, texts)))
 
 
 @lru_cache(maxsize=_CACHED)
 def _lines_of(job_title: str, texts: tuple[str, ...]) -> tuple[Line, ...]:
     title = job_title.strip()
     return tuple(
-        Line(text, name, frozenset(find_skills(text)), stems(text))
+        _line(text, name)
         for name, found in zip(TEXT_FIELDS, _work_of(texts), strict=True)
         for text in found
         if text != title
@@ -133,7 +146,7 @@ def _lines_of(job_title: str, texts: tuple[str, ...]) -> tuple[Line, ...]:
 def work_texts(posting: StoredPosting) -> dict[str, list[str]]:
     """Returns the lines that tell of the work by field, without bullets, paragraphs by sentence. Of a posting
     that has none, all of its lines: a short one may have nothing but its introduction."""
-    texts = tuple(getattr(posting, name) for name in TEXT_FIELDS)
+    texts = _texts_of(posting)
     return {name: [*lines] for name, lines in zip(TEXT_FIELDS, _work_of(texts), strict=True)}
 
 
@@ -168,7 +181,7 @@ class _Terms:
 
 
 def _terms_of(posting: StoredPosting) -> _Terms:
-    texts = (posting.company, posting.job_title, *(getattr(posting, name) for name in TEXT_FIELDS))
+    texts = (posting.company, posting.job_title, *_texts_of(posting))
     return _terms(texts, tuple(posting.skills))
 
 
@@ -176,7 +189,7 @@ def _terms_of(posting: StoredPosting) -> _Terms:
 def _terms(texts: tuple[str, ...], listed: tuple[str, ...]) -> _Terms:
     whole = "\n".join(texts)
     plain = _plain(whole)
-    skills: frozenset[str] = frozenset().union(*map(find_skills, [*texts[1:], *listed]))
+    skills: frozenset[str] = frozenset().union(*map(find_skills, texts[1:]), *map(skills_in, listed))
     return _Terms(
         skills=skills,
         spoken_for=skills | spoken_for(skills),
@@ -235,21 +248,22 @@ def telling_lines(
 ) -> list[str]:
     """Returns the lines of a posting that tell most of `skills` and `words`, in the posting's order, in
     `limit` characters; at least one where the posting has any."""
-    worth = {line: line.worth(skills, words) for line in lines_of(posting)}
+    lines = lines_of(posting)
+    worth = [line.worth(skills, words) for line in lines]
     # Soft lines only where there is nothing else.
-    ranked = sorted([line for line in worth if worth[line] > 0] or worth, key=lambda line: -worth[line])
-    chosen: dict[str, None] = {}
+    ranked = [place for place, value in enumerate(worth) if value > 0] or list(range(len(lines)))
+    ranked.sort(key=worth.__getitem__, reverse=True)
+    chosen: set[str] = set()
     left = limit
-    for line in ranked:
-        text = cut(line.text, _LONGEST_LINE)
+    for place in ranked:
+        text = lines[place].text
         if chosen and len(text) > left:
             continue
-        chosen[text] = None
+        chosen.add(text)
         left -= len(text)
         if left < _SHORTEST_LINE:
             break
-    shown = (cut(line.text, _LONGEST_LINE) for line in lines_of(posting))
-    return [text for text in dict.fromkeys(shown) if text in chosen]
+    return [text for text in dict.fromkeys(line.text for line in lines) if text in chosen]
 
 
 def supports(line: str, posting: StoredPosting) -> bool:
@@ -314,8 +328,8 @@ class _Asked:
 
 @lru_cache(maxsize=_CACHED)
 def _asked_of(line: str) -> _Asked:
-    named = frozenset(find_skills(line))
-    words = frozenset(word for word in stems(line) if TOPICS.issuperset(find_skills(word)))
+    named = skills_in(line)
+    words = frozenset(word for word in stems(line) if skills_in(word) <= TOPICS)
     return _Asked(named - TOPICS, named & TOPICS, words, _CHOICE.search(line) is not None)
 
 

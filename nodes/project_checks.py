@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from nodes.findings import Finding
 from nodes.market_claims import sentences, untrue
-from nodes.person import known_skills, uses
-from nodes.posting_lines import lines_of
+from nodes.person import known_skills
+from nodes.posting_lines import quotable_skills
 from nodes.state import ProjectDict, SubjectDict, Turn
 from tools.core.contracts import Language
 from tools.core.text import find_quote, folded
-from tools.lexicon import find_skills
+from tools.lexicon import find_skills, skills_in
 from tools.lexicon.likeness import TOPICS, spoken_for
 from tools.lexicon.stems import COMMON, EVERYDAY_SKILLS, stems
 from tools.postings.contracts import StoredPosting
@@ -187,11 +187,11 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
     used = skills | spoken_for(skills)
     left = [item.name for item in plan.not_covered]
     left += [item["name"] for item in grounds.subject.get("not_covered", [])]
-    covered = used | EVERYDAY_SKILLS | frozenset(find_skills("\n".join(left)))
+    covered = used | EVERYDAY_SKILLS | frozenset().union(*map(skills_in, left))
     in_quotes: set[str] = set()
     unused: dict[str, None] = {}
     for quote in standing:
-        named = frozenset(find_skills(quote.quote))
+        named = skills_in(quote.quote)
         in_quotes |= named
         # Of a quote that names no tool the lexicon cannot tell what it speaks of: it is believed.
         if (tools := named - TOPICS) and not (named | spoken_for(named)) & used:
@@ -200,9 +200,8 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
             unused |= dict.fromkeys(sorted(tools - covered))
     for skill in unused:
         yield Finding("quoted_skill_unused", "evidence", skill)
-    quotable = (line for posting in grounds.postings.values() for line in lines_of(posting))
-    asked_for = frozenset[str]().union(*(line.skills for line in quotable))
-    gaps = (skill for gap in grounds.subject.get("skill_gaps", []) for skill in find_skills(gap["skill"]))
+    asked_for = frozenset[str]().union(*map(quotable_skills, grounds.postings.values()))
+    gaps = (skill for gap in grounds.subject.get("skill_gaps", []) for skill in skills_in(gap["skill"]))
     for skill in dict.fromkeys(gaps):
         if skill in (asked_for & skills) - EVERYDAY_SKILLS - TOPICS - in_quotes:
             yield Finding("gap_without_quote", "evidence", skill)
@@ -211,10 +210,10 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
 def _backed(sentence: str, quotes: Sequence[Quote]) -> bool:
     """Whether a quote speaks for a sentence of the reasons: by a skill where the sentence names one,
     otherwise by a word."""
-    named = frozenset(find_skills(sentence))
+    named = skills_in(sentence)
     for quote in quotes:
         if named:
-            if named.intersection(find_skills(f"{quote.quote}\n{quote.claim}")):
+            if named & (skills_in(quote.quote) | skills_in(quote.claim)):
                 return True
         elif (stems(sentence) - COMMON) & (stems(f"{quote.quote}\n{quote.claim}")):
             return True
@@ -236,9 +235,9 @@ def _task_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
                 yield Finding("fault_without_signal", "fault", task.title)
         elif not (task.fault.signal.strip() and task.fault.remedy.strip()):
             yield Finding("fault_without_signal", "fault", task.title)
-        skills = frozenset(skill for name in [*task.skills, text] for skill in find_skills(name))
+        skills = skills_in(text).union(*map(skills_in, task.skills))
         total += bool(skills)
-        new += bool(skills) and not any(uses(name, skills, text) for name in known)
+        new += bool(skills) and not skills & known
     if known and new * 2 > total:
         yield Finding("mostly_new", "tasks", count=new)
     if not plan.data or not all(item.name.strip() and item.origin.strip() for item in plan.data):

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from nodes.posting_lines import excerpt, telling_lines, work_texts
 from tools.core.fencing import fence
 from tools.core.text import cut
-from tools.lexicon import find_skills
+from tools.lexicon import skills_in
 from tools.lexicon.stems import stems
 from tools.llm.token_estimates import estimated_tokens
 from tools.postings.contracts import StoredPosting
@@ -56,7 +56,9 @@ def telling_rows(
         limits: by posting id, the characters of its lines.
         domains: by posting id, what the company makes, where that is known.
     """
-    skills, words = frozenset(find_skills(about)), stems(about)
+    parts = about.split("\n")
+    skills: frozenset[str] = frozenset().union(*map(skills_in, parts))
+    words: frozenset[str] = frozenset().union(*map(stems, parts))
     return [
         {
             "posting_id": posting.posting_id,

@@ -10,7 +10,7 @@ from nodes.market_claims import untrue
 from nodes.person import known_skills, main_skills, texts, uses
 from nodes.posting_lines import named_in
 from nodes.state import SubjectDict
-from tools.lexicon import find_skills
+from tools.lexicon import skills_in
 from tools.lexicon.likeness import spoken_for
 from tools.lexicon.stems import EVERYDAY_SKILLS
 
@@ -37,10 +37,10 @@ def fit_findings(
         asked_skills: skills that the person asked for this time.
     """
     told = "\n".join([subject["title"], subject["description"], subject["goal"], *subject["skills"]])
-    skills = frozenset(skill for text in told.split("\n") for skill in find_skills(text))
+    skills: frozenset[str] = frozenset().union(*map(skills_in, told.split("\n")))
     skills |= spoken_for(skills)
     left = "\n".join(item["name"] for item in subject["not_covered"] if item["reason"].strip())
-    left_skills = frozenset(find_skills(left))
+    left_skills: frozenset[str] = frozenset().union(*map(skills_in, left.split("\n")))
 
     def covered(name: str) -> bool:
         return uses(name, skills, told) or uses(name, left_skills, left)
@@ -70,7 +70,7 @@ def commonest_gaps(
         for line in summary.get("skills") or []
         if line["count"] * 2 >= kept
         and line["text"] not in EVERYDAY_SKILLS
-        and not known.intersection(find_skills(line["text"]))
+        and not known & skills_in(line["text"])
     ][:_GAPS]
 
 

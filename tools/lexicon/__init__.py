@@ -17,7 +17,7 @@ import yaml
 
 from tools.core.text import clean, folded
 
-__all__ = ["KIND_OF", "canonical", "find_skills", "skills_of_kind"]
+__all__ = ["KIND_OF", "canonical", "find_skills", "skills_in", "skills_of_kind"]
 
 _END = ""
 _FULL_WIDTH = {ord("！") + place: ord("!") + place for place in range(ord("~") - ord("!") + 1)}
@@ -118,6 +118,13 @@ def find_skills(text: str) -> list[str]:
     Only the first 20,000 characters are read.
     """
     return list(_find(clean(text[:_MAX_CHARS]).translate(_FULL_WIDTH)))
+
+
+@lru_cache(maxsize=16_384)
+def skills_in(text: str) -> frozenset[str]:
+    """Returns the skills that a text names, as `find_skills`; of a text that was asked for before without a
+    call of Python."""
+    return frozenset(find_skills(text))
 
 
 @lru_cache(maxsize=4096)
