@@ -175,9 +175,20 @@ def _quote_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
     yield from _relevance_findings(plan, grounds, standing)
     for sentence in untrue(plan.summary, grounds.summary, grounds.kept):
         yield Finding("count_untrue", "summary", sentence)
+    left = frozenset[str]().union(*map(skills_in, _left_names(plan, grounds)))
     for sentence, *_ in sentences(plan.summary):
-        if not _backed(sentence, standing):
+        # What is said of a technology that the project leaves out needs no quote.
+        named = skills_in(sentence)
+        if not (named and named <= left) and not _backed(sentence, standing):
             yield Finding("claim_without_quote", "summary", sentence)
+
+
+def _left_names(plan: ProjectPlan, grounds: Grounds) -> list[str]:
+    """Returns the names of what the project, or its subject, leaves out."""
+    return [
+        *(item.name for item in plan.not_covered),
+        *(item["name"] for item in grounds.subject.get("not_covered", [])),
+    ]
 
 
 def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[Quote]) -> Iterator[Finding]:
@@ -185,9 +196,7 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
     told = _told(plan)
     skills = frozenset(find_skills(told))
     used = skills | spoken_for(skills)
-    left = [item.name for item in plan.not_covered]
-    left += [item["name"] for item in grounds.subject.get("not_covered", [])]
-    covered = used | EVERYDAY_SKILLS | frozenset().union(*map(skills_in, left))
+    covered = used.union(EVERYDAY_SKILLS, *map(skills_in, _left_names(plan, grounds)))
     in_quotes: set[str] = set()
     unused: dict[str, None] = {}
     for quote in standing:

@@ -39,7 +39,7 @@ async def test_a_hostile_answer_is_shown_and_steers_nothing(app_context: AppCont
 
     out = io.StringIO()
     console = Terminal(file=out, color_system=None, width=400)
-    demo._print(await demo._watched(events(), console), console)
+    demo._print(await demo._watched(events(), console), "ko", console)
     said = out.getvalue()
     assert said.count(SEEN) > 10
     assert not {"\x1b", "\x07", "\x9b"} & set(said)
