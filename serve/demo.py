@@ -18,7 +18,7 @@ from tools.core import errors
 from tools.core.contracts import Answer, Language, Profile, Wishes
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings, offline_notice
-from tools.core.terminal import Terminal
+from tools.core.terminal import Terminal, plain
 from tools.core.tracing import traced
 
 
@@ -70,8 +70,6 @@ async def _watched(events: AsyncIterable[Event], console: Terminal) -> Answer:
 
 
 def _print(answer: Answer, language: Language, console: Terminal) -> None:
-    console.print(
-        Markdown(
-            to_markdown(answer.project, language, candidates=answer.candidates, warnings=answer.warnings)
-        )
-    )
+    text = to_markdown(answer.project, language, candidates=answer.candidates, warnings=answer.warnings)
+    # Made plain before it is parsed: rich drops some control characters without a word.
+    console.print(Markdown(plain(text)))
