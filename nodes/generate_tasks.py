@@ -40,7 +40,7 @@ from tools.postings.contracts import StoredPosting
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_LINES, _ALL_LINES = 1_000, 6_500
+_LONGEST_LINES, _ALL_LINES = 1_000, 6_000
 """Characters of the lines of one posting, and of all together: quotes come out of them."""
 _CITED = 2
 """A posting that the subject cites has so many times the room of another."""

@@ -61,7 +61,7 @@ _NOT_TEXT = re.compile(r"[^\w+#]+|_+")
 """`+` and `#` stay: C, C++ and C# are three languages."""
 _ADDED = re.compile(r"\s[—–-]\s.*$|\s*[(（\[][^()（）\[\]]*[)）\]]\s*$", re.DOTALL)
 """What a title says after a dash or in brackets at its end: "… — 월 1만 원 안에서" is no other subject."""
-_LONGEST_LINES, _ALL_LINES = 500, 4_500
+_LONGEST_LINES, _ALL_LINES = 500, 4_200
 """Characters of the lines of one posting, and of all together."""
 _PROBLEMS = 10
 """Problems that are sent back to the model: more would repeat them."""

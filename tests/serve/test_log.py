@@ -133,17 +133,19 @@ async def test_the_service_says_nothing_that_anybody_said(
                 else:
                     break
         asked = {"input": {"profile": PROFILE, "language": "ko"}}
-        refused = await client.post("/generate/invoke", json=asked)
-        assert refused.status_code == 502, refused.text
+        warned = await client.post("/generate/invoke", json=asked)
+        assert warned.status_code == 200, warned.text
+        assert warned.json()["output"]["warnings"]
         made.failing = True
         assert (await client.post("/generate/invoke", json=asked)).status_code == 503
         for wrong in ({"input": {"profile": {PERSON: PERSON}}}, {"input": PERSON}):
             assert (await client.post("/generate/invoke", json=wrong)).status_code == 422
     log = said.result().decode()
     require_silent(log)
-    assert log.count("run failed") == 2
+    assert "project goes out with warnings" in log
+    assert log.count("run failed") == 1
     assert "model answer refused" in log
-    assert "< AuthenticationError(401)" in log
+    assert "< APIStatusError(401)" in log
 
 
 @pytest.mark.parametrize("failing", [False, True])

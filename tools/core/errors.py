@@ -10,6 +10,7 @@ status, under CheckerboardError: `ingest.errors`.
     ├── UnauthorizedError         401 unauthorized
     ├── ForbiddenError            403 forbidden
     ├── SessionNotFoundError      404 session_not_found
+    ├── ProjectNotFoundError      404 project_not_found
     ├── PostingNotFoundError      404 posting_not_found
     ├── PromptNotFoundError       404 prompt_not_found
     ├── RequestTimeoutError       408 request_timeout

@@ -250,10 +250,15 @@ async def test_quotes_that_do_not_stand_are_sent_back(app_context: AppContext, o
     assert (await offline.calls())["by_schema"]["ProjectPlan"] == 2
 
 
-async def test_a_project_without_evidence_is_an_error(app_context: AppContext, offline: Offline) -> None:
+async def test_a_project_without_evidence_goes_out_and_says_so(
+    app_context: AppContext, offline: Offline
+) -> None:
     await offline.behave(faults=[{"kind": "unknown_posting", "schema": "ProjectPlan"}])
-    events = await finished(app_context.sessions.generate(BACKEND, "ko"))
-    assert error(events)["code"] == "model_output_invalid"
+    answer = result(await finished(app_context.sessions.generate(BACKEND, "ko")))
+    assert answer.project.evidence == []
+    assert {"quote_not_in_posting", "too_few_quotes"} <= {warning.code for warning in answer.warnings}
+    # It was sent back as often as a wrong answer is.
+    assert (await offline.calls())["by_schema"]["ProjectPlan"] == 3
 
 
 async def test_a_listener_who_leaves_stops_the_model_call(app_context: AppContext, offline: Offline) -> None:

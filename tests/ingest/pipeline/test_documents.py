@@ -40,7 +40,7 @@ async def test_a_folder_of_texts_and_rows_becomes_postings(
     assert page["responsibilities"] == "주문 API 7번 구간의 설계와 개발\n결제 연동 모듈 7의 장애 대응"
     assert page["requirements"].startswith("Java와 Spring Boot로 서비스를 7년 이상 운영한 분")
     assert page["preferred"] == "Kafka를 다뤄 본 분"
-    assert set(page["skills"]) == {"Java", "Spring Boot", "MySQL", "Kafka"}
+    assert set(page["normalized_skills"]) == {"Java", "Spring Boot", "MySQL", "Kafka"}
     assert (row["source_id"], row["url"], str(row["deadline"])) == (
         "a",
         "https://example.org/a",
