@@ -34,6 +34,8 @@ from tools.core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+WORKERS = "workers"
+"""The set of the workers that share the places."""
 LEASE_SECONDS = 30.0
 """After how long the locks and the places of a dead worker are free. A worker that got a tenth of a core for
 2,000 people, and whose loop was late by minutes, could not renew it for 15 seconds (docs/load.md)."""
@@ -131,7 +133,7 @@ class WorkerLease:
         """
         self.places = int(
             await client.eval(
-                _RESERVE, 2, self._key, "workers", self.worker_id, taken, wanted, limit, _milliseconds()
+                _RESERVE, 2, self._key, WORKERS, self.worker_id, taken, wanted, limit, _milliseconds()
             )
         )
         return self.places
@@ -168,9 +170,7 @@ class WorkerLease:
 
     def _renew(self) -> bool:
         """Returns whether the lease had not ended."""
-        found = self._redis.eval(
-            _RENEW, 2, self._key, "workers", self.worker_id, self.places, _milliseconds()
-        )
+        found = self._redis.eval(_RENEW, 2, self._key, WORKERS, self.worker_id, self.places, _milliseconds())
         return bool(found)
 
     def _cancel_taken(self) -> None:

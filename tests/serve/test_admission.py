@@ -6,6 +6,7 @@ import asyncio
 import random
 import resource
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
@@ -36,8 +37,13 @@ AT_ONCE_SECONDS = scaled(1)
 async def redis(embedded: Settings) -> AsyncIterator[Redis]:
     assert embedded.redis_url is not None
     async with Redis.from_url(embedded.redis_url) as client:
-        # Other tests' workers stay; their places are none while nothing runs there.
         yield client
+
+
+@pytest.fixture(autouse=True)
+def own_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The workers of a test share no places with those of tests that run at the same time."""
+    monkeypatch.setattr(lease_module, "WORKERS", f"workers of {uuid.uuid4().hex}")
 
 
 @pytest.fixture
@@ -56,7 +62,9 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def places_of_all(redis: Redis) -> int:
     """How many places all workers have, by what Redis knows."""
-    values = [await redis.get(f"worker:{name.decode()}") for name in await redis.smembers("workers")]  # type: ignore[misc]
+    values = [
+        await redis.get(f"worker:{name.decode()}") for name in await redis.smembers(lease_module.WORKERS)
+    ]  # type: ignore[misc]
     return sum(int(value) for value in values if value is not None)
 
 
