@@ -74,6 +74,8 @@ class Caller:
             return "" if '"type":"result"' in body.replace(" ", "") else "it does not end with a result"
         if path.endswith("/stream_events"):
             return "" if "on_chain_end" in body and "event: error" not in body else "it does not end well"
+        if path.endswith(".md"):
+            return "" if body.startswith("# ") else "it is no Markdown"
         if not body:
             return ""
         answer: Any = json.loads(body)
