@@ -10,7 +10,6 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from nodes.person import texts
 from nodes.project_checks import Grounds, project_findings, quoted
 from nodes.prompt_data import (
     fit_to_budget,
@@ -36,6 +35,7 @@ from tools.core.contracts import (
 )
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
+from tools.core.text import texts
 from tools.postings.contracts import StoredPosting
 
 logger = logging.getLogger(__name__)

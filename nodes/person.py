@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from tools.lexicon import skills_in
@@ -10,18 +10,6 @@ from tools.lexicon.stems import EVERYDAY_SKILLS
 
 _MAIN_SKILLS = 6
 """Skills of the profile, in the person's order, that a project uses or says why not."""
-
-
-def texts(value: Any) -> Iterator[str]:
-    """Yields every text in a JSON value, however deep."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts(item)
 
 
 def main_skills(profile: Mapping[str, Any]) -> list[str]:

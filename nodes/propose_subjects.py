@@ -15,7 +15,6 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from nodes.findings import Finding
-from nodes.person import texts
 from nodes.prompt_data import (
     fit_to_budget,
     kept_postings,
@@ -42,6 +41,7 @@ from tools.context import RunContext
 from tools.core.contracts import Language, NotCovered, SkillGap
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
+from tools.core.text import texts
 from tools.llm.embeddings import similarity
 from tools.llm.token_estimates import estimated_tokens
 from tools.prompts.prompt import Prompt

@@ -7,9 +7,10 @@ from typing import Any
 
 from nodes.findings import Finding
 from nodes.market_claims import untrue
-from nodes.person import known_skills, main_skills, texts, uses
+from nodes.person import known_skills, main_skills, uses
 from nodes.posting_lines import named_in
 from nodes.state import SubjectDict
+from tools.core.text import texts
 from tools.lexicon import skills_in
 from tools.lexicon.likeness import spoken_for
 from tools.lexicon.stems import EVERYDAY_SKILLS

@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
-from tools.core.text import clean, is_typed
+from tools.core.text import clean, is_typed, texts
 
 MAX_PROFILE_CHARS = 20_000
 """Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which leaves
@@ -63,15 +63,6 @@ Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Paragraph = Annotated[str, StringConstraints(strip_whitespace=True, max_length=5_000), Clean]
 Date = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20), Clean]
 Words = Annotated[list[Word], Field(max_length=100), NullIsEmpty()]
-
-
-def _length(value: Any) -> int:
-    """Characters of all texts in `value`, however deep."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return sum(map(_length, value.values()))
-    return sum(map(_length, value)) if isinstance(value, list) else 0
 
 
 class _Request(BaseModel):
@@ -149,7 +140,7 @@ class Profile(_Request):
 
     @model_validator(mode="after")
     def _short_enough(self) -> Profile:
-        length = _length(self.model_dump())
+        length = sum(map(len, texts(self.model_dump())))
         if length > MAX_PROFILE_CHARS:
             raise ValueError(f"the profile has {length} characters; at most {MAX_PROFILE_CHARS} are read")
         return self

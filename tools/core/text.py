@@ -11,6 +11,7 @@ import functools
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -82,6 +83,18 @@ def clean_values(value: Any) -> Any:
     if isinstance(value, dict):
         return {clean(key): clean_values(item) for key, item in value.items()}
     return [clean_values(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yields every text in a JSON value, however deep; keys are none."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
 
 
 def clean_json(text: str) -> str:

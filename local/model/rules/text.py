@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 import yaml
+
+from tools.core.text import texts
 
 from .korean import Word
 
@@ -74,18 +76,7 @@ def rows(row: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 def everything(row: Mapping[str, Any]) -> str:
     """Returns every text inside a row, however deep, a line each."""
-    return "\n".join(_texts(row))[:_MAX_TEXT_CHARS]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
+    return "\n".join(texts(row))[:_MAX_TEXT_CHARS]
 
 
 @lru_cache(maxsize=4096)
