@@ -10,6 +10,7 @@ from langgraph.runtime import Runtime
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from nodes.findings import Finding
 from nodes.project_checks import Grounds, project_findings, quoted
 from nodes.prompt_data import (
     fit_to_budget,
@@ -135,14 +136,18 @@ async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str
         before=state.get("project"),
     )
 
+    findings: list[Finding] = []
+    """Of the plan that was checked last, which is the one that comes back."""
+
     def problems(plan: ProjectPlan) -> list[str]:
-        return [finding.problem(language) for finding in project_findings(plan, grounds)]
+        findings[:] = project_findings(plan, grounds)
+        return [finding.problem(language) for finding in findings]
 
     reply = await context.chat.ask(prompt, blocks, ProjectPlan, problems)
     plan = reply.value
     if not any(step.tasks for step in plan.steps):
         raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
-    warnings = [f.warning("generate_tasks", language) for f in project_findings(plan, grounds)]
+    warnings = [finding.warning("generate_tasks", language) for finding in findings]
     if warnings:
         logger.warning("project goes out with warnings", extra={"problems": len(warnings)})
 

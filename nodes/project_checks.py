@@ -172,10 +172,10 @@ def _quote_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
     for posting_id, count in Counter(quote.posting_id for quote in standing).items():
         if count > QUOTES_A_POSTING:
             yield Finding("posting_quoted_often", "evidence", postings[posting_id].company)
-    yield from _relevance_findings(plan, grounds, standing)
+    left = _left_skills(plan, grounds.subject)
+    yield from _relevance_findings(plan, grounds, standing, left)
     for sentence in untrue(plan.summary, grounds.summary, grounds.kept):
         yield Finding("count_untrue", "summary", sentence)
-    left = frozenset[str]().union(*map(skills_in, _left_names(plan, grounds)))
     for sentence, *_ in sentences(plan.summary):
         # What is said of a technology that the project leaves out needs no quote.
         named = skills_in(sentence)
@@ -183,20 +183,21 @@ def _quote_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
             yield Finding("claim_without_quote", "summary", sentence)
 
 
-def _left_names(plan: ProjectPlan, grounds: Grounds) -> list[str]:
-    """Returns the names of what the project, or its subject, leaves out."""
-    return [
-        *(item.name for item in plan.not_covered),
-        *(item["name"] for item in grounds.subject.get("not_covered", [])),
-    ]
+def _left_skills(plan: ProjectPlan, subject: SubjectDict) -> frozenset[str]:
+    """Returns the skills that the project, or its subject, names as left out."""
+    names = [item.name for item in plan.not_covered]
+    names += [item["name"] for item in subject.get("not_covered", [])]
+    return frozenset().union(*map(skills_in, names))
 
 
-def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[Quote]) -> Iterator[Finding]:
+def _relevance_findings(
+    plan: ProjectPlan, grounds: Grounds, standing: Sequence[Quote], left: frozenset[str]
+) -> Iterator[Finding]:
     """Yields quotes that speak of something else, and what quotes and gaps name on one side only."""
     told = _told(plan)
     skills = frozenset(find_skills(told))
     used = skills | spoken_for(skills)
-    covered = used.union(EVERYDAY_SKILLS, *map(skills_in, _left_names(plan, grounds)))
+    covered = used | EVERYDAY_SKILLS | left
     in_quotes: set[str] = set()
     unused: dict[str, None] = {}
     for quote in standing:
@@ -219,14 +220,10 @@ def _relevance_findings(plan: ProjectPlan, grounds: Grounds, standing: Sequence[
 def _backed(sentence: str, quotes: Sequence[Quote]) -> bool:
     """Whether a quote speaks for a sentence of the reasons: by a skill where the sentence names one,
     otherwise by a word."""
-    named = skills_in(sentence)
-    for quote in quotes:
-        if named:
-            if named & (skills_in(quote.quote) | skills_in(quote.claim)):
-                return True
-        elif (stems(sentence) - COMMON) & (stems(f"{quote.quote}\n{quote.claim}")):
-            return True
-    return False
+    if named := skills_in(sentence):
+        return any(named & (skills_in(quote.quote) | skills_in(quote.claim)) for quote in quotes)
+    words = stems(sentence) - COMMON
+    return any(words & (stems(quote.quote) | stems(quote.claim)) for quote in quotes)
 
 
 def _task_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
@@ -266,12 +263,9 @@ def _time_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
             needed = sum(max(task.hours or 0.0, _HOURS_A_TASK) for task in step.tasks)
             if share and needed > there * _OVERTIME:
                 yield Finding("too_much_work", "hours", f"{step.title} ({needed:g})", there)
-        total, there = (
-            sum(task.hours or 0.0 for step in plan.steps for task in step.tasks),
-            sum(weeks) * hours,
-        )
-        if total > there * _RESERVE:
-            yield Finding("no_reserve", "hours", f"{total:g}", there)
+        reckoned = sum(task.hours or 0.0 for step in plan.steps for task in step.tasks)
+        if reckoned > sum(weeks) * hours * _RESERVE:
+            yield Finding("no_reserve", "hours", f"{reckoned:g}", sum(weeks) * hours)
     minimum = plan.minimum_version
     stands = sum(weeks[: minimum.after_step]) if minimum else 0.0
     if (
