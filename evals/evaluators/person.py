@@ -27,6 +27,7 @@ from evals.evaluators.base import (
     works_with,
 )
 from evals.evaluators.similarity import morphemes
+from tools.core.text import texts
 
 METRICS = {
     "wishes_covered": Metric("higher", "wishes that are served or named as left", guarded=True),
@@ -75,7 +76,7 @@ def person(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     projects = [answer["project"] for answer in listed]
     known = known_skills(inputs, reference_outputs)
     shared = known & set(most_wanted(kept_postings(outputs)))
-    said = plain("\n".join(_texts(profile)))
+    said = plain("\n".join(texts(profile)))
     candidates = [subject for answer in listed for subject in answer["candidates"]]
     named = [wish for part in (*projects, *candidates) for wish in part.get("wishes") or []]
     strengths = [one for subject in candidates for one in subject.get("strengths") or []]
@@ -122,18 +123,6 @@ def person(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
             none="the person shares too few skills with the market",
         ),
     ]
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Every text of a profile, however deep."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for one in value.values():
-            yield from _texts(one)
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
 
 
 def _covers(project: Json, wish: str) -> bool:
