@@ -23,14 +23,16 @@ from serve.app import create_app
 from serve.context import AppContext
 from tools.core.settings import Settings
 
-CALLS = 17_700
+CALLS = 17_300
 """Calls of Python functions in one generation, from the ASGI app's door to its answer, with Python 3.11: as
 it was when it was committed. A rise is to be explained or taken back, and a fall written down here. CPU in
 milliseconds, beside comparators: `make bench`."""
 TOLERANCE = 0.05
 """For the libraries' releases, and for how answers of the servers happen to be split."""
 GENERATIONS = 5
-"""The smallest count is taken: what happens now and then, a lock renewed or garbage collected, adds some."""
+"""The smallest count is taken: what happens now and then, a lock renewed or garbage collected, adds some. All
+are of one profile: which texts a process has seen before, and keeps the skills of, is not to be measured."""
+TIMERS_COMPARED = asyncio.TimerHandle.__lt__.__code__
 
 
 @pytest.fixture
@@ -89,8 +91,9 @@ def counted_calls() -> Iterator[list[int]]:
     """Counts the calls of Python functions in this thread."""
     count = [0]
 
-    def note(_: FrameType, event: str, __: Any) -> None:
-        if event == "call":
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        # How often timers are compared depends on how many there are, and other tests leave some behind.
+        if event == "call" and frame.f_code is not TIMERS_COMPARED:
             count[0] += 1
 
     gc.collect()
@@ -107,9 +110,9 @@ def counted_calls() -> Iterator[list[int]]:
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="later versions call no comprehensions")
 async def test_a_generation_runs_no_more_python_than_it_did(app: FastAPI) -> None:
     counts = []
-    for number in range(2 + GENERATIONS):
+    for _ in range(2 + GENERATIONS):
         with counted_calls() as count:
-            await asked(app, "POST", "/generate/invoke", generating(number))
+            await asked(app, "POST", "/generate/invoke", generating(0))
         counts.append(count[0])
     fewest = min(counts[2:])
     assert fewest <= CALLS * (1 + TOLERANCE), f"{fewest} calls, {CALLS} are committed: what was added?"
