@@ -25,7 +25,7 @@ from serve.demo import run_demo
 from serve.origins import ANY, is_loopback
 from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
-from tools.core import logs
+from tools.core import database, logs
 from tools.core.errors import SetupError
 from tools.core.processes import stop_ignoring_signals
 from tools.core.proxies import exempt_loopback
@@ -104,6 +104,16 @@ def studio(
         asyncio.run(_load_samples(settings))
     os.chdir(CHECKOUT)  # langgraph.json is there
     os.execv(langgraph, [str(langgraph), "dev", "--port", str(port)])  # noqa: S606 - it is ours
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema of DATABASE_URL up to date, and end. `serve` does so too at its start."""
+    logs.configure()
+    database_url = Settings().database_url
+    if database_url is None:
+        raise SetupError("Name the database in DATABASE_URL. The embedded one is migrated when it starts.")
+    asyncio.run(database.migrate(database_url))
 
 
 @app.command()

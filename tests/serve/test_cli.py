@@ -207,3 +207,19 @@ def test_help_names_every_command(
     said = capsys.readouterr().out
     for name in ("serve", "demo", "doctor", "ingest"):
         assert name in said
+
+
+async def test_migrating_wants_a_database_and_brings_it_up_to_date(
+    tmp_path: Path, empty_settings: Settings
+) -> None:
+    without = await command(tmp_path, "migrate", cwd=tmp_path, DATABASE_URL="")
+    output, _ = await without.communicate()
+    assert without.returncode == 1
+    assert b"DATABASE_URL" in output
+
+    assert empty_settings.database_url is not None
+    for migrated in (True, False):
+        process = await command(tmp_path, "migrate", cwd=tmp_path, DATABASE_URL=empty_settings.database_url)
+        output, _ = await process.communicate()
+        assert process.returncode == 0
+        assert (b"0001_postings.sql" in output) is migrated

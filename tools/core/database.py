@@ -28,7 +28,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from tools.core.errors import SetupError, StoreUnavailableError
 from tools.core.settings import Settings
-from tools.core.sql import migrations, queries
+from tools.core.sql import migrations, number, oldest_code, queries
 from tools.core.store_failures import PROBE_SECONDS, StoreInfo, one_line, store_failure, without_credentials
 
 logger = logging.getLogger(__name__)
@@ -245,7 +245,8 @@ async def _apply(connection: Connection, name: str, text: str) -> None:
             return  # by another process, while this one waited
         with connection.statement_limit():
             await connection.execute(text)
-        await connection.execute(_MIGRATE["migration_applied"], {"name": name})
+        record = {"name": name, "oldest_code": oldest_code(name, text)}
+        await connection.execute(_MIGRATE["migration_applied"], record)
     logger.info("migration applied", extra={"migration": name})
 
 
@@ -331,10 +332,10 @@ async def require_usable(connection: Connection, place: str) -> DatabaseState:
     try:
         async with connection.transaction():
             facts: dict[str, Any] = await (await connection.execute(_CHECKS["facts"])).fetchone() or {}
-            applied: list[str] = []
+            applied: dict[str, int | None] = {}
             if facts["migrated"] and facts["may_see_migrations"]:
                 rows = await (await connection.execute(_CHECKS["applied"])).fetchall()
-                applied = [row["name"] for row in rows]
+                applied = {row["name"]: row["oldest_code"] for row in rows}
     except psycopg.errors.ProtocolViolation as error:
         # A pooler that ends a transaction after each statement says so here.
         raise SetupError(f"The PostgreSQL at {place} cannot be used: {one_line(error)}. {_REMEDY}") from error
@@ -378,16 +379,20 @@ def _pgvector_problems(facts: dict[str, Any]) -> list[str]:
     return []
 
 
-def _schema_problems(facts: dict[str, Any], applied: Sequence[str], known: set[str]) -> list[str]:
+def _schema_problems(facts: dict[str, Any], applied: dict[str, int | None], known: set[str]) -> list[str]:
+    """`applied` has each migration with the oldest code that works with it, if that was recorded."""
     if facts["migrated"] and not facts["may_see_migrations"]:
         return [
             f"does not let {facts['role']!r} read the service's tables: "
             f"`grant all on all tables in schema … to {facts['role']}`"
         ]
-    if newer := [name for name in applied if name not in known]:
+    level = max(map(number, known))
+    if newer := [
+        name for name, oldest in applied.items() if name not in known and (oldest is None or oldest > level)
+    ]:
         return [
-            f"was migrated by a newer version of the service ({', '.join(newer)}): run that version, or "
-            "bring back the database from before"
+            f"was migrated by a newer version of the service ({', '.join(newer)}), for which this one is too "
+            "old: run that version, or bring back the database from before"
         ]
     if applied and (hidden := facts["unreadable"]):
         return [

@@ -14,7 +14,7 @@ from tests.pace import time_limit
 from tools.core.database import long_connection, migrate, open_pool, probe_postgres
 from tools.core.errors import SetupError
 from tools.core.settings import Settings
-from tools.core.sql import migrations
+from tools.core.sql import migrations, number, oldest_code
 
 
 async def applied(settings: Settings) -> list[str]:
@@ -236,6 +236,36 @@ async def test_a_database_of_a_newer_version(
 ) -> None:
     url = empty_settings.database_url or ""
     await migrate(url)
+    newest = number(migrations()[-1][0])
+    to_come = "insert into schema_migrations (name, oldest_code) values ('9999_to_come.sql', %s)"
+    for too_new in (None, 9999, newest + 1):
+        await owner.execute(to_come, [too_new])
+        await refused(url, r"newer version.*9999_to_come\.sql")
+        await owner.execute("delete from schema_migrations where name = '9999_to_come.sql'")
+    # Workers of two versions serve beside each other while the newer one is rolled out.
+    await owner.execute(to_come, [newest])
+    await probe_postgres(url)
+    await migrate(url)
+
+
+def test_a_migration_says_which_code_goes_on_working() -> None:
+    assert oldest_code("0012_more.sql", "-- More room.\n-- oldest code: 0009\nalter table a …") == 9
+    assert oldest_code("0012_more.sql", "drop table a;") == 12
+    for name, text in migrations():
+        assert 1 <= oldest_code(name, text) <= number(name)
+
+
+async def test_a_database_of_before_the_oldest_code_was_recorded(
+    owner: psycopg.AsyncConnection, empty_settings: Settings
+) -> None:
+    url = empty_settings.database_url or ""
+    await migrate(url)
+    await owner.execute("alter table schema_migrations drop column oldest_code")
+    await probe_postgres(url)
+    await owner.execute("delete from schema_migrations where name like '0004%'")
+    await migrate(url)
+    applied = await owner.execute("select oldest_code from schema_migrations where name like '0004%'")
+    assert await applied.fetchall() == [(4,)]
     await owner.execute("insert into schema_migrations (name) values ('9999_to_come.sql')")
     await refused(url, r"newer version.*9999_to_come\.sql")
 

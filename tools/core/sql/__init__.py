@@ -6,6 +6,7 @@ import re
 from importlib.resources import files
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_OLDEST_CODE = re.compile(r"^-- oldest code: (\d{4})$", re.MULTILINE)
 
 
 def queries(file_name: str, **columns: str) -> dict[str, str]:
@@ -16,6 +17,19 @@ def queries(file_name: str, **columns: str) -> dict[str, str]:
         text = text.replace(f"{{{name}}}", listed)
     parts = _NAME.split(text)
     return {name: text.strip() for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def number(migration: str) -> int:
+    """Returns the number that a migration's file name begins with."""
+    return int(migration[:4])
+
+
+def oldest_code(migration: str, text: str) -> int:
+    """Returns the number of the newest migration that code has to know, at the least, to work with a schema
+    that has `migration`: what its line `-- oldest code: 0005` says, else its own, so that only code that
+    knows it does."""
+    said = _OLDEST_CODE.search(text)
+    return int(said[1]) if said else number(migration)
 
 
 def migrations() -> list[tuple[str, str]]:

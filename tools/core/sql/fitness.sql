@@ -26,4 +26,5 @@ left join pg_available_extensions as offered on offered.name = 'vector'
 where d.datname = current_database();
 
 -- name: applied
-select name from schema_migrations;
+-- The column is younger than the table.
+select name, (to_jsonb(m) ->> 'oldest_code')::integer as oldest_code from schema_migrations as m;

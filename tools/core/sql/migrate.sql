@@ -18,9 +18,10 @@ create table if not exists schema_migrations (
     name text primary key,
     applied_at timestamptz not null default now()
 );
+alter table schema_migrations add column if not exists oldest_code integer;
 
 -- name: is_applied
 select true as applied from schema_migrations where name = %(name)s;
 
 -- name: migration_applied
-insert into schema_migrations (name) values (%(name)s);
+insert into schema_migrations (name, oldest_code) values (%(name)s, %(oldest_code)s);
