@@ -24,7 +24,7 @@ class Reads(TypedDict):
 
 
 async def retrieve(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Embeds the query and takes the 20 nearest postings.
+    """Takes the 20 postings nearest to the query.
 
     Reads `query`; writes `retrieved` and `versions`.
 
@@ -34,11 +34,7 @@ async def retrieve(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]
         ModelUnavailableError: the embedding did not come.
     """
     context = runtime.context
-    model = context.embedder.model_name
-    # Asked first: without postings, or with postings of another embedding, none is paid for.
-    corpus = await context.postings.corpus()
-    vector = await context.embedder.query(state["query"])
-    postings = await context.postings.nearest(vector, k=RETRIEVED)
+    corpus, postings = await context.search.nearest(state["query"], k=RETRIEVED)
     if not postings:
         raise NoPostingsError(
             f"Each of the {corpus.postings} loaded postings is past its deadline. Load newer ones with "
@@ -55,7 +51,7 @@ async def retrieve(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]
         }
         for posting in postings
     ]
-    version = {"embedding_model": model, "corpus_revision": corpus.revision}
+    version = {"embedding_model": context.embedder.model_name, "corpus_revision": corpus.revision}
     return {"retrieved": rows, "versions": {"retrieve": version}}
 
 

@@ -114,6 +114,7 @@ class ReadinessChecks:
                 "model": self._last_of_model(),
                 "prompts": self._prompts(),
                 "runs": self._admission.report(),
+                "cache": self._services.search.cache.report(),
                 "open_files": open_files.report(self._services.settings),
             },
         }

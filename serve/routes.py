@@ -63,10 +63,8 @@ async def search_postings(
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
-    services = context.services
-    await services.postings.corpus()  # without postings, no embedding is paid for
-    vector = await services.embedder.query(q)
-    return await services.postings.nearest(vector, k=k)
+    _, found = await context.services.search.nearest(q, k=k)
+    return found
 
 
 @router.get(

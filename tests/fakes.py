@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from langgraph.runtime import Runtime
 from pydantic import BaseModel
+from redis.asyncio import Redis
 
 from tools.context import RunContext
 from tools.core.errors import NoPostingsError
@@ -18,6 +19,7 @@ from tools.llm.chat import Reply
 from tools.llm.model_api import Heard
 from tools.postings.contracts import FoundPosting, StoredPosting
 from tools.postings.repository import Corpus
+from tools.postings.search import Search, search_cache
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry
 
@@ -92,7 +94,7 @@ class MemoryPostings:
         """As `PostingStore.corpus`, at revision 7."""
         if not self._postings:
             raise NoPostingsError
-        return Corpus(len(self._postings), 7)
+        return Corpus(len(self._postings), 7, "7 today")
 
     async def nearest(self, vector: Sequence[float], *, k: int) -> list[FoundPosting]:
         """As `PostingStore.nearest`; scores fall by a hundredth."""
@@ -138,11 +140,14 @@ class Stage:
         self.chat = ScriptedChat(*script)
         self.embedder = CountingEmbedder()
         self.events: list[dict[str, Any]] = []
+        store: Any = MemoryPostings(postings)
+        embedder: Any = self.embedder
         context = RunContext(
             settings=Settings(),
             chat=self.chat,  # type: ignore[arg-type]
-            embedder=self.embedder,  # type: ignore[arg-type]
-            postings=MemoryPostings(postings),  # type: ignore[arg-type]
+            embedder=embedder,
+            postings=store,
+            search=Search(search_cache(Settings(cache_megabytes=0), Redis()), store, embedder),
             prompts=PromptRegistry.bundled("nodes").current,
             calls=[],
             owner="",

@@ -72,6 +72,8 @@ def embedded(home: Path) -> Iterator[Settings]:
         given = Settings(
             home=home / os.environ.get("PYTEST_XDIST_WORKER", "alone"),
             database_url=joined.database_url,
+            # What a test has the model do, it does: nobody asked the same before. Tests of the cache set it.
+            cache_megabytes=0,
             model_timeout_seconds=time_limit(),
             model_retries=1,
             run_timeout_seconds=2 * time_limit(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from tools.llm.chat import ChatModel
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import open_http_client
 from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
+from tools.postings.search import Search, search_cache
 from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
 
@@ -30,6 +31,7 @@ class Services:
     chat: ChatModel
     embedder: Embedder
     postings: PostingStore
+    search: Search
     writer: PostingWriter
     vectors: EmbeddingSet
     prompts: PromptRegistry
@@ -48,16 +50,19 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
         open_http_client(settings) as http_client,
         open_redis(settings) as redis,
         open_prompts(settings, redis, pool, newest=newest_prompts) as prompt_changes,
+        aclosing(search_cache(settings, redis)) as cache,
     ):
         embedder = Embedder(settings, http_client)
         embedding: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
+        postings = PostingStore(pool, **embedding)
         yield Services(
             settings=settings,
             redis=redis,
             pool=pool,
             chat=ChatModel(settings, http_client),
             embedder=embedder,
-            postings=PostingStore(pool, **embedding),
+            postings=postings,
+            search=Search(cache, postings, embedder),
             writer=PostingWriter(pool),
             vectors=EmbeddingSet(pool, **embedding),
             prompts=prompt_changes.registry,

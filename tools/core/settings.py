@@ -238,6 +238,9 @@ class Settings(BaseSettings):
         "what is not named is bundled",
     )
     session_ttl_minutes: float = Field(60, gt=0, description="life of an unused session, minutes")
+    cache_megabytes: int = Field(
+        64, ge=0, description="Redis memory for the cache of searches, over all workers; 0: nothing is cached"
+    )
     parsers: Words = Field(
         ("upstage", "local"),
         description="the order in which parsers of images are asked: `upstage`, `local`, `vision`; "

@@ -45,6 +45,8 @@ _SQL = queries(
     one=", ".join(f"p.{name}" for name in _COMPARED),
     other=", ".join(f"o.{name} as other_{name}" for name in _COMPARED),
 )
+STATEMENT = hashlib.blake2b(_SQL["nearest"].encode(), digest_size=8).hexdigest()
+"""Tells searches of one version of the service from those of another."""
 _REMEMBERED = 2_048
 """Postings whose cleaned form a process remembers: some 8 MB."""
 _ID = re.compile(r"p-([1-9][0-9]{0,17})")
@@ -53,10 +55,12 @@ Connection = AsyncConnection[DictRow]
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What is loaded. `revision` rises with every load, so that an answer can name what it read."""
+    """What is loaded. `revision` rises with every load, so that an answer can name what it read. `version` is
+    another whenever a search might find something else: after every write, and on another day."""
 
     postings: int
     revision: int
+    version: str
 
 
 class PostingStore:
@@ -87,7 +91,7 @@ class PostingStore:
             raise NoPostingsError
         if not row["ready"]:
             raise _mismatch(row["ready_sets"], **self._embedding)
-        return Corpus(postings=row["postings"], revision=row["revision"])
+        return Corpus(row["postings"], row["revision"], row["version"])
 
     async def read_only(self) -> bool:
         """Whether nothing can be written: on a replica, or where it is set so."""

@@ -7,6 +7,8 @@ returning revision;
 
 -- name: corpus
 select coalesce((select revision from corpus), 0) as revision,
+       -- With the day, because postings close at their deadline, and nobody writes them then.
+       concat_ws(' ', (select version from corpus), (select revision from corpus), current_date) as version,
        (select count(*) from postings) as postings,
        own.id as set_id, coalesce(own.ready, false) as ready,
        (select array_agg(model || ' in ' || dimensions || ' dimensions' order by id)
