@@ -1,4 +1,4 @@
-"""Clients that generators make of the OpenAPI description call the service."""
+"""Clients that others have made, or that generators make of the OpenAPI description, call the service."""
 
 from __future__ import annotations
 
@@ -136,10 +136,11 @@ async def test_the_python_client_reads_errors(made: ModuleType, call: Any) -> No
 
 @pytest.fixture(scope="module")
 async def npm_packages() -> Path:
-    """The folder of the TypeScript client, with its packages. Who has no npm may go without; CI may not."""
+    """The folder of the clients in JavaScript, with their packages. Who has no npm may go without; CI may
+    not."""
     if shutil.which("npm") is None and not os.environ.get("CI"):
         pytest.skip(
-            "the TypeScript client is not tested: there is no npm here (Debian: `apt-get install npm`)"
+            "the clients in JavaScript are not tested: there is no npm here (Debian: `apt-get install npm`)"
         )
     installed = TYPESCRIPT / "node_modules" / ".package-lock.json"
     if (
@@ -168,4 +169,18 @@ async def test_the_typescript_client_compiles_and_calls_the_service(
         "forgotten": 204,
         "gone": "session_not_found",
         "refused": ["profile.desired_job"],
+    }
+
+
+async def test_langchain_for_javascript_runs_the_service_as_a_remote_runnable(
+    npm_packages: Path, address: str
+) -> None:
+    """Up to 0.3 of `@langchain/core`: in 1.x there is no RemoteRunnable any more."""
+    saw = json.loads(await succeeded("node", "langchain.mjs", address, cwd=npm_packages))
+    assert saw.pop("title")
+    assert saw == {
+        "types": ["node_started", "subject", "node_finished", "task", "result"],
+        "batch": 1,
+        "nodes": 7,  # six, and the runnable itself
+        "refused": True,
     }
