@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import time
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
 import psycopg
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
@@ -16,6 +21,7 @@ from nodes.propose_subjects import propose_subjects
 from nodes.retrieve import retrieve
 from nodes.summarize import summarize
 from tools.context import RunContext
+from tools.core import metrics
 from tools.core.database import NoAnswerError
 
 STORE_RETRY = RetryPolicy(
@@ -28,6 +34,8 @@ STORE_RETRY = RetryPolicy(
 """A query that met a broken connection is sent again; one that got no answer in time is not. Model calls
 are retried by their client alone, or the two layers would multiply."""
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Graph = CompiledStateGraph[State, RunContext, Request, State]
 
 
@@ -39,12 +47,12 @@ def build_graph(
     graph = StateGraph(State, context_schema=context_schema, input_schema=Request)
     graph.set_node_defaults(retry_policy=STORE_RETRY)
 
-    graph.add_node("build_query", build_query)
-    graph.add_node("retrieve", retrieve)
-    graph.add_node("filter_jobs", filter_jobs)
-    graph.add_node("summarize", summarize)
-    graph.add_node("propose_subjects", propose_subjects)
-    graph.add_node("generate_tasks", generate_tasks)
+    graph.add_node("build_query", timed(build_query))
+    graph.add_node("retrieve", timed(retrieve))
+    graph.add_node("filter_jobs", timed(filter_jobs))
+    graph.add_node("summarize", timed(summarize))
+    graph.add_node("propose_subjects", timed(propose_subjects))
+    graph.add_node("generate_tasks", timed(generate_tasks))
 
     graph.add_edge(START, "build_query")
     graph.add_edge("build_query", "retrieve")
@@ -56,6 +64,21 @@ def build_graph(
     )
     graph.add_edge("generate_tasks", END)
     return graph.compile(checkpointer=checkpointer, name="checkerboard")
+
+
+def timed(node: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """Returns a node that is measured."""
+    seconds = metrics.NODE_SECONDS.labels(node.__name__)
+
+    @functools.wraps(node)
+    async def measured(*args: P.args, **kwargs: P.kwargs) -> T:
+        began = time.monotonic()
+        try:
+            return await node(*args, **kwargs)
+        finally:
+            seconds.observe(time.monotonic() - began)
+
+    return measured
 
 
 def start_turn(state: State) -> list[str]:

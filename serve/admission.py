@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions.lease import WorkerLease
+from tools.core import metrics
 from tools.core.errors import OverloadedError
 from tools.core.logs import cause
 
@@ -67,6 +68,7 @@ class Admission:
             self.taken += wanted
             return
         if self._full and self._queued > self.limit // QUEUE_SHARE:
+            metrics.OVERLOADED.inc()
             raise OverloadedError
         self._queued += 1
         until = time.monotonic() + QUEUE_SECONDS
@@ -75,6 +77,7 @@ class Admission:
                 # Refused is who is known to be too much. A worker that is late looks before it refuses.
                 while not await self._fits(wanted):
                     if time.monotonic() >= until:
+                        metrics.OVERLOADED.inc()
                         raise OverloadedError
                     self._freed.clear()
                     await _set_within(self._freed, POLL_SECONDS)

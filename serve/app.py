@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
-from serve import errors, langserve_routes, open_files, openapi, pages, prompt_routes, routes
+from serve import errors, langserve_routes, metrics, open_files, openapi, pages, prompt_routes, routes
 from serve.admission import PlacesMiddleware
 from serve.bodies import BodyLimitMiddleware, ReadRestMiddleware
 from serve.callers import ApiKeyMiddleware, ApiKeys
@@ -48,7 +48,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             open_files.raise_limit()
             if (files := open_files.report(settings))["warning"] is not None:
                 logger.warning("too few files may be open", extra={k: files[k] for k in ("limit", "needed")})
-            async with traced(), open_app_context(settings) as app_context:
+            async with (
+                traced(),
+                open_app_context(settings) as app_context,
+                metrics.sampled(app_context.services),
+            ):
                 app.state.app_context = app_context
                 yield
         finally:
@@ -68,6 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
+    app.include_router(metrics.router)
 
     langserve_routes.install(app)
     pages.install(app)
@@ -93,6 +98,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
         )
     app.add_middleware(DrainMiddleware, drain=app.state.drain)
     app.add_middleware(ReadRestMiddleware)
+    app.add_middleware(metrics.MetricsMiddleware)
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -22,6 +22,7 @@ from serve import doctor as checks
 from serve.app import create_app
 from serve.context import probe_stores
 from serve.demo import run_demo
+from serve.metrics import shared_by_workers
 from serve.origins import ANY, is_loopback
 from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
@@ -75,7 +76,8 @@ def serve(
         if workers == 1:
             Server(app, configured.drain_seconds).run(sockets)
         else:
-            asyncio.run(Supervisor(sockets, workers, configured.drain_seconds).run())
+            with shared_by_workers():
+                asyncio.run(Supervisor(sockets, workers, configured.drain_seconds).run())
 
 
 @app.command()

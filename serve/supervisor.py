@@ -19,6 +19,7 @@ from asyncio.subprocess import Process
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from serve.metrics import forget_worker
 from tools.core.errors import SetupError
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,7 @@ class Supervisor:
             listening.cancel()
             worker.channel.close()
         worker.ended.set()
+        forget_worker(worker.process.pid)
         self._draining.discard(worker)
         if worker not in self._workers:
             return

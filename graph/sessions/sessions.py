@@ -9,10 +9,10 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
@@ -28,6 +28,7 @@ from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
 from nodes.state import SubjectDict, Turn, profile_dict
 from tools.context import RunContext
+from tools.core import metrics
 from tools.core.contracts import Language, Profile, Wishes
 from tools.core.errors import (
     InternalError,
@@ -40,6 +41,7 @@ from tools.core.errors import (
 from tools.core.logs import cause
 from tools.core.slots import WorkSlot, WorkSlots
 from tools.llm.journal import Call
+from tools.llm.token_estimates import usd
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
@@ -82,6 +84,9 @@ class Caller:
 ANYONE = Caller()
 
 
+RunKind = Literal["generate", "regenerate"]
+
+
 class Run:
     """One run of a session: iterate over its events, or await its `answer`. Either starts it.
 
@@ -90,9 +95,16 @@ class Run:
     """
 
     def __init__(
-        self, session_id: str, start: Callable[[Run], asyncio.Task[dict[str, Any]]], slot: WorkSlot
+        self,
+        kind: RunKind,
+        session_id: str,
+        owner: str,
+        start: Callable[[Run], asyncio.Task[dict[str, Any]]],
+        slot: WorkSlot,
     ) -> None:
+        self.kind = kind
         self.session_id = session_id
+        self.owner = owner
         self.slot = slot
         """Its turn to work, which it gives up while it waits for a model."""
         self.has_session = False
@@ -104,6 +116,8 @@ class Run:
         self._start = start
         self._began = time.monotonic()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._told = False
+        """Whether its first event has come."""
 
     async def __aiter__(self) -> AsyncGenerator[Event]:
         """Yields the progress events; the last is `result` or `error`."""
@@ -135,8 +149,15 @@ class Run:
         """Adds an event. There are some forty in a run, so the queue needs no bound."""
         if kind == "node_started":
             data = {"session_id": self.session_id}  # a client who loses the stream can ask the session again
-        elapsed = round((time.monotonic() - self._began) * 1000)
-        self._events.put_nowait({"type": kind, "node": node, "elapsed_ms": elapsed, "data": data})
+        if self.watched and not self._told:
+            self._told = True
+            metrics.FIRST_EVENT_SECONDS.observe(time.monotonic() - self._began)
+        event = {"type": kind, "node": node, "elapsed_ms": self.elapsed_ms(), "data": data}
+        self._events.put_nowait(event)
+
+    def elapsed_ms(self) -> int:
+        """Returns the milliseconds since the run began."""
+        return round((time.monotonic() - self._began) * 1000)
 
 
 def _cancel(task: asyncio.Task[Any]) -> None:
@@ -180,7 +201,7 @@ class Sessions:
 
             return await self._with_idempotency(run, caller, ["generate", request], first_turn)
 
-        return self._new_run(uuid.uuid4().hex, work)
+        return self._new_run("generate", uuid.uuid4().hex, caller.owner, work)
 
     def regenerate(self, session_id: str, wishes: Wishes, caller: Caller = ANYONE) -> Run:
         """Returns a run that goes on with a session as if `summarize` had just ended.
@@ -202,7 +223,7 @@ class Sessions:
 
             return await self._with_idempotency(run, caller, request, next_turn)
 
-        return self._new_run(session_id, work)
+        return self._new_run("regenerate", session_id, caller.owner, work)
 
     async def view(self, session_id: str, owner: str = ANYONE.owner) -> dict[str, Any]:
         """Returns the session as JSON.
@@ -238,14 +259,18 @@ class Sessions:
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=(deadline - time.monotonic()) / share)
 
-    def _new_run(self, session_id: str, work: Work) -> Run:
+    def _new_run(self, kind: RunKind, session_id: str, owner: str, work: Work) -> Run:
         def start(run: Run) -> asyncio.Task[dict[str, Any]]:
-            task = asyncio.create_task(self._run_within_limit(run, work))
+            task = asyncio.create_task(self._run_counted(run, work))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             return task
 
-        return Run(session_id, start, self._slots.slot())
+        return Run(kind, session_id, owner, start, self._slots.slot())
+
+    async def _run_counted(self, run: Run, work: Work) -> dict[str, Any]:
+        with _counted(run):
+            return await self._run_within_limit(run, work)
 
     async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""
@@ -391,6 +416,38 @@ def _progress_event(mode: str, data: Any, language: Language) -> tuple[str, str,
         case "tasks", {"name": node, "result": update, "error": None}:
             return "node_finished", node, PROGRESS_MESSAGES[node](update, language)
     return None
+
+
+@contextmanager
+def _counted(run: Run) -> Iterator[None]:
+    """Counts a run, and logs a line of it when it has ended."""
+    metrics.RUNS_IN_FLIGHT.inc()
+    outcome = "left"
+    try:
+        yield
+        outcome = "succeeded"
+        metrics.RUN_SECONDS.labels(run.kind).observe(run.elapsed_ms() / 1000)
+    except ServiceError as error:
+        outcome = error.code
+        raise
+    finally:
+        metrics.RUNS_IN_FLIGHT.dec()
+        metrics.RUNS.labels(run.kind, outcome).inc()
+        paid = [call for call in run.calls if not call.replayed]
+        tokens = sum(call.input_tokens or 0 for call in paid), sum(call.output_tokens or 0 for call in paid)
+        costs = [usd(call.model, call.input_tokens or 0, call.output_tokens or 0) for call in paid]
+        fields = {
+            "session_id": run.session_id,
+            "key": run.owner,
+            "kind": run.kind,
+            "outcome": outcome,
+            "milliseconds": run.elapsed_ms(),
+            "calls": len(paid),
+            "input_tokens": tokens[0],
+            "output_tokens": tokens[1],
+            "usd": None if None in costs else round(sum(cost or 0.0 for cost in costs), 6),
+        }
+        logger.info("run ended", extra=fields)
 
 
 def _failed(run: Run, error: Exception) -> ServiceError:

@@ -128,8 +128,9 @@ async def test_a_generation_runs_no_more_python_than_it_did(app: FastAPI, profil
             await asked(app, "POST", "/generate/invoke", generating(0))
         counts.append(count[0])
     fewest = min(counts[2:])
-    print(profile, counts)
-    assert fewest <= committed * (1 + TOLERANCE), f"{fewest} calls, {committed} are committed: what was added?"
+    assert fewest <= committed * (1 + TOLERANCE), (
+        f"{fewest} calls, {committed} are committed: what was added?"
+    )
     assert fewest >= committed * (1 - 2 * TOLERANCE), (
         f"{fewest} calls: write the smaller figure down, so it holds"
     )

@@ -176,7 +176,9 @@ async def test_who_calls_is_passed_to_the_run_not_left_in_a_context() -> None:
             run.emit("result", None, {})
             return {}
 
-        return Run("session", lambda run: asyncio.create_task(finish(run)), WorkSlots(1).slot())
+        return Run(
+            "generate", "session", "", lambda run: asyncio.create_task(finish(run)), WorkSlots(1).slot()
+        )
 
     runnable = SessionRunnable("generate", start)
     config: RunnableConfig = {"configurable": {"caller": Caller("ada", "key")}}

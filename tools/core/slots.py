@@ -11,7 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from time import monotonic
 from typing import Self
+
+from tools.core import metrics
 
 
 class WorkSlots:
@@ -59,11 +62,13 @@ class WorkSlot:
             self._limit = None
 
     async def _take(self) -> None:
+        began = monotonic()
         with self._limit_stopped():
             async with self._taking:
                 if not self._held:
                     await self._free.acquire()
                     self._held = True
+        metrics.TURN_WAIT_SECONDS.observe(monotonic() - began)
 
     @contextmanager
     def _limit_stopped(self) -> Iterator[None]:

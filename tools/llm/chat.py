@@ -28,7 +28,7 @@ from langchain_openai import ChatOpenAI
 from langsmith.utils import tracing_is_enabled
 from pydantic import BaseModel, PrivateAttr
 
-from tools.core import tracing
+from tools.core import metrics, tracing
 from tools.core.errors import ModelOutputError, Usage
 from tools.core.fencing import escaped, fence, shortened
 from tools.core.settings import ModelChoice, Settings
@@ -201,6 +201,7 @@ class ChatModel(RecordedModel):
                     return Reply(value, problems, usage)
             elif refused := refusal_error(answer, purpose=prompt.purpose, usage=usage):
                 raise refused
+            metrics.ANSWERS_REFUSED.labels(prompt.purpose).inc()
             logger.warning(
                 "model answer refused",
                 extra={"purpose": prompt.purpose, "problems": len(problems), "attempts_left": attempts_left},
@@ -249,7 +250,10 @@ class ChatModel(RecordedModel):
 
         contents = (message.content for message in messages)
         question = [choice.model_dump(exclude_none=True), schema.__name__, *contents]
-        return _answer(await self._recorded(prompt.purpose, str(choice.model), question, ask, _tokens))
+        answer = await self._recorded(
+            prompt.purpose, str(choice.model), question, ask, tokens=_tokens, prompt=prompt.version
+        )
+        return _answer(answer)
 
     def _trace_config(self, prompt: Prompt, schema: type[BaseModel]) -> RunnableConfig:
         """Returns the config of a call: in a trace, it names what makes the answer."""

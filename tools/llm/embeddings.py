@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tools.core.database import Vector
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
-from tools.llm.journal import RecordedModel
+from tools.llm.journal import RecordedModel, Tokens
 from tools.llm.model_answers import read_usage
 from tools.llm.model_api import ModelApi
 from tools.llm.model_errors import model_errors
@@ -163,9 +163,10 @@ class Embedder(RecordedModel):
             vectors, tokens = await self._embed(texts)
             return pack(vectors)
 
-        return await self._recorded(
-            "embedding", self.model_name, question, ask, lambda _: None if tokens is None else (tokens, 0)
-        )
+        def counted(_: bytes) -> Tokens | None:
+            return None if tokens is None else (tokens, 0)
+
+        return await self._recorded("embedding", self.model_name, question, ask, tokens=counted)
 
 
 def _vectors_of(body: Any, count: int, dimensions: int) -> list[NDArray[np.float32]]:

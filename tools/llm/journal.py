@@ -17,7 +17,10 @@ from typing import Protocol, Self
 
 import orjson
 
+from tools.core import metrics
+from tools.core.errors import ServiceError
 from tools.core.slots import WorkSlot
+from tools.llm.token_estimates import usd
 
 Tokens = tuple[int, int]
 """Of the input and of the output of a call."""
@@ -125,9 +128,12 @@ class RecordedModel:
         model: str,
         question: object,
         ask: Callable[[], Awaitable[bytes]],
+        *,
         tokens: Callable[[bytes], Tokens | None],
+        prompt: str = "",
     ) -> bytes:
-        """As `recorded_call`. `tokens` returns those of the input and of the output of an answer."""
+        """As `recorded_call`. `tokens` returns those of the input and of the output of an answer; `prompt` is
+        the version of the prompt that asks."""
         paid = False
 
         async def asked() -> bytes:
@@ -139,9 +145,28 @@ class RecordedModel:
                 return await ask()
 
         began = time.monotonic()
-        answer = await recorded_call(self._journal, question, asked)
+        try:
+            answer = await recorded_call(self._journal, question, asked)
+        except ServiceError as error:
+            metrics.MODEL_CALLS.labels(purpose, model, error.code).inc()
+            raise
+        seconds = time.monotonic() - began
+        counted = tokens(answer)
         if self._calls is not None:
-            counted = tokens(answer) or (None, None)
-            seconds = time.monotonic() - began
-            self._calls.append(Call(purpose, model, question_hash(question), seconds, not paid, *counted))
+            call = Call(
+                purpose, model, question_hash(question), seconds, not paid, *(counted or (None, None))
+            )
+            self._calls.append(call)
+        metrics.MODEL_CALLS.labels(purpose, model, "answered" if paid else "replayed").inc()
+        if paid:
+            metrics.MODEL_SECONDS.labels(purpose, model).observe(seconds)
+            if counted is not None:
+                _count_tokens(purpose, model, prompt, counted)
         return answer
+
+
+def _count_tokens(purpose: str, model: str, prompt: str, tokens: Tokens) -> None:
+    for direction, number in zip(("input", "output"), tokens, strict=True):
+        metrics.MODEL_TOKENS.labels(purpose, model, prompt, direction).inc(number)
+    if (cost := usd(model, *tokens)) is not None:
+        metrics.MODEL_COST.labels(purpose, model).inc(cost)
