@@ -13,18 +13,10 @@ from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMet
 from langgraph.checkpoint.redis.ashallow import AsyncShallowRedisSaver
 from redis.asyncio import Redis
 
-from graph.sessions.lease import SessionLock
-from graph.sessions.record import lost_session
+from graph.sessions.record import SessionRecord
 from tools.core.settings import Settings
 
 _PENDING = "__pending_turn"
-_SAVE = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('JSON.SET', KEYS[2], '$', ARGV[2])
-redis.call('EXPIRE', KEYS[2], ARGV[3])
-return 1
-"""
-"""Writes a checkpoint with its time to live, unless another run has the session."""
 
 
 @dataclass(slots=True)
@@ -60,10 +52,9 @@ class TurnSaver(AsyncShallowRedisSaver):
     def __init__(self, client: Redis, ttl_minutes: float) -> None:
         """`ttl_minutes` is the life of a session that nobody uses; each read renews it."""
         super().__init__(redis_client=client, ttl={"default_ttl": ttl_minutes, "refresh_on_read": True})
-        self._ttl_seconds = max(1, round(ttl_minutes * 60))
 
-    async def save(self, turn: PendingTurn, lock: SessionLock) -> None:
-        """Writes the checkpoint of a turn that has succeeded, for the run that has the lock.
+    async def save(self, turn: PendingTurn, record: SessionRecord) -> None:
+        """Writes the checkpoint of a turn that has succeeded and ends the turn (`SessionRecord.end_turn`).
 
         Raises:
             StoreUnavailableError: another run has the session.
@@ -75,10 +66,7 @@ class TurnSaver(AsyncShallowRedisSaver):
         key = self._make_shallow_redis_checkpoint_key_cached(
             config["configurable"]["thread_id"], config["configurable"]["checkpoint_ns"]
         )
-        keys = (lock.key, key)
-        document = _as_json(config, checkpoint, metadata)
-        if not await self._redis.eval(_SAVE, len(keys), *keys, lock.token, document, self._ttl_seconds):
-            raise lost_session()
+        await record.end_turn(key, checkpoint["id"], _as_json(config, checkpoint, metadata))
 
     async def aput(
         self,

@@ -70,13 +70,15 @@ RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[
 """Frees a lock, unless it is another's by now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SessionLock:
     """A lock that a run holds: its key, and a token that nobody else has had. What the run writes is written
     in one step with a look whether the key still has the token."""
 
     key: str
     token: str
+    freed: bool = False
+    """Whether it was freed already, in one step with the run's last write."""
 
 
 class WorkerLease:

@@ -56,6 +56,20 @@ return 'done'
 """
 """Adds an answer to the record only while there is one, because a session that has expired stays gone, and
 only for the run that has the lock."""
+_END_TURN = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  -- Asked a second time, because the first answer was lost on its way.
+  if redis.call('JSON.GET', KEYS[2], 'checkpoint_id') == ARGV[3] then return 1 end
+  return 0
+end
+redis.call('JSON.SET', KEYS[2], '$', ARGV[2])
+if ARGV[5] then redis.call('HDEL', KEYS[3], unpack(ARGV, 5)) end
+for number = 2, #KEYS do redis.call('EXPIRE', KEYS[number], ARGV[4]) end
+redis.call('DEL', KEYS[1])
+return 1
+"""
+"""Ends a turn in one step, for the run that has the lock: writes the checkpoint, deletes the answers that
+were recorded until then, and frees the lock. Where Redis is too full for the checkpoint nothing changes."""
 _FORGET = """
 local holder = redis.call('GET', KEYS[1])
 if holder and redis.call('EXISTS', 'worker:' .. string.match(holder, '^[^:]*')) == 1 then return 0 end
@@ -100,6 +114,21 @@ class SessionRecord:
             raise lost_session()
         if outcome == b"gone":
             raise StoreUnavailableError("The session is gone from Redis while a run was at work on it.")
+
+    async def end_turn(self, checkpoint_key: str, checkpoint_id: str, document: bytes) -> None:
+        """Writes the checkpoint of a turn that has succeeded, deletes what was recorded for it, renews the
+        time to live, and frees the lock.
+
+        Raises:
+            StoreUnavailableError: another run has the session. Nothing was changed.
+        """
+        assert self.lock is not None  # noqa: S101 - a run has locked its session
+        keys = (self.lock.key, checkpoint_key, _key(self.session_id), _answers_key(self.session_id))
+        recorded = (f"paid:{question}" for question in self.paid)
+        arguments = (self.lock.token, document, orjson.dumps(checkpoint_id), self.ttl_seconds, *recorded)
+        if not await self.redis.eval(_END_TURN, len(keys), *keys, *arguments):
+            raise lost_session()
+        self.lock.freed = True
 
     async def forget(self, questions: Sequence[str]) -> None:
         """As `ResponseJournal.forget`."""
@@ -154,7 +183,7 @@ class SessionRecords:
         return SessionRecord(session_id, owner, request, self._redis, self._ttl_seconds, paid)
 
     async def clear_pending(self, record: SessionRecord) -> None:
-        """Deletes the answers that were recorded for a turn that has ended, and renews the time to live."""
+        """Deletes the answers that were recorded for a turn that has failed, and renews the time to live."""
         await self._renew(record.session_id, *(f"paid:{question}" for question in record.paid))
 
     async def forget(self, session_id: str, owner: str) -> None:
@@ -201,7 +230,8 @@ class SessionRecords:
             raise lost_session(session_id) from None
         finally:
             self._lease.let_go(lock)
-            await self._release(lock)
+            if not lock.freed:
+                await self._release(lock)
 
     async def _release(self, lock: SessionLock) -> None:
         released = False

@@ -389,8 +389,7 @@ class Sessions:
             # The same answers would fail again: the next try asks anew.
             await self._records.clear_pending(record)
             raise
-        await self._saver.save(pending, lock)
-        await self._records.clear_pending(record)
+        await self._saver.save(pending, record)
         return self._answer(run, pending.state)
 
     def _answer(self, run: Run, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from langgraph.checkpoint.redis.ashallow import AsyncShallowRedisSaver
 
 from graph.sessions.checkpointer import PendingTurn, TurnSaver
-from graph.sessions.lease import SessionLock
+from graph.sessions.record import SessionRecord
 from serve.context import AppContext
 from tests.graph.sessions.test_sessions import generated
 
@@ -22,13 +22,13 @@ async def test_a_turn_is_written_as_the_library_would_write_it(
     written: list[Any] = []
     save = TurnSaver.save
 
-    async def save_twice(saver: TurnSaver, turn: PendingTurn, lock: SessionLock) -> None:
+    async def save_twice(saver: TurnSaver, turn: PendingTurn, record: SessionRecord) -> None:
         assert turn.newest is not None
         key = f"checkpoint:{turn.newest[0]['configurable']['thread_id']}:"
         await AsyncShallowRedisSaver.aput(saver, *turn.newest)
         written.append(await redis.json().get(key))
         await redis.delete(key)
-        await save(saver, turn, lock)
+        await save(saver, turn, record)
         written.append(await redis.json().get(key))
         assert await redis.ttl(key) > 0
 

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from graph.sessions import lease as lease_module
 from graph.sessions import record
 from graph.sessions.checkpointer import PendingTurn, TurnSaver
-from graph.sessions.lease import RELEASE, SessionLock, WorkerLease, open_lease
-from graph.sessions.record import SessionRecords
+from graph.sessions.lease import RELEASE, WorkerLease, open_lease
+from graph.sessions.record import SessionRecord, SessionRecords
 from serve.context import AppContext
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
@@ -131,6 +132,44 @@ async def test_what_was_paid_for_is_kept_until_the_turn_is_settled(records: Sess
     await records.clear_pending(again)
     settled = await records.load("record-6", "ada")
     assert (settled.paid, settled.request) == ({}, REQUEST)
+
+
+async def test_a_turn_ends_in_one_step(records: SessionRecords, app_context: AppContext) -> None:
+    redis = app_context.services.redis
+    record = await records.create("record-12", "ada", REQUEST)
+    async with records.locked("record-12") as record.lock:
+        await record.record("q", b"answer")
+        await record.end_turn("checkpoint:record-12:", "c-1", b'{"checkpoint_id": "c-1"}')
+        # The lock is another's by now, and is not freed by the first when it leaves.
+        async with records.locked("record-12"):
+            # The client asks again where an answer was lost on its way: that changes nothing.
+            await record.end_turn("checkpoint:record-12:", "c-1", b'{"checkpoint_id": "c-1"}')
+            assert await redis.exists(record.lock.key)
+            with pytest.raises(StoreUnavailableError, match="another run"):
+                await record.end_turn("checkpoint:record-12:", "c-2", b'{"checkpoint_id": "c-2"}')
+    assert (await records.load("record-12", "ada")).paid == {}
+    assert await redis.json().get("checkpoint:record-12:") == {"checkpoint_id": "c-1"}
+    assert 0 < await redis.ttl("checkpoint:record-12:") <= HOUR
+
+
+async def test_a_turn_for_which_redis_is_too_full_has_not_ended(
+    records: SessionRecords, app_context: AppContext
+) -> None:
+    redis = app_context.services.redis
+    record = await records.create("record-13", "ada", REQUEST)
+    async with records.locked("record-13") as record.lock:
+        await record.record("q", b"answer")
+        before = await redis.config_get("maxmemory")
+        await redis.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(OutOfMemoryError):
+                await record.end_turn("checkpoint:record-13:", "c-1", b'{"checkpoint_id": "c-1"}')
+        finally:
+            await redis.config_set("maxmemory", before["maxmemory"])
+        with pytest.raises(RunInProgressError):
+            async with records.locked("record-13"):
+                pass
+    assert (await records.load("record-13", "ada")).paid == {"q": b"answer"}
 
 
 async def test_settling_keeps_what_another_turn_has_paid_for(records: SessionRecords) -> None:
@@ -411,9 +450,10 @@ async def test_a_run_that_lost_its_session_as_it_was_saving_ends_in_an_error_eve
 ) -> None:
     redis, save = app_context.services.redis, TurnSaver.save
 
-    async def save_late(self: TurnSaver, turn: PendingTurn, lock: SessionLock) -> None:
-        await redis.set(lock.key, "another:1")
-        await save(self, turn, lock)
+    async def save_late(self: TurnSaver, turn: PendingTurn, record: SessionRecord) -> None:
+        assert record.lock is not None
+        await redis.set(record.lock.key, "another:1")
+        await save(self, turn, record)
 
     with monkeypatch.context() as patch:
         patch.setattr(TurnSaver, "save", save_late)

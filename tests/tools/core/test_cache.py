@@ -66,8 +66,12 @@ def at_once(value: bytes = b"made") -> Making:
     return making
 
 
-async def failing(_: bytes | None) -> bytes:
-    raise RuntimeError("the leader's own")
+class Failing(Making):
+    """Fails, when it is let."""
+
+    async def __call__(self, stale: bytes | None) -> bytes:
+        await super().__call__(stale)
+        raise RuntimeError("the leader's own")
 
 
 async def never(_: bytes | None) -> bytes:
@@ -122,13 +126,15 @@ async def test_when_the_one_who_makes_it_leaves_another_takes_over(
 async def test_a_failure_is_the_leaders_own(worker: NewWorker, same_worker: bool) -> None:
     one = worker()
     other = one if same_worker else worker()
+    failing = Failing()
     leader = asyncio.create_task(one.get_or_make("a", 1, failing))
-    await asyncio.sleep(0)
-    assert await asyncio.wait_for(other.get_or_make("a", 1, at_once()), time_limit()) == b"made"
+    await asyncio.wait_for(failing.began.wait(), time_limit())
+    waiting = [asyncio.create_task(other.get_or_make("a", 1, at_once())) for _ in range(3)]
+    await others_wait(3)
+    failing.let.set()
+    assert await asyncio.wait_for(asyncio.gather(*waiting), time_limit()) == [b"made"] * 3
     with pytest.raises(RuntimeError):
         await leader
-    await one.aclose()
-    assert await worker().get_or_make("b", 1, at_once()) == b"made"  # and nothing is left locked
 
 
 async def test_a_worker_that_died_is_waited_for_no_longer_than_its_lease(
@@ -207,6 +213,8 @@ async def test_a_redis_that_is_gone_is_a_miss_and_told_once(
         one = worker(gone)
         for _ in range(3):
             assert await one.get_or_make("a", 1, at_once()) == b"made"
+        failing = Failing()
+        failing.let.set()
         with pytest.raises(RuntimeError, match="own"):
             await one.get_or_make("a", 1, failing)
         await one.aclose()
