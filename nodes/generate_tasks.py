@@ -24,6 +24,7 @@ from nodes.prompt_data import (
 )
 from nodes.state import ProfileDict, ProjectDict, Relevant, Subjects, SummaryDict, Turn
 from tools.context import RunContext
+from tools.core import metrics
 from tools.core.contracts import (
     DataSource,
     Difficulty,
@@ -222,7 +223,9 @@ def _evidence(plan: ProjectPlan, postings: Mapping[str, StoredPosting]) -> list[
     standing: dict[tuple[str, str], Evidence] = {}
     for quote in plan.evidence:
         words = quoted(quote, postings)
-        if words is not None and (quote.posting_id, words) not in standing:
+        if words is None:
+            metrics.QUOTES_DROPPED.inc()
+        elif (quote.posting_id, words) not in standing:
             posting = postings[quote.posting_id]
             standing[quote.posting_id, words] = Evidence(
                 posting_id=quote.posting_id,

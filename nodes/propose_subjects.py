@@ -38,6 +38,7 @@ from nodes.state import (
 )
 from nodes.subject_checks import count_findings, fit_findings
 from tools.context import RunContext
+from tools.core import metrics
 from tools.core.contracts import Language, NotCovered, SkillGap
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
@@ -333,6 +334,7 @@ class _Verdict:
         return None
 
     def refuse(self, subject: SubjectDict, problem: str) -> None:
+        metrics.SUBJECTS_REFUSED.inc()
         self.refused.append(subject)
         self.problems.append(f"'{subject['title']}' {problem}")
 

@@ -22,12 +22,13 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
 
+from tools.core import metrics
 from tools.core.logs import cause
 from tools.core.slots import WorkSlot
 
@@ -102,6 +103,7 @@ class Cache:
         """With no `slots` nothing is kept, nor shared. A value beyond `value_bytes` is not kept."""
         self.counts = Counts()
         self._redis = redis
+        self._name = name
         self._prefix = f"cache:{name}"
         self._slots = slots
         self._value_bytes = value_bytes
@@ -134,7 +136,7 @@ class Cache:
             value = flight.result() if flight.done() else None
             if value is None:
                 return await self._make(make, None)
-            self.counts.shared += 1
+            self._count("shared")
             return value
         flight = self._in_flight[entry.lease] = asyncio.get_running_loop().create_future()
         try:
@@ -154,6 +156,10 @@ class Cache:
         warning = "Redis fails the cache: what it would hold is made each time" if self._failing else None
         return {"ok": True, **asdict(self.counts), "hit_rate": self.counts.hit_rate(), "warning": warning}
 
+    def _count(self, outcome: Literal["hits", "shared", "misses", "failures"]) -> None:
+        setattr(self.counts, outcome, getattr(self.counts, outcome) + 1)
+        metrics.CACHE.labels(self._name, outcome).inc()
+
     async def aclose(self) -> None:
         """Waits until the leases of what was cancelled are given back."""
         if self._letting_go:
@@ -168,9 +174,9 @@ class Cache:
             match found:
                 case [b"hit", value]:
                     if waited:
-                        self.counts.shared += 1
+                        self._count("shared")
                     else:
-                        self.counts.hits += 1
+                        self._count("hits")
                     return bytes(value)
                 case [b"make", stale]:
                     return await self._make_and_keep(entry, token, make, stale)
@@ -197,13 +203,13 @@ class Cache:
         return value
 
     async def _make(self, make: Make, stale: bytes | None) -> bytes:
-        self.counts.misses += 1
+        self._count("misses")
         return await make(stale)
 
     async def _look(self, entry: _Entry, token: str) -> list[Any] | None:
         """Returns what `_LOOK` returns; None where Redis fails."""
         if time.monotonic() < self._paused_until:
-            self.counts.failures += 1
+            self._count("failures")
             return None
         lease = round(LEASE_SECONDS * 1_000)
         found: list[Any] | None = await self._ask(
@@ -219,7 +225,7 @@ class Cache:
         try:
             answer = await self._redis.execute_command("EVAL", script, *arguments)  # type: ignore[no-untyped-call]
         except (redis_errors.RedisError, OSError) as error:
-            self.counts.failures += 1
+            self._count("failures")
             if isinstance(error, redis_errors.ConnectionError | redis_errors.TimeoutError | OSError):
                 self._paused_until = time.monotonic() + PAUSE_SECONDS
             if not self._failing:

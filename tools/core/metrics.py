@@ -70,7 +70,7 @@ SUBJECTS_REFUSED = Counter(
 QUOTES_DROPPED = Counter("checkerboard_quotes_dropped", "Quotes that do not stand in their posting.")
 CACHE = Counter(
     "checkerboard_cache_requests",
-    "Questions to a cache. `outcome`: hit, shared (another was making it), miss, failure.",
+    "Questions to a cache. `outcome`: hits, shared (another was making it), misses, failures.",
     ["cache", "outcome"],
 )
 
