@@ -27,6 +27,7 @@ TAGS = {
     "generate": "A project for a profile: starts a session.",
     "regenerate": "Another project of the session: a new subject, or one of the candidates.",
     "sessions": "What a session holds, and forgetting it.",
+    "profiles": "A profile from what a person has at hand.",
     "kept": "Projects that stay when their session is gone.",
     "postings": "The postings that answers rest on.",
     "prompts": "The active prompts and models, and, for administrators, changing them.",
