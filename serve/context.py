@@ -17,6 +17,7 @@ from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
 from serve.admission import Admission
 from serve.readiness import ReadinessChecks
+from serve.runs.runs import Runs, open_runs
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
@@ -25,12 +26,21 @@ from tools.services import Services, open_services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What one worker has open: its services, sessions, readiness checks and places for runs."""
+    """What one worker has open: its services, sessions, readiness checks, places for runs and background
+    runs."""
 
     services: Services
     sessions: Sessions
     readiness: ReadinessChecks
     admission: Admission
+    runs: Runs
+
+    async def stop(self) -> None:
+        """Stops what still runs: requests are told so, and background runs go back to the queue, for another
+        worker."""
+        self.runs.stop()
+        await self.sessions.aclose()
+        await self.runs.aclose()
 
 
 async def _app_context(request: Request) -> AppContext:
@@ -54,8 +64,9 @@ async def probe_stores(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
-    """Yields what a worker needs, and closes it at the end.
+async def open_app_context(settings: Settings, *, working: bool | None = None) -> AsyncIterator[AppContext]:
+    """Yields what a worker needs, and closes it at the end. `working`: whether it does background runs; the
+    settings say so where it is not given.
 
     Raises:
         SetupError, StoreUnavailableError: PostgreSQL or Redis does not answer, or is not fit.
@@ -71,5 +82,13 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
             aclosing(Sessions(services, saver, lease)) as sessions,
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
-            async with aclosing(ReadinessChecks(services, probing, admission)) as readiness:
-                yield AppContext(services, sessions, readiness, admission)
+            does_runs = settings.runs_by == "serve" if working is None else working
+            async with (
+                aclosing(ReadinessChecks(services, probing, admission)) as readiness,
+                open_runs(services, sessions, lease, admission, working=does_runs) as runs,
+            ):
+                context = AppContext(services, sessions, readiness, admission, runs)
+                try:
+                    yield context
+                finally:
+                    await context.stop()
