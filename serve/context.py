@@ -16,8 +16,10 @@ from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
 from serve.admission import Admission
+from serve.kept import KeptProjects, open_kept
 from serve.readiness import ReadinessChecks
 from serve.runs.runs import Runs, open_runs
+from serve.signatures import Signatures, open_signatures
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
@@ -26,14 +28,16 @@ from tools.services import Services, open_services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What one worker has open: its services, sessions, readiness checks, places for runs and background
-    runs."""
+    """What one worker has open: its services, sessions, readiness checks, places for runs, background runs,
+    the kept projects, and what it signs with."""
 
     services: Services
     sessions: Sessions
     readiness: ReadinessChecks
     admission: Admission
     runs: Runs
+    kept: KeptProjects
+    signatures: Signatures
 
     async def stop(self) -> None:
         """Stops what still runs: requests are told so, and background runs go back to the queue, for another
@@ -83,11 +87,13 @@ async def open_app_context(settings: Settings, *, working: bool | None = None) -
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
             does_runs = settings.runs_by == "serve" if working is None else working
+            signatures = await open_signatures(settings, services.pool)
             async with (
                 aclosing(ReadinessChecks(services, probing, admission)) as readiness,
+                open_kept(services.pool, settings.kept_days) as kept,
                 open_runs(services, sessions, lease, admission, working=does_runs) as runs,
             ):
-                context = AppContext(services, sessions, readiness, admission, runs)
+                context = AppContext(services, sessions, readiness, admission, runs, kept, signatures)
                 try:
                     yield context
                 finally:

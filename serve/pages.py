@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from graph.sessions.views import SERVICE_VERSION
 from serve.callers import ApiKeys, caller_of
+from serve.visitors import remember
 from tools.core.contracts import Language
 from tools.core.settings import Settings
 
@@ -58,7 +59,9 @@ def install(app: FastAPI) -> None:
 @router.get("/")
 async def landing(request: Request, wanted: Wanted = None) -> HTMLResponse:
     """Says what this is and where to go on."""
-    return _page(request, "landing", _language(request, wanted))
+    page = _page(request, "landing", _language(request, wanted))
+    remember(request, page)
+    return page
 
 
 @router.get("/playground/")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Security
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from graph.sessions.owners import guest_session
 from graph.sessions.sessions import Caller
 from graph.sessions.views import SessionView
 from serve.callers import BEARER, caller_of
@@ -76,9 +77,13 @@ async def search_postings(
     responses=responses(401, 404, 422, 500, 503),
 )
 async def get_posting(
-    context: ContextDep, _: CallerDep, posting_id: Annotated[str, Path(max_length=50)]
+    context: ContextDep, caller: CallerDep, posting_id: Annotated[str, Path(max_length=50)]
 ) -> StoredPosting:
     """One posting, whole: what a quote in an answer can be checked against."""
+    if session_id := guest_session(caller.owner):
+        view = await context.sessions.view(session_id, caller.owner)
+        if posting_id not in {posting["posting_id"] for posting in view["postings"]}:
+            raise PostingNotFoundError(posting_id=posting_id)
     postings = await context.services.postings.by_ids([posting_id])
     if posting_id not in postings:
         raise PostingNotFoundError(posting_id=posting_id)

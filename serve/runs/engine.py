@@ -10,6 +10,7 @@ No connection is held while a run works, none listens, and all come from the wor
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
@@ -92,7 +93,9 @@ async def queue_name(redis: Redis, database_url: str) -> str:
     """
     own = uuid.uuid4().hex[:12]
     held = await redis.set("runs-of", own, nx=True, get=True)
-    return f"{held.decode() if held else own}-{urlsplit(database_url).path.strip('/')}"[:100]
+    # A channel of PostgreSQL, in whose name it stands, has at most 63 letters, and a database as many.
+    database = hashlib.sha256(urlsplit(database_url).path.encode()).hexdigest()[:12]
+    return f"{held.decode() if held else own}-{database}"
 
 
 class Engine:
