@@ -416,7 +416,8 @@ async def _new_run(
         record = await context.runs.start(caller, "generate", generation)
         return record, {"profile": _plain(generation.profile), "language": generation.language}
     record = await context.runs.start(caller, "regenerate", body.regeneration(session["session_id"]))
-    return record, {name: session[name] for name in ("profile", "language")}
+    of_session = Profile.model_validate(session["profile"])
+    return record, {"profile": _plain(of_session), "language": session["language"]}
 
 
 async def _session(context: AppContext, body: AgUiRequest, caller: Caller) -> Mapping[str, Any] | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
+import httpx
 import jsonpatch
 from ag_ui.core import Event as AgUiEvent
 from ag_ui.encoder import EventEncoder
@@ -14,6 +16,9 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from serve.agui import Translation, patch
+from tests.offline import Offline
+from tests.pace import time_limit
+from tests.serve.processes import hold, nothing_in_flight
 from tools.core.contracts import Answer
 
 EVENT: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
@@ -240,3 +245,130 @@ def test_what_was_answered_before_is_not_in_the_state_of_the_next_run() -> None:
     assert snapshot["snapshot"] == {
         "session_id": "s1", "run_id": "r1", "profile": {}, "project": None, "candidates": [],
     }  # fmt: skip
+
+
+PROFILE = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
+
+
+def asked(state: dict[str, Any] | None = None, *said: str, thread: str = "t", **more: Any) -> dict[str, Any]:
+    """A body as a client sends it."""
+    messages = [{"id": str(n), "role": "user", "content": words} for n, words in enumerate(said)]
+    run = {"threadId": thread, "runId": uuid.uuid4().hex, "messages": messages, "tools": [], "context": []}
+    return {**run, "state": state, "forwardedProps": {}, **more}
+
+
+async def ran(client: httpx.AsyncClient, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The events of a run, to its end."""
+    response = await client.post("/agui/run", json=body)
+    assert response.status_code == 200, response.text
+    return [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: ")]
+
+
+async def state_of(client: httpx.AsyncClient, body: dict[str, Any]) -> Any:
+    events = await ran(client, body)
+    assert events[-1]["type"] == "RUN_FINISHED", events[-1]
+    return state_after(events)
+
+
+async def test_a_profile_in_the_state_begins_a_session_and_the_state_goes_on_with_it(
+    client: httpx.AsyncClient,
+) -> None:
+    made = await state_of(client, asked({"profile": PROFILE, "language": "ko", "mine": 1}))
+    view = (await client.get(f"/sessions/{made['session_id']}")).json()
+    assert made["project"] == view["project"]
+    assert (made["profile"], made["mine"]) == (PROFILE, 1)
+    run = (await client.get(f"/runs/{made['run_id']}")).json()
+    assert {key: made[key] for key in run["result"]} == run["result"]
+
+    wishes = {"difficulty": "beginner"}
+    again = await state_of(client, asked({**made, "wishes": wishes}, "더 짧게 해 주세요"))
+    assert again["session_id"] == made["session_id"]
+    assert again["project"]["difficulty"] == "beginner"
+    assert "wishes" not in again
+    view = (await client.get(f"/sessions/{made['session_id']}")).json()
+    assert view["wishes"] == {"difficulty": "beginner", "skills": [], "feedback": "더 짧게 해 주세요"}
+    assert len(view["history"]) == 2
+
+
+async def test_a_thread_that_is_a_session_is_gone_on_with(client: httpx.AsyncClient) -> None:
+    made = await state_of(client, asked({"profile": PROFILE}))
+    again = await state_of(client, asked(None, thread=made["session_id"]))
+    assert again["session_id"] == made["session_id"]
+    assert again["project"]["title"] != made["project"]["title"]
+    assert again["profile"] == PROFILE
+
+
+async def test_another_profile_or_a_session_that_is_gone_begins_anew(client: httpx.AsyncClient) -> None:
+    made = await state_of(client, asked({"profile": PROFILE}, "결제 서버를 만들고 싶어요"))
+    assert made["profile"]["introduction"] == "결제 서버를 만들고 싶어요"
+    # The form that has not changed is still the session's, though words were added to it.
+    same = await state_of(client, asked({**made, "profile": PROFILE}))
+    assert same["session_id"] == made["session_id"]
+    other = await state_of(client, asked({**made, "profile": {**PROFILE, "desired_job": "QA"}}))
+    assert other["session_id"] != made["session_id"]
+    assert (await client.delete(f"/sessions/{made['session_id']}")).status_code == 204
+    anew = await state_of(client, asked(made))
+    assert anew["session_id"] != made["session_id"]
+
+
+async def test_what_cannot_be_begun_is_refused_by_its_status(client: httpx.AsyncClient) -> None:
+    for body, code, field in (
+        (asked(), "invalid_profile", "state.profile"),
+        (asked({"profile": {"desired_job": " "}}), "invalid_profile", "state.profile.desired_job"),
+        (asked({}, "!!"), "invalid_request", "messages.0.content"),
+        (asked({"profile": PROFILE}, "a" * 6_000), "invalid_request", "messages.0.content"),
+        (asked({"wishes": {"difficulty": "?"}}), "invalid_request", "state.wishes.difficulty"),
+        ({"runId": "r"}, "invalid_request", "threadId"),
+    ):  # fmt: skip
+        response = await client.post("/agui/run", json=body)
+        assert response.status_code == 422, response.text
+        error = response.json()["error"]
+        assert error["code"] == code
+        assert field in [problem["field"] for problem in error["details"]["fields"]]
+
+
+async def test_a_run_that_fails_ends_with_its_error(client: httpx.AsyncClient, offline: Offline) -> None:
+    await offline.behave(faults=[{"kind": "server_error", "schema": "MarketSummary"}])
+    *_, last = await ran(client, asked({"profile": PROFILE}))
+    assert (last["type"], last["code"]) == ("RUN_ERROR", "model_unavailable")
+    assert last["metadata"]["details"]["session_id"]
+
+
+async def test_who_leaves_cancels_the_run_and_the_next_finds_what_was_paid_for(
+    client: httpx.AsyncClient, offline: Offline
+) -> None:
+    await hold(offline, "MarketSummary")
+    state: Any = None
+    async with client.stream("POST", "/agui/run", json=asked({"profile": PROFILE})) as response:
+        async for line in response.aiter_lines():
+            if '"STATE_SNAPSHOT"' in line:
+                state = json.loads(line.removeprefix("data: "))["snapshot"]
+            if '"stepName":"summarize"' in line:
+                break
+        await offline.working_on("MarketSummary")
+    await nothing_in_flight(offline, within=time_limit())
+    run = (await client.get(f"/runs/{state['run_id']}")).json()
+    assert run["state"] == "cancelled"
+    await offline.reset()
+    made = await state_of(client, asked(state))
+    assert made["session_id"] == state["session_id"]
+    assert "JobVerdicts" not in (await offline.calls())["by_schema"]
+
+
+async def test_a_run_that_has_not_ended_is_joined_and_one_that_is_cancelled_says_so(
+    client: httpx.AsyncClient, offline: Offline
+) -> None:
+    await hold(offline, "MarketSummary")
+    run = (await client.post("/runs", json={"kind": "generate", "input": {"profile": PROFILE}})).json()
+    await offline.working_on("MarketSummary")
+    events = []
+    async with client.stream("POST", "/agui/run", json=asked({"run_id": run["run_id"]})) as response:
+        async for line in response.aiter_lines():
+            if line.startswith("data: "):
+                events.append(json.loads(line.removeprefix("data: ")))
+                if events[-1].get("stepName") == "summarize" and events[-1]["type"] == "STEP_STARTED":
+                    assert (await client.delete(f"/runs/{run['run_id']}")).status_code == 202
+    assert events[1]["snapshot"]["session_id"] == run["session_id"]
+    assert next(event["stepName"] for event in events if event["type"] == "STEP_STARTED") == "build_query"
+    assert events[-2]["type"] == "STEP_FINISHED"
+    assert events[-1]["outcome"] == {"type": "cancelled"}
