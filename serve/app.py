@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
 from serve import (
+    agui,
     errors,
     kept_routes,
     langserve_routes,
@@ -90,6 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(prompt_routes.router)
     app.include_router(metrics.router)
     app.include_router(run_routes.router)
+    app.include_router(agui.router)
 
     langserve_routes.install(app)
     pages.install(app)

@@ -28,8 +28,8 @@ from tools.services import Services, open_services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What one worker has open: its services, sessions, readiness checks, places for runs, background runs, the
-    kept projects, and what it signs with."""
+    """What one worker has open: its services, sessions, readiness checks, places for runs, background runs,
+    the kept projects, and what it signs with."""
 
     services: Services
     sessions: Sessions

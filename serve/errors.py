@@ -141,7 +141,9 @@ def _place(loc: Sequence[str | int]) -> list[str]:
 
 
 def _in_profile(place: list[str]) -> bool:
-    return place[:1] == ["profile"] or (place[:1] == ["inputs"] and place[2:3] == ["profile"])
+    # Of a plain body, of an AG-UI client's state or its forwardedProps, of an input of a batch.
+    inside = place[2:] if place[:1] == ["inputs"] else place[1:]
+    return "profile" in (*place[:1], *inside[:1])
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:

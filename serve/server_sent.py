@@ -12,7 +12,11 @@ _LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028
 
 def one_line_json(value: Any) -> bytes:
     """Returns `value` as JSON that is one line to every reader of event streams."""
-    line = orjson.dumps(value, default=lambda model: model.model_dump())
+    return on_one_line(orjson.dumps(value, default=lambda model: model.model_dump()))
+
+
+def on_one_line(line: bytes) -> bytes:
+    """Returns JSON so that it is one line to every reader of event streams."""
     for end, escape in _LINE_ENDS.items():
         line = line.replace(end, escape)
     return line

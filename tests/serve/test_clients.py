@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests import readme
 from tests.pace import time_limit
 
 TYPESCRIPT = Path(__file__).parent / "typescript"
@@ -184,3 +185,47 @@ async def test_langchain_for_javascript_runs_the_service_as_a_remote_runnable(
         "nodes": 7,  # six, and the runnable itself
         "refused": True,
     }
+
+
+async def test_the_client_of_ag_ui_generates_regenerates_and_chats(npm_packages: Path, address: str) -> None:
+    saw = json.loads(await succeeded("node", "agui.mjs", address, cwd=npm_packages))
+    first = saw.pop("first")
+    assert list(first.pop("result")) == ["session_id"]
+    assert first.pop("types") == [
+        "RUN_STARTED",
+        "STATE_SNAPSHOT",
+        "CUSTOM",
+        "STEP_STARTED",
+        "STEP_FINISHED",
+        "STATE_DELTA",
+        "TEXT_MESSAGE_START",
+        "TEXT_MESSAGE_CONTENT",
+        "TEXT_MESSAGE_END",
+        "RUN_FINISHED",
+    ]
+    custom = first.pop("custom")
+    assert [name for name in custom if name != "warnings"] == ["queued", "finding", "evidence"]
+    assert first == {"steps": 6, "grew": True}
+    assert set(saw.pop("second")) >= {"STEP_STARTED", "STATE_DELTA", "RUN_FINISHED"}
+    assert saw == {
+        "third": 2,
+        "warned": [],  # each patch could be applied
+        "sessions": 1,
+        "titles": 3,
+        "difficulty": True,
+        "mine": "kept",
+        "answer": True,
+        "chat": [
+            {"desired_job": "QA engineer", "introduction": "QA engineer\nI know Python and like games."},
+            True,
+            True,
+        ],
+        "said": ["user", "assistant", "user", "assistant"],
+        "refused": [422, "state.profile"],
+    }
+
+
+async def test_the_example_of_ag_ui_in_the_docs_prints_two_titles(npm_packages: Path, address: str) -> None:
+    code = readme.block(readme.text_of(readme.API), "js").replace("http://localhost:8000", address)
+    said = await succeeded("node", "--input-type=module", "-e", code, cwd=npm_packages)
+    assert len(set(said.splitlines())) == 2

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from serve.client import Client, RunEvent
 from tests.nginx import behind_nginx
 from tests.offline import FOR_EVER, Offline
-from tests.pace import time_limit
+from tests.pace import scaled, time_limit
 from tests.serve.conftest import served
-from tests.serve.processes import GENERATE, hold
+from tests.serve.processes import GENERATE, PROFILE, hold, slow, working
+from tools.core.contracts import Profile
 from tools.core.settings import Settings
 
 
@@ -55,3 +58,58 @@ async def test_an_answer_that_takes_longer_than_the_read_time_out_is_broken_off(
         assert response.status_code == 504
         # The service is told, and asks the model no more.
         assert (await offline.in_flight(0))["cancelled"] == 1
+
+
+async def test_an_idle_stream_lives_on_by_its_heartbeats(
+    services: list[str], offline: Offline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serve.runs.events.HEARTBEAT_SECONDS", scaled(0.25))
+    await hold(offline, "MarketSummary")
+    async with (
+        behind_nginx(services, proxy_read_timeout=f"{scaled(2_000):.0f}ms") as address,
+        httpx.AsyncClient(base_url=address, timeout=time_limit()) as client,
+    ):
+        run = (await client.post("/runs", json={"kind": "generate", "input": GENERATE})).json()
+        silent, last = 0, ""
+        async with client.stream("GET", f"/runs/{run['run_id']}/events") as response:
+            async for line in response.aiter_lines():
+                silent = silent + 1 if line.startswith(": heartbeat") else silent * (not line)
+                if silent == 12:  # three seconds, without an event among them
+                    await client.delete(f"/runs/{run['run_id']}")
+                last = line or last
+        assert json.loads(last.removeprefix("data: "))["data"]["code"] == "run_cancelled"
+
+
+async def test_a_killed_worker_ends_no_run_and_none_twice(settings: Settings, offline: Offline) -> None:
+    """Runs are at work on both, and readers of all of them come through nginx."""
+    await slow(offline, scaled(0.5))
+    profile = Profile.model_validate(PROFILE)
+    async with (
+        working(settings) as one,
+        working(settings) as other,
+        behind_nginx([str(one.client.base_url), str(other.client.base_url)]) as address,
+        Client(address) as client,
+    ):
+        runs = [await client.generate(profile) for _ in range(6)]
+        following = [asyncio.create_task(followed(client, run.run_id)) for run in runs]
+        # Every reader reads, and every run is at work.
+        async with asyncio.timeout(time_limit()):
+            while {(await client.run(run.run_id)).state for run in runs} != {"running"}:
+                await asyncio.sleep(0.02)
+        await one.kill()
+        runs += [await client.generate(profile) for _ in range(2)]
+        following += [asyncio.create_task(followed(client, run.run_id)) for run in runs[6:]]
+        for run, events in zip(runs, await asyncio.gather(*following), strict=True):
+            assert [event.type for event in events].count("result") == 1
+            assert events[-1].type == "result"
+            ids = [event.id for event in events]
+            assert len(set(ids)) == len(ids)
+            # What a reader saw across the kill is what is told to one who comes now.
+            assert events == await followed(client, run.run_id)
+            session = await client.session((await client.run(run.run_id)).session_id)
+            assert len(session.history) == 1
+
+
+async def followed(client: Client, run_id: str) -> list[RunEvent]:
+    async with asyncio.timeout(2 * time_limit()):
+        return [event async for event in client.events(run_id)]
