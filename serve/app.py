@@ -20,6 +20,7 @@ from serve.callers import ApiKeyMiddleware, ApiKeys
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
 from serve.origins import OriginMiddleware
+from serve.page import routes as page
 from tools.core import logs
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
@@ -71,6 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     langserve_routes.install(app)
     pages.install(app)
+    page.install(app)
     openapi.install(app)
     return app
 

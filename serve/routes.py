@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from graph.sessions.sessions import Caller
 from graph.sessions.views import SessionView
 from serve.callers import BEARER, caller_of
-from serve.context import ContextDep
+from serve.context import AppContext, ContextDep
 from serve.drain import drain_of
 from serve.errors import responses
 from serve.markdown import to_markdown
@@ -63,6 +63,16 @@ async def search_postings(
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
+    return await nearest_postings(context, q, k)
+
+
+async def nearest_postings(context: AppContext, q: str, k: int) -> list[FoundPosting]:
+    """Returns the `k` postings nearest to `q`, nearest first.
+
+    Raises:
+        NoPostingsError, EmbeddingMismatchError: as `PostingStore.corpus`.
+        ModelUnavailableError: `q` cannot be embedded.
+    """
     services = context.services
     await services.postings.corpus()  # without postings, no embedding is paid for
     vector = await services.embedder.query(q)
