@@ -13,10 +13,10 @@ from pydantic import SecretStr
 
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
-from serve import errors, langserve_routes, open_files, openapi, pages, prompt_routes, routes
+from serve import errors, kept_routes, langserve_routes, open_files, openapi, pages, prompt_routes, routes
 from serve.admission import PlacesMiddleware
 from serve.bodies import BodyLimitMiddleware, ReadRestMiddleware
-from serve.callers import ApiKeyMiddleware, ApiKeys
+from serve.callers import ApiKeys, CallerMiddleware
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
 from serve.origins import OriginMiddleware
@@ -63,11 +63,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
+    keys = app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
+    # Without keys and hosts, a request from elsewhere than this machine does not come so far.
+    app.state.visitors_welcome = configured.visitors or not (keys.needed or configured.hosts)
     app.state.drain = Drain()
     _add_middleware(app, configured)
     errors.install(app)
     app.include_router(routes.router)
+    app.include_router(kept_routes.router)
     app.include_router(prompt_routes.router)
 
     langserve_routes.install(app)
@@ -82,7 +85,7 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
     keys: ApiKeys = app.state.api_keys
     app.add_middleware(PlacesMiddleware)
     app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(ApiKeyMiddleware, keys=keys)
+    app.add_middleware(CallerMiddleware, keys=keys, visitors_welcome=app.state.visitors_welcome)
     if not keys.needed:
         app.add_middleware(OriginMiddleware, hosts=settings.hosts, origins=settings.cors_origins)
     if settings.cors_origins:

@@ -1,4 +1,5 @@
-"""Who is calling: API keys, and what a request carries beside its body."""
+"""Who is calling: API keys before all else, then people without one (`serve/visitors.py`); and what a request
+carries beside its body."""
 
 from __future__ import annotations
 
@@ -13,14 +14,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions.sessions import ANYONE, Caller
 from serve.errors import error_response
+from serve.visitors import find_person, private
 from tools.core.api_keys import parse_key_lists
-from tools.core.errors import ForbiddenError, InvalidRequestError, UnauthorizedError
+from tools.core.errors import ForbiddenError, InvalidRequestError, ServiceError, UnauthorizedError
 
 MAX_IDEMPOTENCY_KEY = 200
-PUBLIC_PATHS = ("/", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/")
+PUBLIC_PATHS = (
+    "/", "/search", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/",
+)  # fmt: skip
 """Paths that need no key: health, and the pages, which ask for a key themselves."""
-PUBLIC_FOLDER = "/static/"
-"""What the pages load."""
+PUBLIC_FOLDERS = ("/static/", "/s/", "/k/")
+"""What the pages load, and those of a session and of a kept project."""
+KEPT_FOLDER = "/kept/"
+"""Whoever has the id of a kept project reads it without a key."""
+PRIVATE_FOLDERS = ("/s/", "/k/", KEPT_FOLDER)
+"""What no cache and no search engine may keep, whoever asks."""
 
 BEARER = HTTPBearer(
     scheme_name="api_key",
@@ -72,24 +80,49 @@ class ApiKeys:
         return name
 
 
-class ApiKeyMiddleware:
-    """ASGI middleware: 401 for a request without a key before anything of it is read, whether its path exists
-    or not."""
+class CallerMiddleware:
+    """ASGI middleware: finds who calls. 401 for a request of nobody before anything of it is read, whether
+    its path exists or not."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys, *, visitors_welcome: bool) -> None:
         self._app = app
         self._keys = keys
+        self._visitors_welcome = visitors_welcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on with its `owner` in the state, or refuses it."""
-        path = scope.get("path", "")
-        if scope["type"] == "http" and path not in PUBLIC_PATHS and not path.startswith(PUBLIC_FOLDER):
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = scope["path"]
+        if path.startswith(PRIVATE_FOLDERS):
+            send = private(send)
+        if not _is_public(scope["method"], path):
+            headers = Headers(scope=scope)
             try:
-                scope.setdefault("state", {})["owner"] = self._keys.owner(Headers(scope=scope))
-            except UnauthorizedError as error:
+                person = self._person(scope, headers)
+                owner = self._keys.owner(headers) if person is None else person
+            except ServiceError as error:
                 await error_response(error)(scope, receive, send)
                 return
+            scope.setdefault("state", {})["owner"] = owner
+            if person is not None:
+                send = private(send)
         await self._app(scope, receive, send)
+
+    def _person(self, scope: Scope, headers: Headers) -> str | None:
+        if "authorization" in headers:
+            return None
+        everywhere = not self._keys.needed
+        return find_person(scope, headers, welcome=self._visitors_welcome, everywhere=everywhere)
+
+
+def _is_public(method: str, path: str) -> bool:
+    return (
+        path in PUBLIC_PATHS
+        or path.startswith(PUBLIC_FOLDERS)
+        or (method == "GET" and path.startswith(KEPT_FOLDER))
+    )
 
 
 def _key_name(names: Mapping[str, str], headers: Mapping[str, str]) -> str:

@@ -16,7 +16,9 @@ from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
 from serve.admission import Admission
+from serve.kept import KeptProjects, open_kept
 from serve.readiness import ReadinessChecks
+from serve.signatures import Signatures, open_signatures
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
@@ -25,12 +27,15 @@ from tools.services import Services, open_services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What one worker has open: its services, sessions, readiness checks and places for runs."""
+    """What one worker has open: its services, sessions, readiness checks, places for runs, the kept projects,
+    and what it signs with."""
 
     services: Services
     sessions: Sessions
     readiness: ReadinessChecks
     admission: Admission
+    kept: KeptProjects
+    signatures: Signatures
 
 
 async def _app_context(request: Request) -> AppContext:
@@ -71,5 +76,9 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
             aclosing(Sessions(services, saver, lease)) as sessions,
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
-            async with aclosing(ReadinessChecks(services, probing, admission)) as readiness:
-                yield AppContext(services, sessions, readiness, admission)
+            signatures = await open_signatures(settings, services.pool)
+            async with (
+                aclosing(ReadinessChecks(services, probing, admission)) as readiness,
+                open_kept(services.pool, settings.kept_days) as kept,
+            ):
+                yield AppContext(services, sessions, readiness, admission, kept, signatures)

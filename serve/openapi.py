@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from serve.callers import ApiKeys
 from serve.errors import ErrorBody, responses
 from serve.run_models import LangChainEvent, RunEvent, StreamFailure, StreamMetadata
+from serve.visitors import COOKIE, SHOWN, TOKEN, VISITED, Route
 from tools.core.contracts import CareerStage, Difficulty, Language
 
 ABOUT = """Recommends the portfolio project that employers ask for now, with the job postings as evidence.
@@ -26,6 +27,7 @@ TAGS = {
     "generate": "A project for a profile: starts a session.",
     "regenerate": "Another project of the session: a new subject, or one of the candidates.",
     "sessions": "What a session holds, and forgetting it.",
+    "kept": "Projects that stay when their session is gone.",
     "postings": "The postings that answers rest on.",
     "prompts": "The active prompts and models, and, for administrators, changing them.",
     "health": "Whether the service is alive, and whether it can answer.",
@@ -58,6 +60,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
         separate_input_output_schemas=False,
     )
     keys: ApiKeys = app.state.api_keys
+    _let_people_in(spec)
     for operation in _operations(spec):
         if not keys.needed:
             if "security" in operation and "403" not in operation["responses"]:
@@ -75,6 +78,25 @@ def _description(app: FastAPI) -> dict[str, Any]:
     choices = {name: TypeAdapter(choice).json_schema() for name, choice in CHOICES.items()}
     spec["components"]["schemas"] = choices | _with_named(choices, dict(sorted(schemas.items())))
     return spec
+
+
+def _let_people_in(spec: dict[str, Any]) -> None:
+    """Says of each route whether a visitor's cookie or the token of a link does in place of a key."""
+    schemes = {
+        "visitor": (VISITED, {"in": "cookie", "name": COOKIE}, "A visitor's cookie, which the pages set. "
+                    "Where the operator lets no visitors in, it does not count."),
+        "link": (SHOWN, {"in": "query", "name": TOKEN}, "The token of a link that shows one session."),
+    }  # fmt: skip
+    for name, (routes, place, what) in schemes.items():
+        spec["components"]["securitySchemes"][name] = {"type": "apiKey", **place, "description": what}
+        for method, path in routes & _routes(spec):
+            operation = spec["paths"][path][method.lower()]
+            operation["security"].append({name: []})
+            operation["responses"].setdefault("403", responses(403)[403])  # a cookie from another page
+
+
+def _routes(spec: dict[str, Any]) -> set[Route]:
+    return {(method.upper(), path) for path, methods in spec["paths"].items() for method in methods}
 
 
 def _operations(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ request that another site's page makes.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,6 +65,21 @@ class OriginMiddleware:
             site = headers.get(b"sec-fetch-site", "none")
             return site not in ("none", "same-origin") and headers.get(b"sec-fetch-mode") != "navigate"
         return origin not in self._origins and not _same(origin, headers.get(b"host", ""))
+
+
+def is_own_page(method: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request was made by one of the service's own pages, or by a person who follows a link.
+
+    A browser adds a cookie to what a page of a sister site asks for, too (`SameSite` is about sites, not
+    about origins). What changes something is believed only with a browser's word for it: `Sec-Fetch-Site`,
+    or, over plain HTTP, where browsers do not send that, an `Origin` that is the host's.
+    """
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    same = origin is not None and _same(origin, headers.get("host", ""))
+    if method in ("GET", "HEAD"):
+        followed = headers.get("sec-fetch-mode") == "navigate"
+        return followed or (site in ("none", "same-origin") if site else origin is None or same)
+    return site == "same-origin" if site else same
 
 
 def host_name(host: str) -> str:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Security
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from graph.sessions.owners import guest_session
 from graph.sessions.sessions import Caller
 from graph.sessions.views import SessionView
 from serve.callers import BEARER, caller_of
@@ -86,9 +87,13 @@ async def nearest_postings(context: AppContext, q: str, k: int) -> list[FoundPos
     responses=responses(401, 404, 422, 500, 503),
 )
 async def get_posting(
-    context: ContextDep, _: CallerDep, posting_id: Annotated[str, Path(max_length=50)]
+    context: ContextDep, caller: CallerDep, posting_id: Annotated[str, Path(max_length=50)]
 ) -> StoredPosting:
     """One posting, whole: what a quote in an answer can be checked against."""
+    if session_id := guest_session(caller.owner):
+        view = await context.sessions.view(session_id, caller.owner)
+        if posting_id not in {posting["posting_id"] for posting in view["postings"]}:
+            raise PostingNotFoundError(posting_id=posting_id)
     postings = await context.services.postings.by_ids([posting_id])
     if posting_id not in postings:
         raise PostingNotFoundError(posting_id=posting_id)
@@ -112,16 +117,30 @@ async def get_session(context: ContextDep, caller: CallerDep, session_id: Sessio
     dependencies=KEYED,
     response_class=PlainTextResponse,
     responses={
-        200: {"content": {"text/markdown": {}}, "description": "the newest project as Markdown"},
+        200: {"content": {"text/markdown": {}}, "description": "the project as Markdown"},
         **responses(401, 404, 422, 500, 503),
     },
 )
-async def get_project(context: ContextDep, caller: CallerDep, session_id: SessionId) -> PlainTextResponse:
-    """The newest project of a session as Markdown (CommonMark), to take along."""
+async def get_project(
+    context: ContextDep,
+    caller: CallerDep,
+    session_id: SessionId,
+    project: Annotated[
+        int | None, Query(ge=0, description="its place in the session's `history`, from 0; else the newest")
+    ] = None,
+) -> PlainTextResponse:
+    """A project of a session as Markdown (CommonMark), to take along: the newest unless another is named."""
     view = SessionView.model_validate(await context.sessions.view(session_id, caller.owner))
-    if view.project is None:
+    newest = len(view.history) - 1
+    wanted = newest if project is None else project
+    if not 0 <= wanted <= newest:
         raise ProjectNotFoundError
-    text = to_markdown(view.project, view.language, candidates=view.candidates, warnings=view.warnings)
+    if wanted == newest:  # candidates and what checks found are known of it alone
+        text = to_markdown(
+            view.history[newest], view.language, candidates=view.candidates, warnings=view.warnings
+        )
+    else:
+        text = to_markdown(view.history[wanted], view.language)
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 

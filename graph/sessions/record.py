@@ -28,6 +28,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from graph.sessions.lease import RELEASE, SessionLock, WorkerLease
+from graph.sessions.owners import may_read
 from graph.state import Request
 from tools.core.errors import (
     IdempotencyConflictError,
@@ -135,14 +136,16 @@ class SessionRecords:
             await pipe.execute()
         return SessionRecord(session_id, owner, request, self._redis, self._ttl_seconds)
 
-    async def load(self, session_id: str, owner: str) -> SessionRecord:
-        """Returns the record, and renews the time to live of all keys of the session.
+    async def load(self, session_id: str, owner: str, *, may_be_guest: bool = False) -> SessionRecord:
+        """Returns the record, and renews the time to live of all keys of the session. `may_be_guest`: whoever
+        has a link to it may have it, too.
 
         Raises:
             SessionNotFoundError: there is none, it has expired, or it is somebody else's.
         """
         fields: dict[Any, Any] = await self._redis.hgetall(_key(session_id))
-        if b"owner" not in fields or fields[b"owner"].decode() != owner:
+        known = fields[b"owner"].decode() if b"owner" in fields else None
+        if known is None or not (known == owner or (may_be_guest and may_read(owner, known, session_id))):
             raise SessionNotFoundError(session_id=session_id)
         await self._renew(session_id)
         paid = {
@@ -151,7 +154,7 @@ class SessionRecords:
             if name.startswith(_PAID)
         }
         request = orjson.loads(fields[b"request"])
-        return SessionRecord(session_id, owner, request, self._redis, self._ttl_seconds, paid)
+        return SessionRecord(session_id, known, request, self._redis, self._ttl_seconds, paid)
 
     async def clear_pending(self, record: SessionRecord) -> None:
         """Deletes the answers that were recorded for a turn that has ended, and renews the time to live."""

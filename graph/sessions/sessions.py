@@ -23,7 +23,7 @@ from graph.errors import run_limit, to_service_error
 from graph.sessions.checkpointer import PendingTurn, TurnSaver
 from graph.sessions.lease import SessionLock, WorkerLease
 from graph.sessions.record import Attempt, IdempotencyKeys, SessionRecord, SessionRecords
-from graph.sessions.views import SERVICE_VERSION, answer, session_view
+from graph.sessions.views import SERVICE_VERSION, answer, session_view, view_of_guest
 from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
 from nodes.state import SubjectDict, Turn, profile_dict
@@ -205,15 +205,16 @@ class Sessions:
         return self._new_run(session_id, work)
 
     async def view(self, session_id: str, owner: str = ANYONE.owner) -> dict[str, Any]:
-        """Returns the session as JSON.
+        """Returns the session as JSON; for a guest, without what the person says of themself.
 
         Raises:
             SessionNotFoundError: it does not exist, has expired, or is somebody else's.
             redis.exceptions.RedisError: Redis does not answer.
         """
-        record = await self._records.load(session_id, owner)
+        record = await self._records.load(session_id, owner, may_be_guest=True)
         state = await self._state(session_id)
-        return session_view(session_id, {**record.request, **state} if state else record.request)
+        view = session_view(session_id, {**record.request, **state} if state else record.request)
+        return view if record.owner == owner else view_of_guest(view)
 
     async def forget(self, session_id: str, owner: str = ANYONE.owner) -> None:
         """Deletes everything of a session at once.

@@ -64,12 +64,16 @@ def answer(session_id: str, state: Mapping[str, Any], settings: Settings) -> dic
         "closest_only": state["relevant"]["closest_only"],
         "left_out": _left_out(state),
         "warnings": _warnings(state),
-        "versions": {
-            "service": SERVICE_VERSION,
-            "offline": settings.offline,
-            "embeddings_offline": settings.embeddings_offline,
-            **state["versions"],
-        },
+        "versions": made_by(settings) | state["versions"],
+    }
+
+
+def made_by(settings: Settings) -> dict[str, Any]:
+    """Returns the part of `versions` that is not of a node: the service, and whether a model was at work."""
+    return {
+        "service": SERVICE_VERSION,
+        "offline": settings.offline,
+        "embeddings_offline": settings.embeddings_offline,
     }
 
 
@@ -94,6 +98,14 @@ def session_view(session_id: str, state: Mapping[str, Any]) -> dict[str, Any]:
         "warnings": _warnings(state),
         "versions": state.get("versions", {}),
     }
+
+
+def view_of_guest(view: dict[str, Any]) -> dict[str, Any]:
+    """Returns the view of a session for somebody who has a link to it: of the person, only the desired job
+    and the skills, which the project is measured by; what they asked for in their own words is left out."""
+    own = view["profile"]
+    told = Profile(desired_job=own["desired_job"], skills=own["skills"])
+    return {**view, "profile": told.model_dump(), "wishes": {**view["wishes"], "feedback": None}}
 
 
 def _left_out(state: Mapping[str, Any]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, date, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import orjson
@@ -19,15 +19,25 @@ from pydantic import BaseModel, Field
 from redis.exceptions import RedisError
 
 from graph.errors import to_service_error
+from graph.sessions.sessions import ANYONE
 from graph.sessions.views import SessionView
+from serve.callers import ApiKeys
 from serve.context import AppContext, ContextDep
+from serve.kept_routes import KeptId
 from serve.page import views
 from serve.page.known import KnownPostings
 from serve.page.rendering import render
 from serve.page.words import language_of, script_words, words
-from serve.routes import CallerDep, SessionId, nearest_postings
-from tools.core.contracts import Language
-from tools.core.errors import NoPostingsError, ServiceError, SessionNotFoundError
+from serve.routes import SessionId, nearest_postings
+from serve.visitors import TOKEN, page_owner, remember
+from tools.core.contracts import Language, Profile
+from tools.core.errors import (
+    KeptNotFoundError,
+    NoPostingsError,
+    ServiceError,
+    SessionNotFoundError,
+    UnauthorizedError,
+)
 from tools.core.text import clean
 from tools.lexicon import KIND_OF
 
@@ -105,7 +115,9 @@ class _PageRoute(APIRoute):
             try:
                 return await handle(request)
             except (RequestValidationError, SessionNotFoundError):
-                return _gone(request)
+                return _gone(request, "gone")
+            except KeptNotFoundError:
+                return _gone(request, "kept_gone")
             except (ServiceError, psycopg.Error, RedisError) as error:
                 return _problem(request, to_service_error(error))
 
@@ -131,6 +143,7 @@ async def start(
     """Asks who somebody is and what they want. With `person` the form is filled in with a sample profile."""
     language = language_of(request, wanted)
     said = words(language)
+    owner = page_owner(request)
     shown = {
         "families": FAMILIES[language],
         "skills": list(KIND_OF),
@@ -138,19 +151,22 @@ async def start(
         "people": [{"id": name, "said": said(f"person_{name}")} for name in _people()],
         "profile": _people().get(person or ""),
         "offline": context.services.settings.offline,
+        "kept": await context.kept.of_owner(owner) if owner else [],
     }
-    return render(request, "start", language, shown, knows=await _knows(request, language))
+    page = render(request, "start", language, shown, knows=await _knows(request, language))
+    remember(request, page)
+    return page
 
 
 @router.get("/search")
 async def search(
     request: Request,
     context: ContextDep,
-    _: CallerDep,
     wanted: Wanted = None,
     q: Annotated[str, Query(max_length=1_000)] = "",
 ) -> Response:
     """The postings near to some words, each with why it was found."""
+    _owner(request)
     language = language_of(request, wanted)
     shown: dict[str, Any] = {"query": clean(q).strip(), "hits": [], "problem": None, "today": _today()}
     if shown["query"]:
@@ -167,16 +183,16 @@ async def search(
 async def session(
     request: Request,
     context: ContextDep,
-    caller: CallerDep,
     session_id: SessionId,
     which: Annotated[_Which, Query()],
 ) -> Response:
     """A session: one of its projects, the newest unless another is named, with the proof and the market; or
     two of them side by side (`with`). While its first run is at work, what becomes of it."""
-    view = SessionView.model_validate(await context.sessions.view(session_id, caller.owner))
+    owner = _owner(request, session_id)
+    view = SessionView.model_validate(await context.sessions.view(session_id, owner))
     language = language_of(request, which.lang, view.language)
-    numbers = range(len(view.history))
-    at = which.project if which.project in numbers else len(view.history) - 1
+    newest = len(view.history) - 1
+    at = newest if which.project is None else min(which.project, newest)
     shown = {
         "session_id": session_id,
         "address": _Addresses(request, session_id),
@@ -186,12 +202,12 @@ async def session(
         "of": sum(row.kept for row in view.postings),
         "today": _today(),
     }
-    if which.versus in numbers and which.versus != at:
+    if which.versus is not None and which.versus <= newest and which.versus != at:
         pair = [(at, which.versus), (which.versus, at)]
         shown["pair"] = [_compared(view, one, other) for one, other in pair]
         name = "compare"
     else:
-        shown |= await _shown(context, view, at)
+        shown |= await _shown(request, context, view, at)
         name = "session"
     knows = await _knows(request, language)
     return render(request, name, language, shown, knows=knows, private=True)
@@ -207,19 +223,22 @@ def _compared(view: SessionView, at: int, other: int) -> dict[str, Any]:
     }
 
 
-async def _shown(context: AppContext, view: SessionView, at: int) -> dict[str, Any]:
+async def _shown(request: Request, context: AppContext, view: SessionView, at: int) -> dict[str, Any]:
     """Returns what a session's page shows of its project number `at`; of a session without one, that."""
     newest = at == len(view.history) - 1
+    token = request.query_params.get(TOKEN)
     shown: dict[str, Any] = {
         "project": view.history[at] if view.history else None,
         "newest": newest,
         "nodes": NODES,
-        "read_only": False,
-        "token": "",
+        "read_only": token is not None,
+        "token": token or "",
     }
     if not view.history:
         return shown
     project = view.history[at]
+    root = request.scope.get("root_path", "").rstrip("/")
+    query = {"project": at, **({TOKEN: token} if token else {})}
     kept = [row.posting_id for row in view.postings if row.kept]
     quoted = [quote.posting_id for quote in project.evidence]
     return shown | {
@@ -234,12 +253,59 @@ async def _shown(context: AppContext, view: SessionView, at: int) -> dict[str, A
         "dropped": [row for row in view.postings if not row.kept],
         "warnings": view.warnings if newest else [],
         "closest_only": view.closest_only,
+        "offline_answer": view.versions.get("offline", context.services.settings.offline),
         "left_out": len({posting for ids in view.left_out.values() for posting in ids}),
-        "offline_answer": context.services.settings.offline,
-        "markdown": f"../sessions/{view.session_id}/project.md?project={at}",
+        "markdown": f"{root}/sessions/{view.session_id}/project.md?{urlencode(query)}",
         "file_name": f"checkerboard-{view.session_id[:8]}-{at + 1}.md",
-        "kept_days": 30,
+        "kept_days": f"{context.services.settings.kept_days:g}",
     }
+
+
+@router.get("/k/{kept_id}")
+async def kept_project(
+    request: Request, context: ContextDep, kept_id: KeptId, wanted: Wanted = None
+) -> Response:
+    """A kept project: read by whoever has its address, deleted by whoever kept it."""
+    kept = await context.kept.find(kept_id)
+    language = language_of(request, wanted, kept.language)
+    count = len(kept.postings)
+    profile = Profile(desired_job=kept.desired_job, skills=kept.skills)
+    own = page_owner(request)
+    mine = await context.kept.of_owner(own) if own else []
+    shown = {
+        "kept_id": kept_id,
+        "own": kept_id in {row["id"] for row in mine},
+        "language": kept.language,
+        "project": kept.project,
+        "summary": kept.summary,
+        "reasons": views.reasons(kept.project, kept.summary),
+        "bars": views.market(kept.summary, profile, kept.project, count),
+        "of": count,
+        "quotes": views.quotes_by_posting(kept.project.evidence),
+        "postings": {posting.posting_id: posting for posting in kept.evidence},
+        "warnings": kept.warnings,
+        "closest_only": kept.closest_only,
+        "left_out": 0,
+        "offline_answer": kept.versions.get("offline", False),
+        "expires": kept.expires_at.date(),
+        "markdown": f"{request.scope.get('root_path', '').rstrip('/')}/kept/{kept_id}/project.md",
+        "file_name": f"checkerboard-{kept_id[:8]}.md",
+        "today": _today(),
+    }
+    return render(request, "kept", language, shown, knows=await _knows(request, language), private=True)
+
+
+def _owner(request: Request, session_id: str | None = None) -> str:
+    """Returns the owner that whoever opens a page is.
+
+    Raises:
+        UnauthorizedError: nobody, where the service wants to know.
+    """
+    keys: ApiKeys = request.app.state.api_keys
+    owner = page_owner(request, session_id)
+    if owner is None and (keys.needed or TOKEN in request.query_params):
+        raise UnauthorizedError
+    return owner or ANYONE.owner
 
 
 class _Addresses:
@@ -266,13 +332,13 @@ async def _knows(request: Request, language: Language) -> str:
     return words(language)("knows", count=known.postings, day=known.newest.date())
 
 
-def _gone(request: Request) -> HTMLResponse:
+def _gone(request: Request, what: Literal["gone", "kept_gone"]) -> HTMLResponse:
     language = language_of(request, request.query_params.get("lang"))
     said = words(language)
     minutes = request.app.state.app_context.services.settings.session_ttl_minutes
     shown = {
-        "heading": said("gone_title"),
-        "text": said("gone_text", minutes=f"{minutes:g}"),
+        "heading": said(f"{what}_title"),
+        "text": said(f"{what}_text", minutes=f"{minutes:g}"),
         "button": "start",
     }
     return render(request, "gone", language, shown, knows="", status=404, private=True)

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from serve.app import create_app
+from serve.visitors import SHOWN, VISITED
 from tools.core.settings import Settings
 
 SPEC = create_app(Settings()).openapi()
@@ -97,14 +98,15 @@ def test_each_route_has_its_own_statuses() -> None:
     assert statuses("readyz") == {"200", "403", "500", "503"}
 
 
-def test_with_keys_only_what_is_for_administrators_is_forbidden() -> None:
-    forbidden = [
+def test_with_keys_only_what_is_for_administrators_or_visitors_is_forbidden() -> None:
+    """A visitor's cookie is refused when a page of another origin sends it."""
+    forbidden = {
         operation["operationId"]
         for methods in KEYED["paths"].values()
         for operation in methods.values()
-        if "403" in operation["responses"]
-    ]
-    assert forbidden == ["reload_prompts", "pin_prompt"]
+        if "403" in operation["responses"] and {"visitor": []} not in operation.get("security", [])
+    }
+    assert forbidden == {"reload_prompts", "pin_prompt"}
 
 
 def test_every_error_is_the_envelope() -> None:
@@ -118,15 +120,44 @@ def test_every_error_is_the_envelope() -> None:
 
 
 def test_where_a_key_goes_is_said() -> None:
-    ((name, scheme),) = SPEC["components"]["securitySchemes"].items()
-    assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+    schemes = SPEC["components"]["securitySchemes"]
+    assert {name: scheme["type"] for name, scheme in schemes.items()} == {
+        "api_key": "http", "visitor": "apiKey", "link": "apiKey"
+    }  # fmt: skip
+    assert schemes["api_key"]["scheme"] == "bearer"
     for path, methods in KEYED["paths"].items():
-        for operation in methods.values():
-            open_to_all = path in ("/healthz", "/readyz")
-            assert operation.get("security") == (None if open_to_all else [{name: []}]), path
+        for method, operation in methods.items():
+            # Whoever has the id of a kept project reads it.
+            open_to_all = path in ("/healthz", "/readyz") or (method, path[:7]) == ("get", "/kept/{")
+            said = operation.get("security")
+            assert (said is None) if open_to_all else ({"api_key": []} in said), path
     # Without keys everybody may call, but nobody administrates.
-    assert OPERATIONS["generate"][1]["security"] == [{name: []}, {}]
-    assert OPERATIONS["pin_prompt"][1]["security"] == [{name: []}]
+    assert OPERATIONS["generate"][1]["security"] == [{"api_key": []}, {}]
+    assert OPERATIONS["pin_prompt"][1]["security"] == [{"api_key": []}]
+
+
+COMING = {
+    "/runs",
+    "/runs/{run_id}",
+    "/runs/{run_id}/resume",
+    "/runs/{run_id}/events",
+    "/profiles/from-resume",
+}
+
+
+def test_who_needs_no_key_is_said() -> None:
+    said = {
+        name: {
+            (method.upper(), path)
+            for path, methods in SPEC["paths"].items()
+            for method, operation in methods.items()
+            if {name: []} in operation.get("security", [])
+        }
+        for name in ("visitor", "link")
+    }
+    there = {(method.upper(), path) for path, methods in SPEC["paths"].items() for method in methods}
+    assert said == {"visitor": VISITED & there, "link": SHOWN & there}
+    assert {path for _, path in (VISITED | SHOWN) - there} <= COMING
 
 
 @pytest.mark.parametrize("name", sorted(RUNS))

@@ -15,7 +15,7 @@ import httpx
 from tests.pace import time_limit
 from tests.walk.clone import Running, WalkError
 
-OK, NO_CONTENT = 200, 204
+OK, CREATED, NO_CONTENT = 200, 201, 204
 
 
 def answers(server: Running, address: str, path: str) -> None:
@@ -61,7 +61,7 @@ class Caller:
             check=False,
         )
         body = self._body.read_text(encoding="utf-8") if self._body.exists() else ""
-        wanted = NO_CONTENT if " DELETE " in line else OK
+        wanted = NO_CONTENT if " DELETE " in line else CREATED if "/kept -H" in line else OK
         if sent.stdout != str(wanted):
             raise WalkError(f"{line}\nended with status {sent.stdout}, not {wanted}: {body[-2000:]}")
         if problem := self._looked_at(line, body):
@@ -82,6 +82,8 @@ class Caller:
         if path.endswith("/invoke"):
             self._known["SESSION"] = answer["output"]["session_id"]
             self._known["p-1"] = answer["output"]["postings"][0]["posting_id"]
+        if "kept_id" in answer:
+            self._known["KEPT"] = answer["kept_id"]
         return ""
 
 

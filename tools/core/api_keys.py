@@ -12,6 +12,8 @@ _SHA256SUM_TAIL = re.compile(r"(?:\s+\*?-)?")
 _HASHES_OF_NOTHING = {hashlib.sha256(empty).hexdigest() for empty in (b"", b"\n")}
 """What it prints where the key was not set."""
 
+RESERVED = ("visitor:", "guest:")
+"""How owners begin that have no key (`graph/sessions/owners.py`)."""
 KeyNames = dict[str, str]
 """The name of each key, by its hash."""
 
@@ -64,6 +66,8 @@ def _add(keys: KeyNames, entry: str) -> str | None:
         return "has the hash of an empty key: KEY was not set when it was made"
     if name[0] in keys.values():
         return "has the name of another"
+    if name[0].startswith(RESERVED):
+        return f"has a name that begins with {' or '.join(RESERVED)}, as those of people without a key do"
     if key in keys:
         return "has the key of another"
     if not _SHA256SUM_TAIL.fullmatch(entry, digest.end()):

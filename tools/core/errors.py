@@ -12,6 +12,7 @@ status, under CheckerboardError: `ingest.errors`.
     ├── SessionNotFoundError      404 session_not_found
     ├── ProjectNotFoundError      404 project_not_found
     ├── PostingNotFoundError      404 posting_not_found
+    ├── KeptNotFoundError         404 kept_not_found
     ├── PromptNotFoundError       404 prompt_not_found
     ├── RequestTimeoutError       408 request_timeout
     ├── RunInProgressError        409 run_in_progress
@@ -170,6 +171,14 @@ class PostingNotFoundError(ServiceError):
     code = "posting_not_found"
     http_status = 404
     posting_id: str | None = None
+
+
+class KeptNotFoundError(ServiceError):
+    """Nothing is kept here: its time is over, it was deleted, or it never was. Only who kept it can delete
+    it."""
+
+    code = "kept_not_found"
+    http_status = 404
 
 
 @dataclass(eq=False, repr=False, kw_only=True)

@@ -57,6 +57,8 @@ _QUOTES = "\"'`“”‘’"
 _PADDING = " \t\r\n\f\v\u00a0\u200b\u2060\ufeff"
 """White space that a paste, an .env file or a secret's last line leaves around a value."""
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
+_SHORTEST_SECRET = 32
+"""Characters. Hexadecimal digits have four bits each, so 128 together."""
 OFFLINE = "offline"
 """In place of an endpoint's URL: the offline model."""
 
@@ -86,6 +88,15 @@ def _key(value: SecretStr | None) -> SecretStr | None:
             "this is no key: it has line breaks, letters beyond ASCII or nothing in it. Copy it anew, alone."
         )
     return SecretStr(key)
+
+
+def _secret(value: SecretStr | None) -> SecretStr | None:
+    """Returns a secret that cannot be guessed."""
+    if value is not None and len(value.get_secret_value()) < _SHORTEST_SECRET:
+        raise ValueError(
+            f"this is too short: at least {_SHORTEST_SECRET} characters, as `openssl rand -hex 32` prints."
+        )
+    return value
 
 
 def _url(value: str | None) -> str | None:
@@ -221,6 +232,17 @@ class Settings(BaseSettings):
         (),
         description="origins (`https://app.example.com`) whose pages may call; `*`, with API keys only: all",
     )
+    visitors: bool = Field(
+        False,
+        description="whether people without a key may use the pages where API keys or hosts are set; unset: "
+        "on this machine alone",
+    )
+    cookie_secret: Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_secret)] = Field(
+        None,
+        description="signs cookies of visitors and links that show a session; unset: made once, and kept in "
+        "PostgreSQL",
+    )
+    kept_days: float = Field(30, gt=0, le=3650, description="life of a project that was kept, days")
     langsmith_api_key: Key = Field(
         None,
         validation_alias=AliasChoices("LANGSMITH_API_KEY", "langsmith_api_key"),

@@ -13,7 +13,8 @@ select current_database() as database,
        coalesce(has_table_privilege(to_regclass('schema_migrations'), 'SELECT'), false) as may_see_migrations,
        array(
            select name from unnest(array[
-               'postings', 'corpus', 'embedding_sets', 'embeddings', 'open_postings', 'prompt_changes'
+               'postings', 'corpus', 'embedding_sets', 'embeddings', 'open_postings', 'prompt_changes',
+               'kept_projects', 'secrets'
            ]) as name
            where to_regclass(name) is not null and not has_table_privilege(to_regclass(name), 'SELECT')
        ) as unreadable
