@@ -48,7 +48,7 @@ def _context_schema(services: Services) -> type[RunContext]:
 
     class StudioContext(RunContext):
         def __init__(self, **_: object) -> None:
-            context = RunContext.of(services)
+            context = RunContext.of(services, watched=True)
             super().__init__(**{field.name: getattr(context, field.name) for field in fields(context)})
 
         @classmethod

@@ -33,11 +33,14 @@ from tools.core.contracts import (
     NotCovered,
     Project,
     Step,
+    Task,
 )
 from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
 from tools.core.text import texts
+from tools.llm.partial_answers import as_objects_end, begun
 from tools.postings.contracts import StoredPosting
+from tools.shown import Place
 
 logger = logging.getLogger(__name__)
 
@@ -143,7 +146,18 @@ async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str
         findings[:] = project_findings(plan, grounds)
         return [finding.problem(language) for finding in findings]
 
-    reply = await context.chat.ask(prompt, blocks, ProjectPlan, problems)
+    def show(steps: Sequence[tuple[str, Sequence[Task]]]) -> None:
+        if context.watched:
+            context.shown_tasks.show(_placed(steps), runtime.stream_writer)
+
+    def heard(text: str) -> None:
+        if not text:
+            context.shown_tasks.begin()
+        show(_complete(text))
+
+    reply = await context.chat.ask(
+        prompt, blocks, ProjectPlan, problems, heard=as_objects_end(heard) if context.watched else None
+    )
     plan = reply.value
     if not any(step.tasks for step in plan.steps):
         raise ModelOutputError(purpose="generate_tasks", problems=reply.problems)
@@ -158,16 +172,31 @@ async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str
         evidence=_evidence(plan, postings),
         **plan.model_dump(exclude={"evidence"}),
     ).model_dump()
-    for number, step in enumerate(project["steps"], start=1):
-        for task in step["tasks"]:
-            placed = {"step": number, "step_title": step["title"], **task}
-            runtime.stream_writer({"type": "task", "node": "generate_tasks", "data": placed})
+    show([(step.title, step.tasks) for step in plan.steps])
     return {
         "project": project,
         "history": [project],
         "omitted_postings": {"generate_tasks": omitted},
         "warnings": {"generate_tasks": warnings},
         "versions": {"generate_tasks": context.chat.versions(prompt, ProjectPlan)},
+    }
+
+
+def _complete(text: str) -> list[tuple[str, list[Task]]]:
+    """Returns the complete tasks in the beginning of an answer, by steps, with the steps' titles. Those of a
+    step whose title is to come are left out."""
+    written = begun(text)
+    steps = written.parts("steps") if written else ()
+    return [(title, step.complete("tasks", Task)) for step in steps if (title := step.text("title"))]
+
+
+def _placed(steps: Sequence[tuple[str, Sequence[Task]]]) -> dict[Place, dict[str, Any]]:
+    """Returns tasks as they are shown. A step without any is none, as in the project."""
+    with_tasks = [(title, tasks) for title, tasks in steps if tasks]
+    return {
+        (step, n): {"step": step, "step_title": title, "position": n, "task": task.model_dump()}
+        for step, (title, tasks) in enumerate(with_tasks)
+        for n, task in enumerate(tasks)
     }
 
 

@@ -43,8 +43,10 @@ from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
 from tools.core.text import texts
 from tools.llm.embeddings import similarity
+from tools.llm.partial_answers import as_objects_end, begun
 from tools.llm.token_estimates import estimated_tokens
 from tools.prompts.prompt import Prompt
+from tools.shown import Place
 
 logger = logging.getLogger(__name__)
 
@@ -141,12 +143,31 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
         found = _findings(proposed[0] if needs_main and proposed else None, proposed, state)
         return [finding.problem(language) for finding in found]
 
-    reply = await context.chat.ask(ask.prompt, ask.blocks, SubjectProposals, findings)
-
     attempts = draft["attempts"] + 1
     is_last = attempts == ATTEMPTS
     kept_ids = {row["posting_id"] for row in state["relevant"]["kept"]}
     before = [*earlier, *([main] if main else []), *passed]
+
+    def show(main: SubjectDict | None, candidates: Sequence[SubjectDict]) -> None:
+        if context.watched:
+            context.shown_subjects.show(_placed(chosen or main, candidates), runtime.stream_writer)
+
+    def heard(text: str) -> None:
+        if not text:
+            context.shown_subjects.begin()
+        # What it repeats by its words is refused before it is shown; by its meaning, when all are there.
+        early = _judged(_complete(text), before, kept_ids, uncited_pass=is_last)
+        early_main = early.take_main() if needs_main else main
+        show(early_main, [*passed, *early.passed][:CANDIDATES])
+
+    reply = await context.chat.ask(
+        ask.prompt,
+        ask.blocks,
+        SubjectProposals,
+        findings,
+        heard=as_objects_end(heard) if context.watched else None,
+    )
+
     verdict = _judged(reply.value, before, kept_ids, uncited_pass=is_last)
     fingerprints = await _refuse_reworded(verdict, earlier, state.get("fingerprints", {}), context)
     if needs_main:
@@ -154,6 +175,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
     candidates = [*passed, *verdict.passed][:CANDIDATES]
     if main is None and chosen is None and is_last and candidates:
         main = candidates.pop(0)
+    show(main, candidates)
     missing = CANDIDATES - len(candidates) + (main is None and chosen is None)
     problems = verdict.problems
     if missing and not is_last:
@@ -167,8 +189,6 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
     if current is None:
         raise ModelOutputError(purpose="propose_subjects", problems=problems)
 
-    for subject in (current, *candidates):
-        runtime.stream_writer({"type": "subject", "node": "propose_subjects", "data": subject})
     new = [*([main] if main else []), *candidates]
     warnings = [f.warning("propose_subjects", language) for f in _findings(main, new, state)]
     not_rejected = {current["id"], *(subject["id"] for subject in all_chosen)}
@@ -236,6 +256,18 @@ def _findings(main: SubjectDict | None, subjects: Sequence[SubjectDict], state: 
         asked = state["turn"].get("skills", [])
         found += fit_findings(main, state["profile"], state["summary"], kept=kept, asked_skills=asked)
     return found
+
+
+def _complete(text: str) -> SubjectProposals:
+    """Returns the complete subjects in the beginning of an answer."""
+    written = begun(text)
+    return SubjectProposals(subjects=written.complete("subjects", Proposal) if written else [])
+
+
+def _placed(main: SubjectDict | None, candidates: Sequence[SubjectDict]) -> dict[Place, dict[str, Any]]:
+    """Returns subjects as they are shown: the main one at 0, then the candidates."""
+    places = enumerate((main, *candidates))
+    return {n: {"position": n, "subject": subject} for n, subject in places if subject is not None}
 
 
 def progress_message(update: dict[str, Any], language: Language) -> str:

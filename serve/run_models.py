@@ -199,27 +199,60 @@ class NodeFinished(_Event):
     data: str
 
 
+Attempt = Annotated[
+    int, Field(ge=1, description="which answer of the model it is out of; repeats and broken ones count")
+]
+
+
+class PlacedSubject(BaseModel):
+    """A subject and its place: 0 is the one that is built, the candidates follow."""
+
+    attempt: Attempt
+    position: int = Field(ge=0)
+    subject: Subject
+
+
 class SubjectProposed(_Event):
-    """A subject: first the one that is built, then the candidates."""
+    """A subject, as soon as the model has written it. It stands unless a `withdrawn` takes it back."""
 
     type: Literal["subject"]
     node: Node
-    data: Subject
+    data: PlacedSubject
 
 
-class PlacedTask(Task):
-    """A task, and the step it belongs to, counted from 1."""
+class PlacedTask(BaseModel):
+    """A task and its place: its step, and its place in that, both from 0."""
 
-    step: int
+    attempt: Attempt
+    step: int = Field(ge=0)
     step_title: str
+    position: int = Field(ge=0)
+    task: Task
 
 
 class TaskMade(_Event):
-    """A task of the project."""
+    """A task of the project, as soon as the model has written it. It stands unless a `withdrawn` takes it
+    back."""
 
     type: Literal["task"]
     node: Node
     data: PlacedTask
+
+
+class Withdrawal(BaseModel):
+    """What no longer stands."""
+
+    attempt: Attempt
+    what: Literal["subjects", "tasks"]
+    positions: list[int] | None = Field(description="of the subjects; null: all of them. Tasks go together")
+
+
+class Withdrawn(_Event):
+    """What was shown did not stand up to a check, or the model had to begin again."""
+
+    type: Literal["withdrawn"]
+    node: Node
+    data: Withdrawal
 
 
 class RunSucceeded(_Event):
@@ -241,7 +274,7 @@ class RunFailed(_Event):
 RunEvent = TypeAliasType(
     "RunEvent",
     Annotated[
-        NodeStarted | NodeFinished | SubjectProposed | TaskMade | RunSucceeded | RunFailed,
+        NodeStarted | NodeFinished | SubjectProposed | TaskMade | Withdrawn | RunSucceeded | RunFailed,
         Field(discriminator="type", description="one event of `/stream`, by its `type`"),
     ],
 )

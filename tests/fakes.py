@@ -15,6 +15,7 @@ from tools.core.errors import NoPostingsError
 from tools.core.fencing import unfence
 from tools.core.settings import Settings
 from tools.llm.chat import Reply
+from tools.llm.model_api import Heard
 from tools.postings.contracts import FoundPosting, StoredPosting
 from tools.postings.repository import Corpus
 from tools.prompts.prompt import Prompt
@@ -56,12 +57,22 @@ class ScriptedChat:
         return {"prompt": prompt.version, "model": self.model_name, "schema": schema.__name__}
 
     async def ask(
-        self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T], check: Callable[[T], list[str]]
+        self,
+        prompt: Prompt,
+        blocks: Mapping[str, str],
+        schema: type[T],
+        check: Callable[[T], list[str]],
+        *,
+        heard: Heard | None = None,
     ) -> Reply[T]:
-        """As `ChatModel.ask`."""
+        """As `ChatModel.ask`. What is heard of an answer are its beginnings, a letter longer each time."""
         self.asked.append((prompt.purpose, unfence(str(prompt.render(blocks)[-1].content))))
         while True:
             answer = self._script.pop(0)
+            if heard is not None and isinstance(answer, BaseModel):
+                text = answer.model_dump_json()
+                for length in range(len(text) + 1):
+                    heard(text[:length])
             if isinstance(answer, Exception):
                 raise answer
             assert isinstance(answer, schema)
@@ -118,7 +129,12 @@ class CountingEmbedder:
 class Stage:
     """A node's runtime over the fakes. `events` holds what the node wrote to its stream."""
 
-    def __init__(self, *script: BaseModel | Exception, postings: Sequence[StoredPosting] = ()) -> None:
+    def __init__(
+        self,
+        *script: BaseModel | Exception,
+        postings: Sequence[StoredPosting] = (),
+        watched: bool = True,
+    ) -> None:
         self.chat = ScriptedChat(*script)
         self.embedder = CountingEmbedder()
         self.events: list[dict[str, Any]] = []
@@ -130,5 +146,6 @@ class Stage:
             prompts=PromptRegistry.bundled("nodes").current,
             calls=[],
             owner="",
+            watched=watched,
         )
         self.runtime = Runtime(context=context, stream_writer=self.events.append)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tools.core.settings import Settings
 from tools.core.slots import WorkSlot
@@ -12,6 +12,7 @@ from tools.llm.journal import Call, ResponseJournal
 from tools.postings.repository import PostingStore
 from tools.prompts.registry import PromptSet
 from tools.services import Services
+from tools.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class RunContext:
     """The calls of models that the run has made, with their tokens."""
     owner: str
     """Name of the API key that asked for the run; empty where none is needed."""
+    watched: bool = False
+    """Whether somebody watches the run, and wants to see what the model writes while it does."""
+    shown_subjects: Shown = field(default_factory=lambda: Shown("subject", "propose_subjects"))
+    shown_tasks: Shown = field(default_factory=lambda: Shown("task", "generate_tasks"))
 
     @classmethod
     def of(
@@ -39,6 +44,7 @@ class RunContext:
         calls: list[Call] | None = None,
         owner: str = "",
         slot: WorkSlot | None = None,
+        watched: bool = False,
     ) -> RunContext:
         """Returns the context of a run that begins now. Answers are taken from `journal` and recorded there;
         calls of models are appended to `calls`; `slot` is given up while a model is at work."""
@@ -51,4 +57,5 @@ class RunContext:
             embedder=services.embedder.for_run(journal, noted, slot),
             calls=noted,
             owner=owner,
+            watched=watched,
         )

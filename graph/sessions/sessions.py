@@ -339,7 +339,12 @@ class Sessions:
         then."""
         record.lock = lock
         context = RunContext.of(
-            self._services, journal=record, calls=run.calls, owner=record.owner, slot=run.slot
+            self._services,
+            journal=record,
+            calls=run.calls,
+            owner=record.owner,
+            slot=run.slot,
+            watched=run.watched,
         )
         config = _config(run.session_id, pending)
         if tracing_is_enabled():  # a checkpoint would keep it
@@ -377,7 +382,7 @@ def _progress_event(mode: str, data: Any, language: Language) -> tuple[str, str,
     """Returns the type, the node and the data of the event that a part of LangGraph's stream stands for.
 
     `mode` is the stream mode of the part. Of `tasks`, the begin of a node is a `node_started` and its end a
-    `node_finished`; of `custom`, what a node writes itself (`subject`, `task`) is passed on.
+    `node_finished`; of `custom`, what a node writes itself (`subject`, `task`, `withdrawn`) is passed on.
     """
     match mode, data:
         case "custom", {"type": kind, "node": node, "data": written}:

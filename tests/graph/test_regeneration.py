@@ -9,6 +9,7 @@ import orjson
 from serve.context import AppContext, open_app_context
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
+from tests.watching import watched
 from tools.core.contracts import Answer, Wishes
 from tools.core.settings import Settings
 
@@ -34,7 +35,7 @@ async def regenerate_a_hundred_times(app_context: AppContext, offline: Offline) 
         again = number % 10 == 9
         wishes = Wishes(subject_id=first.project.subject_id) if again else Wishes()
         events = await finished(app_context.sessions.regenerate(session_id, wishes))
-        with_progress = {event["data"]["title"] for event in events if event["type"] == "subject"}
+        with_progress = {subject["title"] for subject in watched(events).seen}
         if again:
             answer = result(events)
             assert (answer.candidates, answer.missing) == ([], 3)

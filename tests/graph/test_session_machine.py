@@ -30,6 +30,7 @@ from graph.sessions.sessions import Event
 from serve.context import AppContext, open_app_context
 from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
+from tests.watching import watched
 from tools.core.contracts import Answer, Wishes
 from tools.core.errors import SessionNotFoundError
 from tools.core.settings import Settings
@@ -291,7 +292,7 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 def subjects(events: list[Event]) -> list[dict[str, Any]]:
-    return [event["data"] for event in events if event["type"] == "subject"]
+    return [subject for _, subject in sorted(watched(events).subjects.items())]
 
 
 def test_a_session_is_what_its_model_says(world: World) -> None:

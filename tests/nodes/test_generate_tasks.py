@@ -9,6 +9,7 @@ import pytest
 
 from nodes.generate_tasks import ProjectPlan, Quote, generate_tasks, progress_message
 from tests.fakes import Stage, posting
+from tests.watching import steps_of, watched
 from tools.core.contracts import (
     DataSource,
     Fault,
@@ -384,15 +385,35 @@ async def test_a_plan_that_stays_without_any_task_is_refused() -> None:
         await generate_tasks(state(), Stage(plan(GOOD, steps=steps), postings=POSTINGS).runtime)
 
 
-async def test_every_task_is_announced_with_its_step() -> None:
+async def test_every_task_is_shown_with_its_step_as_it_is_written() -> None:
     stage = Stage(plan(GOOD), postings=POSTINGS)
+    update = await generate_tasks(state(), stage.runtime)
+    placed = [(e["data"]["step"], e["data"]["step_title"], e["data"]["position"]) for e in stage.events]
+    assert placed == [(0, "First", 0), (0, "First", 1), (1, "Second", 0)]
+    assert {event["type"] for event in stage.events} == {"task"}
+    assert stage.events[0]["data"]["task"] == TASK.model_dump()
+    assert watched(stage.events).steps() == steps_of(update["project"])
+
+
+async def test_the_tasks_of_a_plan_that_is_refused_are_withdrawn_before_the_next_is_shown() -> None:
+    stage = Stage(plan(GOOD, duration_weeks=9), plan(GOOD), postings=POSTINGS)
     await generate_tasks(state(), stage.runtime)
-    assert [(e["type"], e["data"]["step"], e["data"]["step_title"]) for e in stage.events] == [
-        ("task", 1, "First"),
-        ("task", 1, "First"),
-        ("task", 2, "Second"),
-    ]
-    assert stage.events[0]["data"]["deliverable"] == "a test"
+    assert stage.chat.refusals
+    assert [event["type"] for event in stage.events] == ["task"] * 3 + ["withdrawn"] + ["task"] * 3
+    assert stage.events[3]["data"] == {"attempt": 2, "what": "tasks", "positions": None}
+
+
+async def test_a_step_without_tasks_counts_for_none_in_what_is_shown() -> None:
+    steps = [Step(title="Empty", tasks=[]), Step(title="Full", tasks=[TASK])]
+    stage = Stage(plan(GOOD, steps=steps), postings=POSTINGS)
+    await generate_tasks(state(), stage.runtime)
+    assert [(e["type"], e["data"]["step"]) for e in stage.events] == [("task", 0)]
+
+
+async def test_nothing_is_shown_where_nobody_watches() -> None:
+    stage = Stage(plan(GOOD), postings=POSTINGS, watched=False)
+    await generate_tasks(state(), stage.runtime)
+    assert stage.events == []
 
 
 async def test_nothing_is_announced_of_a_project_that_is_refused() -> None:

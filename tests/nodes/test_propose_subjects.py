@@ -15,6 +15,7 @@ from nodes.propose_subjects import (
 )
 from tests.fakes import Stage as BareStage
 from tests.fakes import posting
+from tests.watching import watched
 from tools.core.contracts import NotCovered, Profile, SkillGap
 from tools.core.errors import ModelOutputError, ModelUnavailableError
 
@@ -22,8 +23,8 @@ POSTINGS = [posting(1), posting(2)]
 SUMMARY: dict[str, Any] = {"skills": [{"text": "Kafka", "count": 2, "posting_ids": ["p-1", "p-2"]}]}
 
 
-def Stage(*script: Any) -> BareStage:  # noqa: N802 - it makes one
-    return BareStage(*script, postings=POSTINGS)
+def Stage(*script: Any, **more: Any) -> BareStage:  # noqa: N802 - it makes one
+    return BareStage(*script, postings=POSTINGS, **more)
 
 
 def state(**more: Any) -> Any:
@@ -313,13 +314,69 @@ async def test_a_chosen_subject_is_kept_even_when_no_new_candidate_passes() -> N
     assert update["subjects"] == {"current": chosen, "candidates": [], "missing": 3}
 
 
-async def test_every_subject_is_announced_best_first_but_none_of_an_unfinished_proposal() -> None:
+def shown(stage: BareStage) -> list[tuple[Any, ...]]:
+    """The events: titles by their positions, and which positions were withdrawn."""
+    return [
+        ("-", event["data"]["positions"])
+        if event["type"] == "withdrawn"
+        else (event["data"]["position"], event["data"]["subject"]["title"])
+        for event in stage.events
+    ]
+
+
+async def test_every_subject_is_shown_best_first_as_it_is_written_and_stays() -> None:
     stage = Stage(proposals("A"), proposals("B", "C", "D"))
     first = await propose_subjects(state(), stage.runtime)
+    assert shown(stage) == [(0, "A")]
+    update = await propose_subjects(state(draft=first["draft"]), stage.runtime)
+    assert shown(stage) == [(0, "A"), (1, "B"), (2, "C"), (3, "D")]
+    watcher = watched(stage.events)
+    assert list(watcher.subjects.values()) == [
+        update["subjects"]["current"],
+        *update["subjects"]["candidates"],
+    ]
+
+
+async def test_nothing_is_shown_where_nobody_watches() -> None:
+    stage = Stage(proposals(*"ABCD"), watched=False)
+    await propose_subjects(state(), stage.runtime)
     assert stage.events == []
-    await propose_subjects(state(draft=first["draft"]), stage.runtime)
-    assert [event["type"] for event in stage.events] == ["subject"] * 4
-    assert titles([event["data"] for event in stage.events]) == ["A", "B", "C", "D"]
+
+
+async def test_a_subject_that_was_rejected_is_not_shown_for_a_moment() -> None:
+    stage = Stage(proposals("A", "B — 월 1만 원 안에서", "E", "old", "F", "G"), proposals("H"))
+    before = state(subjects=SHOWN, rejected=[subject("old")])
+    first = await propose_subjects(before, stage.runtime)
+    assert shown(stage) == [(1, "E"), (2, "F"), (3, "G")]
+    await propose_subjects({**before, "draft": first["draft"]}, stage.runtime)
+    assert shown(stage)[3:] == [(0, "H")]
+
+
+async def test_a_subject_that_says_an_earlier_one_in_other_words_is_withdrawn() -> None:
+    # The fake finds texts alike by their first ten characters.
+    stage = Stage(proposals("Payments ledger", "F", "G", "H"))
+    before = state(subjects=SHOWN, rejected=[subject("Payments l, but")])
+    await propose_subjects(before, stage.runtime)
+    assert shown(stage) == [(0, "Payments ledger"), (1, "F"), (2, "G"), (3, "H"), ("-", [0])]
+
+
+async def test_an_answer_that_is_refused_is_withdrawn_before_the_next_is_shown() -> None:
+    wrong = proposals("A", "B", "C", "D")
+    wrong.subjects[1].description = "7 of 2 postings ask for it."
+    stage = Stage(wrong, proposals("A", "E", "C", "D"))
+    await propose_subjects(state(), stage.runtime)
+    assert stage.chat.refusals
+    withdrawn = [event["type"] for event in stage.events].index("withdrawn")
+    assert shown(stage)[:withdrawn] == [(0, "A"), (1, "B"), (2, "C"), (3, "D")]
+    assert shown(stage)[withdrawn:] == [("-", None), (0, "A"), (1, "E"), (2, "C"), (3, "D")]
+    assert [event["data"]["attempt"] for event in stage.events] == [1] * 4 + [2] * 5
+
+
+async def test_the_subject_that_was_chosen_is_shown_at_once() -> None:
+    chosen = SHOWN["candidates"][0]
+    stage = Stage(proposals("E", "F", "G"))
+    await propose_subjects(state(subjects=SHOWN, turn={"chosen": chosen}), stage.runtime)
+    assert shown(stage) == [(0, "B"), (1, "E"), (2, "F"), (3, "G")]
 
 
 async def test_a_model_that_fails_is_not_hidden() -> None:

@@ -6,7 +6,9 @@ import base64
 import functools
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -32,7 +34,7 @@ from tools.core.fencing import escaped, fence, shortened
 from tools.core.settings import ModelChoice, Settings
 from tools.llm.journal import RecordedModel, Tokens
 from tools.llm.model_answers import ModelAnswer
-from tools.llm.model_api import ModelApi
+from tools.llm.model_api import Heard, ModelApi
 from tools.llm.model_errors import model_errors
 from tools.llm.openai_client import chat_endpoint, chat_model_name, connection
 from tools.llm.pacing import Pacer
@@ -44,7 +46,7 @@ __all__ = ["ChatModel", "Reply", "Usage"]
 logger = logging.getLogger(__name__)
 
 _QUIET: RunnableConfig = {"tags": ["nostream"]}
-"""Keeps half-written JSON out of LangGraph's `messages` stream."""
+"""Keeps JSON out of LangGraph's `messages` stream."""
 
 _MODELS = 32
 """Clients that are cached, one a model and its parameters: several times the number of purposes."""
@@ -67,9 +69,14 @@ class Reply(Generic[T]):
     usage: Usage = field(default_factory=Usage)
 
 
+_heard: ContextVar[Heard | None] = ContextVar("heard", default=None)
+"""Who hears the answer that is asked for in this context. As an argument, LangChain would show it to
+traces."""
+
+
 class _ChatModel(ChatOpenAI):
-    """LangChain's client, which posts by `ModelApi` what is not streamed. What it says to traces and to
-    listeners is LangChain's."""
+    """LangChain's client, which posts by `ModelApi` and is given whole answers, streamed ones too. What it
+    says to traces and to listeners is LangChain's."""
 
     _api: ModelApi = PrivateAttr()
 
@@ -95,12 +102,21 @@ class _ChatModel(ChatOpenAI):
         """Asks once. As ChatOpenAI's, without its hop to a thread, in which it reads the answer."""
         body = self._get_request_payload(messages, stop=stop, **kwargs)
         body |= body.pop("extra_body", {})
-        completion = await self._api.post("/chat/completions", body)
+        completion = await self._api.post("/chat/completions", body, _heard.get())
         result = self._create_chat_result(completion)
         # LangChain takes it from OpenAI's own type alone.
         refusal = completion["choices"][0]["message"].get("refusal")
         result.generations[0].message.additional_kwargs["refusal"] = refusal
         return result
+
+
+@contextmanager
+def _hearing(heard: Heard | None) -> Iterator[None]:
+    token = _heard.set(heard)
+    try:
+        yield
+    finally:
+        _heard.reset(token)
 
 
 def _has_listeners(config: RunnableConfig) -> bool:
@@ -157,8 +173,10 @@ class ChatModel(RecordedModel):
         check: Callable[[T], list[str]],
         *,
         images: Sequence[bytes] = (),
+        heard: Heard | None = None,
     ) -> Reply[T]:
-        """Returns the model's answer to `prompt`, with `images` (PNG) after it, as a `schema`.
+        """Returns the model's answer to `prompt`, with `images` (PNG) after it, as a `schema`. With `heard`
+        it is streamed; an answer out of the journal is not heard.
 
         An answer without valid JSON, or that breaks the schema or fails `check` (which returns what is
         wrong, one sentence each) goes back to the model with the reasons, at most
@@ -174,7 +192,7 @@ class ChatModel(RecordedModel):
         messages = _with_images(self._with_schema(prompt.render(blocks), schema), images)
         usage = Usage()
         for attempts_left in range(self._output_retries, -1, -1):
-            answer = await self._call(choice, messages, schema, prompt)
+            answer = await self._call(choice, messages, schema, prompt, heard)
             usage += answer.usage
             value, problems = validated(answer, schema)
             if value is not None:
@@ -210,11 +228,12 @@ class ChatModel(RecordedModel):
         messages: list[BaseMessage],
         schema: type[T],
         prompt: Prompt,
+        heard: Heard | None,
     ) -> ModelAnswer:
         async def ask() -> bytes:
             if self._pacer is not None:
                 await self._pacer.turn()
-            with model_errors(prompt.purpose, self._endpoint):
+            with model_errors(prompt.purpose, self._endpoint), _hearing(heard):
                 message = await self._model(choice).answer(
                     messages,
                     self._trace_config(prompt, schema),

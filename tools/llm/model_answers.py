@@ -58,7 +58,7 @@ def read_completion(body: Any) -> ModelAnswer:
     message = choice.get("message") or choice.get("delta")
     if not isinstance(message, dict):
         message = {"content": message or choice.get("text")}
-    text, refusals = _content(message.get("content"))
+    text, refusals = read_content(message.get("content"))
     refusal = message.get("refusal")
     if isinstance(refusal, str):
         refusals.insert(0, refusal)
@@ -66,7 +66,7 @@ def read_completion(body: Any) -> ModelAnswer:
     ended = _ended(choice)
     if not text.strip() and not any(refusals) and ended == "stop":
         thoughts = (message.get(key) for key in ("parsed", "reasoning_content", "reasoning"))
-        text = next((_content(thought)[0] for thought in thoughts if thought), text)
+        text = next((read_content(thought)[0] for thought in thoughts if thought), text)
     return ModelAnswer(ended, text, " ".join(filter(None, refusals)), read_usage(body))
 
 
@@ -140,7 +140,7 @@ def _ended(choice: dict[str, Any]) -> Ended:
     return "length" if reason in _LENGTH else "content_filter" if reason in _FILTERED else "stop"
 
 
-def _content(content: Any) -> tuple[str, list[str]]:
+def read_content(content: Any) -> tuple[str, list[str]]:
     """Returns the text of a message's content, and the refusals in it."""
     if isinstance(content, str):
         return content, []

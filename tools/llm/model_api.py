@@ -8,8 +8,11 @@ headers, and the errors are its own, so that whoever catches them need not know 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
+import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -25,6 +28,14 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 _LONGEST_RETRY_AFTER = 120.0
 """Seconds that the API may ask for; a call that should wait longer fails at once."""
 _ERROR = 400
+_REFUSED = frozenset({400, 404, 405, 415, 422, 501})
+_OF_STREAMS = re.compile(rb"\b(?:stream|streaming|stream_options|include_usage)\b", re.IGNORECASE)
+
+Heard = Callable[[str], None]
+"""Is told, while a model writes, all that it has written of its answer so far: nothing when it begins, also
+when it begins anew because it broke off."""
+
+logger = logging.getLogger(__name__)
 
 
 class ModelApi:
@@ -45,20 +56,26 @@ class ModelApi:
         self._retries = settings.model_retries
         self._timeout = httpx2.Timeout(settings.model_timeout_seconds).as_dict()
         self._urls: dict[str, httpx2.URL] = {}
+        self._streaming: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+        """What asks for a stream, as far as the API takes it."""
 
-    async def post(self, route: str, body: dict[str, Any]) -> Any:
+    async def post(self, route: str, body: dict[str, Any], heard: Heard | None = None) -> Any:
         """Returns the JSON that the API answers to `body` at `route` (`/chat/completions`).
+
+        With `heard` a streamed answer is asked for, and what the model has written so far is told to it. It
+        is returned whole all the same.
 
         Raises:
             openai.APIStatusError, openai.APITimeoutError, openai.APIConnectionError: the last try failed.
         """
-        content = orjson.dumps(body)
-        for failed in range(self._retries + 1):
-            request = self._request(route, content)
+        failed = 0
+        while True:
+            streaming = self._streaming if heard is not None else {}
+            request = self._request(route, orjson.dumps({**body, **streaming}))
             last = failed == self._retries
             asked_for = 0.0
             try:
-                response = await self._http.send(request)
+                response = await self._send(request, heard if streaming else None)
             except httpx2.RequestError as error:
                 if last:
                     late = isinstance(error, httpx2.TimeoutException)
@@ -67,13 +84,32 @@ class ModelApi:
             else:
                 if response.status_code < _ERROR:
                     return orjson.loads(response.content)
+                if streaming and self._refuses(response, streaming):
+                    continue
                 asked_for = _retry_after(response.headers)
                 retryable = response.headers.get("x-should-retry") == "true"
                 if last or not retryable or asked_for > _LONGEST_RETRY_AFTER:
                     message = f"the API answered {response.status_code}"
                     raise openai.APIStatusError(message, response=response, body=None)
             await asyncio.sleep(asked_for or _pause(failed))
-        raise AssertionError("the last try returns or raises")
+            failed += 1
+
+    async def _send(self, request: httpx2.Request, heard: Heard | None) -> httpx2.Response:
+        if heard is None:
+            return await self._http.send(request)  # type: ignore[no-any-return]
+        heard("")
+        return await self._http.send_streamed(request, heard)  # type: ignore[no-any-return]
+
+    def _refuses(self, response: httpx2.Response, streaming: dict[str, Any]) -> bool:
+        """Whether the API refused a request for what makes it a streamed one. That is left out from now on:
+        first the wish for usage, then the stream."""
+        if response.status_code not in _REFUSED or _OF_STREAMS.search(response.content) is None:
+            return False
+        if streaming is self._streaming:  # else another call has found out already
+            *kept, left_out = streaming
+            self._streaming = {name: streaming[name] for name in kept}
+            logger.warning("the model's API refuses a parameter", extra={"parameter": left_out})
+        return True
 
     def _request(self, route: str, content: bytes) -> httpx2.Request:
         url = self._urls.get(route)

@@ -8,8 +8,11 @@ plain passes as it is.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +26,7 @@ from tools.core.proxies import proxy_for
 from tools.core.settings import Settings
 from tools.llm.model_answers import NoAnswerError, as_openai_completion
 from tools.llm.model_errors import UNREADABLE, Endpoint, is_error, read_error
+from tools.llm.streamed_completion import StreamedCompletion
 
 OPENAI_URL = "https://api.openai.com/v1"
 """Where the client goes by default."""
@@ -31,6 +35,11 @@ CALLS_AT_ONCE = 2
 CONNECT_SECONDS = 30.0
 """How long a connection may take: milliseconds, unless the API is down, or this process is late, which is no
 fault of the API's."""
+MERGE_SECONDS = 0.1
+"""What a stream brings within this time is read at once: a reader sees no difference, and a provider sends
+fifty events a second."""
+_END_SECONDS = 0.5
+"""How long the connection may stay open behind the last event, for it to be used again."""
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
 OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 
@@ -103,8 +112,8 @@ def embedding_endpoint(settings: Settings) -> Endpoint:
 def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
     """Returns the arguments with which ChatOpenAI reaches the chat model.
 
-    What is streamed, its client alone retries: 429, time-outs and 5xx, honouring `Retry-After`. What is not,
-    `tools.llm.model_api` posts and retries. No layer above does.
+    `tools.llm.model_api` posts and retries, whether an answer is streamed or not: 429, time-outs and 5xx,
+    honouring `Retry-After`. No layer above does, nor LangChain's own streaming, which would go round it.
     """
     endpoint = chat_endpoint(settings)
     return {
@@ -114,6 +123,7 @@ def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
         "http_client": _unused_client(),
         "timeout": settings.model_timeout_seconds,
         "max_retries": settings.model_retries,
+        "disable_streaming": True,
     }
 
 
@@ -158,6 +168,46 @@ class ModelHttpClient(openai.DefaultAioHttpClient):
         if response.status_code >= _ERROR:
             return _error(request, response.status_code, await response.aread(), response.headers)
         return response if stream else _corrected(request, response)
+
+    async def send_streamed(self, request: httpx2.Request, heard: Callable[[str], None]) -> httpx2.Response:
+        """Sends a request for a streamed completion; returns it whole, as `send` would. Meanwhile `heard` is
+        called with all that the model has written so far, at most every MERGE_SECONDS.
+
+        Raises:
+            httpx2.RequestError: it could not be sent, or the stream broke off.
+        """
+        response = await self.send(request, stream=True)
+        try:
+            if response.status_code >= _ERROR:
+                return response
+            answer = await _read_stream(response, heard)
+        finally:
+            # Also where the call is cancelled: the model stops to write for nobody.
+            await response.aclose()
+        if not answer.is_whole:
+            raise httpx2.RemoteProtocolError("the stream broke off", request=request)
+        headers = {"content-type": "application/json"}
+        whole = httpx2.Response(response.status_code, content=answer.body(), headers=headers, request=request)
+        return _corrected(request, whole)
+
+
+async def _read_stream(response: httpx2.Response, heard: Callable[[str], None]) -> StreamedCompletion:
+    answer = StreamedCompletion()
+    pieces = response.aiter_bytes()
+    async for piece in pieces:
+        answer.feed(piece)
+        if text := answer.text:
+            heard(text)
+        if answer.ended:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_SECONDS):
+                    async for _ in pieces:
+                        pass
+            return answer
+        if not answer.is_whole:
+            await asyncio.sleep(MERGE_SECONDS)
+    answer.close()
+    return answer
 
 
 def _corrected(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:

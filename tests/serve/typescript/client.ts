@@ -30,9 +30,11 @@ function told(event: RunEvent): string {
     case "node_finished":
       return event.data;
     case "subject":
-      return event.data.title;
+      return event.data.subject.title;
     case "task":
-      return `${event.data.step} ${event.data.deliverable}`;
+      return `${event.data.step} ${event.data.task.deliverable}`;
+    case "withdrawn":
+      return `${event.data.what} ${event.data.positions?.join() ?? "all"}`;
     case "result":
       return event.data.project.title;
     case "error":
