@@ -189,7 +189,16 @@ async def session(
     """A session: one of its projects, the newest unless another is named, with the proof and the market; or
     two of them side by side (`with`). While its first run is at work, what becomes of it."""
     owner = _owner(request, session_id)
-    view = SessionView.model_validate(await context.sessions.view(session_id, owner))
+    try:
+        view = SessionView.model_validate(await context.sessions.view(session_id, owner))
+    except SessionNotFoundError:
+        # A run that waits for its turn has no session yet; its page is there to wait with it.
+        if not await context.runs.of_session(session_id, owner):
+            raise
+        language = language_of(request, which.lang)
+        shown = {"session_id": session_id, "at": -1, "history": [], **_waiting(request)}
+        knows = await _knows(request, language)
+        return render(request, "session", language, shown, knows=knows, private=True)
     language = language_of(request, which.lang, view.language)
     newest = len(view.history) - 1
     at = newest if which.project is None else min(which.project, newest)
@@ -213,6 +222,12 @@ async def session(
     return render(request, name, language, shown, knows=knows, private=True)
 
 
+def _waiting(request: Request) -> dict[str, Any]:
+    """Returns what the page of a session shows that has no project yet."""
+    token = request.query_params.get(TOKEN)
+    return {"project": None, "nodes": NODES, "read_only": token is not None, "token": token or ""}
+
+
 def _compared(view: SessionView, at: int, other: int) -> dict[str, Any]:
     project = view.history[at]
     return {
@@ -225,23 +240,18 @@ def _compared(view: SessionView, at: int, other: int) -> dict[str, Any]:
 
 async def _shown(request: Request, context: AppContext, view: SessionView, at: int) -> dict[str, Any]:
     """Returns what a session's page shows of its project number `at`; of a session without one, that."""
+    if not view.history:
+        return _waiting(request)
     newest = at == len(view.history) - 1
     token = request.query_params.get(TOKEN)
-    shown: dict[str, Any] = {
-        "project": view.history[at] if view.history else None,
-        "newest": newest,
-        "nodes": NODES,
-        "read_only": token is not None,
-        "token": token or "",
-    }
-    if not view.history:
-        return shown
     project = view.history[at]
     root = request.scope.get("root_path", "").rstrip("/")
     query = {"project": at, **({TOKEN: token} if token else {})}
     kept = [row.posting_id for row in view.postings if row.kept]
     quoted = [quote.posting_id for quote in project.evidence]
-    return shown | {
+    return _waiting(request) | {
+        "project": project,
+        "newest": newest,
         "summary": view.summary,
         "candidates": view.candidates,
         "missing": max(0, CANDIDATES - len(view.candidates)),
