@@ -101,7 +101,7 @@ class Watched {
     for (const line of all("[data-node]", panel)) {
       const { state, found, seconds } = nodes[line.dataset.node];
       const was = line.className;
-      line.className = state === "reused" ? "done" : state;
+      line.className = state === "reused" ? "done reused" : state;
       if (state === "now") line.setAttribute("aria-current", "step");
       else line.removeAttribute("aria-current");
       find(".found", line).textContent = state === "reused" ? say("reused") : found;
