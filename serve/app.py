@@ -32,6 +32,7 @@ from serve.callers import ApiKeys, CallerMiddleware
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
 from serve.origins import OriginMiddleware
+from serve.page import routes as page
 from serve.runs import routes as run_routes
 from tools.core import logs
 from tools.core.proxies import exempt_loopback
@@ -95,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     langserve_routes.install(app)
     pages.install(app)
+    page.install(app)
     openapi.install(app)
     return app
 

@@ -1,9 +1,8 @@
-"""The pages: what this is, a playground, and the API's documentation. All they load comes from here."""
+"""The pages for developers: a playground, and the API's documentation. All they load comes from here."""
 
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from string import Template
 from typing import Annotated
 
@@ -13,11 +12,11 @@ from starlette.staticfiles import StaticFiles
 
 from graph.sessions.views import SERVICE_VERSION
 from serve.callers import ApiKeys, caller_of
-from serve.visitors import remember
+from serve.page.words import language_of
+from serve.web import WEB
 from tools.core.contracts import Language
 from tools.core.settings import Settings
 
-WEB = Path(__file__).parent / "web"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -35,11 +34,6 @@ _MODEL = {
         "a model answers.",
     ),
 }
-_KEYS = {
-    "ko": ("누구나 호출할 수 있습니다.", "호출하려면 API 키가 필요합니다."),
-    "en": ("Everybody may call.", "Calls need an API key."),
-}
-
 router = APIRouter(include_in_schema=False)
 Wanted = Annotated[str | None, Query(alias="lang", description="`ko` or `en`; else what the browser prefers")]
 
@@ -56,18 +50,10 @@ def install(app: FastAPI) -> None:
     app.mount("/static", static, name="static")
 
 
-@router.get("/")
-async def landing(request: Request, wanted: Wanted = None) -> HTMLResponse:
-    """Says what this is and where to go on."""
-    page = _page(request, "landing", _language(request, wanted))
-    remember(request, page)
-    return page
-
-
 @router.get("/playground/")
 async def playground(request: Request, wanted: Wanted = None) -> HTMLResponse:
     """A form for a profile, the run's progress and the project, and a way to the next one."""
-    return _page(request, "playground", _language(request, wanted))
+    return _page(request, "playground", language_of(request, wanted))
 
 
 @router.get("/docs")
@@ -84,20 +70,8 @@ def _page(request: Request, name: str, language: Language | None) -> HTMLRespons
         name = f"{name}.{language}"
         answers, offline = _MODEL[language]
         values["model"] = offline if settings.offline else answers.format(settings.chat_model)
-        values["keys"] = _KEYS[language][keys.needed]
     page = Template((WEB / f"{name}.html").read_text(encoding="utf-8"))
     shown = {name: escape(value) for name, value in values.items()}
     shown["hide_key"] = "" if keys.needed else " hidden"
     headers = {"Content-Security-Policy": POLICY, "Vary": "Accept-Language"}
     return HTMLResponse(page.substitute(shown), headers=headers)
-
-
-def _language(request: Request, wanted: str | None) -> Language:
-    """Returns the language asked for, else whichever of the two the browser names first; else Korean."""
-    for named in (wanted or "", *request.headers.get("accept-language", "").split(",")):
-        match named.strip()[:2].lower():
-            case "ko":
-                return "ko"
-            case "en":
-                return "en"
-    return "ko"

@@ -12,7 +12,7 @@ from graph.sessions.owners import guest_session
 from graph.sessions.sessions import Caller
 from graph.sessions.views import SessionView
 from serve.callers import BEARER, caller_of
-from serve.context import ContextDep
+from serve.context import AppContext, ContextDep
 from serve.drain import drain_of
 from serve.errors import responses
 from serve.markdown import to_markdown
@@ -64,6 +64,16 @@ async def search_postings(
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
+    return await nearest_postings(context, q, k)
+
+
+async def nearest_postings(context: AppContext, q: str, k: int) -> list[FoundPosting]:
+    """Returns the `k` postings nearest to `q`, nearest first.
+
+    Raises:
+        NoPostingsError, EmbeddingMismatchError: as `Search.nearest`.
+        ModelUnavailableError: `q` cannot be embedded.
+    """
     _, found = await context.services.search.nearest(q, k=k)
     return found
 
@@ -105,16 +115,30 @@ async def get_session(context: ContextDep, caller: CallerDep, session_id: Sessio
     dependencies=KEYED,
     response_class=PlainTextResponse,
     responses={
-        200: {"content": {"text/markdown": {}}, "description": "the newest project as Markdown"},
+        200: {"content": {"text/markdown": {}}, "description": "the project as Markdown"},
         **responses(401, 404, 422, 500, 503),
     },
 )
-async def get_project(context: ContextDep, caller: CallerDep, session_id: SessionId) -> PlainTextResponse:
-    """The newest project of a session as Markdown (CommonMark), to take along."""
+async def get_project(
+    context: ContextDep,
+    caller: CallerDep,
+    session_id: SessionId,
+    project: Annotated[
+        int | None, Query(ge=0, description="its place in the session's `history`, from 0; else the newest")
+    ] = None,
+) -> PlainTextResponse:
+    """A project of a session as Markdown (CommonMark), to take along: the newest unless another is named."""
     view = SessionView.model_validate(await context.sessions.view(session_id, caller.owner))
-    if view.project is None:
+    newest = len(view.history) - 1
+    wanted = newest if project is None else project
+    if not 0 <= wanted <= newest:
         raise ProjectNotFoundError
-    text = to_markdown(view.project, view.language, candidates=view.candidates, warnings=view.warnings)
+    if wanted == newest:  # candidates and what checks found are known of it alone
+        text = to_markdown(
+            view.history[newest], view.language, candidates=view.candidates, warnings=view.warnings
+        )
+    else:
+        text = to_markdown(view.history[wanted], view.language)
     return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
 

@@ -118,6 +118,17 @@ def find_person(scope: Scope, headers: Headers, *, welcome: bool, everywhere: bo
     return owners.visitor(visitor_id)
 
 
+def page_owner(request: Request, session_id: str | None = None) -> str | None:
+    """Returns the owner that whoever opens a page is: the guest of a link to `session_id`, else the visitor
+    of their cookie; None where they show nothing that counts."""
+    signatures = _signatures(request.scope)
+    token = request.query_params.get(TOKEN)
+    if token is not None and session_id is not None:
+        return owners.guest(session_id) if signatures.linked_session(token) == session_id else None
+    visitor_id = _visitor_id(request.scope, request.headers) if request.app.state.visitors_welcome else None
+    return None if visitor_id is None else owners.visitor(visitor_id)
+
+
 def remember(request: Request, response: Response) -> None:
     """Gives whoever opens a page a visitor's cookie, or renews theirs, where visitors are welcome. Only pages
     do this: a program that asks the API would be somebody else each time."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, Request, async_playwright
 
 from evals.posters.chromium import FLAGS, find_chromium
@@ -63,3 +64,14 @@ async def looking(language: str = "ko-KR", *, width: int = 1280, dark: bool = Fa
                 yield look
             finally:
                 await context.close()
+
+
+async def serious(page: Page) -> list[str]:
+    """Returns what axe-core finds on a page that is serious or critical: the rule, and where."""
+    found = (await Axe().run(page, options={"resultTypes": ["violations"]})).response["violations"]
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

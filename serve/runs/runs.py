@@ -14,6 +14,7 @@ import psycopg
 from redis.exceptions import RedisError
 
 from graph.sessions.lease import WorkerLease
+from graph.sessions.owners import may_read
 from graph.sessions.record import IdempotencyKeys
 from graph.sessions.sessions import Caller, Event, Run, Sessions
 from serve.admission import Admission
@@ -110,7 +111,7 @@ class Runs:
             redis.exceptions.RedisError: Redis does not answer.
         """
         record = await self._store.get(run_id)
-        if record.owner != owner:
+        if not may_read(owner, record.owner, record.session_id):
             raise RunNotFoundError
         return record
 
@@ -119,8 +120,9 @@ class Runs:
         return await self._store.result(record.run_id) if record.state == "succeeded" else None
 
     async def of_session(self, session_id: str, owner: str) -> list[RunRecord]:
-        """Returns the owner's runs of a session, newest first."""
-        return [record for record in await self._store.of_session(session_id) if record.owner == owner]
+        """Returns the runs of a session that `owner` may read, newest first."""
+        records = await self._store.of_session(session_id)
+        return [record for record in records if may_read(owner, record.owner, session_id)]
 
     async def cancel(self, run_id: str, owner: str) -> RunRecord:
         """Ends a run that has not ended yet; the worker that does it stops at once.

@@ -1,4 +1,4 @@
-"""The pages, in a real browser: they show what they promise and ask no other host."""
+"""The pages for developers, in a real browser: they show what they promise and ask no other host."""
 
 from __future__ import annotations
 
@@ -23,38 +23,6 @@ PROJECT = "#project:not([hidden])"
 
 async def shown(look: Look, selector: str) -> str:
     return await look.page.inner_text(selector)
-
-
-@pytest.mark.parametrize(
-    ("language", "heading", "offline"),
-    [
-        ("ko-KR", "프로젝트 하나를 추천합니다", "규칙으로 답합니다"),
-        ("en-GB", "recommends one", "rules answer"),
-    ],
-)
-async def test_the_landing_page_says_what_this_is_and_leads_on(
-    address: str, language: str, heading: str, offline: str
-) -> None:
-    async with looking(language) as look:
-        await look.page.goto(address)
-        assert heading in await shown(look, ".lead")
-        assert offline in await shown(look, ".notice")
-        links = await look.page.eval_on_selector_all("nav a", "links => links.map(link => link.href)")
-        async with httpx.AsyncClient() as client:
-            assert [(await client.get(link)).status_code for link in links] == [200] * 4
-        await look.page.click("nav a")
-        await look.page.wait_for_selector(JOB)
-        assert look.wrong == []
-        assert look.foreign(address) == []
-
-
-async def test_the_other_language_is_a_click_away(address: str) -> None:
-    async with looking("ko-KR") as look:
-        await look.page.goto(address)
-        await look.page.click("a.other")
-        assert "recommends" in await shown(look, ".lead")
-        await look.page.click("nav a")
-        assert "Which job" in await shown(look, "form")
 
 
 @pytest.mark.parametrize("path", ["/playground/", "/generate/playground/", "/regenerate/playground/"])
@@ -126,9 +94,7 @@ async def test_with_keys_the_playground_asks_for_one(settings: Settings) -> None
     hashed = hashlib.sha256(b"secret").hexdigest()
     async with served(settings.model_copy(update={"api_keys": SecretStr(f"ada:{hashed}")})) as address:
         async with looking("en-GB") as look:
-            await look.page.goto(address)
-            assert "need an API key" in await shown(look, "main")
-            await look.page.click("nav a")
+            await look.page.goto(f"{address}/playground/")
             await look.page.fill(JOB, "QA")
             await look.page.click(RUN)
             await look.page.wait_for_selector("#problem:not([hidden])")
@@ -183,7 +149,7 @@ async def test_a_browser_may_load_nothing_from_elsewhere(client: httpx.AsyncClie
 
 
 @pytest.mark.parametrize(
-    "path", ["", "%00", "..%2fpages.py", "../pages.py", "landing.ko.html", "x" * 5_000, "%ff"]
+    "path", ["", "%00", "..%2fpages.py", "../words.yaml", "../templates/start.html", "x" * 5_000, "%ff"]
 )
 async def test_only_what_pages_load_is_served(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(f"/static/{path}")).status_code == 404

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -63,6 +64,15 @@ class Corpus:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class OpenPostings:
+    """How many postings one can still apply to, and when the newest of them came in; None where there are
+    none."""
+
+    postings: int
+    newest: datetime | None
+
+
 class PostingStore:
     """Searches postings with the vectors of one embedding (`model` in `dimensions`). Every method takes a
     connection for one statement only, so none is held during a model call."""
@@ -92,6 +102,12 @@ class PostingStore:
         if not row["ready"]:
             raise _mismatch(row["ready_sets"], **self._embedding)
         return Corpus(row["postings"], row["revision"], row["version"])
+
+    async def open_postings(self) -> OpenPostings:
+        """Returns how many open postings there are, and how new the newest is. Counts them all."""
+        async with self._pool.connection() as connection:
+            row = await _row(connection, "count_open")
+        return OpenPostings(postings=row["postings"], newest=row["newest"])
 
     async def read_only(self) -> bool:
         """Whether nothing can be written: on a replica, or where it is set so."""

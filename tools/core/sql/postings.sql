@@ -22,6 +22,9 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
 -- name: sources
 select source, count(*) as postings from postings group by source;
 
+-- name: count_open
+select count(*) as postings, max(updated_at) as newest from open_postings;
+
 -- name: nearest
 select 'p-' || p.id as posting_id, {fields}, 1 - (e.embedding <=> %(vector)s) as score
 from open_postings as p

@@ -1,0 +1,138 @@
+"""The start of the page for job seekers, and its search, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from tests.browser import looking, serious
+
+JOB = "#desired_job"
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "offline", "job"),
+    [
+        ("ko-KR", "공고에서 찾습니다", "규칙으로 답합니다", "백엔드 개발자"),
+        ("en-GB", "in job postings", "rules answer", "Backend developer"),
+    ],
+)
+async def test_the_start_asks_for_a_job_and_skills_and_says_what_it_knows(
+    address: str, language: str, heading: str, offline: str, job: str
+) -> None:
+    async with looking(language, width=360, dark=True) as look:
+        page = look.page
+        await page.goto(address)
+        assert heading in await page.inner_text("h1")
+        assert offline in await page.inner_text(".notice")
+        # How many postings there are, and how new the newest.
+        assert re.search(r"\d{3}.*20\d\d-\d\d-\d\d", await page.inner_text("footer"))
+
+        await page.click(f"button[data-job='{job}']")
+        assert await page.input_value(JOB) == job
+        await page.fill("#skill", "Java, k8s")
+        await page.press("#skill", "Enter")
+        await page.fill("#skill", "Redis")
+        await page.click("#add-skill")
+        chips = page.locator("#skills li span")
+        assert await chips.all_inner_texts() == ["Java", "k8s", "Redis"]
+        await page.click("#skills li:nth-child(2) button")
+        assert await page.locator("#known-skills option").count() > 200
+
+        await page.reload()  # what was typed in this tab stays
+        assert await page.input_value(JOB) == job
+        assert await chips.all_inner_texts() == ["Java", "Redis"]
+
+        await page.click("#more summary")
+        await page.click("button[data-add=experiences]")
+        await page.fill("[data-group=experiences] [data-field=company]", "가람")
+        assert await serious(page) == []
+        await page.click("[data-group=experiences] [data-remove]")
+        assert await page.locator(".entry").count() == 0
+        # Nothing is wider than a phone.
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+        await page.fill(JOB, "!!")
+        await page.click("#go")
+        assert await page.is_visible("#desired_job-wrong")
+        assert await page.get_attribute(JOB, "aria-invalid") == "true"
+        assert look.wrong == []
+        assert look.foreign(address) == []
+
+
+async def test_a_sample_person_fills_in_the_form(address: str) -> None:
+    async with looking("ko-KR") as look:
+        await look.page.goto(address)
+        people = look.page.locator(".people a")
+        assert await people.count() == 6
+        await people.nth(0).click()
+        assert await look.page.input_value(JOB) == "백엔드 개발자"
+        assert await look.page.locator("#skills li").count() == 8
+        assert await look.page.locator("[data-group=projects] .entry").count() == 2
+        assert await look.page.input_value("[data-group=projects] [data-field=title] >> nth=0") != ""
+        assert look.wrong == []
+
+
+async def test_the_other_language_and_the_pages_for_developers_are_a_click_away(address: str) -> None:
+    async with looking("ko-KR") as look:
+        await look.page.goto(f"{address}/?person=ai-student")
+        links = await look.page.eval_on_selector_all("footer a", "links => links.map(link => link.href)")
+        async with httpx.AsyncClient() as client:
+            assert [(await client.get(link)).status_code for link in links] == [200] * 4
+        await look.page.click("header nav a[hreflang=en]")
+        assert "next project" in await look.page.inner_text("h1")
+        assert "person=ai-student" in look.page.url
+        await look.page.click("header nav a")
+        assert "Search" in await look.page.inner_text("h1")
+
+
+async def test_search_says_why_each_posting_was_found(address: str) -> None:
+    async with looking("ko-KR", width=320) as look:
+        page = look.page
+        await page.goto(f"{address}/search")
+        await page.fill("#q", "결제 서버 Kafka")
+        await page.press("#q", "Enter")
+        await page.wait_for_selector(".hits li")
+        hits = page.locator(".hits > li")
+        assert await hits.count() == 20
+        assert "결제" in await hits.nth(0).locator(".because").inner_text()
+        assert "결제" in await hits.nth(0).locator("mark").all_inner_texts()
+        await hits.nth(0).locator("summary").click()
+        assert len(await hits.nth(0).locator(".posting").inner_text()) > 100
+        assert await serious(page) == []
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+        assert look.wrong == []
+        assert look.foreign(address) == []
+
+
+async def test_a_search_is_shown_as_text(client: httpx.AsyncClient) -> None:
+    response = await client.get("/search", params={"q": "<img src=x onerror=alert(1)>\u0007"})
+    assert response.status_code == 200
+    assert "<img src=x" not in response.text
+
+
+@pytest.mark.parametrize("path", ["/", "/search", "/s/nobody-s"])
+async def test_a_browser_runs_and_loads_nothing_but_ours(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    policy = response.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "require-trusted-types-for 'script'" in policy
+    assert "http" not in response.text.replace("https://", "http").replace("http-equiv", "") or path == "/"
+
+
+async def test_the_page_weighs_little(address: str) -> None:
+    """All that a browser loads for the start and a session, without fonts."""
+    async with looking() as look:
+        weights: dict[str, int] = {}
+
+        async def weigh(response: object) -> None:
+            body = await response.body()  # type: ignore[attr-defined]
+            weights[response.url] = len(body)  # type: ignore[attr-defined]
+
+        look.page.on("response", weigh)
+        await look.page.goto(f"{address}/?person=java-backend")
+        await look.page.wait_for_load_state("networkidle")
+        assert 10_000 < sum(weights.values()) < 150_000
