@@ -68,6 +68,7 @@ def create_app(settings: Settings) -> Starlette:
         return Response(await answered(request, chat), media_type="application/json")
 
     async def stream(request: Request) -> Response:
+        await request.body()  # before the response listens whether the client leaves
         events: asyncio.Queue[bytes | None] = asyncio.Queue()
 
         async def send(text: str) -> None:
