@@ -45,8 +45,9 @@ from tools.shown import Place
 
 logger = logging.getLogger(__name__)
 
-_LONGEST_LINES, _ALL_LINES = 1_000, 6_000
-"""Characters of the lines of one posting, and of all together: quotes come out of them."""
+_LONGEST_LINES, _LATER_LINES, _ALL_LINES = 1_000, 180, 6_000
+"""Characters of the lines of one posting, in a session's first turn and in a later one, which is to cost less
+(tests/graph/test_regeneration_cost.py), and of all together: quotes come out of them."""
 _CITED = 2
 """A posting that the subject cites has so many times the room of another."""
 
@@ -125,7 +126,8 @@ async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str
     }
     tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, ProjectPlan)
     about = "\n".join([*texts(subject), *turn.get("skills", []), *(state["profile"].get("skills") or [])])
-    limits = _limits(postings, cited)
+    longest = _LATER_LINES if state.get("project") else _LONGEST_LINES
+    limits = _limits(postings, cited, longest)
     lines = telling_rows(postings.values(), about, limits, posting_domains(state["summary"]))
     rows, omitted = fit_to_budget(lines, tokens)
     blocks["postings"] = fence("postings", rows)
@@ -201,10 +203,10 @@ def _placed(steps: Sequence[tuple[str, Sequence[Task]]]) -> dict[Place, dict[str
     }
 
 
-def _limits(postings: Mapping[str, StoredPosting], cited: Sequence[str]) -> dict[str, int]:
-    """Returns by posting id the characters of its lines."""
+def _limits(postings: Mapping[str, StoredPosting], cited: Sequence[str], longest: int) -> dict[str, int]:
+    """Returns by posting id the characters of its lines: at most `longest`, and more of what is cited."""
     shares = {posting_id: _CITED if posting_id in cited else 1 for posting_id in postings}
-    each = _ALL_LINES // sum(shares.values())
+    each = min(longest, _ALL_LINES // sum(shares.values()))
     return {posting_id: min(_LONGEST_LINES, each * share) for posting_id, share in shares.items()}
 
 

@@ -64,8 +64,9 @@ _NOT_TEXT = re.compile(r"[^\w+#]+|_+")
 """`+` and `#` stay: C, C++ and C# are three languages."""
 _ADDED = re.compile(r"\s[—–-]\s.*$|\s*[(（\[][^()（）\[\]]*[)）\]]\s*$", re.DOTALL)
 """What a title says after a dash or in brackets at its end: "… — 월 1만 원 안에서" is no other subject."""
-_LONGEST_LINES, _ALL_LINES = 500, 4_200
-"""Characters of the lines of one posting, and of all together."""
+_LONGEST_LINES, _LATER_LINES, _ALL_LINES = 500, 180, 4_200
+"""Characters of the lines of one posting, in a session's first turn and in a later one, which is to cost less
+(tests/graph/test_regeneration_cost.py), and of all together."""
 _PROBLEMS = 10
 """Problems that are sent back to the model: more would repeat them."""
 
@@ -236,7 +237,8 @@ async def _question(
     }
     tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, SubjectProposals)
     about = "\n".join([*texts(state["profile"]), turn.get("feedback") or "", *turn.get("skills", [])])
-    limits = dict.fromkeys(postings, min(_LONGEST_LINES, _ALL_LINES // len(postings)))
+    longest = _LATER_LINES if state.get("project") else _LONGEST_LINES
+    limits = dict.fromkeys(postings, min(longest, _ALL_LINES // len(postings)))
     lines = telling_rows(postings.values(), about, limits, posting_domains(state["summary"]))
     rows, omitted = fit_to_budget(lines, tokens // 2)
     blocks["postings"] = fence("postings", rows)
