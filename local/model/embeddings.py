@@ -25,11 +25,7 @@ import asyncio
 import base64
 import math
 import multiprocessing
-import multiprocessing.connection
-import os
 import re
-import signal
-import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -37,7 +33,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache, lru_cache
 from hashlib import blake2b
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import orjson
@@ -45,6 +41,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from local.model.child import end_with_the_server
 from local.model.protocol import ApiError, count_tokens
 
 if TYPE_CHECKING:
@@ -81,6 +78,13 @@ _SPLIT_COMPOUND = re.compile(r"\b(front|back|full|deep|machine|spring)[ -](end|s
 Matrix = NDArray[np.float32]
 
 
+class Embedded(NamedTuple):
+    """Vectors, a row for each text, and the tokens of the texts."""
+
+    vectors: Matrix
+    tokens: int
+
+
 class EmbeddingRequest(BaseModel):
     """The body of `POST /v1/embeddings`."""
 
@@ -88,7 +92,7 @@ class EmbeddingRequest(BaseModel):
 
     model: str = Field(min_length=1)
     input: str | list[Any]
-    dimensions: int = Field(DEFAULT_DIMENSIONS, ge=1, le=MAX_DIMENSIONS)
+    dimensions: int | None = Field(None, ge=1, le=MAX_DIMENSIONS)
     encoding_format: Literal["float", "base64"] = "float"
 
     def texts(self) -> list[str]:
@@ -113,16 +117,16 @@ class EmbeddingRequest(BaseModel):
         return texts
 
 
-def embedding_body(request: EmbeddingRequest, vectors: Matrix) -> bytes:
+def embedding_body(request: EmbeddingRequest, embedded: Embedded) -> bytes:
     """Returns the answer as JSON; base64 holds little-endian float32, and floats are equal to it."""
+    vectors = embedded.vectors
     rows: list[Any]
     if request.encoding_format == "base64":
         rows = [base64.b64encode(row.tobytes()).decode() for row in vectors.astype("<f4")]
     else:
         rows = vectors.tolist()
     data = [{"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(rows)]
-    tokens = sum(map(count_tokens, request.texts()))
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
     return orjson.dumps({"object": "list", "data": data, "model": request.model, "usage": usage})
 
 
@@ -144,7 +148,7 @@ class Embedder:
     def start(self) -> None:
         """Starts to load Kiwi and returns at once."""
         self._process = ProcessPoolExecutor(
-            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_server
+            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_the_server
         )
         self._loaded = self._process.submit(_load)
 
@@ -153,31 +157,19 @@ class Embedder:
         if self._process is not None:
             self._process.shutdown(wait=False, cancel_futures=True)
 
-    async def embed(self, texts: Sequence[str], dimensions: int) -> Matrix:
-        """Returns one row of length 1 for each text, shape `(len(texts), dimensions)`.
+    async def embed(self, texts: Sequence[str], dimensions: int | None) -> Embedded:
+        """Returns one row of length 1 for each text, shape `(len(texts), dimensions)`, and their tokens by an
+        estimate.
 
         The rows depend on the texts alone: not on their batch, the process or the version of Python.
         """
         if self._process is None:
-            raise RuntimeError("the embedder was not started")
+            self.start()
         loop = asyncio.get_running_loop()
         batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-        return np.concatenate(
-            [await loop.run_in_executor(self._process, _vectors, batch, dimensions) for batch in batches]
-        )
-
-
-def _end_with_the_server() -> None:
-    """Lets this process end when the server does, however that ends, and not by Ctrl-C on its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_wait_for_the_server, daemon=True).start()
-
-
-def _wait_for_the_server() -> None:
-    server = multiprocessing.parent_process()
-    if server is not None:
-        multiprocessing.connection.wait([server.sentinel])
-        os._exit(1)
+        width = dimensions or DEFAULT_DIMENSIONS
+        rows = [await loop.run_in_executor(self._process, _vectors, batch, width) for batch in batches]
+        return Embedded(np.concatenate(rows), sum(map(count_tokens, texts)))
 
 
 def _load() -> None:
