@@ -11,6 +11,7 @@ from tools.llm.embeddings import Embedder
 from tools.llm.journal import Call, ResponseJournal
 from tools.postings.repository import PostingStore
 from tools.prompts.registry import PromptSet
+from tools.retrieval.search import PostingSearch
 from tools.services import Services
 
 
@@ -20,6 +21,7 @@ class RunContext:
 
     settings: Settings
     postings: PostingStore
+    search: PostingSearch
     prompts: PromptSet
     """The prompts that were active when the run began. It keeps them though others are activated."""
     chat: ChatModel
@@ -43,12 +45,15 @@ class RunContext:
         """Returns the context of a run that begins now. Answers are taken from `journal` and recorded there;
         calls of models are appended to `calls`; `slot` is given up while a model is at work."""
         noted = [] if calls is None else calls
+        postings = services.postings.for_run()
+        embedder = services.embedder.for_run(journal, noted, slot)
         return cls(
             settings=services.settings,
-            postings=services.postings.for_run(),
+            postings=postings,
+            search=PostingSearch(postings, embedder, services.analyser),
             prompts=services.prompts.current,
             chat=services.chat.for_run(journal, noted, slot),
-            embedder=services.embedder.for_run(journal, noted, slot),
+            embedder=embedder,
             calls=noted,
             owner=owner,
         )

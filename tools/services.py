@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,9 @@ from tools.llm.openai_client import open_http_client
 from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
 from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
+from tools.retrieval.analyser import Analyser
+from tools.retrieval.index import TermIndex
+from tools.retrieval.search import PostingSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,9 @@ class Services:
     postings: PostingStore
     writer: PostingWriter
     vectors: EmbeddingSet
+    analyser: Analyser
+    terms: TermIndex
+    search: PostingSearch
     prompts: PromptRegistry
     prompt_changes: PromptChanges
 
@@ -48,18 +54,23 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
         open_http_client(settings) as http_client,
         open_redis(settings) as redis,
         open_prompts(settings, redis, pool, newest=newest_prompts) as prompt_changes,
+        aclosing(Analyser()) as analyser,
     ):
         embedder = Embedder(settings, http_client)
         embedding: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
+        postings = PostingStore(pool, **embedding)
         yield Services(
             settings=settings,
             redis=redis,
             pool=pool,
             chat=ChatModel(settings, http_client),
             embedder=embedder,
-            postings=PostingStore(pool, **embedding),
+            postings=postings,
             writer=PostingWriter(pool),
             vectors=EmbeddingSet(pool, **embedding),
+            analyser=analyser,
+            terms=TermIndex(pool, analyser),
+            search=PostingSearch(postings, embedder, analyser),
             prompts=prompt_changes.registry,
             prompt_changes=prompt_changes,
         )

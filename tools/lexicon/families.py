@@ -166,7 +166,7 @@ _MIN_UNNAMED = 3
 
 # Who else would answer such a posting: a full-stack posting suits both sides, as long as its own
 # text names the wanted work.
-_NEAR = {
+NEAR = {
     "backend": ("fullstack",),
     "frontend": ("fullstack",),
     "fullstack": ("frontend", "backend"),
@@ -204,6 +204,22 @@ def fits(found: Family | None, reading: Reading, wanted: Sequence[Family]) -> bo
         if found is family:
             # Research that names nothing one builds with is theory.
             return found.key != "ai_ml" or reading.technical > 0
-        if found.key in _NEAR.get(family.key, ()) and reading.scores[family.key] >= _MIN_NEAR:
+        if found.key in NEAR.get(family.key, ()) and reading.scores[family.key] >= _MIN_NEAR:
             return True
     return False
+
+
+def posting_families(title: str, body: str) -> tuple[str, ...]:
+    """Returns the keys of the families a posting is for, the likeliest first: that of its work, and those
+    that its title names and its work supports. Empty where nothing tells."""
+    reading = read_posting(title, body)
+    found = family_of(title, reading, ())
+    if found is None:
+        return ()
+    best = max(score for key, score in reading.scores.items() if FAMILIES[key].it == found.it)
+    named = (
+        key
+        for key in reading.titled
+        if key != GENERAL.key and FAMILIES[key].it == found.it and reading.scores[key] >= best * _SECOND
+    )
+    return tuple(dict.fromkeys((found.key, *named)))
