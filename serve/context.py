@@ -20,6 +20,7 @@ from serve.kept import KeptProjects, open_kept
 from serve.readiness import ReadinessChecks
 from serve.runs.runs import Runs, open_runs
 from serve.signatures import Signatures, open_signatures
+from serve.term_filling import filling_terms
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
@@ -84,6 +85,7 @@ async def open_app_context(settings: Settings, *, working: bool | None = None) -
         async with (
             open_lease(settings) as lease,
             aclosing(Sessions(services, saver, lease)) as sessions,
+            filling_terms(services),
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
             signatures = await open_signatures(settings, services.pool)

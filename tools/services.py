@@ -16,9 +16,11 @@ from tools.llm.chat import ChatModel
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import open_http_client
 from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
-from tools.postings.search import Search, search_cache
 from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
+from tools.retrieval.analyser import Analyser
+from tools.retrieval.index import TermIndex
+from tools.retrieval.search import PostingSearch, search_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,11 @@ class Services:
     chat: ChatModel
     embedder: Embedder
     postings: PostingStore
-    search: Search
     writer: PostingWriter
     vectors: EmbeddingSet
+    analyser: Analyser
+    terms: TermIndex
+    search: PostingSearch
     prompts: PromptRegistry
     prompt_changes: PromptChanges
 
@@ -51,6 +55,7 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
         open_redis(settings) as redis,
         open_prompts(settings, redis, pool, newest=newest_prompts) as prompt_changes,
         aclosing(search_cache(settings, redis)) as cache,
+        aclosing(Analyser()) as analyser,
     ):
         embedder = Embedder(settings, http_client)
         embedding: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
@@ -62,9 +67,11 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
             chat=ChatModel(settings, http_client),
             embedder=embedder,
             postings=postings,
-            search=Search(cache, postings, embedder),
             writer=PostingWriter(pool),
             vectors=EmbeddingSet(pool, **embedding),
+            analyser=analyser,
+            terms=TermIndex(pool, analyser),
+            search=PostingSearch(postings, embedder, analyser, cache),
             prompts=prompt_changes.registry,
             prompt_changes=prompt_changes,
         )

@@ -28,7 +28,7 @@ from serve.page import views
 from serve.page.known import KnownPostings
 from serve.page.rendering import render
 from serve.page.words import language_of, script_words, words
-from serve.routes import SessionId, nearest_postings
+from serve.routes import PostingQuery, SessionId, find_postings
 from serve.visitors import TOKEN, page_owner, remember
 from tools.core.contracts import Language, Profile
 from tools.core.errors import (
@@ -171,7 +171,7 @@ async def search(
     shown: dict[str, Any] = {"query": clean(q).strip(), "hits": [], "problem": None, "today": _today()}
     if shown["query"]:
         try:
-            near = await nearest_postings(context, shown["query"], HITS)
+            near = await find_postings(context, PostingQuery(q=shown["query"], k=HITS))
         except NoPostingsError:
             shown["problem"] = words(language)("knows_none")
         else:

@@ -65,6 +65,11 @@ return 1
 nothing."""
 _LET_GO = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end"
 
+
+class Passing(bytes):
+    """A value that whoever asked for it now is given, and that is not kept."""
+
+
 Make = Callable[[bytes | None], Awaitable[bytes]]
 """Makes a value. It is given what the key's entry holds in another version, of which parts may hold still."""
 
@@ -195,7 +200,7 @@ class Cache:
             self._letting_go.add(task)
             task.add_done_callback(self._letting_go.discard)
             raise
-        if len(value) > self._value_bytes:
+        if isinstance(value, Passing) or len(value) > self._value_bytes:
             await self._let_go(entry, token)
         else:
             kept = entry.key_hash + entry.version_hash + value

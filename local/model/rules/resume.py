@@ -10,7 +10,7 @@ from typing import Any
 from tools.core.contacts import is_contact_line, names_in
 from tools.lexicon import canonical, find_skills
 
-from .families import read_posting
+from tools.lexicon.families import read_posting
 from .text import is_order, load_yaml
 
 _DATA: dict[str, Any] = load_yaml("resume.yaml")

@@ -13,13 +13,16 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.databases import cloned
+from tests.fakes import ScriptedAnalyser
 from tests.pace import time_limit
 from tests.tools.postings.test_repository import EAST, MODEL, NORTH, Store, gone, posting, write
 from tools.core.database import Pool, Vector, open_pool
 from tools.core.redis_client import open_redis
 from tools.core.settings import Settings
 from tools.postings.contracts import FoundPosting
-from tools.postings.search import Search, search_cache
+from tools.postings.question import NEAREST, Question
+from tools.retrieval.analyser import AnalyserError
+from tools.retrieval.search import PostingSearch, search_cache
 
 FIRST_DAY, LAST_DAY = "Pacific/Pago_Pago", "Pacific/Kiritimati"
 """Time zones that never have the same date: 25 hours lie between them."""
@@ -34,9 +37,9 @@ class Embedding:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def query(self, text: str) -> Vector:
-        """As `Embedder.query`."""
-        self.asked.append(text)
+    async def blend(self, parts: Sequence[tuple[str, float]]) -> Vector:
+        """As `Embedder.blend`."""
+        self.asked += [text for text, _ in parts]
         return np.array(NORTH, dtype=np.float32)
 
 
@@ -45,10 +48,10 @@ class Counted(Store):
 
     searches = 0
 
-    async def nearest(self, vector: Vector, *, k: int) -> list[FoundPosting]:
+    async def nearest(self, vector: Vector, *, k: int, question: Question = NEAREST) -> list[FoundPosting]:
         """As the store's."""
         self.searches += 1
-        return await super().nearest(vector, k=k)
+        return await super().nearest(vector, k=k, question=question)
 
 
 class Worker:
@@ -56,13 +59,12 @@ class Worker:
 
     def __init__(self, pool: Pool, redis: Redis, settings: Settings) -> None:
         self.store, self.embedding = Counted(pool), Embedding()
-        cached: Any = search_cache(settings, redis)
         embedder: Any = self.embedding
-        self.search = Search(cached, self.store, embedder)
+        self.analyser: Any = ScriptedAnalyser()
+        self.search = PostingSearch(self.store, embedder, self.analyser, search_cache(settings, redis))
 
     async def found(self, text: str = "a back end", k: int = 5) -> list[str]:
-        _, postings = await self.search.nearest(text, k=k)
-        return [one.source_id for one in postings]
+        return [one.source_id for one in (await self.search.find(text, k=k)).postings]
 
 
 @pytest.fixture
@@ -93,10 +95,9 @@ async def workers(pool: Pool, redis: Redis, caching: Settings) -> Sequence[Worke
 
 async def test_what_one_worker_found_the_other_is_given_as_it_was(workers: Sequence[Worker]) -> None:
     one, other = workers
-    corpus, first = await one.search.nearest("a back end", k=5)
-    assert [hit.source_id for hit in first] == ["n", "e"]
-    again = await other.search.nearest("a back end", k=5)
-    assert again == (corpus, first)
+    first = await one.search.find("a back end", k=5)
+    assert [hit.source_id for hit in first.postings] == ["n", "e"]
+    assert await other.search.find("a back end", k=5) == first
     assert (other.embedding.asked, other.store.searches) == ([], 0)
     assert await other.found("another text") == ["n", "e"]
     assert await other.found(k=1) == ["n"]
@@ -205,3 +206,26 @@ async def test_nothing_of_a_text_or_of_postings_is_kept(workers: Sequence[Worker
     for said in (text, "Job n"):
         assert not any(said.encode() in part for part in (*kept, *values))
     assert all([0 < await redis.ttl(key) <= 3_600 for key in kept])
+
+
+async def test_what_was_found_without_the_analyser_is_not_kept(workers: Sequence[Worker]) -> None:
+    one, other = workers
+    understand = one.analyser.understand
+
+    async def fails(text: str) -> None:
+        raise AnalyserError
+
+    one.analyser.understand = fails
+    assert await one.found() == ["n", "e"]
+    one.analyser.understand = understand
+    assert await one.found() == ["n", "e"]
+    assert await other.found() == ["n", "e"]
+    assert (one.store.searches, other.store.searches) == (2, 0)
+
+
+async def test_what_is_explained_is_made_anew(workers: Sequence[Worker], redis: Redis) -> None:
+    for _ in range(2):
+        found = await workers[0].search.find("a back end", k=5, explained=True)
+        assert [hit.source_id for hit in found.postings] == ["n", "e"]
+    assert workers[0].store.searches == 2
+    assert [key async for key in redis.scan_iter(match="cache:*")] == []
