@@ -73,7 +73,7 @@ async def client(url: str) -> AsyncIterator[AsyncOpenAI]:
 
 
 async def embed(embedder: Embedder, *texts: str) -> Matrix:
-    return await embedder.embed(texts, 1536)
+    return (await embedder.embed(texts, 1536)).vectors
 
 
 async def test_rows_have_length_one(embedder: Embedder) -> None:
