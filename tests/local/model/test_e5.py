@@ -1,4 +1,4 @@
-"""The real embedding model of the offline model: what it finds near, and that its process may end without harm."""
+"""The offline model's real embeddings: what they find near, and that their process may end without harm."""
 
 from __future__ import annotations
 
