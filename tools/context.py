@@ -43,12 +43,14 @@ class RunContext:
         """Returns the context of a run that begins now. Answers are taken from `journal` and recorded there;
         calls of models are appended to `calls`; `slot` is given up while a model is at work."""
         noted = [] if calls is None else calls
+        # One for the whole run, whatever serves by its end.
+        embedding = services.embeddings.serving
         return cls(
             settings=services.settings,
-            postings=services.postings.for_run(),
+            postings=embedding.postings.for_run(),
             prompts=services.prompts.current,
             chat=services.chat.for_run(journal, noted, slot),
-            embedder=services.embedder.for_run(journal, noted, slot),
+            embedder=embedding.embedder.for_run(journal, noted, slot),
             calls=noted,
             owner=owner,
         )
