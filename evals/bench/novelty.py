@@ -2,10 +2,10 @@
 
     python -m evals.bench.novelty
 
-The pairs are those of `novelty_pairs.jsonl` and `subject_pairs.jsonl` in `evals/datasets`. On one half of each
-kind the cosine is taken that refuses 2 % of the pairs that are two subjects; what it refuses of the other half
-is told, as the mean of 200 draws. What was found stands beside the model's name, in `tools/llm`, and in
-docs/decisions/0038.
+The pairs are those of `novelty_pairs.jsonl` and `subject_pairs.jsonl` in `evals/datasets`. On one half
+of each kind the cosine is taken that refuses 2 % of the pairs that are two subjects; what it refuses of
+the other half is told, as the mean of 200 draws. What was found stands beside the model's name, in
+`tools/llm`, and in docs/decisions/0038.
 """
 
 from __future__ import annotations
