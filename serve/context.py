@@ -16,6 +16,7 @@ from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
 from serve.admission import Admission
+from serve.embedding_keeper import EmbeddingKeeper
 from serve.kept import KeptProjects, open_kept
 from serve.readiness import ReadinessChecks
 from serve.runs.runs import Runs, open_runs
@@ -91,6 +92,7 @@ async def open_app_context(settings: Settings, *, working: bool | None = None) -
             signatures = await open_signatures(settings, services.pool)
             does_runs = settings.runs_by == "serve" if working is None else working
             async with (
+                aclosing(EmbeddingKeeper(services, services.redis, lease)),
                 aclosing(ReadinessChecks(services, probing, admission)) as readiness,
                 open_kept(services.pool, settings.kept_days) as kept,
                 open_runs(services, sessions, lease, admission, working=does_runs) as runs,

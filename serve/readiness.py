@@ -115,7 +115,7 @@ class ReadinessChecks:
                 "search": self._search(),
                 "prompts": self._prompts(),
                 "runs": self._admission.report(),
-                "cache": self._services.search.cache.report(),
+                "cache": self._services.search_cache.report(),
                 "open_files": open_files.report(self._services.settings),
             },
         }
@@ -167,6 +167,7 @@ class ReadinessChecks:
             "asked_seconds_ago": None if last is None else round(age, 1),
             "chat_model": self._services.chat.model_name,
             "embedding_model": self._services.embedder.model_name,
+            "warning": self._embedding_warning(),
         }
 
     def _search(self) -> Report:
@@ -180,6 +181,12 @@ class ReadinessChecks:
             if state == "failed"
             else None,
         }
+
+    def _embedding_warning(self) -> str | None:
+        """Returns which embedding serves instead of another and why, and what is not known of it."""
+        services = self._services
+        warnings = [services.embeddings.warning(), services.embedder.novelty_warning()]
+        return "; ".join(filter(None, warnings)) or None
 
     def _prompts(self) -> Report:
         """Returns which prompts are active. With a warning (the hub or Redis is away, a set does not fit) the

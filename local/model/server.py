@@ -4,7 +4,7 @@
 |---|---|
 | `POST /v1/chat/completions` · `POST /v1/embeddings` · `GET /v1/models` | as OpenAI's |
 | `/v1/files` · `/v1/files/{id}[/content]` · `/v1/batches` · `/v1/batches/{id}[/cancel]` | as OpenAI's |
-| `GET /healthz` | alive, whether the tokeniser is loaded, and the state and process of multilingual-e5-small |
+| `GET /healthz` | alive, whether the tokeniser is loaded, how multilingual-e5-small is and its process |
 | `GET`, `PUT`, `DELETE /offline/behaviour` | latency and faults: read, replace as a whole, reset |
 | `GET`, `DELETE /offline/calls` | counters and the last 1,000 calls: read, reset |
 

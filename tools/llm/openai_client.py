@@ -41,7 +41,6 @@ fifty events a second."""
 _END_SECONDS = 0.5
 """How long the connection may stay open behind the last event, for it to be used again."""
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
-OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 
 
 def open_http_client(settings: Settings) -> Any:
@@ -148,11 +147,6 @@ def _unused_client() -> httpx2.Client:
 def chat_model_name(settings: Settings) -> str:
     """The chat model that answers: the configured one, or the offline model."""
     return OFFLINE_CHAT_MODEL if settings.offline else settings.chat_model
-
-
-def embedding_model_name(settings: Settings) -> str:
-    """The model that embeds: the configured one, or the offline model."""
-    return OFFLINE_EMBEDDING_MODEL if settings.embeddings_offline else settings.embedding_model
 
 
 _BAD_GATEWAY = 502

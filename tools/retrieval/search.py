@@ -83,10 +83,6 @@ class PostingSearch:
     slot: WorkSlot | None = None
     """Given up while another's search for the same is waited for."""
 
-    def for_run(self, postings: PostingStore, embedder: Embedder, slot: WorkSlot | None) -> PostingSearch:
-        """Returns this search for one run, with the store and the embedder that the run has."""
-        return PostingSearch(postings, embedder, self.analyser, self.cache, slot)
-
     async def find(self, text: str, *, k: int, filters: Filters = OPEN, explained: bool = False) -> Found:
         """Returns the `k` postings that fit `text` best (how it is read: `tools/retrieval/understanding.py`),
         at most three of a company before all others, and none that is another's copy before all others. A

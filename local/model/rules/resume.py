@@ -9,8 +9,8 @@ from typing import Any
 
 from tools.core.contacts import is_contact_line, names_in
 from tools.lexicon import canonical, find_skills
-
 from tools.lexicon.families import read_posting
+
 from .text import is_order, load_yaml
 
 _DATA: dict[str, Any] = load_yaml("resume.yaml")
