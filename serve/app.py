@@ -69,9 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(prompt_routes.router)
-    app.include_router(run_routes.router)
 
     langserve_routes.install(app)
+    app.include_router(run_routes.router)
     pages.install(app)
     openapi.install(app)
     return app
