@@ -113,8 +113,9 @@ async def empty_settings(embedded: Settings) -> AsyncIterator[Settings]:
 
 @pytest.fixture(scope="session")
 async def app_context(settings: Settings) -> AsyncIterator[AppContext]:
-    """What a worker has open, on the sample postings. Tests make sessions of their own with it."""
-    async with open_app_context(settings) as opened:
+    """What a worker has open that does no background runs, on the sample postings. Tests make sessions of
+    their own with it."""
+    async with open_app_context(settings, working=False) as opened:
         yield opened
 
 

@@ -123,7 +123,7 @@ async def test_a_drain_lets_runs_end_and_hands_over_what_is_left(own: Settings, 
         await hold(offline, "ProjectPlan")
         run = await asked(leaving.client)
         await offline.working_on("ProjectPlan")
-        answered = await answered_calls(offline)
+        await offline.behave()  # the call that is held stays so; the next is answered
         reading = asyncio.create_task(all_of(leaving.client, run["run_id"]))
         await asyncio.sleep(0)
         async with working(own) as other:
@@ -133,10 +133,9 @@ async def test_a_drain_lets_runs_end_and_hands_over_what_is_left(own: Settings, 
             assert seen[-1].type == "reconnect"
             async with asyncio.timeout(time_limit()):
                 assert await leaving.process.wait() == 0
-            await offline.reset()
             rest = await all_of(other.client, run["run_id"], seen[-2].id)
             assert rest[-1].type == "result"
-            assert sorted(answered + await answered_calls(offline)) == GENERATION
+            assert await answered_calls(offline) == GENERATION
             assert (await run_of(other.client, run["run_id"]))["state"] == "succeeded"
 
 
