@@ -30,6 +30,7 @@ from serve.callers import ApiKeys, CallerMiddleware
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
 from serve.origins import OriginMiddleware
+from serve.runs import routes as run_routes
 from tools.core import logs
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(kept_routes.router)
     app.include_router(resume_routes.router)
     app.include_router(prompt_routes.router)
+    app.include_router(run_routes.router)
 
     langserve_routes.install(app)
     pages.install(app)

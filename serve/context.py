@@ -18,6 +18,7 @@ from graph.sessions.sessions import Sessions
 from serve.admission import Admission
 from serve.kept import KeptProjects, open_kept
 from serve.readiness import ReadinessChecks
+from serve.runs.runs import Runs, open_runs
 from serve.signatures import Signatures, open_signatures
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
@@ -27,15 +28,23 @@ from tools.services import Services, open_services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What one worker has open: its services, sessions, readiness checks, places for runs, the kept projects,
-    and what it signs with."""
+    """What one worker has open: its services, sessions, readiness checks, places for runs, background runs,
+    the kept projects, and what it signs with."""
 
     services: Services
     sessions: Sessions
     readiness: ReadinessChecks
     admission: Admission
+    runs: Runs
     kept: KeptProjects
     signatures: Signatures
+
+    async def stop(self) -> None:
+        """Stops what still runs: requests are told so, and background runs go back to the queue, for another
+        worker."""
+        self.runs.stop()
+        await self.sessions.aclose()
+        await self.runs.aclose()
 
 
 async def _app_context(request: Request) -> AppContext:
@@ -59,8 +68,9 @@ async def probe_stores(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
-    """Yields what a worker needs, and closes it at the end.
+async def open_app_context(settings: Settings, *, working: bool | None = None) -> AsyncIterator[AppContext]:
+    """Yields what a worker needs, and closes it at the end. `working`: whether it does background runs; the
+    settings say so where it is not given.
 
     Raises:
         SetupError, StoreUnavailableError: PostgreSQL or Redis does not answer, or is not fit.
@@ -77,8 +87,14 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
             signatures = await open_signatures(settings, services.pool)
+            does_runs = settings.runs_by == "serve" if working is None else working
             async with (
                 aclosing(ReadinessChecks(services, probing, admission)) as readiness,
                 open_kept(services.pool, settings.kept_days) as kept,
+                open_runs(services, sessions, lease, admission, working=does_runs) as runs,
             ):
-                yield AppContext(services, sessions, readiness, admission, kept, signatures)
+                context = AppContext(services, sessions, readiness, admission, runs, kept, signatures)
+                try:
+                    yield context
+                finally:
+                    await context.stop()

@@ -63,7 +63,7 @@ class ErrorBody(BaseModel):
 _MEANING = {
     401: "no valid API key",
     403: "not an administrator's key; without keys also a foreign host, or a page of another site",
-    404: "no such session, posting or prompt",
+    404: "no such session, run, posting or prompt",
     408: "the request did not arrive in time",
     409: "the session is at work on another request",
     413: "the body is too large",
@@ -135,6 +135,8 @@ def _place(loc: Sequence[str | int]) -> list[str]:
     """Returns the way to a field from where the caller sees it: inside `input`, in an item of `inputs`, or
     by the parameter's own name."""
     source, *place = (str(part) for part in loc)
+    if source == "body" and place[1:2] == ["input"] and place[0] in ("generate", "regenerate"):
+        del place[0]  # which of the two bodies of POST /runs it is
     return place[1:] if source == "body" and place[:1] == ["input"] else place
 
 

@@ -36,6 +36,7 @@ from serve.run_models import (
     RunResponse,
     event_stream,
 )
+from serve.server_sent import one_line_json
 from tools.core.contracts import Answer
 from tools.core.errors import InvalidRequestError
 
@@ -57,6 +58,21 @@ class EventStream(Response):
     """Names the media type of a stream for the OpenAPI description."""
 
     media_type = "text/event-stream"
+
+
+class JsonRoute(APIRoute):
+    """A route that finds the caller, and reads a body strictly."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            request.state.caller = await caller_of(request)
+            if request.method == "POST" and self.body_field is not None:
+                await _read_body(request)
+            return await handle(request)
+
+        return checked
 
 
 class RunRoute(APIRoute):
@@ -217,16 +233,6 @@ def _caller(config: RunnableConfig | None) -> Caller:
     return caller
 
 
-_LINE_ENDS = {end.encode(): f"\\u{ord(end):04x}".encode() for end in "\x85\u2028\u2029"}
-"""Characters at which some readers (`str.splitlines`, so httpx) end a line, as JSON escapes."""
-
-
-def _on_one_line(line: bytes) -> bytes:
-    for end, escape in _LINE_ENDS.items():
-        line = line.replace(end, escape)
-    return line
-
-
 class PlainJson(Serializer):
     """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look.
 
@@ -239,7 +245,7 @@ class PlainJson(Serializer):
 
     def dumps(self, obj: Any) -> bytes:
         """Returns `obj` as JSON that is one line to every reader of event streams."""
-        return _on_one_line(orjson.dumps(obj, default=lambda model: model.model_dump()))
+        return one_line_json(obj)
 
     def loadd(self, obj: Any) -> Any:
         """Returns `obj`."""

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from serve.callers import ApiKeys
 from serve.errors import ErrorBody, responses
 from serve.run_models import LangChainEvent, RunEvent, StreamFailure, StreamMetadata
+from serve.runs.models import BackgroundRunEvent
 from serve.visitors import COOKIE, SHOWN, TOKEN, VISITED, Route
 from tools.core.contracts import CareerStage, Difficulty, Language
 
@@ -26,6 +27,7 @@ ABOUT = """Recommends the portfolio project that employers ask for now, with the
 TAGS = {
     "generate": "A project for a profile: starts a session.",
     "regenerate": "Another project of the session: a new subject, or one of the candidates.",
+    "runs": "The same in the background: it goes on whoever leaves, and is watched from anywhere.",
     "sessions": "What a session holds, and forgetting it.",
     "profiles": "A profile from what a person has at hand.",
     "kept": "Projects that stay when their session is gone.",
@@ -34,7 +36,14 @@ TAGS = {
     "health": "Whether the service is alive, and whether it can answer.",
 }
 REF = "#/components/schemas/"
-UNNAMED: tuple[Any, ...] = (ErrorBody, RunEvent, LangChainEvent, StreamMetadata, StreamFailure)
+UNNAMED: tuple[Any, ...] = (
+    ErrorBody,
+    RunEvent,
+    BackgroundRunEvent,
+    LangChainEvent,
+    StreamMetadata,
+    StreamFailure,
+)
 """What routes refer to by name, so that FastAPI does not see it."""
 CHOICES: dict[str, Any] = {"Language": Language, "Difficulty": Difficulty, "CareerStage": CareerStage}
 """Enumerations with a name of their own: else a client has one for each field."""

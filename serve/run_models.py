@@ -284,8 +284,9 @@ def event_stream(*, metadata: bool, data: str) -> dict[str, Any]:
     return {"responses": {"200": {"description": "server-sent events", "content": content}}}
 
 
-def _server_sent(event: str, model: str | None) -> dict[str, Any]:
-    properties: dict[str, Any] = {"event": {"type": "string", "const": event}}
+def _server_sent(event: str | None, model: str | None) -> dict[str, Any]:
+    named = {"type": "string"} if event is None else {"type": "string", "const": event}
+    properties: dict[str, Any] = {"event": named}
     if model is not None:
         schema = {"$ref": f"#/components/schemas/{model}"}
         properties["data"] = {
@@ -294,3 +295,10 @@ def _server_sent(event: str, model: str | None) -> dict[str, Any]:
             "contentSchema": schema,
         }
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def numbered_event_stream(data: str) -> dict[str, Any]:
+    """As `event_stream`, of a stream whose events have ids and are named by their type."""
+    described = _server_sent(None, data)
+    content = {"text/event-stream": {"itemSchema": described}}
+    return {"responses": {"200": {"description": "server-sent events", "content": content}}}

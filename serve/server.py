@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from sse_starlette.sse import AppStatus
 
 from serve.connections import Connection
+from serve.context import AppContext
 from serve.drain import Drain
 from tools.core.errors import SetupError, WorkerStoppingError
 
@@ -98,6 +99,8 @@ class Server(uvicorn.Server):
         """Lets what runs end, stops what is left, and closes."""
         drain: Drain = self._app.state.drain
         drain.started = True
+        context: AppContext = self._app.state.app_context
+        context.runs.stop()
         until = time.monotonic() + self._drain_seconds
         if self._handing_over:
             for server in self.servers:
@@ -112,9 +115,9 @@ class Server(uvicorn.Server):
                 if connection.receiving:
                     connection.turn_away(WorkerStoppingError())
         running = set(self.server_state.tasks)
-        await self._wait(lambda: all(task.done() for task in running), until)
+        await self._wait(lambda: all(task.done() for task in running) and context.runs.idle.is_set(), until)
         drain.refusing = True
-        await self._app.state.app_context.sessions.aclose()
+        await context.stop()
         await self._wait(
             lambda: all(task.done() for task in running), time.monotonic() + CLOSE_SECONDS, signals=2
         )

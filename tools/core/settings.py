@@ -211,6 +211,17 @@ class Settings(BaseSettings):
         description="people in flight: runs at the same time, over all workers; what is more is told to come "
         "again. The model connections of a worker follow from it",
     )
+    run_queue: int | None = Field(
+        None,
+        ge=1,
+        description="runs of POST /runs that may wait for a place; what is more is told to come again; "
+        "unset: as many as there are places",
+    )
+    runs_by: Literal["serve", "worker"] = Field(
+        "serve",
+        description="who does the runs of POST /runs: the workers of `checkerboard serve`, or those of "
+        "`checkerboard worker` alone",
+    )
     database_pool: int = Field(10, ge=1, description="PostgreSQL connections of one worker")
     database_timeout_seconds: float = Field(
         10.0, gt=0, description="limit of one statement of a request to PostgreSQL, seconds"
