@@ -338,7 +338,7 @@ class _Jobs(JobManager):
         lock: str | None = None,
     ) -> None:
         """Puts a job back into the queue as it was, for `retry_at` or at once."""
-        assert priority is queue is lock is None  # noqa: S101 - `_GivenBack` asks for nothing else
+        assert (priority, queue, lock) == (None, None, None)  # noqa: S101 - `_GivenBack` asks for no other
         await self._persist("retry", job, retry_at=retry_at)
 
     async def _persist(self, statement: str, job: Job, **arguments: Any) -> None:

@@ -215,9 +215,11 @@ async def narrow(
     """A service with a place for one run, and for two that wait; it shares its queue and its places with no
     other."""
     monkeypatch.setattr(lease, "WORKERS", f"workers of {uuid.uuid4().hex}")
-    async with cloned(embedded, samples_template) as own:
-        async with client_of(own.model_copy(update={"concurrency": 1, "run_queue": 2})) as opened:
-            yield opened
+    async with (
+        cloned(embedded, samples_template) as own,
+        client_of(own.model_copy(update={"concurrency": 1, "run_queue": 2})) as opened,
+    ):
+        yield opened
 
 
 async def test_at_capacity_runs_wait_and_what_is_more_is_refused(
