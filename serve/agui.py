@@ -423,7 +423,7 @@ async def _new_run(
 async def _session(context: AppContext, body: AgUiRequest, caller: Caller) -> Mapping[str, Any] | None:
     """Returns the session to go on with; None where a new one is to be begun."""
     profile: Profile | None = body.given("profile")
-    for session_id in (body.thread_id, body.state and body.state.session_id):
+    for session_id in (body.thread_id, body.state.session_id if body.state else None):
         if _is_ours(session_id):
             try:
                 session = await context.sessions.view(session_id, caller.owner)
