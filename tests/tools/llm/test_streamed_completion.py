@@ -27,7 +27,7 @@ from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel, Reply
 from tools.llm.model_answers import Usage, read_completion
-from tools.llm.openai_client import open_http_client
+from tools.llm.openai_client import connection_of, open_http_client
 from tools.llm.streamed_completion import StreamedCompletion
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -102,6 +102,18 @@ async def test_an_answer_is_heard_while_it_is_written_and_comes_back_whole(embed
     assert chat.heard == ["", GOOD]
     assert chat.bodies[0]["stream"] is True
     assert chat.bodies[0]["stream_options"] == {"include_usage": True}
+
+
+async def test_the_connection_is_found_that_is_not_read_between_two_looks(embedded: Settings) -> None:
+    """Else each event is read alone, at twice the price."""
+    app = Starlette(routes=[Route("/", lambda _: stream(b"data: 1", hold=FOR_EVER))])
+    async with running(app) as url, open_http_client(embedded) as http_client:
+        request = http_client.build_request("GET", url.removesuffix("/v1"))
+        response = await http_client.send(request, stream=True)
+        connection = connection_of(response)
+        assert connection is not None
+        assert connection.is_reading()
+        await response.aclose()
 
 
 async def test_a_beginning_is_heard_before_the_end_is_there(embedded: Settings) -> None:
