@@ -39,5 +39,6 @@ async def run_limit(seconds: float) -> AsyncIterator[asyncio.Timeout]:
         if not limit.expired():
             raise
         raise ModelUnavailableError(
-            "The run took longer than its limit. The session is kept: ask again on it.", cause="run_timeout"
+            "The run took longer than its limit. Its session, if it has one, is kept: ask again on it.",
+            cause="run_timeout",
         ) from error

@@ -13,7 +13,17 @@ from pydantic import SecretStr
 
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
-from serve import errors, kept_routes, langserve_routes, open_files, openapi, pages, prompt_routes, routes
+from serve import (
+    errors,
+    kept_routes,
+    langserve_routes,
+    open_files,
+    openapi,
+    pages,
+    prompt_routes,
+    resume_routes,
+    routes,
+)
 from serve.admission import PlacesMiddleware
 from serve.bodies import BodyLimitMiddleware, ReadRestMiddleware
 from serve.callers import ApiKeys, CallerMiddleware
@@ -72,6 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     app.include_router(routes.router)
     app.include_router(kept_routes.router)
+    app.include_router(resume_routes.router)
     app.include_router(prompt_routes.router)
     app.include_router(run_routes.router)
 

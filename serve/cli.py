@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 from rich.text import Text
 
 from ingest.load import load_samples_where_empty
 from local.servers import embedded_servers
 from serve import doctor as checks
+from serve import open_files
 from serve.app import create_app
 from serve.context import probe_stores
 from serve.demo import run_demo
 from serve.origins import ANY, is_loopback
+from serve.runs.process import work
 from serve.server import BACKLOG, Server, bound
 from serve.supervisor import Supervisor
 from tools.core import logs
@@ -76,6 +79,15 @@ def serve(
             Server(app, configured.drain_seconds).run(sockets)
         else:
             asyncio.run(Supervisor(sockets, workers, configured.drain_seconds).run())
+
+
+@app.command()
+def worker() -> None:
+    """Do the runs that POST /runs queues, and serve nothing. A signal ends it in order."""
+    logs.configure()
+    with embedded_servers(Settings()) as settings:
+        open_files.raise_limit()
+        uvloop.run(work(settings))
 
 
 @app.command()

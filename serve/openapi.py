@@ -29,6 +29,7 @@ TAGS = {
     "regenerate": "Another project of the session: a new subject, or one of the candidates.",
     "runs": "The same in the background: it goes on whoever leaves, and is watched from anywhere.",
     "sessions": "What a session holds, and forgetting it.",
+    "profiles": "A profile from what a person has at hand.",
     "kept": "Projects that stay when their session is gone.",
     "postings": "The postings that answers rest on.",
     "prompts": "The active prompts and models, and, for administrators, changing them.",

@@ -115,7 +115,7 @@ class Server(uvicorn.Server):
                 if connection.receiving:
                     connection.turn_away(WorkerStoppingError())
         running = set(self.server_state.tasks)
-        await self._wait(lambda: all(task.done() for task in running) and not context.runs.doing, until)
+        await self._wait(lambda: all(task.done() for task in running) and context.runs.idle.is_set(), until)
         drain.refusing = True
         await context.stop()
         await self._wait(

@@ -10,9 +10,9 @@
 | `session-runs:{id}` | sorted set: its background runs (`serve/runs/store.py`), which are forgotten with it |
 
 All but the lock and the runs expire together, `session_ttl_minutes` after the last use. A lock holds as long
-as the lease of its worker lives (`graph/sessions/lease.py`). What a run writes is fenced: Redis looks in the same
-step whether the lock still has the run's token, so a run that another has replaced, however late it is,
-writes nothing.
+as the lease of its worker lives (`graph/sessions/lease.py`). What a run writes is fenced: Redis looks in the
+same step whether the lock still has the run's token, so a run that another has replaced, however late it
+is, writes nothing.
 """
 
 from __future__ import annotations

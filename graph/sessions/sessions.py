@@ -256,6 +256,10 @@ class Sessions:
         """
         await self._records.forget(session_id, owner)
 
+    def new_slot(self) -> WorkSlot:
+        """Returns a slot among those of the runs, for other work that asks a model."""
+        return self._slots.slot()
+
     async def aclose(self) -> None:
         """Stops what still runs, each run with WorkerStoppingError, and waits until it has saved its state,
         at most CLOSE_SECONDS. Another worker can go on with each session."""
@@ -276,7 +280,7 @@ class Sessions:
             task.add_done_callback(self._tasks.discard)
             return task
 
-        return Run(session_id, start, self._slots.slot())
+        return Run(session_id, start, self.new_slot())
 
     async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""

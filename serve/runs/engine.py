@@ -10,6 +10,7 @@ No connection is held while a run works, none listens, and all come from the wor
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
@@ -90,9 +91,10 @@ async def queue_name(redis: Redis, database_url: str) -> str:
     Raises:
         redis.exceptions.RedisError: Redis does not answer.
     """
-    own = uuid.uuid4().hex[:12]
-    held = await redis.set("runs-of", own, nx=True, get=True)
-    return f"{held.decode() if held else own}-{urlsplit(database_url).path.strip('/')}"[:100]
+    own = uuid.uuid4().bytes
+    held: Any = await redis.set("runs-of", own, nx=True, get=True)
+    # Short: it is in the name of a channel of PostgreSQL's, which has 63 bytes.
+    return hashlib.sha256((held or own) + urlsplit(database_url).path.encode()).hexdigest()[:16]
 
 
 class Engine:
@@ -121,8 +123,10 @@ class Engine:
             self._run
         )
         self._admission = admission
-        self.doing = 0
-        """Runs that this worker is at work on."""
+        self._doing = 0
+        self.idle = asyncio.Event()
+        """Is set while this worker is at work on no run."""
+        self.idle.set()
         self._worker: Worker | None = None
         self._working: list[asyncio.Task[None]] = []
         self._stopping = asyncio.Event()
@@ -170,7 +174,7 @@ class Engine:
         """Fetches no more; what runs goes on."""
         self._stopping.set()
         if self._worker is not None:
-            self._worker.stop()
+            self._worker.stop()  # type: ignore[no-untyped-call]
 
     async def aclose(self) -> None:
         """Waits until what runs has ended or was given back, at most CLOSE_SECONDS."""
@@ -182,11 +186,14 @@ class Engine:
         await asyncio.gather(*self._working, return_exceptions=True)
 
     async def _run(self, run_id: str, generation: int) -> None:
-        self.doing += 1
+        self._doing += 1
+        self.idle.clear()
         try:
             await self._do(Handed(run_id, generation))
         finally:
-            self.doing -= 1
+            self._doing -= 1
+            if not self._doing:
+                self.idle.set()
             self._admission.give_back(1)
             if self._jobs.found_no_place:
                 await self._connector.look_again()
@@ -205,7 +212,7 @@ class Engine:
                 delete_jobs="always",
             )
             try:
-                await self._worker.run()
+                await self._worker.run()  # type: ignore[no-untyped-call]
             except ConnectorException as error:
                 logger.warning("no runs are fetched: PostgreSQL is away", extra={"cause": cause(error)})
             if not self._stopping.is_set():
@@ -322,8 +329,16 @@ class _Jobs(JobManager):
         """Deletes the job of a run that has ended, however long PostgreSQL is away: it bars the session."""
         await self._persist("finish", job, status=status.value)
 
-    async def retry_job(self, job: Job, retry_at: datetime | None = None, **_: Any) -> None:
-        """Puts a job back into the queue."""
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        """Puts a job back into the queue as it was, for `retry_at` or at once."""
+        assert (priority, queue, lock) == (None, None, None)  # noqa: S101 - `_GivenBack` asks for no other
         await self._persist("retry", job, retry_at=retry_at)
 
     async def _persist(self, statement: str, job: Job, **arguments: Any) -> None:

@@ -163,9 +163,9 @@ class Runs:
         self._watching.close()
 
     @property
-    def doing(self) -> bool:
-        """Whether this worker is at work on a run."""
-        return self._engine.doing > 0
+    def idle(self) -> asyncio.Event:
+        """Is set while this worker is at work on no run."""
+        return self._engine.idle
 
     async def aclose(self) -> None:
         """Waits until what ran has ended or was given back; `Sessions.aclose` stops it."""

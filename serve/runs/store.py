@@ -260,14 +260,16 @@ class RunStore:
         Raises:
             RunNotFoundError: there is none.
         """
-        record = _record(run_id, await self._redis.hgetall(run_key(run_id)))
+        fields: Any = await self._redis.hgetall(run_key(run_id))
+        record = _record(run_id, fields)
         if record is None:
             raise RunNotFoundError
         return record
 
     async def of_session(self, session_id: str) -> list[RunRecord]:
         """Returns the runs of a session, newest first."""
-        ids = [id_.decode() for id_ in await self._redis.zrevrange(runs_key(session_id), 0, -1)]
+        listed: Any = await self._redis.zrevrange(runs_key(session_id), 0, -1)
+        ids = [run_id.decode() for run_id in listed]
         async with self._redis.pipeline(transaction=False) as pipe:
             for run_id in ids:
                 pipe.hgetall(run_key(run_id))
@@ -277,7 +279,8 @@ class RunStore:
 
     async def open_before(self, moment: float) -> list[str]:
         """Returns the runs that have not ended and whose last attempt, if any, began before `moment`."""
-        return [id_.decode() for id_ in await self._redis.zrangebyscore(self._open, "-inf", moment)]
+        listed: Any = await self._redis.zrangebyscore(self._open, "-inf", moment)
+        return [run_id.decode() for run_id in listed]
 
     async def close(self, run_id: str) -> None:
         """Forgets that a run is open which is not there any more."""
@@ -286,7 +289,7 @@ class RunStore:
     async def result(self, run_id: str) -> Any:
         """Returns the answer of a run that has succeeded: the data of its last event; None where that is
         gone."""
-        last = await self._redis.xrevrange(events_key(run_id), count=1)
+        last: Any = await self._redis.xrevrange(events_key(run_id), count=1)
         event = _stored(*last[0]).as_json() if last else {"type": None}
         return event["data"] if event["type"] == "result" else None
 

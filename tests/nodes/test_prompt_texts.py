@@ -18,6 +18,8 @@ from nodes.propose_subjects import SubjectProposals
 from nodes.summarize import MarketSummary
 from tools.prompts.prompt import PromptFile
 from tools.prompts.registry import PACKAGES, PromptRegistry
+from tools.resume.profile import Resume
+from tools.resume.schema import ResumeReading
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "filter_jobs": JobVerdicts,
@@ -25,6 +27,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "propose_subjects": SubjectProposals,
     "generate_tasks": ProjectPlan,
     "tag_posting": PostingPositions,
+    "read_resume": ResumeReading,
 }
 FILES = PromptRegistry.bundled(*PACKAGES).files
 HANGUL = re.compile("[가-힣]")
@@ -72,8 +75,8 @@ def test_the_one_example_of_a_prompt_is_a_valid_answer_in_its_language(prompt: P
 
 @pytest.mark.parametrize(("language", "said"), [("ko", "한국어"), ("en", "English")])
 def test_what_a_node_writes_is_asked_for_in_the_language_of_the_answer(language: str, said: str) -> None:
-    """Postings and profiles come in either. Tagging copies, and so does not."""
-    for purpose in set(SCHEMAS) - {"tag_posting"}:
+    """Postings and profiles come in either. Tagging and reading a résumé copy, and so do not."""
+    for purpose in set(SCHEMAS) - {"tag_posting", "read_resume"}:
         assert said in FILES[f"{purpose}.{language}"].texts.system, purpose
 
 
@@ -88,6 +91,14 @@ def test_the_example_of_tagging_stands_letter_for_letter_in_its_document(languag
     *document, example = lines_of_json(FILES[f"tag_posting.{language}"])
     task = TaggingTask(Parsed(blocks=[*blocks(document)], parser="test/1"), Hints())
     assert task.problems(PostingPositions.model_validate_json(example)) == []
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_the_example_of_a_resume_stands_letter_for_letter_in_its_lines(language: str) -> None:
+    text = FILES[f"read_resume.{language}"].texts.system
+    lines = re.findall(r'(?:\d줄|line \d) "([^"]+)"', text)
+    *_, example = lines_of_json(FILES[f"read_resume.{language}"])
+    assert Resume(lines).problems(ResumeReading.model_validate_json(example)) == []
 
 
 def blocks(rows: list[str]) -> Iterator[Block]:

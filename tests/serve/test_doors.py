@@ -53,9 +53,9 @@ async def keyed(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 async def keyless(address: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A service as `make run` starts it."""
+    """A service as `make run` starts it, for a program that has not opened a page: it has no cookie."""
     async with httpx.AsyncClient(base_url=address, timeout=time_limit()) as client:
         yield client
 

@@ -15,7 +15,7 @@ import httpx
 from tests.pace import time_limit
 from tests.walk.clone import Running, WalkError
 
-OK, CREATED, NO_CONTENT = 200, 201, 204
+OK, CREATED, ACCEPTED, NO_CONTENT = 200, 201, 202, 204
 
 
 def answers(server: Running, address: str, path: str) -> None:
@@ -61,7 +61,7 @@ class Caller:
             check=False,
         )
         body = self._body.read_text(encoding="utf-8") if self._body.exists() else ""
-        wanted = NO_CONTENT if " DELETE " in line else CREATED if "/kept -H" in line else OK
+        wanted = _status(line)
         if sent.stdout != str(wanted):
             raise WalkError(f"{line}\nended with status {sent.stdout}, not {wanted}: {body[-2000:]}")
         if problem := self._looked_at(line, body):
@@ -72,6 +72,8 @@ class Caller:
         path = re.findall(r"localhost:\d+/(\S*)", line)[0]
         if path.endswith("/stream"):
             return "" if '"type":"result"' in body.replace(" ", "") else "it does not end with a result"
+        if path.endswith("/events"):
+            return "" if "event: result" in body else "it does not end with a result"
         if path.endswith("/stream_events"):
             return "" if "on_chain_end" in body and "event: error" not in body else "it does not end well"
         if path.endswith(".md"):
@@ -82,9 +84,19 @@ class Caller:
         if path.endswith("/invoke"):
             self._known["SESSION"] = answer["output"]["session_id"]
             self._known["p-1"] = answer["output"]["postings"][0]["posting_id"]
-        if "kept_id" in answer:
-            self._known["KEPT"] = answer["kept_id"]
+        for word, name in (("KEPT", "kept_id"), ("RUN", "run_id")):
+            if name in answer:
+                self._known[word] = answer[name]
         return ""
+
+
+def _status(line: str) -> int:
+    """Returns the status that is promised for a curl."""
+    if re.search(r"/runs(/\S+/resume)? |DELETE \S+/runs/", f"{line} ") and re.search(" -d | -X ", line):
+        return ACCEPTED
+    if " DELETE " in line:
+        return NO_CONTENT
+    return CREATED if "/kept -H" in line else OK
 
 
 def studio_runs(address: str) -> None:

@@ -23,8 +23,8 @@ from tools.prompts.prompt import Prompt, PromptFile, Texts
 
 logger = logging.getLogger(__name__)
 
-PACKAGES = ("nodes", "ingest.tagging")
-"""Where the prompts of the graph and of ingest's tagging are bundled."""
+PACKAGES = ("nodes", "tools.resume", "ingest.tagging")
+"""Where the prompts of the graph, of résumés and of ingest's tagging are bundled."""
 POLL_SECONDS = 1.0
 """A watcher polls this often, in case it missed an announcement."""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from .market import asked_for, summarize
 from .plan import plan
+from .resume import read_resume
 from .subjects import propose
 from .tagging import read_posting
 from .verdicts import judge
@@ -86,12 +87,17 @@ def _positions(blocks: Blocks) -> dict[str, Any]:
     return read_posting(_one(blocks, "request"), _one(blocks, "hints"), blocks["document"])
 
 
+def _resume(blocks: Blocks) -> dict[str, Any]:
+    return read_resume(blocks["resume"])
+
+
 _RULES: dict[str, tuple[Callable[[Blocks], dict[str, Any]], tuple[str, ...]]] = {
     "JobVerdicts": (_verdicts, ("request", "profile", "postings")),
     "MarketSummary": (_summary, ("postings",)),
     "SubjectProposals": (_subjects, ("request", "profile", "summary", "postings")),
     "ProjectPlan": (_plan, ("request", "profile", "subject", "summary", "postings")),
     "WholeAnswer": (_whole_answer, ("request", "profile", "postings")),
+    "ResumeReading": (_resume, ("request", "resume")),
     "PostingPositions": (_positions, ("request", "hints", "document")),
 }
 

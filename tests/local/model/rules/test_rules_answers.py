@@ -131,6 +131,7 @@ def test_says_what_is_missing() -> None:
         "ProjectPlan",
         "PostingPositions",
         "WholeAnswer",
+        "ResumeReading",
     } == KNOWN
     with pytest.raises(ValueError, match="no rules for 'Poem'"):
         answer("Poem", {})
