@@ -43,14 +43,22 @@ class ScriptedChat:
 
     `asked` holds of every question its purpose and what the model would read: the fenced blocks of
     the rendered prompt. `refusals` holds the problems of every answer that failed its check.
+
+    Who hears the model hears its answers `pace` characters longer each time; a text in the script is an
+    answer that breaks off, and is asked for again.
     """
 
     model_name = "scripted"
 
-    def __init__(self, *script: BaseModel | Exception) -> None:
+    def __init__(self, *script: BaseModel | Exception | str, pace: int = 1) -> None:
         self._script = list(script)
+        self._pace = pace
         self.asked: list[tuple[str, dict[str, list[dict[str, Any]]]]] = []
         self.refusals: list[list[str]] = []
+
+    def say(self, *script: BaseModel | Exception | str) -> None:
+        """Replaces the script."""
+        self._script = list(script)
 
     def versions(self, prompt: Prompt, schema: type[T]) -> dict[str, Any]:
         """As `ChatModel.versions`."""
@@ -65,14 +73,16 @@ class ScriptedChat:
         *,
         heard: Heard | None = None,
     ) -> Reply[T]:
-        """As `ChatModel.ask`. What is heard of an answer are its beginnings, a letter longer each time."""
+        """As `ChatModel.ask`."""
         self.asked.append((prompt.purpose, unfence(str(prompt.render(blocks)[-1].content))))
         while True:
             answer = self._script.pop(0)
-            if heard is not None and isinstance(answer, BaseModel):
-                text = answer.model_dump_json()
-                for length in range(len(text) + 1):
+            if heard is not None and not isinstance(answer, Exception):
+                text = answer if isinstance(answer, str) else answer.model_dump_json()
+                for length in (*range(0, len(text), self._pace), len(text)):
                     heard(text[:length])
+            if isinstance(answer, str):
+                continue
             if isinstance(answer, Exception):
                 raise answer
             assert isinstance(answer, schema)
@@ -131,11 +141,12 @@ class Stage:
 
     def __init__(
         self,
-        *script: BaseModel | Exception,
+        *script: BaseModel | Exception | str,
         postings: Sequence[StoredPosting] = (),
         watched: bool = True,
+        pace: int = 1,
     ) -> None:
-        self.chat = ScriptedChat(*script)
+        self.chat = ScriptedChat(*script, pace=pace)
         self.embedder = CountingEmbedder()
         self.events: list[dict[str, Any]] = []
         context = RunContext(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,11 +19,18 @@ from psycopg_pool import AsyncConnectionPool
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from evals.bench import yardstick
 from tools.core.settings import Settings
+
+_FORMATS = {
+    name: {"type": "json_schema", "json_schema": {"name": name, "schema": schema.model_json_schema()}}
+    for name, schema in yardstick.SCHEMAS.items()
+}
+Chat = Callable[[str, str], Awaitable[Any]]
+Send = Callable[[str], Awaitable[None]]
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -53,21 +61,35 @@ def create_app(settings: Settings) -> Starlette:
             return orjson.loads(await response.read())
 
     async def chat(name: str, data: str) -> Any:
-        content = f"{yardstick.TASKS[name]}\n{data}"
-        answer = await post(
-            "chat/completions",
-            {
-                "model": settings.chat_model,
-                "messages": [
-                    {"role": "system", "content": yardstick.SYSTEM},
-                    {"role": "user", "content": content},
-                ],
-                "response_format": formats[name],
-            },
-        )
+        answer = await post("chat/completions", _question(settings, name, data))
         return orjson.loads(answer["choices"][0]["message"]["content"])
 
     async def generate(request: Request) -> Response:
+        return Response(await answered(request, chat), media_type="application/json")
+
+    async def stream(request: Request) -> Response:
+        await request.body()  # before the response listens whether the client leaves
+        events: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+        async def send(text: str) -> None:
+            events.put_nowait(b"data: " + orjson.dumps(text) + b"\n\n")
+
+        async def work() -> None:
+            answer = await answered(
+                request, lambda name, data: _streamed_chat(open_parts["client"], settings, name, data, send)
+            )
+            events.put_nowait(b"data: " + answer + b"\n\n")
+            events.put_nowait(None)
+
+        async def body() -> AsyncIterator[bytes]:
+            working = asyncio.create_task(work())
+            while (event := await events.get()) is not None:
+                yield event
+            await working
+
+        return StreamingResponse(body(), media_type="text/event-stream")
+
+    async def answered(request: Request, chat: Chat) -> bytes:
         profile = orjson.loads(await request.body())["input"]["profile"]
         asked: dict[str, Any] = {"model": settings.embedding_model, "input": [profile["desired_job"]]}
         asked |= {"dimensions": settings.embedding_dimensions, "encoding_format": "base64"}
@@ -89,10 +111,38 @@ def create_app(settings: Settings) -> Starlette:
             {"session_id": session_id, "project": project, "summary": summary, **subjects, **verdicts}
         )
         await open_parts["redis"].set(f"floor:{session_id}", answer, ex=3_600)
-        return Response(answer, media_type="application/json")
+        return answer
 
-    formats = {
-        name: {"type": "json_schema", "json_schema": {"name": name, "schema": schema.model_json_schema()}}
-        for name, schema in yardstick.SCHEMAS.items()
+    routes = [
+        Route("/generate/invoke", generate, methods=["POST"]),
+        Route("/generate/stream", stream, methods=["POST"]),
+    ]
+    return Starlette(lifespan=lifespan, routes=routes)
+
+
+def _question(settings: Settings, name: str, data: str) -> dict[str, Any]:
+    return {
+        "model": settings.chat_model,
+        "messages": [
+            {"role": "system", "content": yardstick.SYSTEM},
+            {"role": "user", "content": f"{yardstick.TASKS[name]}\n{data}"},
+        ],
+        "response_format": _FORMATS[name],
     }
-    return Starlette(lifespan=lifespan, routes=[Route("/generate/invoke", generate, methods=["POST"])])
+
+
+async def _streamed_chat(
+    client: aiohttp.ClientSession, settings: Settings, name: str, data: str, send: Send
+) -> Any:
+    url = f"{settings.openai_base_url}/chat/completions"
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer none"}
+    body = orjson.dumps(_question(settings, name, data) | {"stream": True})
+    texts = []
+    async with client.post(url, data=body, headers=headers) as response:
+        async for line in response.content:
+            if line.startswith(b"data: {"):
+                for choice in orjson.loads(line[6:])["choices"]:
+                    if text := choice["delta"].get("content"):
+                        texts.append(text)
+                        await send(text)
+    return orjson.loads("".join(texts))

@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 import resource
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -24,7 +25,7 @@ from serve.app import create_app
 from serve.server import Server
 from tools.core.settings import Settings
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 _LAG_EVERY = 0.005
 """Seconds between two looks at the clock while the loop's lag is measured."""
 _ROUTE = "/bench/usage"
@@ -87,6 +88,12 @@ KINDS: dict[str, Callable[[Settings], uvicorn.Server]] = {
     "floor": _plain(floor.create_app),
 }
 """What is compared, each as its own start command serves it."""
+STREAMS = {
+    "service": "/generate/stream",
+    "defaults": "/generate/stream_events",
+    "floor": "/generate/stream",
+}
+"""Where one sees what each model writes while it does; LangServe has that in LangChain's events."""
 
 
 def _serve(kind: str, settings: Settings, port: Connection) -> None:
@@ -134,16 +141,21 @@ class Served:
         async with self._client.get(_ROUTE, params={"lag": "start"}) as response:
             response.raise_for_status()
 
-    async def generate(self, profile: dict[str, Any]) -> None:
-        """Generates once.
+    async def generate(self, profile: dict[str, Any], *, streamed: bool = False) -> float:
+        """Generates once; `streamed`: watching. Returns the seconds until the first bytes of the answer.
 
         Raises:
             RuntimeError: it did not answer 200.
         """
-        async with self._client.post("/generate/invoke", json={"input": {"profile": profile}}) as response:
-            answer = await response.text()
-            if not response.ok:
-                raise RuntimeError(f"{self.kind} answered {response.status}: {answer[:500]}")
+        began = time.perf_counter()
+        route = STREAMS[self.kind] if streamed else "/generate/invoke"
+        async with self._client.post(route, json={"input": {"profile": profile}}) as response:
+            first = await response.content.readany()
+            seconds = time.perf_counter() - began
+            answer = first + await response.read()
+            if not response.ok or (streamed and b"title" not in answer):
+                raise RuntimeError(f"{self.kind} answered {response.status}: {answer[-500:].decode()}")
+            return seconds
 
 
 @contextmanager

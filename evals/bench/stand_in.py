@@ -26,11 +26,15 @@ from aiohttp import web
 
 from evals.bench import yardstick
 
+CHUNKS = 500
+"""Events of a streamed answer, as a model sends that writes a thousand words."""
+CHUNK_SECONDS = 0.005
+"""Between two of them: five to ten times as fast as a model writes, and each still comes alone."""
 _VARIANTS = 64
 """Vectors that are prepared of each."""
 _NOISE = 1e-5
 """Share by which the numbers of a variant differ: the same postings are nearest."""
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 
 
 class StandIn:
@@ -39,6 +43,7 @@ class StandIn:
     def __init__(self, offline_url: str) -> None:
         self._offline_url = offline_url
         self._completions = {name: _completion(answer) for name, answer in yardstick.ANSWERS.items()}
+        self._streams: dict[str, list[bytes]] = {}
         self._embeddings: dict[tuple[int, str], Iterator[bytes]] = {}
         self._one_at_a_time = asyncio.Lock()
 
@@ -49,13 +54,24 @@ class StandIn:
         app.router.add_post("/v1/embeddings", self._embed)
         return app
 
-    async def _chat(self, request: web.Request) -> web.Response:
-        asked = await request.read()
-        name = orjson.loads(asked)["response_format"]["json_schema"]["name"]
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        asked = orjson.loads(await request.read())
+        streamed = asked.pop("stream", False)
+        asked.pop("stream_options", None)
+        name = asked["response_format"]["json_schema"]["name"]
         if name not in self._completions:
             async with self._one_at_a_time:
-                self._completions[name] = await self._ask("chat/completions", asked)
-        return web.Response(body=self._completions[name], content_type="application/json")
+                self._completions[name] = await self._ask("chat/completions", orjson.dumps(asked))
+        if not streamed:
+            return web.Response(body=self._completions[name], content_type="application/json")
+        if name not in self._streams:
+            self._streams[name] = _events(self._completions[name])
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for event in self._streams[name]:
+            await response.write(event)
+            await asyncio.sleep(CHUNK_SECONDS)
+        return response
 
     async def _embed(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
@@ -85,6 +101,23 @@ def _completion(answer: dict[str, Any]) -> bytes:
     usage = {"prompt_tokens": 3_000, "completion_tokens": 300, "total_tokens": 3_300}
     about = {"id": "chatcmpl-0", "object": "chat.completion", "created": 0, "model": "stand-in"}
     return orjson.dumps({**about, "choices": [choice], "usage": usage})
+
+
+def _events(completion: bytes) -> list[bytes]:
+    """Returns a completion as the events of a stream."""
+    whole = orjson.loads(completion)
+    text = whole["choices"][0]["message"]["content"]
+    about = {key: whole[key] for key in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    cuts = [len(text) * number // CHUNKS for number in range(CHUNKS + 1)]
+    deltas = [{"content": text[start:end]} for start, end in itertools.pairwise(cuts)]
+    chunks: list[dict[str, Any]] = [
+        {**about, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}]}
+        for delta in ({"role": "assistant", "content": "", "refusal": None}, *deltas)
+    ]
+    chunks.append({**about, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    chunks.append({**about, "choices": [], "usage": whole["usage"]})
+    lines = [*map(orjson.dumps, chunks), b"[DONE]"]
+    return [b"data: " + line + b"\n\n" for line in lines]
 
 
 def _variants(answer: dict[str, Any], form: str) -> list[bytes]:

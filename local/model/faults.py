@@ -77,6 +77,9 @@ class FaultConfig(_Setting):
 
     latency: Latency = Latency()
     embedding_latency: Latency = Latency()
+    chunk_seconds: float = Field(
+        0.0, ge=0, le=TIMEOUT_SECONDS, description="of a stream: the time from one event to the next"
+    )
     faults: list[Fault] = []
     seed: int | None = Field(None, description="makes latencies and probabilities repeat")
 

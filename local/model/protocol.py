@@ -126,20 +126,21 @@ async def send_body(send: Send, body: bytes, *, cut: bool) -> None:
 
 
 async def send_stream(
-    receive: Receive, send: Send, events: list[bytes], *, seconds: float, cut: bool
+    receive: Receive, send: Send, events: list[bytes], *, seconds: float, pause: float, cut: bool
 ) -> None:
-    """Sends server-sent events spread over `seconds`; `cut` breaks off in the middle of one."""
+    """Sends server-sent events spread over `seconds`, or each alone with a `pause` behind it; `cut` breaks
+    off in the middle of one."""
     headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     if cut:
         half = b"".join(events[: len(events) // 2 + 1])
         await send({"type": "http.response.body", "body": half[:-9], "more_body": True})
         return
-    size = len(events) if seconds <= 0 else -(-len(events) // STREAM_BURSTS)
+    size = 1 if pause else len(events) if seconds <= 0 else -(-len(events) // STREAM_BURSTS)
     for start in range(0, len(events), size):
         burst = b"".join(events[start : start + size])
         await send({"type": "http.response.body", "body": burst, "more_body": True})
-        await sleep(receive, seconds * size / len(events))
+        await sleep(receive, pause or seconds * size / len(events))
     await send({"type": "http.response.body", "body": b""})
 
 

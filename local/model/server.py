@@ -178,10 +178,12 @@ class _Chat:
             seconds = self._faults.latency(name)
             # A stream has its first event after half the time and the others over the rest.
             await sleep(receive, seconds / 2 if task.stream else seconds)
+            pause = self._faults.config.chunk_seconds
             completion = self._completion(task, fault)
             cut = fault is not None and fault.kind == "cut_stream"
             if task.stream:
-                await send_stream(receive, send, list(completion.events()), seconds=seconds / 2, cut=cut)
+                events = list(completion.events())
+                await send_stream(receive, send, events, seconds=seconds / 2, pause=pause, cut=cut)
             else:
                 await send_body(send, completion.body(), cut=cut)
             self._calls.add_tokens(task.prompt_tokens, completion.completion_tokens)

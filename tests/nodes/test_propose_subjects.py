@@ -361,8 +361,8 @@ async def test_a_subject_that_says_an_earlier_one_in_other_words_is_withdrawn() 
 
 
 async def test_an_answer_that_is_refused_is_withdrawn_before_the_next_is_shown() -> None:
-    wrong = proposals("A", "B", "C", "D")
-    wrong.subjects[1].description = "7 of 2 postings ask for it."
+    gap = SkillGap(skill="Kafka", reason="7 of 9 ask for it")
+    wrong = proposals("A", proposal("B", skill_gaps=[gap]), "C", "D")
     stage = Stage(wrong, proposals("A", "E", "C", "D"))
     await propose_subjects(state(), stage.runtime)
     assert stage.chat.refusals

@@ -20,6 +20,7 @@ from tools.llm.model_errors import is_error
 
 _THOUGHTS = ("reasoning_content", "reasoning")
 _REASONS = ("finish_reason", "finishReason", "stop_reason")
+_PLAIN = frozenset({"role", "content"})
 
 
 class StreamedCompletion:
@@ -99,7 +100,9 @@ class StreamedCompletion:
             self.ended = True
         elif data and self._error is None:
             chunk = self._chunk(data)
-            if is_error(chunk):
+            if (text := _plain_text(chunk)) is not None and self._about:
+                self._texts.append(text)
+            elif is_error(chunk):
                 self._error = data
             elif isinstance(chunk, dict):
                 self._take(chunk)
@@ -166,3 +169,20 @@ class StreamedCompletion:
             if arguments:
                 text = arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
                 self._arguments.setdefault(index, []).append(text)
+
+
+def _plain_text(chunk: Any) -> str | None:
+    """Returns the text of an event in OpenAI's form that has nothing else, as nearly all are; else None."""
+    try:
+        [choice] = chunk["choices"]
+        delta, text = choice["delta"], choice["delta"]["content"]
+        plain = (
+            type(text) is str
+            and choice["finish_reason"] is None
+            and not choice["index"]
+            and delta.keys() <= _PLAIN
+            and not (chunk.get("usage") or chunk.get("error") or choice.get("error"))
+        )
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None
+    return text if plain else None
