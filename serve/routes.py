@@ -63,8 +63,7 @@ async def search_postings(
     k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
-    _, found = await context.services.search.nearest(q, k=k)
-    return found
+    return (await context.services.search.nearest(q, k=k))[1]
 
 
 @router.get(
