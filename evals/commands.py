@@ -32,7 +32,7 @@ Prompts = Literal["in-force", "bundled", "hub"]
 def evaluate() -> None:
     """Measure whether a change made it better."""
     logs.configure(logging.ERROR)
-    require_extra("eval", "kiwipiepy", purpose="`checkerboard eval`")
+    require_extra("eval", "apted", "rapidfuzz", purpose="`checkerboard eval`")
 
 
 @app.command("suites")

@@ -192,8 +192,7 @@ async def _hits(services: Services) -> Table:
     table = Table(title=f"nearest to “{QUERY}”", title_justify="left")
     for name in ("score", "company", "position", "its first line"):
         table.add_column(name, overflow="fold")
-    vector = await services.embedder.query(QUERY)
-    for hit in await services.postings.nearest(vector, k=HITS):
+    for hit in (await services.search.find(QUERY, k=HITS)).postings:
         first = next(iter(hit.responsibilities.splitlines()), "")
         table.add_row(f"{hit.score:.2f}", hit.company, hit.job_title, first)
     return table

@@ -49,6 +49,7 @@ async def load(
         postings = [row for row in read if isinstance(row, Posting)]
         if postings:
             await services.vectors.embed(postings, services.embedder)
+            await services.terms.add(postings)
             loaded.revision = await services.writer.upsert(postings)
             loaded.postings += len({(p.source, p.source_id, p.position) for p in postings})
         progress(len(read))
@@ -82,6 +83,7 @@ async def renew(services: Services) -> int:
     while outdated := await services.writer.outdated(AT_ONCE):
         # First their vectors: a posting without one is not found.
         await services.vectors.embed(list(outdated.values()), services.embedder)
+        await services.terms.add(list(outdated.values()))
         await services.writer.renew(outdated)
         renewed += len(outdated)
     if renewed:

@@ -28,9 +28,9 @@ async def build_query(state: Reads, runtime: Runtime[RunContext]) -> dict[str, A
     """Parses the profile and writes the search text.
 
     Reads `profile`, `language`, `turn`; writes them, validated, and `query`. A fresh run has no chosen
-    subject, whatever an earlier one had. In the query the desired job comes first, because an
-    embedding of a short text leans on what it begins with; schools and companies stay out, because
-    postings do not name them.
+    subject, whatever an earlier one had. The query has the desired job in its first line, then what the
+    person can and did, and after an empty line what interests them: the search weighs the three
+    (`tools/retrieval/understanding.py`). Schools and companies stay out, because postings do not name them.
 
     Raises:
         pydantic.ValidationError: the profile is not valid (the routes have checked it before).
@@ -39,16 +39,16 @@ async def build_query(state: Reads, runtime: Runtime[RunContext]) -> dict[str, A
     lines = [
         profile.desired_job,
         ", ".join(profile.skills),
-        _beginning(profile.introduction),
         *(_joined(e.role, _beginning(e.description)) for e in profile.experiences),
         *(_joined(p.title, _beginning(p.description), ", ".join(p.skills)) for p in profile.projects),
         ", ".join(item.title for item in (*profile.certificates, *profile.activities) if item.title),
     ]
+    interests = [*(profile.wishes or []), _beginning(profile.introduction)]
     return {
         "profile": profile_dict(profile),
         "language": state.get("language", "ko"),
         "turn": {**state.get("turn", {}), "chosen": None},
-        "query": "\n".join(line for line in lines if line),
+        "query": "\n\n".join(filter(None, (_lines(lines), _lines(interests)))),
     }
 
 
@@ -56,6 +56,11 @@ def progress_message(update: dict[str, Any], language: Language) -> str:
     """Returns one line about what the node found."""
     length = len(update["query"])
     return f"{length}자의 검색문" if language == "ko" else f"a search text of {length} characters"
+
+
+def _lines(texts: list[str]) -> str:
+    """Without empty lines, which part what the person can from what interests them."""
+    return "\n".join(line for text in texts for line in text.splitlines() if line.strip())
 
 
 def _beginning(text: str | None) -> str:

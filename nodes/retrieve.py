@@ -1,16 +1,19 @@
-"""retrieve: the postings nearest to the query."""
+"""retrieve: the postings that fit the query best."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
-from nodes.state import Retrieved
+from nodes.findings import Finding
+from nodes.state import ProfileDict, Retrieved
 from tools.context import RunContext
 from tools.core.contracts import Language
 from tools.core.errors import NoPostingsError
+from tools.postings.contracts import FoundPosting
 
 RETRIEVED = 20
 """Postings an answer rests on, as in the service's contract."""
@@ -20,13 +23,15 @@ class Reads(TypedDict):
     """What this node reads of the state."""
 
     query: str
+    profile: ProfileDict
     language: Language
 
 
 async def retrieve(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Takes the 20 postings nearest to the query.
+    """Takes the 20 postings that fit the query best (`tools/retrieval/search.py`).
 
-    Reads `query`; writes `retrieved` and `versions`.
+    Reads `query`, `profile`, `language`; writes `retrieved`, `warnings` and `versions`. A desired job outside
+    of IT that none of the found postings is for is a warning: the answer rests on the nearest.
 
     Raises:
         NoPostingsError: nothing is loaded, or nothing that is still open.
@@ -34,7 +39,8 @@ async def retrieve(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]
         ModelUnavailableError: the embedding did not come.
     """
     context = runtime.context
-    corpus, postings = await context.search.nearest(state["query"], k=RETRIEVED)
+    found = await context.search.find(state["query"], k=RETRIEVED)
+    corpus, postings = found.corpus, found.postings
     if not postings:
         raise NoPostingsError(
             f"Each of the {corpus.postings} loaded postings is past its deadline. Load newer ones with "
@@ -52,7 +58,19 @@ async def retrieve(state: Reads, runtime: Runtime[RunContext]) -> dict[str, Any]
         for posting in postings
     ]
     version = {"embedding_model": context.embedder.model_name, "corpus_revision": corpus.revision}
-    return {"retrieved": rows, "versions": {"retrieve": version}}
+    warnings = []
+    if found.outside_it and not _any_is_for(found.families, postings):
+        job = state["profile"]["desired_job"]
+        warnings = [Finding("job_outside_it", "profile", job).warning("retrieve", state["language"])]
+    return {
+        "retrieved": rows,
+        "warnings": {"retrieve": warnings},
+        "versions": {"retrieve": version},
+    }
+
+
+def _any_is_for(families: Sequence[str], postings: Sequence[FoundPosting]) -> bool:
+    return any(key in posting.families for posting in postings for key in families)
 
 
 def progress_message(update: dict[str, Any], language: Language) -> str:

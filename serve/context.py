@@ -17,6 +17,7 @@ from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
 from serve.admission import Admission
 from serve.readiness import ReadinessChecks
+from serve.term_filling import filling_terms
 from tools.core.database import probe_postgres
 from tools.core.redis_client import open_redis, probe_redis
 from tools.core.settings import Settings
@@ -69,6 +70,7 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
         async with (
             open_lease(settings) as lease,
             aclosing(Sessions(services, saver, lease)) as sessions,
+            filling_terms(services),
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
             async with aclosing(ReadinessChecks(services, probing, admission)) as readiness:

@@ -112,9 +112,10 @@ class ReadinessChecks:
                 "postgres": postgres,
                 "redis": redis,
                 "model": self._last_of_model(),
+                "search": self._search(),
                 "prompts": self._prompts(),
                 "runs": self._admission.report(),
-                "cache": self._services.search.cache.report(),
+                "cache": self._services.searches.report(),
                 "open_files": open_files.report(self._services.settings),
             },
         }
@@ -166,6 +167,18 @@ class ReadinessChecks:
             "asked_seconds_ago": None if last is None else round(age, 1),
             "chat_model": self._services.chat.model_name,
             "embedding_model": self._services.embedder.model_name,
+        }
+
+    def _search(self) -> Report:
+        """Returns by what postings are searched. Without the analyser the worker is still ready: it
+        searches by meaning alone."""
+        state = self._services.analyser.state
+        return {
+            "ok": None if state == "not started" else state == "running",
+            "analyser": state,
+            "message": "the analyser does not answer: searches go by meaning alone"
+            if state == "failed"
+            else None,
         }
 
     def _prompts(self) -> Report:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Security
 from fastapi.responses import JSONResponse, PlainTextResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from graph.sessions.sessions import Caller
 from graph.sessions.views import SessionView
@@ -18,6 +18,8 @@ from serve.markdown import to_markdown
 from tools.core.contracts import Clean
 from tools.core.errors import PostingNotFoundError, ProjectNotFoundError
 from tools.postings.contracts import FoundPosting, StoredPosting
+from tools.postings.question import Filters
+from tools.retrieval.filters import Employment, employment_patterns, place_patterns
 
 router = APIRouter()
 
@@ -25,6 +27,9 @@ MAX_K = 100
 KEYED = [Security(BEARER)]
 CallerDep = Annotated[Caller, Depends(caller_of)]
 SessionId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+
+Place = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), Clean]
 
 
 class Part(BaseModel):
@@ -53,17 +58,43 @@ class Health(BaseModel):
     status: str
 
 
+class PostingQuery(BaseModel):
+    """What is looked for, and among which postings."""
+
+    q: Annotated[str, StringConstraints(min_length=1, max_length=1_000), Clean] = Field(
+        description="the job in the first line, what one can in the next, and after an empty line what else "
+        "interests one"
+    )
+    k: int = Field(20, ge=1, le=MAX_K, description="how many")
+    open: bool = Field(True, description="only postings whose deadline has not passed")
+    place: Place | None = Field(
+        None, description="a city or region in Korean or English, or `remote`: others are left out"
+    )
+    employment: Employment | None = Field(None, description="kind of employment: others are left out")
+    years: int | None = Field(
+        None, ge=0, le=60, description="years of experience: postings that ask for more are left out"
+    )
+
+    def filters(self) -> Filters:
+        """Returns which postings are asked for."""
+        return Filters(
+            only_open=self.open,
+            places=self.place and place_patterns(self.place),
+            employment=self.employment and employment_patterns(self.employment),
+            years=self.years,
+        )
+
+
 @router.get(
     "/postings/search", tags=["postings"], dependencies=KEYED, responses=responses(401, 422, 500, 503)
 )
 async def search_postings(
-    context: ContextDep,
-    _: CallerDep,
-    q: Annotated[str, Query(min_length=1, max_length=1_000, description="what to look for"), Clean],
-    k: Annotated[int, Query(ge=1, le=MAX_K, description="how many")] = 20,
+    context: ContextDep, _: CallerDep, asked: Annotated[PostingQuery, Query()]
 ) -> list[FoundPosting]:
-    """What retrieval sees: the `k` postings nearest to `q`, nearest first."""
-    return (await context.services.search.nearest(q, k=k))[1]
+    """What retrieval sees: the `k` postings that fit `q` best, best first, and why each is there."""
+    search = context.services.search
+    found = await search.find(asked.q, k=asked.k, filters=asked.filters(), explained=True)
+    return found.postings
 
 
 @router.get(

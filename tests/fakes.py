@@ -17,10 +17,13 @@ from tools.core.fencing import unfence
 from tools.core.settings import Settings
 from tools.llm.chat import Reply
 from tools.postings.contracts import FoundPosting, StoredPosting
+from tools.postings.question import NEAREST, Question
 from tools.postings.repository import Corpus
-from tools.postings.search import Search, search_cache
 from tools.prompts.prompt import Prompt
 from tools.prompts.registry import PromptRegistry
+from tools.retrieval.kept_searches import search_cache
+from tools.retrieval.search import PostingSearch
+from tools.retrieval.understanding import Understood
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -85,14 +88,37 @@ class MemoryPostings:
             raise NoPostingsError
         return Corpus(len(self._postings), 7, "7 today")
 
-    async def nearest(self, vector: Sequence[float], *, k: int) -> list[FoundPosting]:
-        """As `PostingStore.nearest`; scores fall by a hundredth."""
+    async def nearest(
+        self, vector: Sequence[float], *, k: int, question: Question = NEAREST
+    ) -> list[FoundPosting]:
+        """As `PostingStore.nearest`, whatever is asked; scores fall by a hundredth."""
         found = list(self._postings.values())[:k]
         return [FoundPosting(**p.model_dump(), score=0.9 - 0.01 * rank) for rank, p in enumerate(found)]
 
     async def by_ids(self, posting_ids: Sequence[str]) -> dict[str, StoredPosting]:
         """As `PostingStore.by_ids`."""
         return {i: self._postings[i] for i in posting_ids if i in self._postings}
+
+
+class ScriptedAnalyser:
+    """Understands every text as its wish alone, or as it is told to."""
+
+    def __init__(self, **understood: Any) -> None:
+        self._understood = understood
+
+    async def understand(self, text: str) -> Understood:
+        """As `Analyser.understand`."""
+        plain = Understood(
+            parts=[(text, 1.0)],
+            terms={},
+            sparse="",
+            families=[],
+            near=[],
+            inside_it=True,
+            outside_it=False,
+            refused="",
+        )
+        return Understood(**{**plain, **self._understood})  # type: ignore[typeddict-item]
 
 
 class CountingEmbedder:
@@ -105,9 +131,9 @@ class CountingEmbedder:
         self.queries: list[str] = []
         self.fingerprinted: list[list[str]] = []
 
-    async def query(self, text: str) -> Sequence[float]:
-        """As `Embedder.query`."""
-        self.queries.append(text)
+    async def blend(self, parts: Sequence[tuple[str, float]]) -> Sequence[float]:
+        """As `Embedder.blend`."""
+        self.queries += [text for text, _ in parts]
         return [1.0]
 
     async def fingerprints(self, texts: Sequence[str]) -> list[str]:
@@ -120,18 +146,25 @@ class CountingEmbedder:
 class Stage:
     """A node's runtime over the fakes. `events` holds what the node wrote to its stream."""
 
-    def __init__(self, *script: BaseModel | Exception, postings: Sequence[StoredPosting] = ()) -> None:
+    def __init__(
+        self,
+        *script: BaseModel | Exception,
+        postings: Sequence[StoredPosting] = (),
+        understood: Mapping[str, Any] | None = None,
+    ) -> None:
         self.chat = ScriptedChat(*script)
         self.embedder = CountingEmbedder()
         self.events: list[dict[str, Any]] = []
-        store: Any = MemoryPostings(postings)
-        embedder: Any = self.embedder
+        store = MemoryPostings(postings)
+        uncached = search_cache(Settings(cache_megabytes=0), Redis())
+        analyser = ScriptedAnalyser(**understood or {})
+        search = PostingSearch(store, self.embedder, analyser, uncached)  # type: ignore[arg-type]
         context = RunContext(
             settings=Settings(),
             chat=self.chat,  # type: ignore[arg-type]
-            embedder=embedder,
-            postings=store,
-            search=Search(search_cache(Settings(cache_megabytes=0), Redis()), store, embedder),
+            embedder=self.embedder,  # type: ignore[arg-type]
+            postings=store,  # type: ignore[arg-type]
+            search=search,
             prompts=PromptRegistry.bundled("nodes").current,
             calls=[],
             owner="",

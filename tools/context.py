@@ -10,8 +10,8 @@ from tools.llm.chat import ChatModel
 from tools.llm.embeddings import Embedder
 from tools.llm.journal import Call, ResponseJournal
 from tools.postings.repository import PostingStore
-from tools.postings.search import Search
 from tools.prompts.registry import PromptSet
+from tools.retrieval.search import PostingSearch
 from tools.services import Services
 
 
@@ -21,7 +21,7 @@ class RunContext:
 
     settings: Settings
     postings: PostingStore
-    search: Search
+    search: PostingSearch
     prompts: PromptSet
     """The prompts that were active when the run began. It keeps them though others are activated."""
     chat: ChatModel
@@ -50,7 +50,7 @@ class RunContext:
         return cls(
             settings=services.settings,
             postings=postings,
-            search=Search(services.search.cache, postings, embedder, slot),
+            search=PostingSearch(postings, embedder, services.analyser, services.searches, slot),
             prompts=services.prompts.current,
             chat=services.chat.for_run(journal, noted, slot),
             embedder=embedder,

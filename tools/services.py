@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
+from tools.core.cache import Cache
 from tools.core.database import Pool, open_pool
 from tools.core.redis_client import open_redis
 from tools.core.settings import Settings
@@ -16,9 +17,12 @@ from tools.llm.chat import ChatModel
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import open_http_client
 from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
-from tools.postings.search import Search, search_cache
 from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
+from tools.retrieval.analyser import Analyser
+from tools.retrieval.index import TermIndex
+from tools.retrieval.kept_searches import search_cache
+from tools.retrieval.search import PostingSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +35,12 @@ class Services:
     chat: ChatModel
     embedder: Embedder
     postings: PostingStore
-    search: Search
     writer: PostingWriter
     vectors: EmbeddingSet
+    analyser: Analyser
+    terms: TermIndex
+    search: PostingSearch
+    searches: Cache
     prompts: PromptRegistry
     prompt_changes: PromptChanges
 
@@ -50,7 +57,8 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
         open_http_client(settings) as http_client,
         open_redis(settings) as redis,
         open_prompts(settings, redis, pool, newest=newest_prompts) as prompt_changes,
-        aclosing(search_cache(settings, redis)) as cache,
+        aclosing(search_cache(settings, redis)) as searches,
+        aclosing(Analyser()) as analyser,
     ):
         embedder = Embedder(settings, http_client)
         embedding: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
@@ -62,9 +70,12 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
             chat=ChatModel(settings, http_client),
             embedder=embedder,
             postings=postings,
-            search=Search(cache, postings, embedder),
             writer=PostingWriter(pool),
             vectors=EmbeddingSet(pool, **embedding),
+            analyser=analyser,
+            terms=TermIndex(pool, analyser),
+            searches=searches,
+            search=PostingSearch(postings, embedder, analyser, searches),
             prompts=prompt_changes.registry,
             prompt_changes=prompt_changes,
         )

@@ -129,10 +129,10 @@ class Seeker(BaseModel):
 
 
 def nearest(services: Services) -> Ranker:
-    """Returns the service's own search (`nodes/retrieve.py`): the postings with the nearest embeddings."""
+    """Returns the service's own search (`nodes/retrieve.py`)."""
 
     async def rank(query: str, k: int) -> list[FoundPosting]:
-        return await services.postings.nearest(await services.embedder.query(query), k=k)
+        return (await services.search.find(query, k=k)).postings
 
     return rank
 

@@ -244,7 +244,7 @@ class Baseline:
             runtime = Runtime(context=context)
             request: Reads = {"profile": profile_dict(profile), "language": language}
             state: dict[str, Any] = await build_query(request, runtime)
-            state |= await retrieve({"query": state["query"], "language": language}, runtime)
+            state |= await retrieve({**request, "query": state["query"]}, runtime)
             session_id = uuid.uuid4().hex
             self._sessions[session_id] = {**state, "shown": []}
             return await self._answer(session_id, Wishes(), context)

@@ -15,8 +15,8 @@ from ingest.blocks import combine
 from ingest.documents import Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError
 from ingest.parsers.lines import GAP, FlowItem, Line, build_blocks
-from ingest.parsers.processes import WorkerEndedError, WorkerProcess
 from tools.core.text import one_line
+from tools.core.worker_processes import WorkerEndedError, WorkerProcess
 
 if TYPE_CHECKING:
     from ingest.parsers.pdf_worker import PageLine, PageText

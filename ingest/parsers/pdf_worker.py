@@ -3,7 +3,7 @@
 A PDF is a program of sorts, and PDFium is written in C: a process of its own can be ended when one takes
 too long, is held to its memory, and takes nothing with it when it crashes.
 
-Its input is one message (`ingest.parsers.processes`), the file. Its answers begin with a letter: R, the
+Its input is one message (`tools.core.worker_processes`), the file. Its answers begin with a letter: R, the
 result, or E, why the file cannot be read, in words. With `text` the results are the number of pages and the
 text of each (PageText), in JSON; with `render` the pages with these numbers, as PNG.
 """
@@ -22,7 +22,7 @@ from typing import Any, TypedDict
 import pypdfium2 as pdfium
 import pypdfium2.raw as c
 
-from ingest.parsers.processes import open_answers, read_message, write_message
+from tools.core.worker_processes import open_answers, read_message, write_message
 
 MEMORY_BYTES = 1_000_000_000
 """Address space of the process, libraries included: the largest page takes half of it."""

@@ -150,6 +150,7 @@ class Ingest:
         """Embeds the texts of the documents' positions that have no vector yet."""
         postings = [posting for document in documents for posting in postings_of(document)]
         tokens = await self.services.vectors.embed(postings, self.services.embedder)
+        await self.services.terms.add(postings)
         # One request for all: its cost is recorded with the first document.
         first = Outcome(Cost(input_tokens=tokens, usd=usd(self.services.embedder.model_name, tokens, 0)))
         return [first, *(Outcome() for _ in documents[1:])]

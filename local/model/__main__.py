@@ -10,13 +10,11 @@ import argparse
 import os
 import sys
 
-from pydantic import ValidationError
-
-from local.model import SECRET_VARIABLE, rules
-from local.model.faults import FaultConfig
-from local.model.server import Server, create_app
+# The server is imported by `main` alone: the processes that embed import this module too, and need none of it.
 
 BEHAVIOUR_VARIABLE = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
+EMBEDDINGS_VARIABLE = "CHECKERBOARD_OFFLINE_EMBEDDINGS"
+"""The service's setting: what is loaded at the start. Asked for, both answer."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,6 +22,12 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exits with status 2 when an argument or the fault config is not valid.
     """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from local.model import SECRET_VARIABLE, rules  # noqa: PLC0415
+    from local.model.faults import FaultConfig  # noqa: PLC0415
+    from local.model.server import Server, create_app  # noqa: PLC0415
+
     parser = argparse.ArgumentParser(prog="python -m local.model", description="Runs the offline model.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, required=True, help="port to listen on; 0: a free one")
@@ -38,7 +42,9 @@ def main(arguments: list[str] | None = None) -> None:
     except ValidationError as error:
         parser.error(f"--behaviour: {error}")
     secret = os.environ.get(SECRET_VARIABLE) or None
-    Server(create_app(rules, config, secret=secret), options.host, options.port, _announce).run()
+    morphemes = os.environ.get(EMBEDDINGS_VARIABLE, "").strip() == "morphemes"
+    app = create_app(rules, config, secret=secret, starts="morphemes" if morphemes else "e5")
+    Server(app, options.host, options.port, _announce).run()
 
 
 def _announce(url: str) -> None:

@@ -1,8 +1,7 @@
 """Embeddings without a model: hashed Korean morphemes, and OpenAI's request and answer for them.
 
-A text becomes its content morphemes (Kiwi's nouns, roots and Chinese characters, and Latin words
-in lower case, with C++, C#, .NET and Node.js whole; no verbs), each weighted and then hashed with a
-sign into the vector, which is scaled to length 1. Two texts are near when they share morphemes.
+A text becomes its morphemes (`tools/lexicon/morphemes.py`), each weighted and then hashed with a sign into
+the vector, which is scaled to length 1. Two texts are near when they share morphemes.
 
 Measured with 1,536 dimensions and 1,269 Korean postings, of which 533 are of software: the share of
 the 20 nearest in the wanted field, and from outside software. "Profiles" are 16 that look for
@@ -25,27 +24,20 @@ import asyncio
 import base64
 import math
 import multiprocessing
-import multiprocessing.connection
-import os
-import re
-import signal
-import threading
-import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import cache, lru_cache
 from hashlib import blake2b
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import orjson
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from local.model.child import end_with_the_server
 from local.model.protocol import ApiError, count_tokens
+from tools.lexicon.morphemes import load_kiwi, morpheme_weights
 
 if TYPE_CHECKING:
     from kiwipiepy import Kiwi
@@ -60,25 +52,14 @@ BATCH = 32
 WORKERS = 2
 PLACES = 2
 """Places of a morpheme in the vector: with two, one collision spoils half of it."""
-FIRST_LINE_WEIGHT = 2.0
-"""The first line is a posting's title or the wanted job."""
-EVERYDAY_WEIGHT = 0.25
-_WORDS = yaml.load(
-    (files("local.model") / "embedding_words.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
-)
-EVERYDAY = frozenset(_WORDS["everyday"])
-"""Words that are in postings of every trade."""
-COMMON_WEIGHT = 0.75
-COMMON = frozenset(_WORDS["common"])
-"""Words of most software postings: they separate software from other trades, not its fields."""
-LOANWORDS = {foreign: korean for korean, spellings in _WORDS["loanwords"].items() for foreign in spellings}
-"""One spelling for words that are written in either script."""
-
-_CONTENT_TAGS = frozenset(("NNG", "NNP", "NR", "XR", "SH"))
-_LATIN_WORD = re.compile(r"\.net(?![a-z0-9])|(?<![a-z0-9])[a-z][a-z0-9]*(?:\.[a-z][a-z0-9]*)*(?:\+\+|#)?")
-_SPLIT_COMPOUND = re.compile(r"\b(front|back|full|deep|machine|spring)[ -](end|stack|learning|boot)\b")
-
 Matrix = NDArray[np.float32]
+
+
+class Embedded(NamedTuple):
+    """Vectors, a row for each text, and the tokens of the texts."""
+
+    vectors: Matrix
+    tokens: int
 
 
 class EmbeddingRequest(BaseModel):
@@ -88,7 +69,7 @@ class EmbeddingRequest(BaseModel):
 
     model: str = Field(min_length=1)
     input: str | list[Any]
-    dimensions: int = Field(DEFAULT_DIMENSIONS, ge=1, le=MAX_DIMENSIONS)
+    dimensions: int | None = Field(None, ge=1, le=MAX_DIMENSIONS)
     encoding_format: Literal["float", "base64"] = "float"
 
     def texts(self) -> list[str]:
@@ -113,16 +94,16 @@ class EmbeddingRequest(BaseModel):
         return texts
 
 
-def embedding_body(request: EmbeddingRequest, vectors: Matrix) -> bytes:
+def embedding_body(request: EmbeddingRequest, embedded: Embedded) -> bytes:
     """Returns the answer as JSON; base64 holds little-endian float32, and floats are equal to it."""
+    vectors = embedded.vectors
     rows: list[Any]
     if request.encoding_format == "base64":
         rows = [base64.b64encode(row.tobytes()).decode() for row in vectors.astype("<f4")]
     else:
         rows = vectors.tolist()
     data = [{"object": "embedding", "index": place, "embedding": row} for place, row in enumerate(rows)]
-    tokens = sum(map(count_tokens, request.texts()))
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    usage = {"prompt_tokens": embedded.tokens, "total_tokens": embedded.tokens}
     return orjson.dumps({"object": "list", "data": data, "model": request.model, "usage": usage})
 
 
@@ -144,7 +125,7 @@ class Embedder:
     def start(self) -> None:
         """Starts to load Kiwi and returns at once."""
         self._process = ProcessPoolExecutor(
-            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_server
+            max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=end_with_the_server
         )
         self._loaded = self._process.submit(_load)
 
@@ -153,31 +134,19 @@ class Embedder:
         if self._process is not None:
             self._process.shutdown(wait=False, cancel_futures=True)
 
-    async def embed(self, texts: Sequence[str], dimensions: int) -> Matrix:
-        """Returns one row of length 1 for each text, shape `(len(texts), dimensions)`.
+    async def embed(self, texts: Sequence[str], dimensions: int | None) -> Embedded:
+        """Returns one row of length 1 for each text, shape `(len(texts), dimensions)`, and their tokens by an
+        estimate.
 
         The rows depend on the texts alone: not on their batch, the process or the version of Python.
         """
         if self._process is None:
-            raise RuntimeError("the embedder was not started")
+            self.start()
         loop = asyncio.get_running_loop()
         batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-        return np.concatenate(
-            [await loop.run_in_executor(self._process, _vectors, batch, dimensions) for batch in batches]
-        )
-
-
-def _end_with_the_server() -> None:
-    """Lets this process end when the server does, however that ends, and not by Ctrl-C on its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_wait_for_the_server, daemon=True).start()
-
-
-def _wait_for_the_server() -> None:
-    server = multiprocessing.parent_process()
-    if server is not None:
-        multiprocessing.connection.wait([server.sentinel])
-        os._exit(1)
+        width = dimensions or DEFAULT_DIMENSIONS
+        rows = [await loop.run_in_executor(self._process, _vectors, batch, width) for batch in batches]
+        return Embedded(np.concatenate(rows), sum(map(count_tokens, texts)))
 
 
 def _load() -> None:
@@ -186,51 +155,11 @@ def _load() -> None:
 
 @cache
 def _kiwi() -> Kiwi:
-    from kiwipiepy import Kiwi  # noqa: PLC0415 - an extra; only this process needs it
-
-    kiwi = Kiwi(num_workers=WORKERS)
-    # Kiwi takes 백엔드 for 백 + 엔드, which would make it half a 프론트엔드.
-    for word in {*LOANWORDS, *LOANWORDS.values()}:
-        if not word.isascii():
-            kiwi.add_user_word(word, "NNP", 0)
-    # The first text builds Kiwi's tables: better now than with somebody waiting.
-    kiwi.tokenize("준비")
-    return kiwi
+    return load_kiwi(threads=WORKERS)
 
 
 def _vectors(texts: Sequence[str], dimensions: int) -> Matrix:
-    weighed = _weights(_kiwi(), map(_normalise, texts))
-    return np.stack([_vector(weights, dimensions) for weights in weighed])
-
-
-def _normalise(text: str) -> str:
-    return _SPLIT_COMPOUND.sub(r"\1\2", unicodedata.normalize("NFKC", text).lower())
-
-
-def _weights(kiwi: Kiwi, texts: Iterable[str]) -> Iterable[dict[str, float]]:
-    """Yields the weight of every morpheme of each text; texts are normalised."""
-    listed = list(texts)
-    for text, tokens in zip(listed, kiwi.tokenize(listed), strict=True):
-        latin = [(match.start(), match[0]) for match in _LATIN_WORD.finditer(text)]
-        # Kiwi's own Latin tokens fall apart at digits and signs (K-8-s, C-++), so they are left out.
-        korean = [
-            (token.start, token.form) for token in tokens if token.tag.partition("-")[0] in _CONTENT_TAGS
-        ]
-        end = text.find("\n")
-        first_line_end = len(text) if end < 0 else end
-        counts: Counter[str] = Counter()
-        in_first_line: set[str] = set()
-        for start, form in sorted(latin + korean):
-            morpheme = LOANWORDS.get(form, form)
-            counts[morpheme] += 1
-            if start < first_line_end:
-                in_first_line.add(morpheme)
-        yield {
-            morpheme: (1 + math.log(count))
-            * (FIRST_LINE_WEIGHT if morpheme in in_first_line else 1.0)
-            * (EVERYDAY_WEIGHT if morpheme in EVERYDAY else COMMON_WEIGHT if morpheme in COMMON else 1.0)
-            for morpheme, count in counts.items()
-        }
+    return np.stack([_vector(weights, dimensions) for weights in morpheme_weights(_kiwi(), texts)])
 
 
 def _vector(weights: dict[str, float], dimensions: int) -> Matrix:

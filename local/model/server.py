@@ -4,7 +4,7 @@
 |---|---|
 | `POST /v1/chat/completions` · `POST /v1/embeddings` · `GET /v1/models` | as OpenAI's |
 | `/v1/files` · `/v1/files/{id}[/content]` · `/v1/batches` · `/v1/batches/{id}[/cancel]` | as OpenAI's |
-| `GET /healthz` | alive, and whether the tokeniser is loaded |
+| `GET /healthz` | alive, whether the tokeniser is loaded, and the state and process of multilingual-e5-small |
 | `GET`, `PUT`, `DELETE /offline/behaviour` | latency and faults: read, replace as a whole, reset |
 | `GET`, `DELETE /offline/calls` | counters and the last 1,000 calls: read, reset |
 
@@ -21,7 +21,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 import uvicorn
@@ -32,10 +32,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from local.model import SECRET_VARIABLE
+from local.model import SECRET_VARIABLE, e5
 from local.model.batches import Batches, Files, batch_routes
 from local.model.completions import ChatRequest, ChatTask, Completion, Rules, plain_answer, read_task
-from local.model.embeddings import Embedder, EmbeddingRequest, embedding_body
+from local.model.e5_process import E5Process
+from local.model.embeddings import Embedded, Embedder, EmbeddingRequest, embedding_body
 from local.model.faults import (
     EMBEDDINGS,
     TEXT,
@@ -51,7 +52,6 @@ from local.model.faults import (
 from local.model.protocol import (
     BODY_LIMIT,
     ApiError,
-    count_tokens,
     json_response,
     read_request,
     run_while_connected,
@@ -67,40 +67,52 @@ BACKLOG = 4_096
 """Connections that may wait to be accepted: a load test opens thousands at once."""
 SHUTDOWN_SECONDS = 1
 """How long calls in flight may go on when the server stops."""
-MODELS = ("checkerboard-offline", "checkerboard-offline-embedding")
-"""The models list. Any other name is accepted too, and echoed."""
+MODELS = ("checkerboard-offline", "checkerboard-offline-embedding", e5.MODEL)
+"""The models list. Any other name is accepted too, and echoed; only the last embeds by meaning."""
 
 Handler = Callable[[Request], Awaitable[Response]]
+Starts = Literal["e5", "morphemes"]
 
 
-def create_app(rules: Rules, config: FaultConfig | None = None, *, secret: str | None = None) -> Starlette:
+def create_app(
+    rules: Rules, config: FaultConfig | None = None, *, secret: str | None = None, starts: Starts = "morphemes"
+) -> Starlette:
     """Returns the ASGI app that answers with `rules`, with the latency and faults of `config` until others
-    are set by a request that has the `secret`."""
+    are set by a request that has the `secret`. What embeds is loaded at the start if `starts` names it and it
+    is installed, and else when it is first asked for."""
     calls = Calls()
     faults = FaultInjector(config or FaultConfig())
-    embedder = Embedder()
+    embedder, sentences = Embedder(), E5Process()
     chat = _Chat(rules, faults, calls)
     files = Files()
     batches = Batches(files, faults, chat.answer)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        embedder.start()
+        starting = None
+        if starts == "e5" and e5.installed():
+            starting = asyncio.create_task(sentences.start())
+        else:
+            embedder.start()
         yield
+        if starting is not None:
+            starting.cancel()
         await batches.close()
         embedder.close()
+        sentences.close()
 
     async def models(_: Request) -> Response:
         data = [{"id": name, "object": "model", "created": 0, "owned_by": "checkerboard"} for name in MODELS]
         return json_response({"object": "list", "data": data})
 
     async def healthz(_: Request) -> Response:
-        return json_response({"status": "ok", "embeddings_ready": embedder.ready})
+        own = {"state": sentences.state, "pid": sentences.pid}
+        return json_response({"status": "ok", "embeddings_ready": embedder.ready, "e5": own})
 
     return Starlette(
         routes=[
             Route("/v1/chat/completions", chat, methods=["POST"]),
-            Route("/v1/embeddings", _Embeddings(embedder, faults, calls), methods=["POST"]),
+            Route("/v1/embeddings", _Embeddings(embedder, sentences, faults, calls), methods=["POST"]),
             Route("/v1/models", models),
             *batch_routes(files, batches),
             Route("/healthz", healthz),
@@ -221,8 +233,11 @@ class _Chat:
 class _Embeddings:
     """`POST /v1/embeddings`, as an ASGI app."""
 
-    def __init__(self, embedder: Embedder, faults: FaultInjector, calls: Calls) -> None:
+    def __init__(
+        self, embedder: Embedder, sentences: E5Process, faults: FaultInjector, calls: Calls
+    ) -> None:
         self._embedder = embedder
+        self._sentences = sentences
         self._faults = faults
         self._calls = calls
 
@@ -233,12 +248,20 @@ class _Embeddings:
             fault = self._faults.fault(EMBEDDINGS, {})
             await _raise_error(call, fault, receive)
             await sleep(receive, self._faults.latency(EMBEDDINGS))
-            vectors = await run_while_connected(receive, self._embedder.embed(texts, request.dimensions))
+            embedded = await run_while_connected(receive, self._embed(request, texts))
             # Writing out a large batch takes long enough to hold up every other call.
-            body = await asyncio.to_thread(embedding_body, request, vectors)
+            body = await asyncio.to_thread(embedding_body, request, embedded)
             await send_body(send, body, cut=fault is not None)
-            self._calls.add_tokens(sum(map(count_tokens, texts)))
+            self._calls.add_tokens(embedded.tokens)
             call.outcome = fault.kind if fault else "answered"
+
+    async def _embed(self, request: EmbeddingRequest, texts: list[str]) -> Embedded:
+        if request.model != e5.MODEL:
+            return await self._embedder.embed(texts, request.dimensions)
+        if request.dimensions not in (None, e5.DIMENSIONS):
+            message = f"{e5.MODEL} has {e5.DIMENSIONS} dimensions."
+            raise ApiError(message, param="dimensions")
+        return await self._sentences.embed(texts)
 
 
 async def _raise_error(call: Call, fault: Fault | None, receive: Receive) -> None:

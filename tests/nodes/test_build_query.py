@@ -63,7 +63,7 @@ async def test_nulls_are_as_good_as_absence() -> None:
 
 async def test_a_long_introduction_does_not_drown_the_desired_job() -> None:
     query = (await run({"desired_job": "QA", "introduction": "word " * 900}))["query"]
-    assert query.startswith("QA\nword ")
+    assert query.startswith("QA\n\nword ")
     assert len(query) < 600
 
 

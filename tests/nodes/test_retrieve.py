@@ -11,7 +11,7 @@ from nodes.retrieve import RETRIEVED, progress_message, retrieve
 from tests.fakes import Stage, posting
 from tools.core.errors import NoPostingsError
 
-STATE: Any = {"query": "백엔드 개발자", "language": "ko"}
+STATE: Any = {"query": "백엔드 개발자", "profile": {"desired_job": "백엔드 개발자"}, "language": "ko"}
 
 
 async def test_twenty_postings_are_taken_nearest_first() -> None:

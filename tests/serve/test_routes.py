@@ -14,19 +14,33 @@ from tools.core.settings import Settings
 PROFILE: dict[str, Any] = {"desired_job": "백엔드 개발자", "skills": ["Java"]}
 
 
-async def test_search_returns_the_nearest_first(client: httpx.AsyncClient) -> None:
+async def test_search_returns_the_best_first_and_says_why(client: httpx.AsyncClient) -> None:
     found = (await client.get("/postings/search", params={"q": "안드로이드 개발자 Kotlin", "k": 7})).json()
     assert len(found) == 7
-    scores = [posting["score"] for posting in found]
-    assert scores == sorted(scores, reverse=True)
-    assert "kotlin" in str(found[0]).lower()
+    order = [posting["fused"] for posting in found if posting["capped"] is None]
+    assert order == sorted(order, reverse=True)
+    assert "#Kotlin" in found[0]["terms"]
+    assert "mobile" in found[0]["families"]
+    assert found[0]["dense_rank"] >= 1
+    assert found[0]["lexical_rank"] >= 1
+
+
+async def test_search_leaves_out_what_the_filters_do_not_fit(client: httpx.AsyncClient) -> None:
+    asked = {"q": "백엔드 개발자", "k": 20, "place": "Seoul", "employment": "full_time", "years": 0}
+    found = (await client.get("/postings/search", params=asked)).json()
+    assert found
+    for posting in found:
+        assert "서울" in posting["location"] or "seoul" in posting["location"].lower()
+        assert posting["employment_type"] == "정규직" or "full" in posting["employment_type"].lower()
+    refused = await client.get("/postings/search", params={**asked, "employment": "some"})
+    assert refused.status_code == 422
 
 
 async def test_a_found_posting_can_be_read_whole(client: httpx.AsyncClient) -> None:
     found = (await client.get("/postings/search", params={"q": "데이터 엔지니어", "k": 1})).json()[0]
     posting = (await client.get(f"/postings/{found['posting_id']}")).json()
     assert posting["requirements"]
-    assert {**posting, "score": found["score"]} == found
+    assert posting.items() <= found.items()
 
 
 async def test_an_unknown_posting_is_404(client: httpx.AsyncClient) -> None:

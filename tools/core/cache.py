@@ -99,7 +99,8 @@ class Cache:
     """One kind of values. Close it at the end, before Redis."""
 
     def __init__(self, redis: Redis, name: str, *, slots: int, value_bytes: int, ttl_seconds: int) -> None:
-        """With no `slots` nothing is kept, nor shared. A value beyond `value_bytes` is not kept."""
+        """With no `slots` nothing is kept, nor shared. A value beyond `value_bytes`, or
+        an empty one, is not kept."""
         self.counts = Counts()
         self._redis = redis
         self._prefix = f"cache:{name}"
@@ -189,7 +190,7 @@ class Cache:
             self._letting_go.add(task)
             task.add_done_callback(self._letting_go.discard)
             raise
-        if len(value) > self._value_bytes:
+        if not 0 < len(value) <= self._value_bytes:
             await self._let_go(entry, token)
         else:
             kept = entry.key_hash + entry.version_hash + value

@@ -17,7 +17,7 @@ import yaml
 
 from tools.core.text import clean, folded
 
-__all__ = ["KIND_OF", "canonical", "find_skills", "skills_in", "skills_of_kind"]
+__all__ = ["KIND_OF", "canonical", "find_skills", "skills_in", "skills_of_kind", "spellings"]
 
 _END = ""
 _FULL_WIDTH = {ord("！") + place: ord("!") + place for place in range(ord("~") - ord("!") + 1)}
@@ -105,6 +105,11 @@ KIND_OF, _TRIE, _NAMES = _load()
 def skills_of_kind(*kinds: str) -> list[str]:
     """Returns the canonical names of these kinds, in the dictionary's order."""
     return [name for name, kind in KIND_OF.items() if kind in kinds]
+
+
+def spellings() -> list[str]:
+    """Returns every spelling of every skill, in lower case and without spaces."""
+    return list(_NAMES)
 
 
 def canonical(word: str) -> str:

@@ -54,7 +54,15 @@ def root(word: str) -> str:
 
 
 _SAME: dict[str, frozenset[str]] = {}
+_ONE: dict[str, str] = {}
 for _group in WORDS["same"]:
     _roots = frozenset(_word if _word[0] >= "가" else root(_word) for _word in _group)
     for _word in _roots:
         _SAME[_word] = _SAME.get(_word, frozenset()) | _roots
+        _ONE.setdefault(_word, _group[0])
+
+
+def one_word(word: str) -> str:
+    """Returns one word for all that say what `word`, in lower case, says: 서버 for 백엔드, server and
+    backends; a word of no group is its own."""
+    return _ONE.get(word if word[0] >= "가" else root(word), word)

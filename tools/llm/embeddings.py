@@ -79,6 +79,22 @@ class Embedder(RecordedModel):
         answer = await self._embed_once(question, [text], lambda vectors: vectors[0].tobytes())
         return np.frombuffer(answer, dtype=np.float32)
 
+    async def blend(self, parts: Sequence[tuple[str, float]]) -> Vector:
+        """Returns one vector for several texts: the sum of theirs, each scaled to length 1 and then by its
+        weight. They are embedded in one request.
+
+        Raises:
+            ModelUnavailableError: the model did not answer.
+        """
+        texts, weights = zip(*parts, strict=True)
+
+        def summed(vectors: list[NDArray[np.float32]]) -> bytes:
+            units = [vector / np.linalg.norm(vector) for vector in vectors]
+            return np.average(units, axis=0, weights=weights).astype(np.float32).tobytes()
+
+        question = ["blend", self.model_name, self.dimensions, *map(list, parts)]
+        return np.frombuffer(await self._embed_once(question, texts, summed), dtype=np.float32)
+
     async def fingerprints(self, texts: Sequence[str]) -> list[str]:
         """Returns a small vector for each text, as base64 of FINGERPRINT_DIMENSIONS signed bytes:
         344 characters, small enough to be kept in a session's state. They are made here of whole vectors,

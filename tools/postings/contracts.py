@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -148,6 +148,22 @@ class StoredPosting(Posting):
 
 
 class FoundPosting(StoredPosting):
-    """A search hit. `score` is the cosine similarity, from -1 to 1; higher is nearer."""
+    """A search hit, and why it is one. `score` is the cosine similarity, from -1 to 1; higher is nearer.
+    The order is that of `fused`."""
 
     score: float
+    fused: float = Field(
+        0.0, description="what the order is by: meaning, terms, family and feedback together"
+    )
+    families: list[str] = Field([], description="job families that it is for, the likeliest first")
+    dense_rank: int | None = Field(None, description="its place by meaning alone; null: not asked")
+    lexical_rank: int | None = Field(
+        None, description="its place by shared terms alone; null: none, or not asked"
+    )
+    terms: list[str] = Field(
+        [], description="terms shared with the search text, the heaviest first; `#`: a skill"
+    )
+    capped: Literal["company", "copy"] | None = Field(
+        None,
+        description="why it comes after all others: its company has three already, or its text is another's",
+    )

@@ -28,6 +28,7 @@ from tools.core.text import clean, clean_values, web_address
 from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Posting, StoredPosting
 from tools.postings.near_duplicates import Comparable, bands, same_posting
 from tools.postings.normalization import normal_company, normal_skills, normal_title
+from tools.postings.question import NEAREST, Question
 
 if TYPE_CHECKING:
     from tools.llm.embeddings import Embedder
@@ -49,6 +50,15 @@ STATEMENT = hashlib.blake2b(_SQL["nearest"].encode(), digest_size=8).hexdigest()
 """Tells searches of one version of the service from those of another."""
 _REMEMBERED = 2_048
 """Postings whose cleaned form a process remembers: some 8 MB."""
+LEADERS = 8
+"""First hits whose mean vector the others are held against (pseudo relevance feedback)."""
+POOL, POOL_FACTOR = 200, 5
+"""How many of the first are held against it: so many, and as often as many as are asked for."""
+COPIES_FACTOR = 4
+"""As often as many as are asked for are looked at for copies of one another."""
+SAME_BANDS = 10
+"""Of 16, from which two texts are copies: of texts that overlap by .9 (Jaccard) 10.5 are the same, by .8 6.6
+(`tools/postings/near_duplicates.py`)."""
 _ID = re.compile(r"p-([1-9][0-9]{0,17})")
 Connection = AsyncConnection[DictRow]
 
@@ -103,13 +113,37 @@ class PostingStore:
         async with self._pool.connection() as connection:
             return await posting_sources(connection)
 
-    async def nearest(self, vector: Vector, *, k: int) -> list[FoundPosting]:
-        """Returns the `k` open postings nearest to `vector` by cosine, nearest first, and one of
-        near-duplicates. The scan is exact, so its recall is 1."""
-        parameters = {"vector": np.asarray(vector), "k": k, **self._embedding}
+    async def nearest(self, vector: Vector, *, k: int, question: Question = NEAREST) -> list[FoundPosting]:
+        """Returns the `k` postings that come first, by `question`: without one, by cosine, open ones, and one
+        of near-duplicates. With fewer than `k` of different companies and texts, more of the same fill up.
+        The scan is exact, so its recall is 1."""
+        weights, filters = question.weights, question.filters
+        parameters = {
+            "vector": np.asarray(vector),
+            "k": k,
+            "terms": question.terms,
+            "families": list(question.families),
+            "near": list(question.near),
+            "inside": None if question.inside is None else list(question.inside),
+            "dense": weights.dense,
+            "lexical": weights.lexical,
+            "family": weights.family,
+            "feedback": weights.feedback,
+            "only_open": filters.only_open,
+            "places": _texts(filters.places),
+            "employment": _texts(filters.employment),
+            "years": filters.years,
+            "leaders": LEADERS,
+            "pool": max(POOL, POOL_FACTOR * k),
+            "looked_at": COPIES_FACTOR * k,
+            "same_bands": SAME_BANDS,
+            "most_of_a_company": question.most_of_a_company,
+            "explained": question.named_places is not None,
+            **self._embedding,
+        }
         async with self._pool.connection() as connection:
             rows = await _rows(connection, "nearest", parameters)
-        found = [FoundPosting.model_construct(**_posting(row).__dict__, score=row["score"]) for row in rows]
+        found = [_found(row, question.named_places or {}) for row in rows]
         if self._found is not None:
             self._found.update((posting.posting_id, posting) for posting in found)
         return found
@@ -223,6 +257,7 @@ class EmbeddingSet:
         """Deletes vectors, older than a day, of texts that no posting has any more."""
         async with long_connection(self._pool) as connection:
             await connection.execute(_SQL["forget_unused_vectors"])
+            await connection.execute(_SQL["forget_unused_terms"])
 
     async def _ready(self, connection: Connection) -> int:
         """Returns the set's id. Raises as `require_ready`."""
@@ -287,6 +322,11 @@ class PostingWriter:
         async with long_connection(self._pool) as connection, connection.transaction():
             await connection.execute(_SQL["raise_revision"])
             await connection.cursor().executemany(_SQL["renew"], changes)
+
+
+async def raise_revision(connection: Connection) -> None:
+    """Says that a search may find something else from now on."""
+    await connection.execute(_SQL["raise_revision"])
 
 
 async def posting_sources(connection: Connection) -> dict[str, int]:
@@ -362,6 +402,25 @@ def _shown(
             "normalized_skills": normal_skills(cleaned["skills"], text),
         }
     return StoredPosting.model_construct(posting_id=posting_id, **cleaned)
+
+
+def _found(row: DictRow, named_places: Mapping[int, str]) -> FoundPosting:
+    listed = row["terms"] or ""
+    places = {int(pair.partition(":")[0]) for pair in listed[1 : listed.find("}")].split(",") if pair}
+    return FoundPosting.model_construct(
+        **_posting(row).__dict__,
+        score=row["score"],
+        fused=row["fused"],
+        families=row["families"],
+        dense_rank=row["dense_rank"],
+        lexical_rank=row["lexical_rank"],
+        terms=[term for place, term in named_places.items() if place in places],
+        capped=row["capped"],
+    )
+
+
+def _texts(values: Sequence[str] | None) -> list[str] | None:
+    return None if values is None else list(values)
 
 
 def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> EmbeddingMismatchError:

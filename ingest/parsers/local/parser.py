@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from ingest.blocks import mean_confidence
 from ingest.documents import Block, Cost, Parsed, RawFile
 from ingest.errors import DocumentUnreadableError, ParserUnavailableError
-from ingest.parsers.processes import WorkerEndedError, WorkerProcess
+from tools.core.worker_processes import WorkerEndedError, WorkerProcess
 
 logger = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from ingest.parsers.local.page_blocks import arrange_blocks
 from ingest.parsers.local.recognition import Engines, LineReader
 from ingest.parsers.local.ruled_tables import build_ruled_table, find_grids, is_table, split_at_labels
 from ingest.parsers.local.segmentation import Ink, Pixels, find_ink, find_rules
-from ingest.parsers.processes import open_answers, read_message, write_message
+from tools.core.worker_processes import open_answers, read_message, write_message
 
 FORMATS = ("WEBP", "PNG", "JPEG", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 60_000_000

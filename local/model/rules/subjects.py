@@ -13,10 +13,10 @@ from hashlib import blake2b
 from typing import Any
 
 from tools.lexicon import KIND_OF, canonical, find_skills
+from tools.lexicon.families import FAMILIES
 from tools.lexicon.stems import COMMON, stems
 
 from .crafts import CRAFTS, Angle, Craft, Domain, Idea, Words, angle_of, ideas_titled
-from .families import FAMILIES
 from .market import TOPICS, Demand, Gap, is_choice
 from .person import Person, read_person
 from .text import read, same_title, say

@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .families import FAMILIES, Family, Reading, is_technical, read_posting
+from tools.lexicon.families import Family, family_of, fits, read_posting
+from tools.lexicon.wishes import Wish, wish
+
 from .korean import Word
-from .person import Wish, wish
 from .text import everything, read
 
 Row = Mapping[str, Any]
-
-# Who else would answer such a posting: a full-stack posting suits both sides, as long as its own
-# text names the wanted work.
-_NEAR = {
-    "backend": ("fullstack",),
-    "frontend": ("fullstack",),
-    "fullstack": ("frontend", "backend"),
-    "data_engineering": (),
-    "blockchain": (),
-    "general": ("backend", "frontend", "fullstack", "mobile"),
-}
-_SECOND = 0.75
-_MIN_UNTITLED = 3.0
-_MIN_NEAR = 3.0
 
 
 def judge(request: Row, profile: Row, postings: Sequence[Row]) -> dict[str, Any]:
@@ -41,42 +28,13 @@ def _verdict(posting: Row, wanted: Wish, language: str) -> dict[str, Any]:
         read(posting, name) for name in ("lines", "responsibilities", "requirements", "preferred", "skills")
     )
     reading = read_posting(title, body)
-    found = family_of(title, reading, wanted)
-    fits = _fits(found, reading, wanted)
+    found = family_of(title, reading, wanted.families)
+    fit = fits(found, reading, wanted.families)
     return {
         "posting_id": read(posting, "posting_id"),
-        "fits": fits,
-        "reason": _reason(found, wanted, fits=fits, language=language),
+        "fits": fit,
+        "reason": _reason(found, wanted, fits=fit, language=language),
     }
-
-
-def family_of(title: str, reading: Reading, wanted: Wish) -> Family | None:
-    """Returns the family a posting is for; between near equals the wanted one. None: cannot tell."""
-    technical = is_technical(title, reading)
-    scores = {key: score for key, score in reading.scores.items() if FAMILIES[key].it == technical}
-    best = max(scores.values())
-    if best < 1:
-        return None
-    for family in wanted.families:
-        titled = family.key in reading.titled and family.key != "general"
-        if titled and scores.get(family.key, 0.0) >= best * _SECOND:
-            return family
-    top = max(scores, key=scores.__getitem__)
-    if not technical and top not in reading.titled and best < _MIN_UNTITLED:
-        return FAMILIES["office"]
-    return FAMILIES[top]
-
-
-def _fits(found: Family | None, reading: Reading, wanted: Wish) -> bool:
-    if found is None:
-        return False
-    for family in wanted.families:
-        if found is family:
-            # Research that names nothing one builds with is theory.
-            return found.key != "ai_ml" or reading.technical > 0
-        if found.key in _NEAR.get(family.key, ()) and reading.scores[family.key] >= _MIN_NEAR:
-            return True
-    return False
 
 
 def _reason(found: Family | None, wanted: Wish, *, fits: bool, language: str) -> str:

@@ -23,18 +23,89 @@ select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean 
 select source, count(*) as postings from postings group by source;
 
 -- name: nearest
-select 'p-' || p.id as posting_id, {fields}, 1 - (e.embedding <=> %(vector)s) as score
-from open_postings as p
-join embeddings as e on e.text_hash = p.text_hash
-join embedding_sets as s on s.id = e.set_id
-where s.model = %(model)s and s.dimensions = %(dimensions)s
-  -- Of near-duplicates the first that is open stands for all.
-  and (p.duplicate_of is null or not exists (
-      select from open_postings as other
-      where (other.id = p.duplicate_of or other.duplicate_of = p.duplicate_of) and other.id < p.id
-  ))
-order by e.embedding <=> %(vector)s, p.id
-limit %(k)s;
+-- What is searched (`candidates`), how each stands out in it (`scored`), the likeness of the best to the mean of the
+-- first (`pool`), and what comes after all others because its company or its text has come already (`placed`).
+with candidates as materialized (
+    select p.id, p.normalized_company as company, p.bands, e.embedding, t.terms, t.families,
+           1 - (e.embedding <=> %(vector)s) as cosine,
+           -(t.terms <#> %(terms)s::sparsevec) as overlap,
+           case when t.families && %(families)s::text[] then 1
+                when t.families && %(near)s::text[] then 0.5
+                when %(inside)s::text[] is null or t.families = '{}' or t.families && %(inside)s then 0
+                when t.families is not null then -1
+                else 0 end as fit
+    from postings as p
+    join embeddings as e on e.text_hash = p.text_hash
+    join embedding_sets as s on s.id = e.set_id
+    left join posting_terms as t on t.text_hash = p.text_hash
+    where s.model = %(model)s and s.dimensions = %(dimensions)s
+      and p.withdrawn_at is null
+      and (p.deadline is null or p.deadline >= current_date or not %(only_open)s)
+      and (%(places)s::text[] is null or p.location ilike any (%(places)s))
+      and (%(employment)s::text[] is null or p.employment_type ilike any (%(employment)s))
+      and (%(years)s::integer is null or p.least_years is null or p.least_years <= %(years)s)
+      -- Of near-duplicates the first that is open stands for all.
+      and (p.duplicate_of is null or not exists (
+          select from postings as other
+          where (other.id = p.duplicate_of or other.duplicate_of = p.duplicate_of) and other.id < p.id
+            and other.withdrawn_at is null
+            and (other.deadline is null or other.deadline >= current_date or not %(only_open)s)
+      ))
+),
+scale as (
+    select avg(cosine) as mean_cosine, nullif(stddev_pop(cosine), 0) as spread_cosine,
+           avg(overlap) as mean_overlap, nullif(stddev_pop(overlap), 0) as spread_overlap
+    from candidates
+),
+scored as materialized (
+    select candidates.*,
+           %(dense)s * coalesce((cosine - mean_cosine) / spread_cosine, 0)
+           + %(lexical)s * coalesce((overlap - mean_overlap) / spread_overlap, 0)
+           + %(family)s * fit as score
+    from candidates cross join scale
+),
+likened as (
+    select scored.*,
+           case when %(feedback)s > 0 then embedding <=> (
+               select avg(embedding) from (select embedding from scored order by score desc, id limit %(leaders)s) as first
+           ) end as distance
+    from (select * from scored order by score desc, id limit %(pool)s) as scored
+),
+pool as materialized (
+    select likened.*,
+           score - %(feedback)s * coalesce(
+               (distance - avg(distance) over ()) / nullif(stddev_pop(distance) over (), 0), 0
+           ) as total
+    from likened
+),
+numbered as materialized (
+    select pool.*, row_number() over (order by total desc, id) as place,
+           row_number() over (partition by company order by total desc, id) as company_place
+    from pool
+),
+placed as (
+    select numbered.*,
+           case when company <> '' and company_place > %(most_of_a_company)s then 'company'
+                when %(most_of_a_company)s is not null and place <= %(looked_at)s and exists (
+                    select from numbered as better
+                    where better.place < numbered.place and better.bands && numbered.bands
+                      and (select count(*) from unnest(better.bands) as band where band = any (numbered.bands))
+                          >= %(same_bands)s
+                ) then 'copy' end as capped
+    from numbered
+),
+hits as (
+    select id, cosine, overlap, families, terms, total, capped
+    from placed order by capped is not null, total desc, id limit %(k)s
+)
+select 'p-' || p.id as posting_id, {fields}, hits.cosine as score, hits.total as fused,
+       coalesce(hits.families, '{}') as families, hits.capped,
+       case when %(explained)s then 1 + (select count(*) from candidates as c where c.cosine > hits.cosine) end as dense_rank,
+       case when %(explained)s and hits.overlap > 0
+            then 1 + (select count(*) from candidates as c where c.overlap > hits.overlap) end as lexical_rank,
+       case when %(explained)s then hits.terms::text end as terms
+from hits join postings as p on p.id = hits.id
+order by hits.capped is not null, hits.total desc, hits.id;
 
 -- name: by_ids
 select 'p-' || id as posting_id, {fields}
@@ -147,3 +218,8 @@ delete from embedding_sets where id <> %(set_id)s returning model, dimensions;
 delete from embeddings as e
 where e.created_at < now() - interval '1 day'
   and not exists (select from postings as p where p.text_hash = e.text_hash);
+
+-- name: forget_unused_terms
+delete from posting_terms as t
+where t.created_at < now() - interval '1 day'
+  and not exists (select from postings as p where p.text_hash = t.text_hash);

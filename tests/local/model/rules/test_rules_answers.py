@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from local.model.rules import KNOWN, answer
-from local.model.rules.families import FAMILIES
 from local.model.rules.text import same_title
 from nodes.filter_jobs import JobVerdicts
 from nodes.generate_tasks import ProjectPlan
 from nodes.propose_subjects import SubjectProposals
 from nodes.summarize import MarketSummary, counted
+from tools.lexicon.families import FAMILIES
 from tools.postings.contracts import StoredPosting
 
 Row = dict[str, Any]

@@ -13,7 +13,6 @@ import pytest
 
 from local.model.rules import answer
 from local.model.rules.crafts import CRAFTS, Angle, angle_of
-from local.model.rules.families import FAMILIES
 from local.model.rules.market import Demand
 from local.model.rules.person import read_feedback
 from local.model.rules.text import lines
@@ -29,6 +28,7 @@ from tests.local.model.rules.test_rules_answers import (
 )
 from tests.pace import scaled
 from tools.lexicon import find_skills
+from tools.lexicon.families import FAMILIES
 from tools.lexicon.stems import stems
 
 Row = dict[str, Any]

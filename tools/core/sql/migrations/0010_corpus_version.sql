@@ -1,4 +1,4 @@
--- What a kept search was made of (tools/postings/search.py): another one after every statement that wrote postings, whoever
+-- What a kept search was made of (tools/retrieval/kept_searches.py): another one after every statement that wrote postings, whoever
 -- wrote them, and no other database or time has the same. The revision, which answers name, counts loads.
 alter table corpus add column version uuid not null default gen_random_uuid();
 

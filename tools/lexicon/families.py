@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tools.lexicon import KIND_OF, find_skills
-
-from .text import WORDS, load_yaml
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,10 +43,15 @@ class Reading:
         return best if best is not None and self.scores[best] > 0 else None
 
 
+_LISTED: dict[str, Any] = yaml.load(
+    (Path(__file__).parent / "families.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+)
+
+
 def _load() -> dict[str, Family]:
     found: dict[str, Family] = {}
-    for side, families in load_yaml("families.yaml").items():
-        for key, entry in families.items():
+    for side in ("it", "other"):
+        for key, entry in _LISTED[side].items():
             found[key] = Family(
                 key=key,
                 it=side == "it",
@@ -61,7 +68,8 @@ def _load() -> dict[str, Family]:
 FAMILIES = _load()
 GENERAL = FAMILIES["general"]
 
-TECHNICAL_KINDS = frozenset(WORDS["technical_kinds"])
+TECHNICAL_KINDS = frozenset(_LISTED["technical_kinds"])
+"""Kinds of skills that make a posting technical."""
 _SOFTWARE_WORDS = re.compile(
     r"소프트웨어|software|프로그래밍|코딩|코드|서버|펌웨어|임베디드|회로|알고리즘"
     r"|데이터 ?베이스|아키텍처|디버깅|api\b"
@@ -155,3 +163,63 @@ def is_technical(title: str, reading: Reading) -> bool:
 _MIN_WITH_OTHER = 3
 _MIN_NAMED = 2
 _MIN_UNNAMED = 3
+
+# Who else would answer such a posting: a full-stack posting suits both sides, as long as its own
+# text names the wanted work.
+NEAR = {
+    "backend": ("fullstack",),
+    "frontend": ("fullstack",),
+    "fullstack": ("frontend", "backend"),
+    "data_engineering": (),
+    "blockchain": (),
+    "general": ("backend", "frontend", "fullstack", "mobile"),
+}
+_SECOND = 0.75
+_MIN_UNTITLED = 3.0
+_MIN_NEAR = 3.0
+
+
+def family_of(title: str, reading: Reading, wanted: Sequence[Family]) -> Family | None:
+    """Returns the family a posting is for; between near equals the wanted one. None: cannot tell."""
+    technical = is_technical(title, reading)
+    scores = {key: score for key, score in reading.scores.items() if FAMILIES[key].it == technical}
+    best = max(scores.values())
+    if best < 1:
+        return None
+    for family in wanted:
+        titled = family.key in reading.titled and family.key != "general"
+        if titled and scores.get(family.key, 0.0) >= best * _SECOND:
+            return family
+    top = max(scores, key=scores.__getitem__)
+    if not technical and top not in reading.titled and best < _MIN_UNTITLED:
+        return FAMILIES["office"]
+    return FAMILIES[top]
+
+
+def fits(found: Family | None, reading: Reading, wanted: Sequence[Family]) -> bool:
+    """Whether a posting of the family `found` is for who wishes for one of the families `wanted`."""
+    if found is None:
+        return False
+    for family in wanted:
+        if found is family:
+            # Research that names nothing one builds with is theory.
+            return found.key != "ai_ml" or reading.technical > 0
+        if found.key in NEAR.get(family.key, ()) and reading.scores[family.key] >= _MIN_NEAR:
+            return True
+    return False
+
+
+def posting_families(title: str, body: str) -> tuple[str, ...]:
+    """Returns the keys of the families a posting is for, the likeliest first: that of its work, and those
+    that its title names and its work supports. Empty where nothing tells."""
+    reading = read_posting(title, body)
+    found = family_of(title, reading, ())
+    if found is None:
+        return ()
+    best = max(score for key, score in reading.scores.items() if FAMILIES[key].it == found.it)
+    named = (
+        key
+        for key in reading.titled
+        if key != GENERAL.key and FAMILIES[key].it == found.it and reading.scores[key] >= best * _SECOND
+    )
+    return tuple(dict.fromkeys((found.key, *named)))

@@ -13,13 +13,18 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.databases import cloned
+from tests.fakes import ScriptedAnalyser
 from tests.pace import time_limit
 from tests.tools.postings.test_repository import EAST, MODEL, NORTH, Store, gone, posting, write
 from tools.core.database import Pool, Vector, open_pool
 from tools.core.redis_client import open_redis
 from tools.core.settings import Settings
 from tools.postings.contracts import FoundPosting
-from tools.postings.search import Search, search_cache
+from tools.postings.question import NEAREST, Filters, Question
+from tools.retrieval.analyser import AnalyserError
+from tools.retrieval.kept_searches import search_cache
+from tools.retrieval.search import PostingSearch
+from tools.retrieval.understanding import Understood
 
 FIRST_DAY, LAST_DAY = "Pacific/Pago_Pago", "Pacific/Kiritimati"
 """Time zones that never have the same date: 25 hours lie between them."""
@@ -34,9 +39,9 @@ class Embedding:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    async def query(self, text: str) -> Vector:
-        """As `Embedder.query`."""
-        self.asked.append(text)
+    async def blend(self, parts: Sequence[tuple[str, float]]) -> Vector:
+        """As `Embedder.blend`."""
+        self.asked += [text for text, _ in parts]
         return np.array(NORTH, dtype=np.float32)
 
 
@@ -45,24 +50,26 @@ class Counted(Store):
 
     searches = 0
 
-    async def nearest(self, vector: Vector, *, k: int) -> list[FoundPosting]:
+    async def nearest(self, vector: Vector, *, k: int, question: Question = NEAREST) -> list[FoundPosting]:
         """As the store's."""
         self.searches += 1
-        return await super().nearest(vector, k=k)
+        return await super().nearest(vector, k=k, question=question)
 
 
 class Worker:
     """What one worker searches with."""
 
-    def __init__(self, pool: Pool, redis: Redis, settings: Settings) -> None:
+    def __init__(
+        self, pool: Pool, redis: Redis, settings: Settings, analyser: ScriptedAnalyser | None = None
+    ) -> None:
         self.store, self.embedding = Counted(pool), Embedding()
-        cached: Any = search_cache(settings, redis)
+        self.cache = search_cache(settings, redis)
         embedder: Any = self.embedding
-        self.search = Search(cached, self.store, embedder)
+        scripted: Any = analyser or ScriptedAnalyser(families=["backend"], outside_it=True)
+        self.search = PostingSearch(self.store, embedder, scripted, self.cache)
 
     async def found(self, text: str = "a back end", k: int = 5) -> list[str]:
-        _, postings = await self.search.nearest(text, k=k)
-        return [one.source_id for one in postings]
+        return [one.source_id for one in (await self.search.find(text, k=k)).postings]
 
 
 @pytest.fixture
@@ -93,14 +100,40 @@ async def workers(pool: Pool, redis: Redis, caching: Settings) -> Sequence[Worke
 
 async def test_what_one_worker_found_the_other_is_given_as_it_was(workers: Sequence[Worker]) -> None:
     one, other = workers
-    corpus, first = await one.search.nearest("a back end", k=5)
-    assert [hit.source_id for hit in first] == ["n", "e"]
-    again = await other.search.nearest("a back end", k=5)
-    assert again == (corpus, first)
+    first = await one.search.find("a back end", k=5)
+    assert [hit.source_id for hit in first.postings] == ["n", "e"]
+    assert (first.families, first.outside_it) == (["backend"], True)
+    assert await other.search.find("a back end", k=5) == first
     assert (other.embedding.asked, other.store.searches) == ([], 0)
     assert await other.found("another text") == ["n", "e"]
     assert await other.found(k=1) == ["n"]
-    assert other.store.searches == 2
+    everything = await other.search.find("a back end", k=5, filters=Filters(only_open=False))
+    assert len(everything.postings) == 2
+    assert other.store.searches == 3
+
+
+async def test_a_search_that_is_explained_names_words_of_the_text_and_is_not_kept(
+    workers: Sequence[Worker],
+) -> None:
+    one = workers[0]
+    for _ in range(2):
+        explained = await one.search.find("a back end", k=5, explained=True)
+        assert explained.postings[0].dense_rank == 1
+    assert one.store.searches == 2
+    assert (await one.search.find("a back end", k=5)).postings[0].dense_rank is None
+
+
+async def test_what_was_found_by_meaning_alone_is_not_kept(
+    pool: Pool, redis: Redis, caching: Settings, workers: Sequence[Worker]
+) -> None:
+    class Silent(ScriptedAnalyser):
+        async def understand(self, text: str) -> Understood:
+            raise AnalyserError
+
+    silent = Worker(pool, redis, caching, Silent())
+    assert await silent.found() == ["n", "e"]
+    assert await workers[0].found() == ["n", "e"]
+    assert workers[0].store.searches == 1
 
 
 async def test_runs_that_search_for_the_same_at_once_search_once(workers: Sequence[Worker]) -> None:
