@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tools.lexicon import skills_in
+from tools.lexicon.negation import without_refused
 from tools.lexicon.stems import EVERYDAY_SKILLS
 
 _MAIN_SKILLS = 6
@@ -21,12 +22,12 @@ def main_skills(profile: Mapping[str, Any]) -> list[str]:
 
 def known_skills(profile: Mapping[str, Any]) -> frozenset[str]:
     """Returns the canonical names of what the person can do: what the lists of skills name, and what the jobs
-    so far speak of. The introduction does not count: it also says what somebody cannot do yet."""
+    so far speak of, but for what they say was not used. The introduction does not count: it also says what somebody cannot do yet."""
     listed = [*(profile.get("skills") or [])]
     for project in profile.get("projects") or []:
         listed += project.get("skills") or []
     for job in profile.get("experiences") or []:
-        listed += filter(None, (job.get("role"), job.get("description")))
+        listed += (without_refused(told).text for told in (job.get("role"), job.get("description")) if told)
     return frozenset().union(*map(skills_in, listed))
 
 

@@ -130,8 +130,9 @@ class SessionRecord:
         assert self.lock is not None  # noqa: S101 - a run has locked its session
         keys = (self.lock.key, checkpoint_key, _key(self.session_id), _answers_key(self.session_id))
         recorded = (f"paid:{question}" for question in self.paid)
-        arguments = (self.lock.token, document, orjson.dumps(checkpoint_id), self.ttl_seconds, *recorded)
-        if not await self.redis.eval(_END_TURN, len(keys), *keys, *arguments):
+        known = orjson.dumps(checkpoint_id)
+        given = (self.lock.token, document, known, self.ttl_seconds)
+        if not await self.redis.eval(_END_TURN, len(keys), *keys, *given, *recorded):
             raise lost_session()
         self.lock.freed = True
 

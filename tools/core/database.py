@@ -43,8 +43,8 @@ OPEN_SECONDS = 30.0
 MIGRATION_WAIT_SECONDS = 60.0
 """How long a process waits for another one that migrates."""
 OLDEST_POSTGRESQL = 13
-OLDEST_PGVECTOR = (0, 4)
-"""Before it, a vector had at most 1,024 dimensions."""
+OLDEST_PGVECTOR = (0, 7)
+"""Before it there was no `sparsevec`, in which the terms of postings are kept."""
 _ALIVE_SECONDS = 2.0
 """Limit of the check of a pooled connection before it is used."""
 _FRESH_SECONDS = 1.0
