@@ -26,6 +26,7 @@ from graph.sessions.sessions import Run, Sessions
 from nodes.build_query import Reads, build_query
 from nodes.prompt_data import posting_rows, profile_row
 from nodes.propose_subjects import CANDIDATES
+from nodes.retrieve import Reads as Searched
 from nodes.retrieve import retrieve
 from nodes.state import profile_dict
 from tools.context import RunContext
@@ -244,7 +245,8 @@ class Baseline:
             runtime = Runtime(context=context)
             request: Reads = {"profile": profile_dict(profile), "language": language}
             state: dict[str, Any] = await build_query(request, runtime)
-            state |= await retrieve({**request, "query": state["query"]}, runtime)
+            found_by: Searched = {"profile": state["profile"], "language": language, "query": state["query"]}
+            state |= await retrieve(found_by, runtime)
             session_id = uuid.uuid4().hex
             self._sessions[session_id] = {**state, "shown": []}
             return await self._answer(session_id, Wishes(), context)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import uuid
 from typing import Any
 
 import httpx
 import pytest
 
+from graph.sessions import lease as lease_module
 from serve.context import AppContext
 from tests.offline import FOR_EVER, Offline
 from tests.pace import time_limit
@@ -152,7 +154,11 @@ async def test_a_time_limit_holds(settings: Settings, offline: Offline) -> None:
         assert (response.status_code, error["details"]["cause"]) == (503, "run_timeout")
 
 
-async def test_it_needs_a_place(settings: Settings, offline: Offline) -> None:
+async def test_it_needs_a_place(
+    settings: Settings, offline: Offline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Its worker shares no places with that of the other tests.
+    monkeypatch.setattr(lease_module, "WORKERS", f"workers of {uuid.uuid4().hex}")
     async with client_of(settings.model_copy(update={"concurrency": 1})) as crowded:
         await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
         first = asyncio.create_task(crowded.post(PATH, json={"text": "기술: Java"}))

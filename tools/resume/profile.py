@@ -81,7 +81,12 @@ class Resume:
             if not self._shows(skill)
         ]
         numbers = [*reading.introduction, *reading.private, *reading.headings]
-        for row in (*reading.experiences, *reading.projects, *_items(reading)):
+        rows: list[ExperienceRead | ProjectRead | ItemRead] = [
+            *reading.experiences,
+            *reading.projects,
+            *_items(reading),
+        ]
+        for row in rows:
             numbers += row.lines
         wrong = sorted({number for number in numbers if not 0 < number <= len(self._lines)})
         return [*problems, *(f"lines: there is no line {number}" for number in wrong)]

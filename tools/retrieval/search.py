@@ -28,6 +28,7 @@ from tools.core.database import Vector
 from tools.core.settings import Settings
 from tools.core.slots import WorkSlot
 from tools.lexicon.families import FAMILIES
+from tools.llm.embedding_models import embedding_models, width
 from tools.llm.embeddings import Embedder
 from tools.postings.contracts import FoundPosting
 from tools.postings.question import MOST_OF_A_COMPANY, OPEN, Filters, Question, Weights
@@ -49,7 +50,8 @@ _INSIDE = tuple(key for key, family in FAMILIES.items() if family.it)
 def search_cache(settings: Settings, redis: Redis) -> Cache:
     """Returns the cache of searches: as many as have room in the memory that the settings give it. They live
     no longer than an unused session."""
-    value_bytes = settings.embedding_dimensions * _FLOAT_BYTES + _FOUND_BYTES
+    widest = max(width(model, settings) for model in embedding_models(settings))
+    value_bytes = widest * _FLOAT_BYTES + _FOUND_BYTES
     return Cache(
         redis,
         "search",

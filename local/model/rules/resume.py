@@ -82,7 +82,8 @@ def _sections(lines: Sequence[_Line]) -> tuple[dict[str, list[_Line]], list[int]
 
 
 def _heading(text: str) -> str:
-    return _HEADINGS.get(re.sub(r"[\W_\d]+", "", text).lower(), "")
+    section: str = _HEADINGS.get(re.sub(r"[\W_\d]+", "", text).lower(), "")
+    return section
 
 
 def _desired_job(lines: Sequence[_Line], private: set[int]) -> str | None:
