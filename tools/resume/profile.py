@@ -15,7 +15,7 @@ from tools.core.contracts import MAX_PROFILE_CHARS, Profile
 from tools.core.errors import ModelOutputError
 from tools.core.text import cut, folded, texts
 from tools.lexicon import canonical, skills_in
-from tools.resume.schema import ItemRead, ResumeReading
+from tools.resume.schema import ExperienceRead, ItemRead, ProjectRead, ResumeReading
 
 _LINE, _WORD, _DATE, _JOB = 300, 40, 20, 200
 """Characters of a value: as a profile's, and for a skill no more than a name has."""
