@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -37,7 +37,7 @@ from tools.core.processes import with_command_name
 from tools.core.settings import Settings
 from tools.core.sql import queries
 from tools.core.terminal import Terminal
-from tools.postings.contracts import TEXT_FIELDS
+from tools.postings.contracts import TEXT_FIELDS, Posting
 from tools.services import Services, open_services
 
 POSTERS = Path(str(files("samples") / "posters"))
@@ -51,13 +51,29 @@ _SQL = queries("documents.sql")
 
 
 async def load_files(settings: Settings, paths: list[Path], console: Terminal) -> Loaded:
-    """Loads structured postings under a progress bar."""
-    total = sum(1 for path in paths for _ in read_postings(path))
+    """Loads structured postings under a progress bar; says beforehand how long it takes to embed many."""
+    rows = [
+        len(row.search_text()) if isinstance(row, Posting) else 0
+        for path in paths
+        for row in read_postings(path)
+    ]
     columns = (TextColumn("postings"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("postings", total=total)
-        async with open_services(settings) as services:
+    async with open_services(settings) as services:
+        _announce(services, rows, console)
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("postings", total=len(rows))
             return await load(services, paths, lambda count: bar.advance(task, count))
+
+
+def _announce(services: Services, lengths: Sequence[int], console: Terminal) -> None:
+    """Says how long this machine takes to embed texts of these lengths, where that is more than a minute."""
+    model = services.embedder.model
+    minutes = sum(min(length, model.max_chars) for length in lengths) * model.cpu_seconds_a_character / 60
+    if minutes > 1:
+        console.print(
+            f"{model.name} embeds them in about {minutes:.0f} minutes of CPU, less what has a vector "
+            "already. CHECKERBOARD_OFFLINE_EMBEDDINGS=morphemes embeds by words, a hundred times faster."
+        )
 
 
 async def run(settings: Settings, specs: list[str], *, batch: bool = False) -> bool:

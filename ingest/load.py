@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+import numpy as np
+
 from ingest.structured.files import RefusedRow, UnreadCell, read_postings
+from tools.core.database import Vector
 from tools.llm.embeddings import BATCH as AT_ONCE
+from tools.llm.embeddings import Embedded
 from tools.postings.contracts import Posting
+from tools.postings.embedding_choice import Embedding
+from tools.postings.repository import text_hash
 from tools.services import Services
 
 logger = logging.getLogger(__name__)
@@ -48,7 +56,7 @@ async def load(
         loaded.unread += [row for row in read if isinstance(row, UnreadCell)]
         postings = [row for row in read if isinstance(row, Posting)]
         if postings:
-            await services.vectors.embed(postings, services.embedder)
+            await embed(services, postings)
             await services.terms.add(postings)
             loaded.revision = await services.writer.upsert(postings)
             loaded.postings += len({(p.source, p.source_id, p.position) for p in postings})
@@ -82,7 +90,7 @@ async def renew(services: Services) -> int:
     renewed = 0
     while outdated := await services.writer.outdated(AT_ONCE):
         # First their vectors: a posting without one is not found.
-        await services.vectors.embed(list(outdated.values()), services.embedder)
+        await embed(services, list(outdated.values()))
         await services.terms.add(list(outdated.values()))
         await services.writer.renew(outdated)
         renewed += len(outdated)
@@ -92,7 +100,7 @@ async def renew(services: Services) -> int:
 
 
 async def reembed(services: Services, progress: Callable[[int, int], None] = lambda *_: None) -> int:
-    """Embeds every posting that has no vector of the configured embedding; then that embedding serves.
+    """Embeds every posting that has no vector of the wanted embedding; then that embedding serves.
 
     With the embedding that serves already, postings of an earlier version are normalized too (`renew`);
     beside another one they stay as the vectors of both know them, until the next load.
@@ -105,19 +113,57 @@ async def reembed(services: Services, progress: Callable[[int, int], None] = lam
         ModelUnavailableError: the model did not answer. What was embedded is stored.
     """
     embedded = after = 0
-    if await services.vectors.is_ready():
+    wanted = services.embeddings.wanted
+    if services.embeddings.settled and await wanted.vectors.is_ready():
         embedded += await renew(services)
     while True:
-        numbered = await services.vectors.lacking_of_all(after=after, count=AT_ONCE)
+        numbered = await wanted.vectors.lacking_of_all(after=after, count=AT_ONCE)
         if numbered:
             after = numbered[-1][0]
             # One posting for each text: several may have the same.
             texts = list({posting.search_text(): posting for _, posting in numbered}.values())
-            answer = await services.embedder.postings(texts)
-            await services.vectors.save(texts, answer.vectors)
+            tokens = await _embed_lacking(wanted, texts)
             embedded += len(numbered)
-            progress(len(numbered), answer.tokens)
-        elif await services.vectors.finish():
+            progress(len(numbered), tokens)
+        elif await wanted.vectors.finish():
             after = 0
         else:
+            await services.embeddings.settle()
             return embedded
+
+
+async def embed(services: Services, postings: Sequence[Posting]) -> int:
+    """Embeds those of `postings` whose text has no vector yet, by the embedding that serves; returns the
+    tokens that it took.
+
+    Raises:
+        EmbeddingMismatchError: the loaded postings have vectors of other models only.
+        ModelUnavailableError: the model did not answer.
+    """
+    if not services.embeddings.settled:
+        # Another process may have finished the wanted one: what is embedded by the former is not found then.
+        await services.embeddings.settle()
+    embedding = services.embeddings.serving
+    return await _embed_lacking(embedding, await embedding.vectors.lacking(postings))
+
+
+async def _embed_lacking(embedding: Embedding, postings: Sequence[Posting]) -> int:
+    shipped = await asyncio.to_thread(sample_vectors, embedding.name)
+    keys = {text_hash(posting): posting for posting in postings}
+    known = {key: posting for key, posting in keys.items() if key in shipped}
+    asked = [posting for key, posting in keys.items() if key not in known]
+    answer = await embedding.embedder.postings(asked) if asked else Embedded([], 0)
+    vectors = [*answer.vectors, *(shipped[key] for key in known)]
+    await embedding.vectors.save([*asked, *known.values()], vectors)
+    return answer.tokens
+
+
+@functools.cache
+def sample_vectors(model: str) -> Mapping[str, Vector]:
+    """Returns the vectors of the sample postings that are shipped with them, by the hash of their text: so a
+    first start computes none. There are none for models that answer in an instant, or for money. Blocks."""
+    file = SAMPLES.with_name(f"vectors.{model}.npz")
+    if not file.is_file():
+        return {}
+    with np.load(file) as stored:
+        return dict(zip(stored["text_hashes"].tolist(), stored["vectors"].astype(np.float32), strict=True))

@@ -22,7 +22,8 @@ def main_skills(profile: Mapping[str, Any]) -> list[str]:
 
 def known_skills(profile: Mapping[str, Any]) -> frozenset[str]:
     """Returns the canonical names of what the person can do: what the lists of skills name, and what the jobs
-    so far speak of, but for what they say was not used. The introduction does not count: it also says what somebody cannot do yet."""
+    so far speak of, but for what they say was not used. The introduction does not count: it also says what
+    somebody cannot do yet."""
     listed = [*(profile.get("skills") or [])]
     for project in profile.get("projects") or []:
         listed += project.get("skills") or []

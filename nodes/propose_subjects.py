@@ -339,14 +339,17 @@ async def _refuse_reworded(
     """
     if not earlier or not verdict.passed:
         return {}
+    # Another embedding may have served when a session was begun.
+    known = {subject_id: made for subject_id, made in known.items() if context.embedder.made(made)}
     bare = [subject for subject in earlier if subject["id"] not in known]
     vectors = await context.embedder.fingerprints([_essence(s) for s in (*bare, *verdict.passed)])
     added = {subject["id"]: vector for subject, vector in zip(bare, vectors, strict=False)}
     titles = {subject["id"]: subject["title"] for subject in earlier}
     compared = {**known, **added}
+    threshold = await context.embedder.novelty_similarity()
     passed, verdict.passed = verdict.passed, []
     for subject, vector in zip(passed, vectors[len(bare) :], strict=True):
-        again = _reworded(vector, compared, context.settings.novelty_similarity)
+        again = _reworded(vector, compared, threshold)
         if again is None:
             verdict.passed.append(subject)
         else:

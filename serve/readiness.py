@@ -166,7 +166,14 @@ class ReadinessChecks:
             "asked_seconds_ago": None if last is None else round(age, 1),
             "chat_model": self._services.chat.model_name,
             "embedding_model": self._services.embedder.model_name,
+            "warning": self._embedding_warning(),
         }
+
+    def _embedding_warning(self) -> str | None:
+        """Returns which embedding serves instead of another and why, and what is not known of it."""
+        services = self._services
+        warnings = [services.embeddings.warning(), services.embedder.novelty_warning()]
+        return "; ".join(filter(None, warnings)) or None
 
     def _search(self) -> Report:
         """Returns by what postings are searched. Without the analyser the worker is still ready: it

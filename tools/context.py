@@ -45,8 +45,10 @@ class RunContext:
         """Returns the context of a run that begins now. Answers are taken from `journal` and recorded there;
         calls of models are appended to `calls`; `slot` is given up while a model is at work."""
         noted = [] if calls is None else calls
-        postings = services.postings.for_run()
-        embedder = services.embedder.for_run(journal, noted, slot)
+        # One for the whole run, whatever serves by its end.
+        embedding = services.embeddings.serving
+        postings = embedding.postings.for_run()
+        embedder = embedding.embedder.for_run(journal, noted, slot)
         return cls(
             settings=services.settings,
             postings=postings,

@@ -13,8 +13,10 @@ from tools.core.database import Pool, open_pool
 from tools.core.redis_client import open_redis
 from tools.core.settings import Settings
 from tools.llm.chat import ChatModel
+from tools.llm.embedding_models import EmbeddingModel, embedding_models, why_morphemes
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import open_http_client
+from tools.postings.embedding_choice import Embedding, EmbeddingChoice
 from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
 from tools.prompts.changes import PromptChanges, open_prompts
 from tools.prompts.registry import PromptRegistry
@@ -31,15 +33,32 @@ class Services:
     redis: Redis
     pool: Pool
     chat: ChatModel
-    embedder: Embedder
-    postings: PostingStore
+    embeddings: EmbeddingChoice
     writer: PostingWriter
-    vectors: EmbeddingSet
     analyser: Analyser
     terms: TermIndex
-    search: PostingSearch
     prompts: PromptRegistry
     prompt_changes: PromptChanges
+
+    @property
+    def embedder(self) -> Embedder:
+        """The model that embeds now."""
+        return self.embeddings.serving.embedder
+
+    @property
+    def postings(self) -> PostingStore:
+        """The postings, as they are searched now."""
+        return self.embeddings.serving.postings
+
+    @property
+    def vectors(self) -> EmbeddingSet:
+        """The vectors by which they are searched."""
+        return self.embeddings.serving.vectors
+
+    @property
+    def search(self) -> PostingSearch:
+        """What searches them by a text."""
+        return PostingSearch(self.postings, self.embedder, self.analyser)
 
 
 @asynccontextmanager
@@ -56,21 +75,28 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
         open_prompts(settings, redis, pool, newest=newest_prompts) as prompt_changes,
         aclosing(Analyser()) as analyser,
     ):
-        embedder = Embedder(settings, http_client)
-        embedding: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
-        postings = PostingStore(pool, **embedding)
+        embeddings = EmbeddingChoice(
+            [_embedding(settings, http_client, pool, model) for model in embedding_models(settings)],
+            free=settings.embeddings_offline,
+            instead=why_morphemes(settings) if settings.embeddings_offline else None,
+        )
+        await embeddings.probe()
+        await embeddings.settle()
         yield Services(
             settings=settings,
             redis=redis,
             pool=pool,
             chat=ChatModel(settings, http_client),
-            embedder=embedder,
-            postings=postings,
+            embeddings=embeddings,
             writer=PostingWriter(pool),
-            vectors=EmbeddingSet(pool, **embedding),
             analyser=analyser,
             terms=TermIndex(pool, analyser),
-            search=PostingSearch(postings, embedder, analyser),
             prompts=prompt_changes.registry,
             prompt_changes=prompt_changes,
         )
+
+
+def _embedding(settings: Settings, http_client: Any, pool: Pool, model: EmbeddingModel) -> Embedding:
+    embedder = Embedder(settings, http_client, model)
+    own: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
+    return Embedding(embedder, PostingStore(pool, **own), EmbeddingSet(pool, **own))

@@ -39,7 +39,8 @@ from serve.context import AppContext, open_app_context
 from tools.core.contracts import Profile
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, exit_on_errors
-from tools.llm.openai_client import OFFLINE_CHAT_MODEL, OFFLINE_EMBEDDING_MODEL
+from tools.llm.embedding_models import DEFAULT_DIMENSIONS, MORPHEMES
+from tools.llm.openai_client import OFFLINE_CHAT_MODEL
 
 GENERATIONS = 200
 ROUNDS = 5
@@ -67,7 +68,7 @@ def main(
     # Whatever the shell has configured: no key is used, no money spent, no database of yours touched.
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "DATABASE_URL", "REDIS_URL", "CHECKERBOARD_API_KEYS"):
         os.environ.pop(name, None)
-    with embedded_servers(Settings()) as settings, ExitStack() as stack:
+    with embedded_servers(Settings(offline_embeddings="morphemes")) as settings, ExitStack() as stack:
         loaded = asyncio.run(_loaded(settings))
         url = stack.enter_context(stand_in(str(settings.openai_base_url)))
         measured = loaded.model_copy(
@@ -75,7 +76,8 @@ def main(
                 "openai_api_key": SecretStr("none"),
                 "openai_base_url": url,
                 "chat_model": OFFLINE_CHAT_MODEL,
-                "embedding_model": OFFLINE_EMBEDDING_MODEL,
+                "embedding_model": MORPHEMES,
+                "embedding_dimensions": DEFAULT_DIMENSIONS,
             }
         )
         addresses = {kind: stack.enter_context(served(kind, measured)) for kind in KINDS}

@@ -28,6 +28,7 @@ from evals.load.postings import postings
 from evals.load.processes import Watch
 from evals.load.report import print_table, result
 from evals.load.standin_model import MARK
+from ingest.load import embed
 from local.servers import embedded_servers
 from local.servers.files import read_state, server_files
 from tools.core.extras import require_extra
@@ -124,7 +125,8 @@ def main(  # noqa: PLR0917 - options of a command
         os.environ.pop(name, None)
     generations = 1 if arrival is Arrival.BURST else generations
     experiment = Experiment(people, workers, mode, arrival, time_scale, generations, watching, page)
-    own = Settings(home=Settings().home / "load")
+    # Words that are drawn have no meaning to embed by.
+    own = Settings(home=Settings().home / "load", offline_embeddings="morphemes")
     with embedded_servers(own) as settings:
         found = asyncio.run(_measure(experiment, settings))
     place = output or own.home / "results" / f"{experiment.name}.json"
@@ -310,7 +312,7 @@ async def _load_postings(settings: Settings) -> None:
         wanted = postings(POSTINGS)
         for first in range(0, POSTINGS, BATCH):
             batch = wanted[first : first + BATCH]
-            await services.vectors.embed(batch, services.embedder)
+            await embed(services, batch)
             await services.writer.upsert(batch)
 
 

@@ -29,7 +29,7 @@ from tools.core.database import Connection, connect
 from tools.core.errors import InvalidRequestError, SetupError
 from tools.core.logs import cause
 from tools.core.settings import Settings
-from tools.llm.openai_client import embedding_model_name
+from tools.llm.embedding_models import embedding_models, width
 from tools.services import open_services
 
 logger = logging.getLogger(__name__)
@@ -169,7 +169,8 @@ def _today() -> date:
 
 
 def _version(settings: Settings, paths: Sequence[Path]) -> str:
-    embedding = f"{embedding_model_name(settings)}/{settings.embedding_dimensions}"
+    model = embedding_models(settings)[0]
+    embedding = f"{model.name}/{width(model, settings)}"
     digest = hashlib.sha256(f"{embedding}/{_LINKING_RULE}".encode())
     for path in paths:
         try:

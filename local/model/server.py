@@ -4,7 +4,7 @@
 |---|---|
 | `POST /v1/chat/completions` · `POST /v1/embeddings` · `GET /v1/models` | as OpenAI's |
 | `/v1/files` · `/v1/files/{id}[/content]` · `/v1/batches` · `/v1/batches/{id}[/cancel]` | as OpenAI's |
-| `GET /healthz` | alive, whether the tokeniser is loaded, and the state and process of multilingual-e5-small |
+| `GET /healthz` | alive, whether the tokeniser is loaded, how multilingual-e5-small is and its process |
 | `GET`, `PUT`, `DELETE /offline/behaviour` | latency and faults: read, replace as a whole, reset |
 | `GET`, `DELETE /offline/calls` | counters and the last 1,000 calls: read, reset |
 
@@ -75,7 +75,11 @@ Starts = Literal["e5", "morphemes"]
 
 
 def create_app(
-    rules: Rules, config: FaultConfig | None = None, *, secret: str | None = None, starts: Starts = "morphemes"
+    rules: Rules,
+    config: FaultConfig | None = None,
+    *,
+    secret: str | None = None,
+    starts: Starts = "morphemes",
 ) -> Starlette:
     """Returns the ASGI app that answers with `rules`, with the latency and faults of `config` until others
     are set by a request that has the `secret`. What embeds is loaded at the start if `starts` names it and it
@@ -233,9 +237,7 @@ class _Chat:
 class _Embeddings:
     """`POST /v1/embeddings`, as an ASGI app."""
 
-    def __init__(
-        self, embedder: Embedder, sentences: E5Process, faults: FaultInjector, calls: Calls
-    ) -> None:
+    def __init__(self, embedder: Embedder, sentences: E5Process, faults: FaultInjector, calls: Calls) -> None:
         self._embedder = embedder
         self._sentences = sentences
         self._faults = faults

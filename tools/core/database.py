@@ -143,7 +143,7 @@ async def connect(database_url: str) -> Connection:
 
 Pool = AsyncConnectionPool[Connection]
 Vector = Sequence[float] | NDArray[np.float32]
-"""An embedding: `settings.embedding_dimensions` floats."""
+"""An embedding: as many floats as its model gives."""
 
 
 async def open_pool(settings: Settings) -> Pool:

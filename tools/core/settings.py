@@ -152,7 +152,9 @@ class Settings(BaseSettings):
     embedding_model: str = Field(
         "text-embedding-3-small", description="embedding model of postings and queries"
     )
-    embedding_dimensions: int = Field(1536, ge=64, le=4000, description="dimensions of an embedding")
+    embedding_dimensions: int | None = Field(
+        None, ge=64, le=4000, description="dimensions of an embedding; unset: the model's own, or 1536"
+    )
     embedding_send_dimensions: bool = Field(
         True,
         description="whether the API is asked for these dimensions; false where it takes no such wish: they "
@@ -165,6 +167,11 @@ class Settings(BaseSettings):
         " unset: the chat model's, or OpenAI's where there is a key for embeddings",
     )
     embedding_api_key: Key = Field(None, description="key for it; unset: the chat model's")
+    offline_embeddings: Literal["e5", "morphemes"] = Field(
+        "e5",
+        description="how the offline model embeds: `e5` by meaning (multilingual-e5-small, where there is a "
+        "wheel of it), `morphemes` by words, a hundred times faster",
+    )
     temperature: float | None = Field(
         None, ge=0, le=2, description="of the chat model; unset: the model's own, as reasoning models want"
     )
@@ -191,8 +198,11 @@ class Settings(BaseSettings):
     drain_seconds: float = Field(
         30.0, ge=0, description="how long a worker that is told to stop lets its runs go on, seconds"
     )
-    novelty_similarity: float = Field(
-        0.92, gt=0, le=1, description="cosine from which two subjects count as the same"
+    novelty_similarity: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="cosine from which two subjects count as the same; unset: the embedding model's own",
     )
     concurrency: int = Field(
         4_000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ from numpy.typing import NDArray
 from tools.core.database import Vector
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
+from tools.llm.embedding_models import EmbeddingModel, embedding_models, width
 from tools.llm.journal import RecordedModel
 from tools.llm.model_answers import read_usage
 from tools.llm.model_api import ModelApi
 from tools.llm.model_errors import model_errors
-from tools.llm.openai_client import embedding_endpoint, embedding_model_name
+from tools.llm.novelty import calibrated, calibration_texts
+from tools.llm.openai_client import embedding_endpoint
 from tools.postings.contracts import Posting
 
 logger = logging.getLogger(__name__)
@@ -28,9 +31,8 @@ logger = logging.getLogger(__name__)
 FINGERPRINT_DIMENSIONS = 256
 """Enough to tell two subjects apart: at 256 dimensions the offline embeddings find .53 of the wanted
 postings among the first twenty, at 1,536 .58."""
-MAX_CHARS = 6_000
-"""Text beyond this is not embedded. OpenAI's models read 8,191 tokens, and Korean text takes up to
-about 1.3 tokens a character."""
+_MARK_LENGTH = 4
+_FINGERPRINT_LENGTH = _MARK_LENGTH + 4 * -(-FINGERPRINT_DIMENSIONS // 3)
 
 BATCH = 128
 """Postings that are embedded and kept at a time; an API may take fewer in one request."""
@@ -59,11 +61,21 @@ class _BadVectorsError(Exception):
 class Embedder(RecordedModel):
     """Turns texts into vectors."""
 
-    def __init__(self, settings: Settings, http_client: Any) -> None:
-        self.model_name = embedding_model_name(settings)
-        self.dimensions = settings.embedding_dimensions
-        self._sends_dimensions = settings.embedding_send_dimensions
-        self._batch = settings.embedding_batch
+    def __init__(self, settings: Settings, http_client: Any, model: EmbeddingModel | None = None) -> None:
+        """`model` is the one that the settings name, unless another is given."""
+        self.when_missing: Callable[[str], None] = lambda _: None
+        """Called with the model's name where the API says that it has no such model."""
+        self.model = model or embedding_models(settings)[0]
+        self.model_name = self.model.name
+        self.dimensions = width(self.model, settings)
+        name = f"{self.model_name}/{self.dimensions}".encode()
+        self._mark = base64.b64encode(hashlib.blake2b(name, digest_size=3).digest()).decode()
+        # One that has its own width takes no wish for it.
+        self._sends_dimensions = settings.embedding_send_dimensions and self.model.dimensions is None
+        self._batch = min(settings.embedding_batch, self.model.batch or settings.embedding_batch)
+        self._novelty = settings.novelty_similarity or self.model.novelty_similarity
+        self._calibration: list[float] = []
+        """The calibrated threshold, once it is known; shared by the copies for runs."""
         self._endpoint = embedding_endpoint(settings)
         self._api = ModelApi(settings, http_client, self._endpoint)
         self._encoding = {"encoding_format": "base64"}
@@ -76,7 +88,9 @@ class Embedder(RecordedModel):
             ModelUnavailableError: the model did not answer.
         """
         question = [self.model_name, self.dimensions, text]
-        answer = await self._embed_once(question, [text], lambda vectors: vectors[0].tobytes())
+        answer = await self._embed_once(
+            question, [self.model.query_prefix + text], lambda vectors: vectors[0].tobytes()
+        )
         return np.frombuffer(answer, dtype=np.float32)
 
     async def blend(self, parts: Sequence[tuple[str, float]]) -> Vector:
@@ -86,7 +100,8 @@ class Embedder(RecordedModel):
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-        texts, weights = zip(*parts, strict=True)
+        texts = [self.model.query_prefix + text for text, _ in parts]
+        weights = [weight for _, weight in parts]
 
         def summed(vectors: list[NDArray[np.float32]]) -> bytes:
             units = [vector / np.linalg.norm(vector) for vector in vectors]
@@ -96,18 +111,61 @@ class Embedder(RecordedModel):
         return np.frombuffer(await self._embed_once(question, texts, summed), dtype=np.float32)
 
     async def fingerprints(self, texts: Sequence[str]) -> list[str]:
-        """Returns a small vector for each text, as base64 of FINGERPRINT_DIMENSIONS signed bytes:
-        344 characters, small enough to be kept in a session's state. They are made here of whole vectors,
-        so that no model has to know how to shorten them.
+        """Returns a small vector for each text, as base64 of FINGERPRINT_DIMENSIONS signed bytes after four
+        characters for the model: 348, few enough to be kept in a session's state. They are made here of whole
+        vectors, so that no model has to know how to shorten them.
 
         Raises:
             ModelUnavailableError: the model did not answer.
         """
         question = ["fingerprints", self.model_name, self.dimensions, *texts]
+        # Texts that are alike are all asked as queries.
+        asked = [self.model.query_prefix + text for text in texts]
         answer = await self._embed_once(
-            question, texts, lambda vectors: orjson.dumps([_packed(vector) for vector in vectors])
+            question,
+            asked,
+            lambda vectors: orjson.dumps([self._mark + _packed(vector) for vector in vectors]),
         )
         return list(orjson.loads(answer))
+
+    def made(self, fingerprint: str) -> bool:
+        """Whether a fingerprint is of this model, in these dimensions: others cannot be compared with it."""
+        return fingerprint.startswith(self._mark) and len(fingerprint) == _FINGERPRINT_LENGTH
+
+    async def novelty_similarity(self) -> float:
+        """Returns the cosine of two fingerprints from which they are one subject: that of the settings, or
+        the model's, or for a model that nobody has measured a calibrated one, by one request a process.
+
+        Raises:
+            ModelUnavailableError: the model did not answer.
+        """
+        if self._novelty is not None:
+            return self._novelty
+        if not self._calibration:
+            texts = calibration_texts()
+            vectors, _ = await self._embed([self.model.query_prefix + text for text in texts])
+            packed = {text: self._mark + _packed(vector) for text, vector in zip(texts, vectors, strict=True)}
+            self._calibration.append(calibrated(lambda one, other: similarity(packed[one], packed[other])))
+            logger.warning(
+                "nobody has measured from which cosine on this model two subjects are one: it was calibrated",
+                extra={"model": self.model_name, "cosine": round(self._calibration[0], 3)},
+            )
+        return self._calibration[0]
+
+    def novelty_warning(self) -> str | None:
+        """Returns what is not known of the threshold of `novelty_similarity`; None where it was measured or
+        set."""
+        if self._novelty is None:
+            known = (
+                f"it is calibrated, as {self._calibration[0]:.2f}"
+                if self._calibration
+                else "to be calibrated"
+            )
+        elif self._novelty == self.model.novelty_similarity and not self.model.measured:
+            known = f"{self._novelty} is a guess"
+        else:
+            return None
+        return f"from which cosine two subjects are one was not measured for {self.model_name}: {known}"
 
     async def postings(self, postings: Sequence[Posting]) -> Embedded:
         """Returns a vector for each posting, and the tokens that were counted.
@@ -118,12 +176,13 @@ class Embedder(RecordedModel):
         Raises:
             ModelUnavailableError: the model did not answer.
         """
-        vectors, tokens = await self._embed([posting.search_text() for posting in postings])
+        prefix = self.model.passage_prefix
+        vectors, tokens = await self._embed([prefix + posting.search_text() for posting in postings])
         return Embedded(list(vectors), tokens or 0)
 
     async def _embed(self, texts: Sequence[str]) -> tuple[list[NDArray[np.float32]], int | None]:
         """Returns the vectors, and the tokens as the API counted them, None where it did not."""
-        cut = [text[:MAX_CHARS] for text in texts]
+        cut = [text[: self.model.max_chars] for text in texts]
         vectors: list[NDArray[np.float32]] = []
         tokens: int | None = 0
         for start in range(0, len(cut), self._batch):
@@ -147,6 +206,8 @@ class Embedder(RecordedModel):
             with model_errors("embeddings", self._endpoint):
                 return await self._api.post("/embeddings", body)
         except ModelUnavailableError as error:
+            if error.cause == "model_not_found":
+                self.when_missing(self.model_name)
             if error.cause != "encoding" or not self._encoding:
                 raise
             logger.info("the embedding model's API takes no base64: asked for numbers from now on")
@@ -229,7 +290,7 @@ def _vector(value: Any) -> NDArray[np.float32]:
 
 
 def similarity(one: str, other: str) -> float:
-    """Returns the cosine of two fingerprints, from -1 to 1."""
+    """Returns the cosine of two fingerprints of one model, from -1 to 1."""
     a, b = _unpacked(one), _unpacked(other)
     return float(a @ b / max(float(np.linalg.norm(a) * np.linalg.norm(b)), 1e-9))
 
@@ -246,4 +307,4 @@ def _packed(vector: NDArray[np.float32]) -> str:
 
 
 def _unpacked(fingerprint: str) -> NDArray[np.float32]:
-    return np.frombuffer(base64.b64decode(fingerprint), dtype=np.int8).astype(np.float32)
+    return np.frombuffer(base64.b64decode(fingerprint[_MARK_LENGTH:]), dtype=np.int8).astype(np.float32)

@@ -32,7 +32,6 @@ CONNECT_SECONDS = 30.0
 """How long a connection may take: milliseconds, unless the API is down, or this process is late, which is no
 fault of the API's."""
 OFFLINE_CHAT_MODEL = "checkerboard-offline"
-OFFLINE_EMBEDDING_MODEL = "checkerboard-offline-embedding"
 
 
 def open_http_client(settings: Settings) -> Any:
@@ -138,11 +137,6 @@ def _unused_client() -> httpx2.Client:
 def chat_model_name(settings: Settings) -> str:
     """The chat model that answers: the configured one, or the offline model."""
     return OFFLINE_CHAT_MODEL if settings.offline else settings.chat_model
-
-
-def embedding_model_name(settings: Settings) -> str:
-    """The model that embeds: the configured one, or the offline model."""
-    return OFFLINE_EMBEDDING_MODEL if settings.embeddings_offline else settings.embedding_model
 
 
 _BAD_GATEWAY = 502

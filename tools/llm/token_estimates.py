@@ -26,7 +26,8 @@ from __future__ import annotations
 import math
 import re
 
-from tools.llm.openai_client import OFFLINE_CHAT_MODEL, OFFLINE_EMBEDDING_MODEL
+from tools.llm.embedding_models import E5, MORPHEMES
+from tools.llm.openai_client import OFFLINE_CHAT_MODEL
 
 _PER_CHARACTER = 0.4
 _PER_FURTHER_BYTE = 0.625
@@ -45,7 +46,8 @@ BATCH_DISCOUNT = 0.5
 
 USD_PER_MILLION: dict[str, tuple[float, float]] = {
     OFFLINE_CHAT_MODEL: (0.0, 0.0),
-    OFFLINE_EMBEDDING_MODEL: (0.0, 0.0),
+    MORPHEMES: (0.0, 0.0),
+    E5: (0.0, 0.0),
     "gpt-3.5-turbo": (0.50, 1.50),
     "gpt-4-turbo": (10.00, 30.00),
     "gpt-4o": (2.50, 10.00),

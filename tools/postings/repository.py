@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import orjson
@@ -29,9 +29,6 @@ from tools.postings.contracts import TEXT_FIELDS, FoundPosting, Position, Postin
 from tools.postings.near_duplicates import Comparable, bands, same_posting
 from tools.postings.normalization import normal_company, normal_skills, normal_title
 from tools.postings.question import NEAREST, Question
-
-if TYPE_CHECKING:
-    from tools.llm.embeddings import Embedder
 
 _FIELDS = tuple(Posting.model_fields)
 """The fields of a posting, each a column of its own name."""
@@ -187,19 +184,11 @@ class EmbeddingSet:
             embedded = {row["text_hash"] for row in await _rows(connection, "embedded", parameters)}
         return [posting for key, posting in by_hash.items() if key not in embedded]
 
-    async def embed(self, postings: Sequence[Posting], embedder: Embedder) -> int:
-        """Embeds those of `postings` whose text has no vector yet; returns the tokens that it took.
-
-        Raises:
-            EmbeddingMismatchError: as `require_ready`.
-            ModelUnavailableError: the model did not answer.
-        """
-        missing = await self.lacking(postings)
-        if not missing:
-            return 0
-        embedded = await embedder.postings(missing)
-        await self.save(missing, embedded.vectors)
-        return embedded.tokens
+    async def ready(self) -> bool:
+        """Whether the set can serve: it is ready, or would be the first of its database. Only reads."""
+        async with self._pool.connection() as connection:
+            corpus = await _row(connection, "corpus", self._embedding)
+        return bool(corpus["ready"] or not corpus["ready_sets"])
 
     async def is_ready(self) -> bool:
         """Whether the set serves."""

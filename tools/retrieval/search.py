@@ -47,8 +47,8 @@ class PostingSearch:
         self._analyser = analyser
 
     async def find(self, text: str, *, k: int, filters: Filters = OPEN, explained: bool = False) -> Found:
-        """Returns the `k` postings that fit `text` best (how it is read: `tools/retrieval/understanding.py`), at
-        most three of a company before all others, and none that is another's copy before all others.
+        """Returns the `k` postings that fit `text` best (`tools/retrieval/understanding.py`), at most
+        three of a company before all others, and none that is another's copy before all others.
 
         Raises:
             NoPostingsError, EmbeddingMismatchError: there is nothing to search; then nothing was paid for.

@@ -73,7 +73,7 @@ async def client(url: str) -> AsyncIterator[AsyncOpenAI]:
 
 
 async def embed(embedder: Embedder, *texts: str) -> Matrix:
-    return await embedder.embed(texts, 1536)
+    return (await embedder.embed(texts, 1536)).vectors
 
 
 async def test_rows_have_length_one(embedder: Embedder) -> None:
@@ -82,7 +82,7 @@ async def test_rows_have_length_one(embedder: Embedder) -> None:
     assert rows.shape == (5, 1536)
     assert rows.dtype == np.float32
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
-    assert np.allclose(np.linalg.norm(await embedder.embed([TEXT], 1), axis=1), 1)
+    assert np.allclose(np.linalg.norm((await embedder.embed([TEXT], 1)).vectors, axis=1), 1)
 
 
 async def test_the_nearest_posting_is_of_the_same_trade(embedder: Embedder) -> None:

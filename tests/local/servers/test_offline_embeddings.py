@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from local.servers import embedded_servers
 from serve.context import open_app_context
 from tools.core.settings import OFFLINE, Settings
+from tools.llm.embedding_models import DEFAULT_DIMENSIONS
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import embedding_endpoint, open_http_client
 
@@ -32,7 +33,7 @@ async def test_a_real_model_answers_and_the_offline_one_embeds(embedded: Setting
         # The chat model's key is not shown to whatever embeds.
         assert endpoint.api_key.get_secret_value() == "offline"
         async with open_http_client(settings) as http:
-            assert len(await Embedder(settings, http).query("서버")) == settings.embedding_dimensions
+            assert len(await Embedder(settings, http).query("서버")) == DEFAULT_DIMENSIONS
     finally:
         await asyncio.to_thread(hold.__exit__, None, None, None)
 
@@ -48,4 +49,4 @@ async def test_readiness_and_versions_tell_what_embeds(settings: Settings, real:
     async with open_app_context(settings.model_copy(update=own if real else {})) as app_context:
         report = await app_context.readiness.report()
         assert (report["offline"], report["embeddings_offline"]) == (True, not real)
-        assert len(await app_context.services.embedder.query("서버")) == settings.embedding_dimensions
+        assert len(await app_context.services.embedder.query("서버")) == DEFAULT_DIMENSIONS

@@ -30,6 +30,7 @@ VALUES = {
     "embedding_base_url": "http://gateway/v1",
     "temperature": "0.5",
     "novelty_similarity": "0.5",
+    "offline_embeddings": "morphemes",
     "parser_confidence": "0.5",
     "parser_processes": "2",
     "ingest_attempts": "5",
@@ -113,6 +114,7 @@ def test_a_value_that_makes_no_sense_is_refused_at_start(
 
 
 def test_other_programs_variables_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CHECKERBOARD_OFFLINE_EMBEDDINGS")  # the tests' own
     monkeypatch.setenv("CHECKERBOARD_COLOUR", "blue")
     monkeypatch.setenv("HOME", "/somewhere")
     assert Settings() == Settings.model_construct()

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.core.settings import Settings
-from tools.llm.openai_client import OFFLINE_CHAT_MODEL, OFFLINE_EMBEDDING_MODEL
+from tools.llm.embedding_models import MORPHEMES
+from tools.llm.openai_client import OFFLINE_CHAT_MODEL
 from tools.llm.token_estimates import estimated_tokens, usd
 
 KOREAN = (
@@ -72,6 +73,6 @@ def test_the_price_of_another_model_is_not_guessed(name: str) -> None:
 
 def test_the_offline_model_is_free_and_the_default_models_have_a_price() -> None:
     assert usd(OFFLINE_CHAT_MODEL, 1_000, 1_000) == 0
-    assert usd(OFFLINE_EMBEDDING_MODEL, 1_000, 0) == 0
+    assert usd(MORPHEMES, 1_000, 0) == 0
     for name in (Settings().chat_model, Settings().embedding_model):
         assert usd(name, 1_000, 1_000) is not None
