@@ -62,11 +62,6 @@ class Services:
         """The vectors by which they are searched."""
         return self.embeddings.serving.vectors
 
-    @property
-    def search(self) -> PostingSearch:
-        """What searches them by a text."""
-        return PostingSearch(self.postings, self.embedder, self.analyser)
-
 
 @asynccontextmanager
 async def open_services(settings: Settings, *, newest_prompts: bool = False) -> AsyncIterator[Services]:
