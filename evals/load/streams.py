@@ -2,8 +2,8 @@
 
     python -m evals.load.streams http://127.0.0.1:8000 PID 1000
 
-Asks a service that runs (`PID` is its worker's process) for one run, whose model should be slow (the offline
-Asks a service that runs (`PID` is its worker process) for one run, whose model should be slow (the offline
+Asks a service that runs (`PID` is its worker's process) for one run, whose model should be slow (the
+offline model's latency), and reads its events so many times at once. Prints the worker's memory for each
 reader, and its processor time while they are silent.
 """
 
