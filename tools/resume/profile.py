@@ -81,8 +81,8 @@ class Resume:
             if not self._shows(skill)
         ]
         numbers = [*reading.introduction, *reading.private, *reading.headings]
-        for row in (*reading.experiences, *reading.projects, *_items(reading)):
-            numbers += row.lines
+        described = (reading.experiences, reading.projects, _items(reading))
+        numbers += [number for rows in described for row in rows for number in row.lines]
         wrong = sorted({number for number in numbers if not 0 < number <= len(self._lines)})
         return [*problems, *(f"lines: there is no line {number}" for number in wrong)]
 
