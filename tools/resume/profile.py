@@ -81,6 +81,7 @@ class Resume:
             if not self._shows(skill)
         ]
         numbers = [*reading.introduction, *reading.private, *reading.headings]
+<<<<<<< HEAD
         rows: list[ExperienceRead | ProjectRead | ItemRead] = [
             *reading.experiences,
             *reading.projects,
@@ -88,6 +89,10 @@ class Resume:
         ]
         for row in rows:
             numbers += row.lines
+=======
+        described = (reading.experiences, reading.projects, _items(reading))
+        numbers += [number for rows in described for row in rows for number in row.lines]
+>>>>>>> eccd5155bc4f99c60917fc2099cf7d43671848d6
         wrong = sorted({number for number in numbers if not 0 < number <= len(self._lines)})
         return [*problems, *(f"lines: there is no line {number}" for number in wrong)]
 

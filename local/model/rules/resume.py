@@ -14,7 +14,7 @@ from tools.lexicon.families import read_posting
 from .text import is_order, load_yaml
 
 _DATA: dict[str, Any] = load_yaml("resume.yaml")
-_HEADINGS = {word: section for section, words in _DATA["headings"].items() for word in words}
+_HEADINGS: dict[str, str] = {word: section for section, words in _DATA["headings"].items() for word in words}
 _STAGES = {stage: re.compile(pattern, re.I) for stage, pattern in _DATA["stages"].items()}
 _JOB, _NOW, _ROLE = (re.compile(_DATA[name], re.I) for name in ("job", "now", "role"))
 _SCHOOL, _MAJOR, _GPA = (re.compile(_DATA[name]) for name in ("school", "major", "gpa"))
