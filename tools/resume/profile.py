@@ -15,7 +15,7 @@ from tools.core.contracts import MAX_PROFILE_CHARS, Profile
 from tools.core.errors import ModelOutputError
 from tools.core.text import cut, folded, texts
 from tools.lexicon import canonical, skills_in
-from tools.resume.schema import ExperienceRead, ItemRead, ProjectRead, ResumeReading
+from tools.resume.schema import ItemRead, ResumeReading
 
 _LINE, _WORD, _DATE, _JOB = 300, 40, 20, 200
 """Characters of a value: as a profile's, and for a skill no more than a name has."""
@@ -81,18 +81,8 @@ class Resume:
             if not self._shows(skill)
         ]
         numbers = [*reading.introduction, *reading.private, *reading.headings]
-<<<<<<< HEAD
-        rows: list[ExperienceRead | ProjectRead | ItemRead] = [
-            *reading.experiences,
-            *reading.projects,
-            *_items(reading),
-        ]
-        for row in rows:
-            numbers += row.lines
-=======
         described = (reading.experiences, reading.projects, _items(reading))
         numbers += [number for rows in described for row in rows for number in row.lines]
->>>>>>> eccd5155bc4f99c60917fc2099cf7d43671848d6
         wrong = sorted({number for number in numbers if not 0 < number <= len(self._lines)})
         return [*problems, *(f"lines: there is no line {number}" for number in wrong)]
 
