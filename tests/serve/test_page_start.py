@@ -136,3 +136,21 @@ async def test_the_page_weighs_little(address: str) -> None:
         await look.page.goto(f"{address}/?person=java-backend")
         await look.page.wait_for_load_state("networkidle")
         assert 10_000 < sum(weights.values()) < 150_000
+
+
+async def test_a_resume_fills_in_the_form_for_correction(address: str) -> None:
+    async with looking("ko-KR", width=360) as look:
+        page = look.page
+        await page.goto(address)
+        await page.click("#resume summary")
+        await page.fill(
+            "#resume-text", "지원 직무: 백엔드 개발자\n기술: Java, Spring Boot, MySQL\n자격증: 정보처리기사"
+        )
+        await page.click("#read-resume")
+        await page.wait_for_selector("#resume-done:not([hidden])")
+        assert "백엔드" in await page.input_value(JOB)
+        assert "Java" in await page.locator("#skills li span").all_inner_texts()
+        assert await page.is_visible("#more [name=introduction]")  # open, to be looked at and corrected
+        assert "/runs" not in "".join(look.asked)  # nothing else is asked before
+        assert await serious(page) == []
+        assert look.wrong == []
