@@ -6,8 +6,7 @@ of its own, so it runs in a process whose end is no one else's. What its code as
 * a text ends at its first NUL;
 * when it normalises, its tokeniser has room for four characters a byte, and U+FDFA becomes eighteen of three:
   it would write beyond its memory. Text comes to it normalised already (NFKC), where no character grows;
-* a longer text is read in windows of 510 tokens, and its vector is their mean, weighed by their tokens
-  (measured against the first window alone and the nearest of all windows: docs/decisions/0038).
+* a longer text is read in windows of 510 tokens, and its vector is their mean, weighed by their tokens.
 """
 
 from __future__ import annotations
