@@ -29,6 +29,7 @@ from tests.databases import cloned, create, with_database
 from tests.offline import Offline
 from tests.pace import time_limit
 from tools.core.settings import Settings
+from tools.retrieval.analyser import Analyser
 from tools.services import open_services
 
 TEMPLATE = "samples_template"
@@ -80,6 +81,27 @@ def embedded(home: Path) -> Iterator[Settings]:
         )
         with embedded_servers(given) as settings:
             yield settings
+
+
+class SharedAnalyser(Analyser):
+    """The analyser of all services of a test process: each would load Kiwi for itself, for seconds."""
+
+    async def aclose(self) -> None:
+        """Goes on, for the next."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _shared_analyser() -> AsyncIterator[None]:
+    """Has the services of this process share an analyser; those of other event loops have their own."""
+    shared, loop = SharedAnalyser(), asyncio.get_running_loop()
+
+    def analyser() -> Analyser:
+        return shared if asyncio.get_running_loop() is loop else Analyser()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tools.services.Analyser", analyser)
+        yield
+    await Analyser.aclose(shared)
 
 
 @pytest.fixture(scope="session")

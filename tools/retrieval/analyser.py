@@ -1,7 +1,7 @@
 """The analyser of search texts and postings, as a process that serves has it: a process of its own, asked in
 turn, started anew when it ends.
 
-Kiwi takes some seconds to load, 520 MB, and then about a millisecond for 300 characters. In a thread it would
+Kiwi takes some seconds to load, 330 MB, and then about a millisecond for 300 characters. In a thread it would
 hold the interpreter while it loads, and a crash of its C++ would be the worker's.
 """
 

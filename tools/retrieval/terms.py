@@ -43,7 +43,7 @@ Terms = dict[str, float]
 def load_analyser() -> Kiwi:
     """Returns an analyser that knows the lexicon's Korean words as words of their own. Takes seconds."""
     same = (word for group in WORDS["same"] for word in group)
-    return load_kiwi((*same, *spellings()))
+    return load_kiwi((*same, *spellings()), names=False)
 
 
 def text_terms(kiwi: Kiwi, texts: Sequence[str]) -> list[Terms]:
