@@ -39,9 +39,9 @@ _SPLIT_COMPOUND = re.compile(r"\b(front|back|full|deep|machine|spring)[ -](end|s
 
 
 def load_kiwi(words: Iterable[str] = (), *, threads: int = 1, names: bool = True) -> Kiwi:
-    """Returns an analyser that knows the loanwords, and `words`, as words of their own. Without the `names` of
-    works, people and places that Kiwi has from encyclopaedias, and the spelling mistakes, it takes 330 MB and
-    half the time to load."""
+    """Returns an analyser that knows the loanwords, and `words`, as words of their own. Without the `names`
+    of works, people and places that Kiwi has from encyclopaedias, and the spelling mistakes, it takes 330 MB
+    and half the time to load."""
     from kiwipiepy import Kiwi  # noqa: PLC0415 - a process that analyses nothing need not load it
 
     kiwi = Kiwi(num_workers=threads, load_multi_dict=names, load_typo_dict=names)
