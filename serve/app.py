@@ -80,12 +80,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _add_middleware(app, configured)
     errors.install(app)
     app.include_router(routes.router)
-    app.include_router(kept_routes.router)
-    app.include_router(resume_routes.router)
     app.include_router(prompt_routes.router)
     app.include_router(run_routes.router)
 
     langserve_routes.install(app)
+    # Behind those, because routes are looked through in their order.
+    app.include_router(kept_routes.router)
+    app.include_router(resume_routes.router)
     pages.install(app)
     openapi.install(app)
     return app
