@@ -87,8 +87,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     _add_middleware(app, configured)
     errors.install(app)
     app.include_router(routes.router)
-    app.include_router(kept_routes.router)
-    app.include_router(resume_routes.router)
     app.include_router(prompt_routes.router)
 
     langserve_routes.install(app)
