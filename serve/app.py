@@ -90,6 +90,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(prompt_routes.router)
 
     langserve_routes.install(app)
+    # Behind those, because routes are looked through in their order.
+    app.include_router(kept_routes.router)
+    app.include_router(resume_routes.router)
     app.include_router(run_routes.router)
     app.include_router(agui.router)
     app.include_router(metrics.router)
