@@ -28,6 +28,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "CHECKERBOARD_HOME": str(settings.home),
         "DATABASE_URL": settings.database_url or "",
         "REDIS_URL": settings.redis_url or "",
+        "CHECKERBOARD_CACHE_MEGABYTES": str(settings.cache_megabytes),
     }
 
 

@@ -106,7 +106,7 @@ async def test_a_profile_is_searched_for_as_the_service_does(app_context: AppCon
         }
     )
     [result] = [result async for result in search_queries(app_context.services, [query])]
-    assert result.outputs["query"] == "QA 엔지니어\npytest\n꼼꼼합니다."
+    assert result.outputs["query"] == "QA 엔지니어\npytest\n\n꼼꼼합니다."
     ranked = await nearest(app_context.services)(result.outputs["query"], 20)
     assert [row["source_id"] for row in result.outputs["ranked"]] == [one.source_id for one in ranked]
 
