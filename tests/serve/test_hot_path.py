@@ -9,8 +9,10 @@ import asyncio
 import gc
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
@@ -100,14 +102,21 @@ def generating(number: int) -> dict[str, Any]:
     return {"input": {"profile": {**profile, "introduction": f"{number}번째 지원자"}}}
 
 
+_counted: ContextVar[str] = ContextVar("counted", default="")
+"""Names the request whose calls are counted, in its task and in those that it starts."""
+
+
 @contextmanager
 def counted_calls() -> Iterator[list[int]]:
-    """Counts the calls of Python functions in this thread."""
+    """Counts the calls of Python functions that are made for what is asked within it. What else lives in the
+    event loop, left there by other tests, is not counted: renewals, watchers, their timers."""
     count = [0]
+    request = uuid.uuid4().hex
+    _counted.set(request)
+    asked_for = _counted.get
 
     def note(frame: FrameType, event: str, _: Any) -> None:
-        # How often timers are compared depends on how many there are, and other tests leave some behind.
-        if event == "call" and frame.f_code is not TIMERS_COMPARED:
+        if event == "call" and asked_for() == request and frame.f_code is not TIMERS_COMPARED:
             count[0] += 1
 
     gc.collect()
@@ -119,6 +128,7 @@ def counted_calls() -> Iterator[list[int]]:
     finally:
         sys.setprofile(before)
         gc.enable()
+        _counted.set("")
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="later versions call no comprehensions")
