@@ -28,6 +28,7 @@ from tools.core.fencing import unfence
 from tools.core.settings import Settings
 from tools.lexicon import KIND_OF
 from tools.llm.chat import Reply
+from tools.llm.model_api import Heard
 from tools.llm.token_estimates import estimated_tokens
 from tools.postings.contracts import TEXT_FIELDS, StoredPosting
 from tools.prompts.prompt import Prompt
@@ -100,7 +101,13 @@ class Reader:
         return {}
 
     async def ask(
-        self, prompt: Prompt, blocks: Mapping[str, str], schema: type[T], check: Callable[[T], list[str]]
+        self,
+        prompt: Prompt,
+        blocks: Mapping[str, str],
+        schema: type[T],
+        check: Callable[[T], list[str]],
+        *,
+        heard: Heard | None = None,
     ) -> Reply[T]:
         """As `ChatModel.ask`."""
         messages = prompt.render(blocks)

@@ -39,7 +39,7 @@ LET_IN: dict[str, frozenset[Who]] = {
     **dict.fromkeys(("list_runs", "get_run", "watch_run"), PEOPLE | {"guest"}),
     **dict.fromkeys(("generate", "generate_batch", "generate_stream", "generate_stream_events"), KEYED),
     **dict.fromkeys(("regenerate", "regenerate_batch", "regenerate_stream"), KEYED),
-    **dict.fromkeys(("regenerate_stream_events", "list_prompts"), KEYED),
+    **dict.fromkeys(("regenerate_stream_events", "list_prompts", "run_agui", "get_metrics"), KEYED),
     **{f"{name}_{form}_schema": KEYED for name in ("generate", "regenerate") for form in ("input", "output")},
     **dict.fromkeys(("reload_prompts", "pin_prompt"), frozenset({"admin"})),
 }

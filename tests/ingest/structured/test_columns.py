@@ -25,4 +25,4 @@ def test_the_text_fields_are_those_that_are_texts() -> None:
 
 def test_no_statement_lists_the_columns_of_a_posting_itself() -> None:
     for name, statement in queries("postings.sql").items():
-        assert "employment_type" not in statement, name
+        assert "responsibilities" not in statement, name
