@@ -52,7 +52,9 @@ WORKING = 16
 """Runs of one worker that work at the same time; the others wait for models or for their turn. So many keep a
 core busy while some wait for the stores, and find a connection to these: there are as many for Redis, and
 PostgreSQL's are free again within milliseconds."""
-CANCEL_AGAIN_SECONDS = 0.5
+CANCEL_AGAIN_SECONDS = 3.0
+"""Long enough for a run that is cancelled to give its connections back: a second cancellation in the middle
+of that would lose them to the pool."""
 CLOSE_SECONDS = 5.0
 """How long a worker waits for runs that it has stopped to save their state."""
 
