@@ -142,8 +142,8 @@ async def generate_tasks(state: Reads, runtime: Runtime[RunContext]) -> dict[str
         before=state.get("project"),
     )
 
+    # Of the plan that was checked last, which is the one that comes back.
     findings: list[Finding] = []
-    """Of the plan that was checked last, which is the one that comes back."""
 
     def problems(plan: ProjectPlan) -> list[str]:
         findings[:] = project_findings(plan, grounds)

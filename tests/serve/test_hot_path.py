@@ -9,7 +9,6 @@ import asyncio
 import gc
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,6 +38,7 @@ GENERATIONS = 5
 """The smallest count is taken: what happens now and then, a lock renewed or garbage collected, adds some. All
 are of one profile: which texts a process has seen before, and keeps the skills of, is not to be measured."""
 TIMERS_COMPARED = asyncio.TimerHandle.__lt__.__code__
+"""Not counted: how often it is called depends on how many timers other tests have left."""
 
 
 @pytest.fixture
@@ -102,21 +102,21 @@ def generating(number: int) -> dict[str, Any]:
     return {"input": {"profile": {**profile, "introduction": f"{number}번째 지원자"}}}
 
 
-_counted: ContextVar[str] = ContextVar("counted", default="")
-"""Names the request whose calls are counted, in its task and in those that it starts."""
+_counted: ContextVar[list[int] | None] = ContextVar("counted", default=None)
+"""Where the calls of a request are counted, in its task and in those that it starts."""
 
 
 @contextmanager
 def counted_calls() -> Iterator[list[int]]:
     """Counts the calls of Python functions that are made for what is asked within it. What else lives in the
-    event loop, left there by other tests, is not counted: renewals, watchers, their timers."""
+    event loop, left there by other tests, is not counted: renewals, watchers, their timers; nor is what a
+    connection of a pool does when bytes come, if it was opened before."""
     count = [0]
-    request = uuid.uuid4().hex
-    _counted.set(request)
-    asked_for = _counted.get
+    token = _counted.set(count)
+    counted = _counted.get
 
     def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call" and asked_for() == request and frame.f_code is not TIMERS_COMPARED:
+        if event == "call" and counted() is count and frame.f_code is not TIMERS_COMPARED:
             count[0] += 1
 
     gc.collect()
@@ -128,7 +128,7 @@ def counted_calls() -> Iterator[list[int]]:
     finally:
         sys.setprofile(before)
         gc.enable()
-        _counted.set("")
+        _counted.reset(token)
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="later versions call no comprehensions")
