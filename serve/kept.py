@@ -101,7 +101,7 @@ class KeptProjects:
             "owner": owner,
             "session_id": session_id,
             "number": number,
-            "content": Jsonb(content.model_dump(mode="json")),
+            "content": Jsonb(content.model_dump(mode="json", include=set(KeptContent.model_fields))),
             "seconds": self._seconds,
         }
         [kept] = await self._rows("keep", row)
