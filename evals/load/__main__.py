@@ -13,7 +13,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -153,7 +153,7 @@ async def _measure(experiment: Experiment, settings: Settings) -> dict[str, Any]
         client = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_SECONDS))
         )
-        profiles = _profiles()
+        profiles = _profiles()[: experiment.people * experiment.generations]
         if experiment.mode is Mode.ASYNC:
             await _warm_up(client, service.url, model.url, profiles)
         latency = {
@@ -174,7 +174,7 @@ async def _measure(experiment: Experiment, settings: Settings) -> dict[str, Any]
             "limit_seconds": experiment.patience_seconds,
             "requests": str(requests),
             "mark": MARK,
-            "first_number": 2 * PROFILES,
+            "first_number": 2 * len(profiles),
         }
         (folder / "load-plan.json").write_text(json.dumps(plan, ensure_ascii=False))
         began = time.perf_counter()
@@ -263,7 +263,10 @@ async def _service(experiment: Experiment, settings: Settings) -> AsyncIterator[
         )
         try:
             url = f"http://127.0.0.1:{port}"
-            await _ready(f"{url}/{'readyz' if experiment.mode is Mode.ASYNC else 'healthz'}")
+            if experiment.mode is Mode.ASYNC:
+                await _until(f"{url}/readyz", lambda state: state["parts"]["search"]["analyser"] == "running")
+            else:
+                await _until(f"{url}/healthz", lambda _: True)
             yield _Part(process, url)
         finally:
             await _end(process)
@@ -295,12 +298,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             await process.wait()
 
 
-async def _ready(url: str) -> None:
+async def _until(url: str, ready: Callable[[Any], bool]) -> None:
+    """Waits until the service is ready. It searches by meaning alone until its analyser runs: what a profile
+    finds would change, and with it what the model is asked."""
     async with asyncio.timeout(START_SECONDS), aiohttp.ClientSession() as client:
         while True:
             with contextlib.suppress(aiohttp.ClientConnectionError):
                 async with client.get(url) as response:
-                    if response.ok:
+                    if response.ok and ready(await response.json()):
                         return
             await asyncio.sleep(0.1)
 

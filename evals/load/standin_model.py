@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import orjson
 from aiohttp import web
 
 MARK = "n%07d"
@@ -32,6 +33,10 @@ MARK = "n%07d"
 MARKED = re.compile(rb"n\d{7}")
 _IDS = re.compile(rb"sub-[0-9a-f]{12}")
 """Ids of subjects are hashes of their texts, in which the mark may be."""
+_STREAMED = re.compile(rb',"stream(?:_options)?":(?:true|\{[^{}]*\})')
+"""What a question for a stream has more than one without."""
+PIECES = 20
+"""In how many pieces a streamed answer comes over the second half of its time, as the offline model's."""
 BODY_BYTES = 64 << 20
 BACKLOG = 8_192
 UPSTREAM_SECONDS = 120.0
@@ -67,7 +72,7 @@ class StandinModel:
         self._upstream = upstream
         self._client = upstream_client
         self._answers: dict[bytes, tuple[bytes, bytes]] = {}
-        """By question: the mark of the person who asked it first, and the answer."""
+        """By question: the mark of who asked it first, and the answer."""
         self._random = random.Random(2_000)  # noqa: S311 - times, not secrets
         self._mean = self._deviation = 0.0
         self._counts = Counts()
@@ -85,8 +90,8 @@ class StandinModel:
         )
         return app
 
-    async def _chat(self, request: web.Request) -> web.Response:
-        body = await request.read()
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body, streamed = _STREAMED.subn(b"", await request.read())
         counts = self._counts
         seconds = max(0.0, self._random.gauss(self._mean, self._deviation))
         if (mark := MARKED.search(body)) is not None:
@@ -94,15 +99,20 @@ class StandinModel:
         counts.in_flight += 1
         counts.most_in_flight = max(counts.most_in_flight, counts.in_flight)
         try:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(seconds / 2 if streamed else seconds)
             answer = await self._answer(request.path, body) if b'"response_format"' in body else PLAIN_ANSWER
+            response = (
+                await _stream(request, answer, seconds / 2)
+                if streamed
+                else web.Response(body=answer, content_type="application/json")
+            )
         except asyncio.CancelledError:
             counts.given_up += 1
             raise
         finally:
             counts.in_flight -= 1
         counts.answered += 1
-        return web.Response(body=answer, content_type="application/json")
+        return response
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         answer = await self._answer(request.path, await request.read())
@@ -133,6 +143,29 @@ class StandinModel:
 
     async def _report(self, _: web.Request) -> web.Response:
         return web.json_response(vars(self._counts))
+
+
+async def _stream(request: web.Request, answer: bytes, seconds: float) -> web.StreamResponse:
+    """Sends an answer as a stream, over so many seconds."""
+    whole = orjson.loads(answer)
+    same = {**{name: whole[name] for name in ("id", "created", "model")}, "object": "chat.completion.chunk"}
+    text = whole["choices"][0]["message"]["content"]
+    size = -(-len(text) // PIECES)
+    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    await response.prepare(request)
+
+    async def send(choices: list[dict[str, Any]], **more: Any) -> None:
+        await response.write(b"data: " + orjson.dumps({**same, "choices": choices, **more}) + b"\n\n")
+
+    for first in range(0, len(text), size):
+        delta = {"role": "assistant", "content": text[first : first + size]}
+        await send([{"index": 0, "delta": delta, "finish_reason": None}])
+        await asyncio.sleep(seconds / PIECES)
+    await send([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    await send([], usage=whole["usage"])
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
 
 
 async def _serve(upstream: str) -> None:

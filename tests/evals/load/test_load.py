@@ -134,13 +134,18 @@ def test_the_figures_tell_the_models_time_from_the_services() -> None:
 
 async def test_a_small_experiment_ends_by_itself_with_everybody_answered(home: Path, tmp_path: Path) -> None:
     output = tmp_path / "result.json"
-    options = {"--people": 3, "--time-scale": 0.002, "--generations": 2, "--output": output}
+    options = {"--people": 3, "--time-scale": 0.002, "--generations": 2, "--watching": 0.5}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "evals.load", *(str(word) for pair in options.items() for word in pair)),
+        *(
+            sys.executable,
+            "-m",
+            "evals.load",
+            *(str(word) for pair in {**options, "--output": output}.items() for word in pair),
+        ),
         cwd=CHECKOUT,
         env=os.environ | {"CHECKERBOARD_HOME": str(home / "measured")},
     )
-    async with asyncio.timeout(time_limit()):
+    async with asyncio.timeout(2 * time_limit()):
         assert await process.wait() == 0
     found = json.loads(output.read_text())
     assert (found["answered"], found["wanted"], found["codes"]) == (6, 6, {"result": 6})
