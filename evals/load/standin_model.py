@@ -33,8 +33,8 @@ MARK = "n%07d"
 MARKED = re.compile(rb"n\d{7}")
 _IDS = re.compile(rb"sub-[0-9a-f]{12}")
 """Ids of subjects are hashes of their texts, in which the mark may be."""
-_STREAMED = re.compile(rb',"stream(?:_options)?":(?:true|\{[^{}]*\})')
-"""What a question for a stream has more than one without."""
+_STREAM = re.compile(rb',"stream(?:_options)?":(?:true|false|\{[^{}]*\})')
+"""Whether an answer comes as a stream, which is no part of the question."""
 PIECES = 20
 """In how many pieces a streamed answer comes over the second half of its time, as the offline model's."""
 BODY_BYTES = 64 << 20
@@ -91,7 +91,8 @@ class StandinModel:
         return app
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body, streamed = _STREAMED.subn(b"", await request.read())
+        asked = await request.read()
+        body, streamed = _STREAM.sub(b"", asked), b',"stream":true' in asked
         counts = self._counts
         seconds = max(0.0, self._random.gauss(self._mean, self._deviation))
         if (mark := MARKED.search(body)) is not None:
