@@ -26,6 +26,7 @@ from nodes.state import ProfileDict, ProjectDict, Relevant, Subjects, SummaryDic
 from tools.context import RunContext
 from tools.core import metrics
 from tools.core.contracts import (
+    MOST_WEEKS,
     DataSource,
     Difficulty,
     Evidence,
@@ -82,7 +83,7 @@ class ProjectPlan(BaseModel):
     summary: str = Field(description="why this project, for this person and this market")
     evidence: list[Quote]
     difficulty: Difficulty
-    duration_weeks: int = Field(ge=1, le=26)
+    duration_weeks: int = Field(ge=1, le=MOST_WEEKS)
     hours_per_week: int | None = Field(
         None, ge=1, le=80, description="hours a week that the weeks are reckoned with"
     )

@@ -291,6 +291,8 @@ def _request_findings(plan: ProjectPlan, grounds: Grounds) -> Iterator[Finding]:
     asked, before = grounds.turn, grounds.before
     if (level := asked.get("difficulty")) and plan.difficulty != level:
         yield Finding("difficulty_differs", "difficulty", level)
+    if (most := asked.get("weeks")) and plan.duration_weeks > most:
+        yield Finding("too_many_weeks", "duration_weeks", count=most)
     feedback = asked.get("feedback") or ""
     if before and _SHORTER.search(feedback) and plan.duration_weeks >= before["duration_weeks"]:
         yield Finding("not_shorter", "duration_weeks", count=before["duration_weeks"])

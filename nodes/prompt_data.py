@@ -196,6 +196,8 @@ def turn_row(state: Mapping[str, Any]) -> dict[str, Any]:
         "skills": turn.get("skills", []),
         "feedback": turn.get("feedback"),
     }
+    if weeks := turn.get("weeks"):
+        row["weeks"] = weeks
     if before:
         row["before"] = {name: before[name] for name in ("title", "difficulty", "duration_weeks")}
     return row

@@ -151,6 +151,8 @@ class Turn(TypedDict, total=False):
     chosen: SubjectDict | None
     """The candidate to build; none: a new subject is proposed."""
     difficulty: Difficulty | None
+    weeks: int | None
+    """Weeks that the project may take at most."""
     skills: list[str]
     feedback: str | None
     key: str | None

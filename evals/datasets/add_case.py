@@ -124,7 +124,7 @@ def case_of(source: Mapping[str, Any], label: str, families: Sequence[Family]) -
     try:
         language = TypeAdapter[Language](Language).validate_python(source["language"])
         wishes = source.get("wishes") or {}
-        turn = Turn(**{key: wishes.get(key) or None for key in ("difficulty", "feedback")})
+        turn = Turn(**{key: wishes.get(key) or None for key in ("difficulty", "weeks", "feedback")})
         profile, feedback = anonymize(
             Profile.model_validate(source["profile"]), language, turn.feedback or ""
         )
@@ -139,7 +139,7 @@ def case_of(source: Mapping[str, Any], label: str, families: Sequence[Family]) -
         inputs=Inputs(
             profile=profile,
             language=language,
-            turns=[turn] if turn.difficulty or turn.skills or turn.feedback else [],
+            turns=[turn] if turn != Turn() else [],
         ),
         expect=Expect(
             family=families[0] if families else None,

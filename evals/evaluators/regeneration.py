@@ -28,6 +28,7 @@ from tools.lexicon import find_skills
 
 METRICS = {
     "asked_difficulty": Metric("higher", "regenerations at the level asked for", guarded=True, tolerance=0.0),
+    "asked_weeks": Metric("higher", "regenerations within the weeks asked for", guarded=True, tolerance=0.0),
     "asked_skills": Metric("higher", "skills asked for that the project uses", guarded=True),
     "asked_choice": Metric(
         "higher", "regenerations that build the candidate chosen", guarded=True, tolerance=0.0
@@ -51,6 +52,7 @@ def wishes(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
     """Scores the regenerations that succeeded against their wishes; None where nothing of the kind was asked.
 
     `asked_difficulty`: share of those with a wished level that have it.
+    `asked_weeks`: share of those with a wished number of weeks that take no more.
     `asked_skills`: share of the wished skills that the project lists or its tasks use.
     `asked_choice`: share of those with a chosen candidate (`subject_id`) that build it.
     `asked_feedback`: share of what a feedback says clearly (`parse_feedback`) that came true: shorter and
@@ -71,6 +73,7 @@ def wishes(inputs: Json, outputs: Json, reference_outputs: Json) -> list[Score]:
         mean(key, (check for turn in listed for check in checks(turn)), none=none)
         for key, checks, none in (
             ("asked_difficulty", _level, "no level was asked for"),
+            ("asked_weeks", _within, "no number of weeks was asked for"),
             ("asked_skills", _skills, "no skill was asked for"),
             ("asked_choice", _choice, "no candidate was chosen"),
             ("asked_feedback", _feedback, "nothing a rule can check"),
@@ -90,6 +93,13 @@ def _level(turn: Turn) -> Iterator[Check]:
     if wanted:
         got = turn.after["project"]["difficulty"]
         yield got == wanted, f"asked {wanted}, got {got}"
+
+
+def _within(turn: Turn) -> Iterator[Check]:
+    most = turn.wishes.get("weeks")
+    if most:
+        got = turn.after["project"]["duration_weeks"]
+        yield got <= most, f"asked for {most} weeks at most, got {got}"
 
 
 def _skills(turn: Turn) -> Iterator[Check]:

@@ -274,6 +274,7 @@ class Baseline:
             "difficulty": wishes.difficulty,
             "skills": wishes.skills,
             "feedback": wishes.feedback,
+            **({"weeks": wishes.weeks} if wishes.weeks else {}),
             "chosen": chosen and {name: chosen[name] for name in PlainSubject.model_fields},
         }
         rejected = [{k: s[k] for k in ("title", "description")} for s in state["shown"] if s is not chosen]

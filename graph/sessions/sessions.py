@@ -223,8 +223,11 @@ class Sessions:
         RunInProgressError where it is at work, SubjectNotFoundError where the subject is no candidate.
         """
 
-        # Of the fields of `Wishes` alone, whatever else a subclass has.
-        request = ["regenerate", session_id, wishes.model_dump(include=set(Wishes.model_fields))]
+        # Of the fields of `Wishes` alone, whatever else a subclass has. `weeks` only where it is wished for:
+        # so an Idempotency-Key that was used before there was this wish still names the same request.
+        unwished = {"weeks"} if wishes.weeks is None else set()
+        asked = wishes.model_dump(include=set(Wishes.model_fields) - unwished)
+        request = ["regenerate", session_id, asked]
 
         async def work(run: Run) -> dict[str, Any]:
             await self._records.load(session_id, caller.owner)
@@ -366,6 +369,7 @@ class Sessions:
             turn = Turn(
                 chosen=_offered(state, wishes.subject_id) if wishes.subject_id else None,
                 difficulty=wishes.difficulty,
+                weeks=wishes.weeks,
                 skills=wishes.skills,
                 feedback=wishes.feedback,
                 key=key,

@@ -28,6 +28,7 @@ class TurnWishes(BaseModel):
     """What was asked of the newest project."""
 
     difficulty: Difficulty | None
+    weeks: int | None
     skills: list[str] | None
     feedback: str | None
 
@@ -88,7 +89,7 @@ def session_view(session_id: str, state: Mapping[str, Any]) -> dict[str, Any]:
         "summary": state.get("summary"),
         "subject": subjects["current"],
         "candidates": subjects["candidates"],
-        "wishes": {key: turn.get(key) for key in ("difficulty", "skills", "feedback")},
+        "wishes": {key: turn.get(key) for key in ("difficulty", "weeks", "skills", "feedback")},
         "rejected": state.get("rejected", []),
         "project": state.get("project"),
         "history": state.get("history", []),

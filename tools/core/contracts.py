@@ -27,6 +27,9 @@ MAX_PROFILE_CHARS = 20_000
 """Longest profile, in characters of all its texts together: about 10,000 tokens of Korean, which leaves
 room for twenty postings in the smallest context window that is supported (128k)."""
 
+MOST_WEEKS = 26
+"""Longest project, in weeks: half a year."""
+
 Language = Literal["ko", "en"]
 Difficulty = Literal["beginner", "intermediate", "advanced"]
 CareerStage = Literal["student", "job_seeker", "worker"]
@@ -280,12 +283,13 @@ class Project(BaseModel):
 
 
 class Wishes(_Request):
-    """What a person asks of the next project."""
+    """What a person asks of the next project. `weeks` is a bound: it may take fewer, but no more."""
 
     subject_id: Annotated[str, StringConstraints(max_length=100), Clean] | None = Field(
         None, description="a candidate to build; without it a new subject is proposed"
     )
     difficulty: Difficulty | None = None
+    weeks: int | None = Field(None, ge=1, le=MOST_WEEKS, description="weeks that it may take at most")
     skills: Words = []
     feedback: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), Clean] | None = None
 

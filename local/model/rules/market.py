@@ -343,7 +343,7 @@ def _is_gap(skill: str, person: Person) -> bool:
         return False
     if set(WORDS["builds_on"].get(skill, ())) & set(person.has):
         return True
-    kind, weeks = KIND_OF[skill], person.feedback.weeks
+    kind, weeks = KIND_OF[skill], person.time_limit
     if kind in _HEAVY and skill != "Docker" and person.difficulty == "beginner":
         return False
     brief = weeks is not None and weeks <= _MIN_ADVANCED_WEEKS

@@ -261,9 +261,16 @@ class Person:
     asked: tuple[str, ...]
     """Skills asked for in this request, canonical."""
     difficulty: str
+    weeks: int | None
+    """The most weeks that this request allows, in its field."""
     weeks_before: int | None
     """Of the project shown before."""
     feedback: Feedback
+
+    @property
+    def time_limit(self) -> int | None:
+        """The fewest weeks that are named, in the request's field or in words."""
+        return min(filter(None, (self.weeks, self.feedback.weeks)), default=None)
 
 
 def read_person(request: Mapping[str, Any], profile: Mapping[str, Any]) -> Person:
@@ -304,6 +311,7 @@ def read_person(request: Mapping[str, Any], profile: Mapping[str, Any]) -> Perso
             skill for skill in dict.fromkeys([*asked, *cues.skills]) if skill not in cues.unwanted_skills
         ),
         difficulty=asked_level if asked_level in DIFFICULTIES else DIFFICULTIES[level],
+        weeks=_whole(request.get("weeks")),
         weeks_before=_whole(before.get("duration_weeks")),
         feedback=cues,
     )

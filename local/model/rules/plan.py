@@ -299,13 +299,11 @@ def _recognise(subject: Row, person: Person, demand: Demand) -> Idea:
 
 def _weeks(person: Person) -> int:
     cues = person.feedback
-    if cues.weeks is not None:
-        return cues.weeks
-    weeks = _WEEKS[person.difficulty] + _evenings(person)
-    if cues.stretch:
+    weeks = cues.weeks or _WEEKS[person.difficulty] + _evenings(person)
+    if cues.stretch and not cues.weeks:
         weeks = person.weeks_before or weeks
         weeks = weeks * 3 // 2 + 1 if cues.stretch > 0 else weeks * 2 // 3
-    return min(max(weeks, 1), _MOST_WEEKS)
+    return min(max(weeks, 1), person.time_limit or _MOST_WEEKS)
 
 
 def _evenings(person: Person) -> int:

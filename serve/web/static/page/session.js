@@ -160,12 +160,19 @@ session.addEventListener("submit", (event) => {
   const form = event.target;
   const wishes = all('[data-wish][aria-pressed="true"]', form).map((button) => button.dataset.wish);
   const feedback = [...wishes, form.elements.feedback.value.trim()].filter(Boolean).join(" ");
-  regenerate({ feedback: feedback || null, skills: separated(form.elements.skills.value) });
+  // The wish for a shorter one is a number of weeks, and no words.
+  const shorter = find('[data-name="shorter"][aria-pressed="true"]', form);
+  regenerate({
+    feedback: feedback || null,
+    skills: separated(form.elements.skills.value),
+    weeks: shorter ? Number(form.elements.weeks.value) : null,
+  });
 });
 
 function press(button) {
   const pressed = button.getAttribute("aria-pressed") !== "true";
   button.setAttribute("aria-pressed", String(pressed));
+  if (button.dataset.name === "shorter") find("#shorter").hidden = !pressed;
   // Easier and harder at once is no wish.
   const other = { easier: "harder", harder: "easier" }[button.dataset.name];
   if (pressed && other) find(`[data-name="${other}"]`).setAttribute("aria-pressed", "false");
