@@ -129,7 +129,8 @@ async def test_the_project_joins_the_history_of_the_session() -> None:
 
 async def test_the_model_reads_the_cited_postings_and_the_wishes_of_the_turn() -> None:
     stage = Stage(plan(GOOD, difficulty="advanced"), postings=POSTINGS)
-    await generate_tasks(state(difficulty="advanced", skills=["Go"], feedback="harder"), stage.runtime)
+    wishes = {"difficulty": "advanced", "weeks": 6, "skills": ["Go"], "feedback": "harder"}
+    await generate_tasks(state(**wishes), stage.runtime)
     [(purpose, blocks)] = stage.chat.asked
     assert purpose == "generate_tasks"
     assert [row["posting_id"] for row in blocks["postings"]] == ["p-1", "p-2"]
@@ -141,6 +142,7 @@ async def test_the_model_reads_the_cited_postings_and_the_wishes_of_the_turn() -
         "difficulty": "advanced",
         "skills": ["Go"],
         "feedback": "harder",
+        "weeks": 6,
     }
 
 
@@ -364,6 +366,31 @@ async def test_the_asked_difficulty_is_insisted_on() -> None:
         ["difficulty: The difficulty is not the one that was asked for (beginner)."]
     ]
     assert update["project"]["difficulty"] == "beginner"
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "It takes more weeks than were asked for (at most 4)."),
+        ("ko", "길어도 4주 안에 끝나는 것을 원했지만 그보다 깁니다."),
+    ],
+)
+async def test_a_project_that_takes_more_weeks_than_asked_for_goes_back(language: str, said: str) -> None:
+    halves = [step.model_copy(update={"weeks": 2.0}) for step in plan(GOOD).steps]
+    within = plan(GOOD, duration_weeks=4, steps=halves, hours_per_week=15)
+    stage = Stage(plan(GOOD), within, postings=POSTINGS)
+    update = await generate_tasks({**state(weeks=4), "language": language}, stage.runtime)
+    assert f"duration_weeks: {said}" in stage.chat.refusals[0]
+    assert len(stage.chat.refusals) == 1 or language == "ko"  # the plan is in English
+    assert update["project"]["duration_weeks"] == 4
+
+
+@pytest.mark.parametrize("weeks", [6, 7, 26, None])
+async def test_a_project_within_the_weeks_that_were_asked_for_is_right(weeks: int | None) -> None:
+    stage = Stage(plan(GOOD), postings=POSTINGS)
+    update = await generate_tasks(state(weeks=weeks), stage.runtime)
+    assert stage.chat.refusals == []
+    assert update["warnings"] == {"generate_tasks": []}
 
 
 async def test_a_step_without_tasks_goes_back() -> None:

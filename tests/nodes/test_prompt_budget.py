@@ -194,7 +194,7 @@ async def longest(request: pytest.FixtureRequest) -> tuple[Reader, dict[str, Any
     reader = Reader(SCRIPT)
     services = Stage(postings=[longest_posting(number) for number in range(1, 21)]).runtime.context
     runtime = Runtime(context=dataclasses.replace(services, chat=reader))  # type: ignore[arg-type]
-    wishes = Wishes(difficulty="advanced", skills=[hangul(100)] * 100, feedback=hangul(2_000))
+    wishes = Wishes(difficulty="advanced", weeks=26, skills=[hangul(100)] * 100, feedback=hangul(2_000))
     rejected = [
         {"id": f"r-{n}", "title": f"지난 {n}{hangul(190)}", "description": f"{n}{hangul(700)}"}
         for n in range(300)

@@ -106,6 +106,15 @@ async def test_the_model_reads_the_wishes_of_the_turn() -> None:
     assert blocks["rejected"] == blocks["problems"] == []
 
 
+async def test_the_model_reads_of_weeks_only_where_they_are_wished_for() -> None:
+    for turn, read in (({"weeks": 3}, 3), ({"weeks": None}, None), ({}, None)):
+        stage = Stage(proposals(*"ABCD"))
+        await propose_subjects(state(turn=turn), stage.runtime)
+        [(_, blocks)] = stage.chat.asked
+        assert blocks["request"][0].get("weeks") == read
+        assert ("weeks" in blocks["request"][0]) == (read is not None)
+
+
 async def test_a_regeneration_shows_the_model_every_earlier_subject_and_rejects_the_shown_ones() -> None:
     stage = Stage(proposals("E", "F", "G", "H"))
     update = await propose_subjects(state(subjects=SHOWN, rejected=[subject("old")]), stage.runtime)

@@ -280,13 +280,14 @@ async def test_a_profile_in_the_state_begins_a_session_and_the_state_goes_on_wit
     run = (await client.get(f"/runs/{made['run_id']}")).json()
     assert {key: made[key] for key in run["result"]} == run["result"]
 
-    wishes = {"difficulty": "beginner"}
+    wishes = {"difficulty": "beginner", "weeks": 3}
     again = await state_of(client, asked({**made, "wishes": wishes}, "더 짧게 해 주세요"))
     assert again["session_id"] == made["session_id"]
     assert again["project"]["difficulty"] == "beginner"
+    assert again["project"]["duration_weeks"] <= 3
     assert "wishes" not in again
     view = (await client.get(f"/sessions/{made['session_id']}")).json()
-    assert view["wishes"] == {"difficulty": "beginner", "skills": [], "feedback": "더 짧게 해 주세요"}
+    assert view["wishes"] == {**wishes, "skills": [], "feedback": "더 짧게 해 주세요"}
     assert len(view["history"]) == 2
 
 
@@ -318,6 +319,7 @@ async def test_what_cannot_be_begun_is_refused_by_its_status(client: httpx.Async
         (asked({}, "!!"), "invalid_request", "messages.0.content"),
         (asked({"profile": PROFILE}, "a" * 6_000), "invalid_request", "messages.0.content"),
         (asked({"wishes": {"difficulty": "?"}}), "invalid_request", "state.wishes.difficulty"),
+        (asked({"wishes": {"weeks": 0}}), "invalid_request", "state.wishes.weeks"),
         ({"runId": "r"}, "invalid_request", "threadId"),
     ):  # fmt: skip
         response = await client.post("/agui/run", json=body)

@@ -59,9 +59,10 @@ async def test_it_generates_regenerates_and_shows_the_session(client: Client) ->
     assert events[-1].data["project"]["title"] == first.project.title
     assert (await client.run(run.run_id)).result == first
 
-    again = await client.regenerate(first.session_id, Wishes(difficulty="beginner"))
+    again = await client.regenerate(first.session_id, Wishes(difficulty="beginner", weeks=2))
     second = await client.answer(again.run_id)
     assert second.project.difficulty == "beginner"
+    assert second.project.duration_weeks <= 2
     assert [each.run_id for each in await client.runs(first.session_id)] == [again.run_id, run.run_id]
     session = await client.session(first.session_id)
     assert [project.title for project in session.history] == [first.project.title, second.project.title]

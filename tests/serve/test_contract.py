@@ -28,7 +28,13 @@ PROFILE: dict[str, Any] = {
     "experiences": [{"company": "노을", "start": "2024-01", "description": None}],
 }
 GENERATE = {"profile": PROFILE, "language": "ko"}
-REGENERATE = {"session_id": "0" * 32, "difficulty": "beginner", "skills": ["Kotlin"], "feedback": None}
+REGENERATE = {
+    "session_id": "0" * 32,
+    "difficulty": "beginner",
+    "weeks": 4,
+    "skills": ["Kotlin"],
+    "feedback": None,
+}
 RUNS = [
     (f"/{name}/{endpoint}", {"inputs": [given, given]} if endpoint == "batch" else {"input": given})
     for name, given in (("generate", GENERATE), ("regenerate", REGENERATE))

@@ -51,10 +51,13 @@ async def remote(url: str) -> AsyncIterator[Any]:
 async def test_remote_runnable_generates_and_regenerates(generate: Any, regenerate: Any) -> None:
     first = await generate.ainvoke({"profile": PROFILE})
     Answer.model_validate(first)
-    again = await regenerate.ainvoke({"session_id": first["session_id"], "difficulty": "beginner"})
+    again = await regenerate.ainvoke(
+        {"session_id": first["session_id"], "difficulty": "beginner", "weeks": 2}
+    )
     assert again["session_id"] == first["session_id"]
     assert again["project"]["title"] != first["project"]["title"]
     assert again["project"]["difficulty"] == "beginner"
+    assert again["project"]["duration_weeks"] <= 2
     chosen = again["candidates"][0]
     built = await regenerate.ainvoke({"session_id": first["session_id"], "subject_id": chosen["id"]})
     assert built["project"]["subject_id"] == chosen["id"]

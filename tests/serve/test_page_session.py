@@ -85,11 +85,17 @@ async def test_a_person_comes_from_a_job_to_a_project_and_to_the_next_ones(addre
         assert await fits(page, 640)  # a screen of 1280 px at 200 %
         await page.set_viewport_size({"width": 1280, "height": 900})
 
-        # Choose: shorter and with Kafka; then a candidate; then back, and two side by side.
-        await page.click("[data-name=shorter]")
+        # Choose: shorter, by keyboard, and with Kafka; then a candidate; then back, and two side by side.
+        await page.focus("[data-name=shorter]")
+        await page.keyboard.press("Space")
+        within = page.get_by_label("최대 기간")
+        assert await within.input_value() == "4"  # of six
+        await within.select_option("3주")
+        assert await serious(page) == []
         await page.fill("#again [name=skills]", "Kafka")
         await page.click("#again button.first")
         second = await project(page, not_among=(first,))
+        assert await page.inner_text(".facts dd >> nth=0") == "3주 · 주 30시간"
         candidate = await page.inner_text(".card h3 >> nth=0")
         await page.click("[data-subject] >> nth=0")
         assert await project(page, not_among=(first, second)) == candidate

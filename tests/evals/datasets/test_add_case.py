@@ -39,7 +39,7 @@ async def test_a_session_becomes_a_case_that_runs(
 ) -> None:
     sessions = app_context.sessions
     first = await last(sessions.generate(Profile.model_validate(PROFILE), "ko"))
-    wishes = Wishes(difficulty="beginner", skills=["Kafka"], feedback=FEEDBACK)
+    wishes = Wishes(difficulty="beginner", weeks=4, skills=["Kafka"], feedback=FEEDBACK)
     await last(sessions.regenerate(first["session_id"], wishes))
     source = await source_of(first["session_id"], "", sessions, settings)
     write_case(tmp_path / "added.jsonl", case_of(source, "Repeats itself!", ["백엔드", "풀스택"]))
@@ -49,7 +49,7 @@ async def test_a_session_becomes_a_case_that_runs(
     assert (case.expect.family, case.expect.fits) == ("백엔드", ["백엔드", "풀스택"])
     assert case.expect.known_skills == ["Java"]
     (turn,) = case.inputs.turns
-    assert (turn.difficulty, turn.skills) == ("beginner", ["Kafka"])
+    assert (turn.difficulty, turn.weeks, turn.skills) == ("beginner", 4, ["Kafka"])
     assert turn.feedback == "한 학교 과제 같아요. … 으로 알려 주세요."
     text = case.model_dump_json()
     assert not [word for word in ("김민수", "누리봄", "@") if word in text]

@@ -314,6 +314,7 @@ _OUTPUTS: Json = {
         {
             "wishes": {
                 "difficulty": "beginner",
+                "weeks": 3,
                 "skills": ["Redis"],
                 "feedback": "더 짧게, Kafka는 빼고 조회 성능 쪽으로 해 주세요",
                 "subject_id": "sub-1",

@@ -339,6 +339,10 @@ BROKEN: dict[str, tuple[Breakage, set[str]]] = {
         set_in("answers.1.project", difficulty="intermediate"),
         {"asked_difficulty"},
     ),
+    "more weeks than asked for": (
+        lambda changed: changed["turns"][0]["wishes"].update(weeks=1),
+        {"asked_weeks"},
+    ),
     "a skill asked for and not used": (
         lambda changed: changed["turns"][0]["wishes"].update(skills=["Redis", "Kubernetes"]),
         {"asked_skills"},
@@ -348,7 +352,7 @@ BROKEN: dict[str, tuple[Breakage, set[str]]] = {
         # What was built instead had been shown, and was not chosen.
         {"asked_choice", "subjects_new"},
     ),
-    "no shorter than before": (in_weeks(1, 4), {"asked_feedback"}),
+    "no shorter than before": (in_weeks(1, 4), {"asked_feedback", "asked_weeks"}),
     "nothing of what was wished for": (
         set_in("turns.0.wishes", feedback="더 짧게, Kafka는 빼고 악보 쪽으로 해 주세요"),
         {"asked_words"},

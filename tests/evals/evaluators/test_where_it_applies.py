@@ -89,8 +89,8 @@ def test_what_nobody_asked_for_is_not_scored() -> None:
     changed = outputs()
     changed["turns"][0]["wishes"] = {}
     got = scores(changed)
-    asked = ("asked_difficulty", "asked_skills", "asked_choice", "asked_feedback", "asked_words")
-    assert {got[key] for key in asked} == {None}
+    asked = ("difficulty", "weeks", "skills", "choice", "feedback", "words")
+    assert {got[f"asked_{key}"] for key in asked} == {None}
 
 
 def of_before(changed: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from graph.sessions.record import IdempotencyKeys
-from graph.sessions.sessions import Caller
+from graph.sessions.sessions import ANYONE, Caller
 from serve.context import AppContext
-from tests.graph.sessions.test_sessions import BACKEND, finished, result
+from tests.graph.sessions.test_sessions import BACKEND, error, finished, generated, result
 from tests.offline import Offline
+from tools.core.contracts import Wishes
 from tools.core.errors import IdempotencyConflictError
 from tools.core.settings import Settings
 
@@ -154,6 +155,19 @@ async def test_the_same_key_gives_the_same_answer_once_paid(
     paid = (await offline.calls())["total"]
     assert result(await finished(app_context.sessions.generate(BACKEND, "ko", caller))) == first
     assert (await offline.calls())["total"] == paid
+
+
+async def test_a_key_from_before_there_were_weeks_to_wish_for_names_the_same_request(
+    app_context: AppContext, keys: IdempotencyKeys, key: str
+) -> None:
+    session = (await generated(app_context)).session_id
+    wishes = {"subject_id": None, "difficulty": "beginner", "skills": [], "feedback": None}
+    await keys.begin(ANYONE.owner, key, ["regenerate", session, wishes], session)
+    caller = Caller(idempotency_key=key)
+    sessions = app_context.sessions
+    longer = await finished(sessions.regenerate(session, Wishes(difficulty="beginner", weeks=2), caller))
+    assert error(longer)["code"] == "idempotency_conflict"
+    result(await finished(sessions.regenerate(session, Wishes(difficulty="beginner"), caller)))
 
 
 async def test_nothing_of_a_forgotten_session_is_left_in_any_value(app_context: AppContext, key: str) -> None:

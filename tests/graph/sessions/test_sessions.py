@@ -146,6 +146,33 @@ async def test_the_wished_difficulty_is_followed(app_context: AppContext) -> Non
         assert answer.project.difficulty == difficulty
 
 
+async def test_a_project_takes_no_more_weeks_than_are_wished_for(app_context: AppContext) -> None:
+    first = await generated(app_context)
+    assert first.project.duration_weeks > 2
+    events = await finished(app_context.sessions.regenerate(first.session_id, Wishes(weeks=2)))
+    answer = result(events)
+    assert answer.project.duration_weeks <= 2
+    assert answer.warnings == []
+    view = await app_context.sessions.view(first.session_id)
+    assert view["wishes"] == {"difficulty": None, "weeks": 2, "skills": [], "feedback": None}
+    chosen = Wishes(subject_id=answer.candidates[0].id, weeks=1)
+    again = result(await finished(app_context.sessions.regenerate(first.session_id, chosen)))
+    assert again.project.duration_weeks == 1
+
+
+async def test_a_session_from_before_there_were_weeks_to_wish_for_goes_on(app_context: AppContext) -> None:
+    first = await generated(app_context)
+    wished = Wishes(difficulty="beginner")
+    await finished(app_context.sessions.regenerate(first.session_id, wished))
+    state = "$.checkpoint.channel_values.turn"
+    redis = app_context.services.redis
+    assert await redis.json().delete(f"checkpoint:{first.session_id}:", f"{state}.weeks") == 1
+    view = await app_context.sessions.view(first.session_id)
+    assert view["wishes"] == {"difficulty": "beginner", "weeks": None, "skills": [], "feedback": None}
+    answer = result(await finished(app_context.sessions.regenerate(first.session_id, Wishes(weeks=2))))
+    assert answer.project.duration_weeks <= 2
+
+
 async def test_another_worker_goes_on_with_a_session(settings: Settings, app_context: AppContext) -> None:
     first = await generated(app_context)
     async with open_app_context(settings) as other:

@@ -46,12 +46,14 @@ async def test_a_run_is_started_watched_and_answers(client: httpx.AsyncClient) -
 async def test_a_session_goes_on_and_its_runs_are_listed_newest_first(client: httpx.AsyncClient) -> None:
     first = await asked(client)
     second = (
-        await asked(client, "regenerate", session_id=first["session_id"])
+        await asked(client, "regenerate", session_id=first["session_id"], weeks=2)
         if await all_of(client, first["run_id"])
         else first
     )
     assert second["session_id"] == first["session_id"]
-    assert (await all_of(client, second["run_id"]))[-1].type == "result"
+    last = (await all_of(client, second["run_id"]))[-1]
+    assert last.type == "result"
+    assert last.data["data"]["project"]["duration_weeks"] <= 2
     listed = (await client.get("/runs", params={"session_id": first["session_id"]})).json()["runs"]
     assert [run["run_id"] for run in listed] == [second["run_id"], first["run_id"]]
     assert all("result" not in run and run["state"] == "succeeded" for run in listed)

@@ -141,10 +141,18 @@ def test_the_limit_counts_the_characters_of_texts_and_not_how_json_writes_them()
 
 
 def test_wishes_may_all_be_left_out_but_not_made_up() -> None:
-    assert Wishes.model_validate({"subject_id": None, "skills": None, "feedback": None}) == Wishes()
+    nothing = {"subject_id": None, "difficulty": None, "weeks": None, "skills": None, "feedback": None}
+    assert Wishes.model_validate(nothing) == Wishes()
     for wishes in ({"difficulty": "hard"}, {"level": "beginner"}, {"feedback": "x" * 2_001}):
         with pytest.raises(ValidationError):
             Wishes.model_validate(wishes)
+
+
+@pytest.mark.parametrize("weeks", [0, -1, 27, 2.5, "soon"])
+def test_weeks_that_no_project_can_take_are_refused(weeks: object) -> None:
+    assert [Wishes(weeks=1).weeks, Wishes(weeks=26).weeks] == [1, 26]
+    with pytest.raises(ValidationError):
+        Wishes.model_validate({"weeks": weeks})
 
 
 def posting(**fields: Any) -> Posting:

@@ -51,6 +51,18 @@ def test_a_shorter_plan_has_less_to_do(stage: str, level: str) -> None:
     assert tasks(again) <= 4 * again["duration_weeks"]
 
 
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("weeks", [1, 2, 3, 5, 26])
+def test_a_plan_takes_no_more_weeks_than_are_asked_for(stage: str, weeks: int) -> None:
+    shown = planned(stage)["duration_weeks"]
+    assert planned(stage, weeks=weeks)["duration_weeks"] == min(weeks, shown)
+    for said in ("더 길게 해 주세요", "10주로 해 주세요", "더 어렵게"):
+        asked = planned(stage, "advanced", weeks=weeks, feedback=said)
+        assert asked["duration_weeks"] <= weeks
+        assert sum(step["weeks"] for step in asked["steps"]) == pytest.approx(asked["duration_weeks"])
+    assert planned(stage, weeks=weeks, feedback="2주 안에")["duration_weeks"] == min(weeks, 2)
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_easier_is_measured_by_the_project_before(level: str) -> None:
     shown = {"title": "", "difficulty": level, "duration_weeks": 6}
