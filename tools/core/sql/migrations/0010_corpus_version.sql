@@ -1,3 +1,4 @@
+-- oldest code: 0005
 -- What a kept search was made of (tools/retrieval/search.py): another one after every statement that wrote postings, whoever
 -- wrote them, and no other database or time has the same. The revision, which answers name, counts loads.
 alter table corpus add column version uuid not null default gen_random_uuid();
