@@ -51,8 +51,8 @@ WORKING = 16
 core busy while some wait for the stores, and find a connection to these: there are as many for Redis, and
 PostgreSQL's are free again within milliseconds."""
 CANCEL_AGAIN_SECONDS = 3.0
-"""Long enough for a run that is cancelled to give its connections back: a second cancellation in the middle
-of that would lose them to the pool."""
+"""Long enough for a run that is cancelled to let go of its session's lock: a second cancellation in the middle
+of that would leave it to its lease."""
 CLOSE_SECONDS = 5.0
 """How long a worker waits for runs that it has stopped to save their state."""
 

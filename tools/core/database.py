@@ -168,6 +168,7 @@ async def open_pool(settings: Settings) -> Pool:
         open=False,
         configure=prepare,
         check=_check_alive,
+        reset=_leave_as_is,
         kwargs=CONNECTION_OPTIONS,
         name="postings",
     )
@@ -184,6 +185,11 @@ async def long_connection(pool: Pool) -> AsyncIterator[Connection]:
     async with pool.connection() as connection:
         with connection.statement_limit():
             yield connection
+
+
+async def _leave_as_is(_: Connection) -> None:
+    """Resets nothing. With a reset, the pool takes connections back in tasks of its own; without one it does so
+    in the task of the caller, and a connection is lost where that is cancelled once more meanwhile."""
 
 
 async def _check_alive(connection: Connection) -> None:

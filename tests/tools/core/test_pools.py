@@ -1,0 +1,72 @@
+"""What the pools of both stores hold after calls were cancelled, again and again, wherever they just were."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import pytest
+
+from tests.pace import time_limit
+from tools.core.database import open_pool
+from tools.core.redis_client import open_redis
+from tools.core.settings import Settings
+
+ROUNDS = 30
+AT_ONCE = 100
+
+
+async def cancel_at_any_moment(use: Callable[[], Awaitable[object]], cancellations: int) -> None:
+    """Lets many wait for connections and cancels each so many times, a fraction of a millisecond apart: as a
+    framework that cancels until a task has ended."""
+    moments = random.Random(cancellations)
+
+    async def one() -> None:
+        await use()
+
+    for _ in range(ROUNDS):
+        calls = [asyncio.create_task(one()) for _ in range(AT_ONCE)]
+        await asyncio.sleep(moments.random() * 0.05)
+        for _ in range(cancellations):
+            for call in calls:
+                call.cancel()
+            await asyncio.sleep(moments.random() * 0.0006)
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def until(done: Callable[[], bool]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(time_limit()):
+            while not done():
+                await asyncio.sleep(0.02)
+    assert done()
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 4])
+async def test_postgresql_gets_every_connection_back(empty_settings: Settings, cancellations: int) -> None:
+    pool = await open_pool(empty_settings)
+    try:
+
+        async def use() -> None:
+            async with pool.connection() as connection:
+                await connection.execute("select pg_sleep(0.002)")
+
+        await cancel_at_any_moment(use, cancellations)
+        await until(lambda: pool.get_stats()["pool_available"] == pool.get_stats()["pool_size"])
+        await asyncio.gather(*(use() for _ in range(AT_ONCE)))
+    finally:
+        await pool.close()
+
+
+@pytest.mark.parametrize("cancellations", [1, 2, 4])
+async def test_redis_gets_every_connection_back(embedded: Settings, cancellations: int) -> None:
+    async with open_redis(embedded.model_copy(update={"redis_pool": 10})) as client:
+
+        async def use() -> None:
+            await client.blpop(["no such list"], timeout=0.002)  # type: ignore[misc]
+
+        await cancel_at_any_moment(use, cancellations)
+        await until(lambda: not client.connection_pool._in_use_connections)
+        await asyncio.gather(*(client.ping() for _ in range(AT_ONCE)))
