@@ -105,6 +105,7 @@ class Connection(AsyncConnection[DictRow]):
             psycopg.OperationalError: no answer in time. The connection is closed.
         """
         limit = timeout or self.limit_seconds
+        before = _cancellations()
         try:
             answer = await super().wait(gen, interval, limit)
         except psycopg.errors._WaitTimeout as error:
@@ -114,6 +115,8 @@ class Connection(AsyncConnection[DictRow]):
             await self.close()
             raise NoAnswerError(f"no answer within {limit:g} seconds") from error
         self.answered_at = time.monotonic()
+        if _cancellations() > before:
+            raise asyncio.CancelledError
         return answer
 
     @contextmanager
@@ -141,7 +144,27 @@ async def connect(database_url: str) -> Connection:
         raise SetupError(_NO_URL) from None
 
 
-Pool = AsyncConnectionPool[Connection]
+class Pool(AsyncConnectionPool[Connection]):
+    """A pool that loses neither connections nor cancellations."""
+
+    async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - psycopg's signature
+        """As psycopg's."""
+        before = _cancellations()
+        connection = await super().getconn(timeout)
+        if _cancellations() > before:
+            await self.putconn(connection)
+            raise asyncio.CancelledError
+        return connection
+
+
+def _cancellations() -> int:
+    """Returns how often the current task has been cancelled. Python 3.11's `wait_for`, on which psycopg waits,
+    swallows a cancellation that comes together with what it waits for: the task would go on, for nobody, and
+    whoever waits for its end would wait for ever."""
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0
+
+
 Vector = Sequence[float] | NDArray[np.float32]
 """An embedding: `settings.embedding_dimensions` floats."""
 
@@ -159,7 +182,7 @@ async def open_pool(settings: Settings) -> Pool:
         connection.limit_seconds = settings.database_timeout_seconds
         await register_vector_async(connection)
 
-    pool = AsyncConnectionPool(
+    pool = Pool(
         settings.database_url,
         connection_class=Connection,
         min_size=1,
@@ -196,7 +219,7 @@ async def _check_alive(connection: Connection) -> None:
     if time.monotonic() - connection.answered_at < _FRESH_SECONDS and not _has_news(connection):
         return
     with connection.statement_limit(_ALIVE_SECONDS):
-        await AsyncConnectionPool.check_connection(connection)
+        await Pool.check_connection(connection)
 
 
 def _has_news(connection: Connection) -> bool:

@@ -70,3 +70,27 @@ async def test_redis_gets_every_connection_back(embedded: Settings, cancellation
         await cancel_at_any_moment(use, cancellations)
         await until(lambda: not client.connection_pool._in_use_connections)
         await asyncio.gather(*(client.ping() for _ in range(AT_ONCE)))
+
+
+async def test_who_asks_postgresql_again_and_again_ends_at_the_first_cancellation(
+    empty_settings: Settings,
+) -> None:
+    moments = random.Random(1)
+    pool = await open_pool(empty_settings.model_copy(update={"database_pool": 4}))
+
+    async def ask_for_ever() -> None:
+        while True:
+            async with pool.connection() as connection:
+                await connection.execute("select 1")
+
+    try:
+        for _ in range(ROUNDS):
+            tasks = [asyncio.create_task(ask_for_ever()) for _ in range(20)]
+            await asyncio.sleep(moments.random() * 0.05)
+            for task in tasks:
+                task.cancel()
+                await asyncio.sleep(moments.random() * 0.0005)
+            _, going_on = await asyncio.wait(tasks, timeout=time_limit())
+            assert not going_on
+    finally:
+        await pool.close()
