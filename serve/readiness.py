@@ -64,10 +64,9 @@ class _Check:
         return {"ok": False, "message": f"no answer within {seconds:g} seconds"}
 
     async def aclose(self) -> None:
-        while self._task is not None and not self._task.done():
-            # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
+        if self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.wait({self._task}, timeout=0.1)
+            await asyncio.wait({self._task})
 
     async def _run(self) -> Report:
         try:

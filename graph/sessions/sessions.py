@@ -50,9 +50,6 @@ WORKING = 16
 """Runs of one worker that work at the same time; the others wait for models or for their turn. So many keep a
 core busy while some wait for the stores, and find a connection to these: there are as many for Redis, and
 PostgreSQL's are free again within milliseconds."""
-CANCEL_AGAIN_SECONDS = 3.0
-"""Long enough for a run that is cancelled to let go of its session's lock: a second cancellation in the middle
-of that would leave it to its lease."""
 CLOSE_SECONDS = 5.0
 """How long a worker waits for runs that it has stopped to save their state."""
 
@@ -118,7 +115,8 @@ class Run:
         finally:
             # Not awaited: a listener's framework may cancel this very line again and again, which
             # would break off the run while it saves its state. `Sessions.aclose` waits for it.
-            _cancel(task)
+            # Of a task that has failed, this also tells asyncio that its error need not be reported.
+            task.cancel()
 
     async def answer(self) -> dict[str, Any]:
         """Returns the answer.
@@ -131,7 +129,7 @@ class Run:
             await asyncio.wait({task})
             return task.result()
         finally:
-            _cancel(task)
+            task.cancel()
 
     def emit(self, kind: str, node: str | None, data: Any) -> None:
         """Adds an event. There are some forty in a run, so the queue needs no bound."""
@@ -139,15 +137,6 @@ class Run:
             data = {"session_id": self.session_id}  # a client who loses the stream can ask the session again
         elapsed = round((time.monotonic() - self._began) * 1000)
         self._events.put_nowait({"type": kind, "node": node, "elapsed_ms": elapsed, "data": data})
-
-
-def _cancel(task: asyncio.Task[Any]) -> None:
-    """Cancels a run, again and again until it has ended: Python 3.11 may swallow a cancellation that meets
-    the end of a command to Redis, and the run would go on for nobody."""
-    # Of a task that has failed, this also tells asyncio that its error need not be reported.
-    task.cancel()
-    if not task.done():
-        asyncio.get_running_loop().call_later(CANCEL_AGAIN_SECONDS, _cancel, task)
 
 
 Work = Callable[[Run], Awaitable[dict[str, Any]]]
@@ -232,13 +221,10 @@ class Sessions:
         at most CLOSE_SECONDS. Another worker can go on with each session."""
         self._stopping = True
         await asyncio.sleep(0)  # a task that was created a moment ago takes its first step, to see the stop
-        deadline = time.monotonic() + CLOSE_SECONDS
-        # Twice, because Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
-        for share in (2, 1):
-            for task in self._tasks:
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=(deadline - time.monotonic()) / share)
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_SECONDS)
 
     def _new_run(self, session_id: str, work: Work) -> Run:
         def start(run: Run) -> asyncio.Task[dict[str, Any]]:

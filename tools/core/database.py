@@ -26,6 +26,7 @@ from psycopg.abc import PQGen
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from tools.core.cancellation import cancellations
 from tools.core.errors import SetupError, StoreUnavailableError
 from tools.core.settings import Settings
 from tools.core.sql import migrations, queries
@@ -105,7 +106,7 @@ class Connection(AsyncConnection[DictRow]):
             psycopg.OperationalError: no answer in time. The connection is closed.
         """
         limit = timeout or self.limit_seconds
-        before = _cancellations()
+        before = cancellations()
         try:
             answer = await super().wait(gen, interval, limit)
         except psycopg.errors._WaitTimeout as error:
@@ -115,7 +116,7 @@ class Connection(AsyncConnection[DictRow]):
             await self.close()
             raise NoAnswerError(f"no answer within {limit:g} seconds") from error
         self.answered_at = time.monotonic()
-        if _cancellations() > before:
+        if cancellations() > before:
             raise asyncio.CancelledError
         return answer
 
@@ -149,20 +150,12 @@ class Pool(AsyncConnectionPool[Connection]):
 
     async def getconn(self, timeout: float | None = None) -> Connection:  # noqa: ASYNC109 - psycopg's signature
         """As psycopg's."""
-        before = _cancellations()
+        before = cancellations()
         connection = await super().getconn(timeout)
-        if _cancellations() > before:
+        if cancellations() > before:
             await self.putconn(connection)
             raise asyncio.CancelledError
         return connection
-
-
-def _cancellations() -> int:
-    """Returns how often the current task has been cancelled. Python 3.11's `wait_for`, on which psycopg waits,
-    swallows a cancellation that comes together with what it waits for: the task would go on, for nobody, and
-    whoever waits for its end would wait for ever."""
-    task = asyncio.current_task()
-    return task.cancelling() if task is not None else 0
 
 
 Vector = Sequence[float] | NDArray[np.float32]

@@ -6,18 +6,19 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis import exceptions as redis_errors
 from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.connection import parse_url
+from redis.asyncio.connection import AbstractConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 
+from tools.core.cancellation import cancellations
 from tools.core.errors import SetupError, StoreUnavailableError
 from tools.core.settings import Settings
 from tools.core.store_failures import PROBE_SECONDS, StoreInfo, store_failure, without_credentials
@@ -35,6 +36,20 @@ _URL_OPTIONS = ("ssl_", "db", "client_name", "username", "password")
 _COMMANDS = {"JSON": ("JSON.GET", "checkerboard:probe"), "Search": ("FT._LIST",)}
 """The modules that sessions need, each with a harmless command of it."""
 _REFUSED = (redis_errors.AuthenticationError, redis_errors.NoPermissionError)
+
+
+class _Heeding(AbstractConnection):
+    """A connection, of whichever kind, that loses no cancellation while a command is sent."""
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        before = cancellations()
+        await super().send_packed_command(command, check_health)
+        if cancellations() > before:
+            # The answer would be read by the next who is given the connection.
+            await self.disconnect(nowait=True)
+            raise asyncio.CancelledError
 
 
 @asynccontextmanager
@@ -62,6 +77,7 @@ async def open_redis(settings: Settings, *, retrying: bool = True) -> AsyncItera
         driver_info=DriverInfo(),
         **({} if retrying else {"retry": Retry(NoBackoff(), 1)}),
     )
+    pool.connection_class = type("Connection", (_Heeding, pool.connection_class), {})
     client = Redis.from_pool(pool)
     try:
         yield client

@@ -28,7 +28,7 @@ from tools.core.settings import ModelChoice, Settings
 from tools.prompts.active_set import ActivePrompt, ActiveSet, ActiveSetStore, Bundled, FromHub, Origin
 from tools.prompts.audit_log import Action, AuditLog, differences
 from tools.prompts.hub import Hub, Ref, open_hub, parse_hub_names, pull_all
-from tools.prompts.registry import PACKAGES, POLL_SECONDS, PromptRegistry, PromptSet, Watcher
+from tools.prompts.registry import PACKAGES, PromptRegistry, PromptSet, Watcher
 
 logger = logging.getLogger(__name__)
 
@@ -285,7 +285,5 @@ async def open_prompts(
         try:
             yield changes
         finally:
-            while not watching.done():
-                # Python 3.11 may swallow a cancellation that meets the end of a command to Redis.
-                watching.cancel()
-                await asyncio.wait({watching}, timeout=POLL_SECONDS / 10)
+            watching.cancel()
+            await asyncio.wait({watching})

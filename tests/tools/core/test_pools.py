@@ -94,3 +94,21 @@ async def test_who_asks_postgresql_again_and_again_ends_at_the_first_cancellatio
             assert not going_on
     finally:
         await pool.close()
+
+
+async def test_who_asks_redis_again_and_again_ends_at_the_first_cancellation(embedded: Settings) -> None:
+    moments = random.Random(1)
+    async with open_redis(embedded.model_copy(update={"redis_pool": 4})) as client:
+
+        async def ask_for_ever() -> None:
+            while True:
+                await client.ping()  # type: ignore[misc]
+
+        for _ in range(ROUNDS):
+            tasks = [asyncio.create_task(ask_for_ever()) for _ in range(20)]
+            await asyncio.sleep(moments.random() * 0.05)
+            for task in tasks:
+                task.cancel()
+                await asyncio.sleep(moments.random() * 0.0005)
+            _, going_on = await asyncio.wait(tasks, timeout=time_limit())
+            assert not going_on
