@@ -204,8 +204,8 @@ async def long_connection(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def _leave_as_is(_: Connection) -> None:
-    """Resets nothing. With a reset, the pool takes connections back in tasks of its own; without one it does so
-    in the task of the caller, and a connection is lost where that is cancelled once more meanwhile."""
+    """Resets nothing. With a reset, the pool takes connections back in tasks of its own; without one it does
+    so in the task of the caller, and a connection is lost where that is cancelled once more meanwhile."""
 
 
 async def _check_alive(connection: Connection) -> None:

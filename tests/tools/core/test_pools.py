@@ -21,7 +21,7 @@ AT_ONCE = 100
 async def cancel_at_any_moment(use: Callable[[], Awaitable[object]], cancellations: int) -> None:
     """Lets many wait for connections and cancels each so many times, a fraction of a millisecond apart: as a
     framework that cancels until a task has ended."""
-    moments = random.Random(cancellations)
+    moments = random.Random(cancellations)  # noqa: S311
 
     async def one() -> None:
         await use()
@@ -75,7 +75,7 @@ async def test_redis_gets_every_connection_back(embedded: Settings, cancellation
 async def test_who_asks_postgresql_again_and_again_ends_at_the_first_cancellation(
     empty_settings: Settings,
 ) -> None:
-    moments = random.Random(1)
+    moments = random.Random(1)  # noqa: S311
     pool = await open_pool(empty_settings.model_copy(update={"database_pool": 4}))
 
     async def ask_for_ever() -> None:
@@ -97,7 +97,7 @@ async def test_who_asks_postgresql_again_and_again_ends_at_the_first_cancellatio
 
 
 async def test_who_asks_redis_again_and_again_ends_at_the_first_cancellation(embedded: Settings) -> None:
-    moments = random.Random(1)
+    moments = random.Random(1)  # noqa: S311
     async with open_redis(embedded.model_copy(update={"redis_pool": 4})) as client:
 
         async def ask_for_ever() -> None:
