@@ -57,5 +57,6 @@ def test_what_describes_the_work_is_no_refusal(text: str) -> None:
 @pytest.mark.parametrize("piece", ["나", "가", "가, ", "가 / ", "와 ", "no ", " ", "경험 "])
 def test_no_text_takes_long(piece: str) -> None:
     """The longest profile, of one piece alone; a pattern that can be read in two ways would take hours."""
-    read = f"from tools.lexicon.negation import without_refused; without_refused(({piece!r} * 20_000)[:20_000])"
+    text = (piece * 20_000)[:20_000]
+    read = f"from tools.lexicon.negation import without_refused; without_refused({text!r})"
     subprocess.run([sys.executable, "-c", read], cwd=CHECKOUT, check=True, timeout=time_limit())
