@@ -312,8 +312,8 @@ async def test_kept_searches_end_with_every_statement_that_wrote_postings_and_wi
             return rows[0][0] if rows else None
 
         insert = """
-            insert into postings (source, source_id, skills, company, job_title, responsibilities, requirements,
-                                  preferred, text_hash)
+            insert into postings (source, source_id, skills, company, job_title, responsibilities,
+                                  requirements, preferred, text_hash)
             values ('s', '1', '{}', 'c', 'j', '', '', '', 'h')
         """
         versions = [
