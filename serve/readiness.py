@@ -144,7 +144,10 @@ class ReadinessChecks:
             "embedding_model": services.embedder.model_name,
             "embedding_dimensions": services.embedder.dimensions,
             # Runs only read it.
-            "warning": "read-only: nothing can be loaded, and no prompts be changed" if read_only else None,
+            "warning": "read-only: nothing can be loaded or kept, no prompts be changed, and where "
+            "CHECKERBOARD_COOKIE_SECRET is not set, visitors may be known to one worker alone"
+            if read_only
+            else None,
         }
 
     async def _check_redis(self) -> Report:

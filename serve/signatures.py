@@ -6,14 +6,18 @@ Both are names that nobody can make up. Nothing else is in them, and nothing is 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import secrets
 
+import psycopg
 from itsdangerous import BadSignature, Signer, TimestampSigner
 
 from tools.core.database import Pool
 from tools.core.settings import Settings
 from tools.core.sql import queries
+
+logger = logging.getLogger(__name__)
 
 _SQL = queries("secrets.sql")
 _NAME = "signatures"
@@ -63,12 +67,17 @@ class Signatures:
 
 async def open_signatures(settings: Settings, pool: Pool) -> Signatures:
     """Returns the signatures of this service. Where no secret is set, the first worker makes one; it is kept
-    in PostgreSQL, beside the projects that visitors keep, which only their cookies can delete."""
+    in PostgreSQL, beside the projects that visitors keep, which only their cookies can delete. Where that
+    takes nothing, the secret is this worker's alone."""
     if settings.cookie_secret is not None:
         return Signatures(settings.cookie_secret.get_secret_value(), settings.kept_days)
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
     async with pool.connection() as connection:
-        made = {"name": _NAME, "secret": secrets.token_urlsafe(_SECRET_BYTES)}
-        await connection.execute(_SQL["make"], made)
+        try:
+            await connection.execute(_SQL["make"], {"name": _NAME, "secret": secret})
+        except psycopg.errors.ReadOnlySqlTransaction:
+            logger.warning(
+                "PostgreSQL is read-only: a secret that no worker has made yet is made for this alone"
+            )
         row = await (await connection.execute(_SQL["read"], {"name": _NAME})).fetchone()
-    assert row is not None  # noqa: S101 - it has just been made, and is never deleted
-    return Signatures(row["secret"], settings.kept_days)
+    return Signatures(row["secret"] if row else secret, settings.kept_days)

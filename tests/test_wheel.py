@@ -44,7 +44,7 @@ def test_the_wheel_holds_the_rooms_and_their_data_and_no_programs_that_write_dat
     for data in (
         *("samples/postings.jsonl", "samples/profiles.jsonl", "samples/truth.jsonl"),
         *("samples/posters/truth.ndjson", "samples/posters/p01-1.webp"),
-        *("nodes/summarize.ko.md", "tools/lexicon/skills.yaml", "local/model/rules/data/families.yaml"),
+        *("nodes/summarize.ko.md", "tools/lexicon/skills.yaml", "tools/lexicon/families.yaml"),
     ):
         assert PurePosixPath(data) in names
     assert any(name.suffix == ".sql" for name in names)

@@ -15,6 +15,8 @@ import asyncio
 import aiohttp
 import psutil
 
+from tools.core.terminal import Terminal
+
 SILENT_SECONDS = 30.0
 
 
@@ -55,7 +57,7 @@ def main() -> None:
     parser.add_argument("streams", type=int, nargs="?", default=1_000)
     options = parser.parse_args()
     told = asyncio.run(measure(options.url, psutil.Process(options.pid), options.streams))
-    print(told)  # noqa: T201 - a program's output
+    Terminal().print(told)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ status, under CheckerboardError: `ingest.errors`.
     ├── KeptNotFoundError         404 kept_not_found
     ├── PromptNotFoundError       404 prompt_not_found
     ├── RequestTimeoutError       408 request_timeout
+    ├── RunNotFoundError          404 run_not_found
     ├── RunInProgressError        409 run_in_progress
+    ├── RunCancelledError         409 run_cancelled
     ├── IdempotencyConflictError  422 idempotency_conflict
     ├── SubjectNotFoundError      422 subject_not_found
     ├── InvalidProfileError       422 invalid_profile
@@ -29,6 +31,7 @@ status, under CheckerboardError: `ingest.errors`.
     ├── HubUnavailableError       503 hub_unavailable
     ├── OverloadedError           503 overloaded
     ├── WorkerStoppingError       503 worker_stopping
+    ├── RunAbandonedError         500 run_abandoned
     └── SetupError                500 setup_failed
 """
 

@@ -31,7 +31,7 @@ _DENIED = _joined("denied")
 _INSTEAD = _joined("instead")
 _OF_NAMES = _joined("of_names")
 _TRADES = _joined("trades")
-_SPACES = re.compile(r"[ \t]{2,}")
+_SPACES = re.compile(r"\s{2,}")
 
 
 class Wanted(NamedTuple):
@@ -55,7 +55,7 @@ def without_refused(text: str) -> Wanted:
         return take(match) if skills_in(match[0]) or _TRADES.search(match[0]) else match[0]
 
     lines = []
-    for line in text.split("\n"):
+    for line in (_SPACES.sub(" ", line) for line in text.split("\n")):
         rest = _OF_NAMES.sub(take_names, _INSTEAD.sub(take, line))
         kept, start = [], 0
         for end in (*(match.end() for match in _CLAUSE_END.finditer(rest)), len(rest)):

@@ -296,3 +296,35 @@ async def test_a_database_that_was_half_migrated_goes_on(
     monkeypatch.undo()
     await migrate(url)
     assert "documents" in await tables(owner)
+
+
+async def test_kept_searches_end_with_every_statement_that_wrote_postings_and_with_no_other(
+    empty_settings: Settings,
+) -> None:
+    assert empty_settings.database_url is not None
+    await migrate(empty_settings.database_url)
+    url = empty_settings.database_url
+    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+
+        async def version_after(statement: str) -> object:
+            await connection.execute(statement)
+            rows = await (await connection.execute("select version from corpus")).fetchall()
+            return rows[0][0] if rows else None
+
+        insert = """
+            insert into postings (source, source_id, skills, company, job_title, responsibilities,
+                                  requirements, preferred, text_hash)
+            values ('s', '1', '{}', 'c', 'j', '', '', '', 'h')
+        """
+        versions = [
+            await version_after(statement)
+            for statement in (
+                insert,
+                "update postings set job_title = 'k'",
+                "delete from postings where source_id = '1'",
+                "truncate postings cascade",
+            )
+        ]
+        assert len({*versions}) == len(versions)
+        for nothing in ("update postings set job_title = 'k'", "delete from postings"):
+            assert await version_after(nothing) == versions[-1]

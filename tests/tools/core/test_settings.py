@@ -38,6 +38,10 @@ VALUES = {
     "cors_origins": "https://app.example.com",
     "api_keys": f"web:{'a' * 64}",
     "admin_keys": f"ada:{'b' * 64}",
+    "runs_by": "worker",
+    "run_queue": "3",
+    "visitors": "true",
+    "cookie_secret": "c" * 32,
 }
 KEYS = ["OPENAI_API_KEY", "CHECKERBOARD_EMBEDDING_API_KEY", "UPSTAGE_API_KEY", "LANGSMITH_API_KEY"]
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
+from tests.pace import time_limit
+from tools.core.settings import CHECKOUT
 from tools.lexicon.negation import without_refused
 
 
@@ -47,3 +52,11 @@ def test_what_is_refused_is_left_out(text: str, kept: str) -> None:
 )
 def test_what_describes_the_work_is_no_refusal(text: str) -> None:
     assert without_refused(text) == (text, "")
+
+
+@pytest.mark.parametrize("piece", ["나", "가", "가, ", "가 / ", "와 ", "no ", " ", "경험 "])
+def test_no_text_takes_long(piece: str) -> None:
+    """The longest profile, of one piece alone; a pattern that can be read in two ways would take hours."""
+    text = (piece * 20_000)[:20_000]
+    read = f"from tools.lexicon.negation import without_refused; without_refused({text!r})"
+    subprocess.run([sys.executable, "-c", read], cwd=CHECKOUT, check=True, timeout=time_limit())

@@ -1,3 +1,4 @@
+-- oldest code: 0005
 -- Projects that people keep: all that the page of one shows, so that neither its session nor the postings that it
 -- quotes have to be there any more (serve/kept.py).
 create table kept_projects (

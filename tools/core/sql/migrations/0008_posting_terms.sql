@@ -1,3 +1,4 @@
+-- oldest code: 0005
 -- What a posting is searched by beside its vector: its terms, each weighed, and the families of jobs it is for. By
 -- the text they are of, as vectors are; `version` names the rules that made them (tools/retrieval/terms.py). A text
 -- without a row is found by its vector alone, until the next load or a worker has read it.
