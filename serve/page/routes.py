@@ -57,7 +57,7 @@ GROUPS = {
     "educations": ("school", "major", "gpa", "gpa_max"),
     "activities": ("title", "date", "description"),
     "awards": ("title", "date", "description"),
-    "certificates": ("title", "date"),
+    "certificates": ("title", "date", "description"),
 }
 """The fields of a profile that are lists of things, as the form asks for them."""
 FAMILIES: dict[Language, tuple[str, ...]] = {
@@ -397,19 +397,12 @@ def _problem(request: Request, error: ServiceError) -> HTMLResponse:
         "text": _in_words(error, language),
         "button": "reload",
     }
-    page = render(request, "gone", language, shown, knows="", status=error.http_status, private=True)
-    if error.retry_after_seconds is not None:
-        page.headers["Retry-After"] = str(error.retry_after_seconds)
-    return page
+    return render(request, "gone", language, shown, knows="", status=error.http_status, private=True)
 
 
 def _in_words(error: ServiceError, language: Language) -> str:
-    """Returns what went wrong, and after how long one can try again where that is known."""
     say = script_words(language)
-    text = say.get(f"error_{error.code}") or say["error_unknown"].format(code=error.code)
-    if error.retry_after_seconds is None:
-        return text
-    return f"{text} {say['wait'].format(seconds=error.retry_after_seconds)}"
+    return say.get(f"error_{error.code}") or say["error_unknown"].format(code=error.code)
 
 
 def _today() -> date:

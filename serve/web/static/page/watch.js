@@ -105,7 +105,7 @@ class Watched {
       line.className = shown === "reused" ? "done reused" : shown;
       if (shown === "now") line.setAttribute("aria-current", "step");
       else line.removeAttribute("aria-current");
-      find(".found", line).textContent = state === "reused" ? say("reused") : found;
+      find(".found", line).textContent = { reused: say("reused"), broke: say("broke") }[shown] ?? found;
       find(".took", line).textContent = seconds === null ? "" : say("seconds", { seconds: seconds.toFixed(1) });
       if (was === "now" && state === "done") tell(found);
     }
