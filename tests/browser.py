@@ -69,6 +69,13 @@ async def looking(
                 await context.close()
 
 
+async def weight(page: Page) -> int:
+    """Returns the bytes, uncompressed, of the document and of all that it has loaded."""
+    read = """performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource"))
+        .reduce((bytes, entry) => bytes + entry.decodedBodySize, 0)"""
+    return int(await page.evaluate(read))
+
+
 async def serious(page: Page) -> list[str]:
     """Returns what axe-core finds on a page that is serious or critical: the rule, and where."""
     found = (await Axe().run(page, options={"resultTypes": ["violations"]})).response["violations"]

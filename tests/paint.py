@@ -11,9 +11,9 @@ import asyncio
 import statistics
 import sys
 
-from playwright.async_api import Page, Response
+from playwright.async_api import Page
 
-from tests.browser import looking
+from tests.browser import looking, weight
 
 LOADS = 21
 PROJECT = ".columns [data-project]"
@@ -25,18 +25,14 @@ LARGEST = """() => new Promise(resolve => new PerformanceObserver(list => {
 
 
 async def measured(page: Page, url: str) -> tuple[list[float], str, int]:
-    """Returns the milliseconds to the largest paint of each load, sorted, what is painted, and the bytes of
-    all that was loaded, without the stream of events."""
-    paints, painted, weight = [], "", 0
+    """Returns the milliseconds to the largest paint of each load, sorted, what is painted, and the page's
+    weight."""
+    paints, painted = [], ""
     for _ in range(LOADS + 1):
-        loaded: list[Response] = []
-        page.on("response", loaded.append)
         await page.goto(url, wait_until="networkidle")
-        page.remove_listener("response", loaded.append)
         milliseconds, painted = await page.evaluate(LARGEST)
         paints.append(milliseconds)
-        weight = sum([len(await one.body()) for one in loaded if one.request.resource_type != "eventsource"])
-    return sorted(paints[1:]), painted, weight
+    return sorted(paints[1:]), painted, await weight(page)
 
 
 async def main(address: str) -> None:
@@ -60,10 +56,8 @@ async def main(address: str) -> None:
         }
         print(f"{'page':<8} {'median':>8} {'longest':>8} {'weight':>8}  painted last")  # noqa: T201 - a program
         for name, url in pages.items():
-            paints, painted, weight = await measured(page, url)
-            line = (
-                f"{name:<8} {statistics.median(paints):5.0f} ms {paints[-1]:5.0f} ms {weight / 1000:5.0f} kB"
-            )
+            paints, painted, size = await measured(page, url)
+            line = f"{name:<8} {statistics.median(paints):5.0f} ms {paints[-1]:5.0f} ms {size / 1000:5.0f} kB"
             print(f"{line}  {painted.lower()}")  # noqa: T201 - a program
 
 
