@@ -11,6 +11,7 @@ from serve.page import views
 from serve.page.rendering import _ENVIRONMENT
 from serve.page.words import script_words, words
 from serve.web import WEB
+from tools.core import errors
 from tools.core.contracts import Evidence, Profile, Project, Summary, SummaryLine
 from tools.core.errors import ServiceError
 from tools.postings.contracts import FoundPosting
@@ -147,11 +148,8 @@ OPERATORS = {"hub_unavailable", "prompt_invalid", "prompt_not_found"}
 
 
 def test_every_error_is_said_in_words() -> None:
-    kinds, codes = [ServiceError], set()
-    while kinds:
-        kind = kinds.pop()
-        kinds += kind.__subclasses__()
-        codes |= {kind.code} if kind is not ServiceError else set()
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.code for kind in kinds if issubclass(kind, ServiceError) and kind is not ServiceError}
     assert {code for code in codes - OPERATORS if f"error_{code}" not in script_words("ko")} == set()
 
 
