@@ -72,9 +72,18 @@ async def on_a_desk(address: str) -> None:
         await page.goto(f"{address}/?person=java-backend")
         await page.evaluate("document.getElementById('more').open = false")
         await photograph(page, "start")
+        watched = asyncio.Event()
+
+        async def hold(route: Route) -> None:
+            if route.request.resource_type == "xhr":  # what takes the place of all that was watched
+                await watched.wait()
+            await route.continue_()
+
+        await page.route("**/s/*", hold)
         await page.click("#go")
-        await page.wait_for_selector("#watch .done")
+        await page.wait_for_selector("[data-node=generate_tasks].done")
         await photograph(page, "watching")
+        watched.set()
         await page.wait_for_selector(PROJECT)
         await page.locator(".reason .whole summary").first.click()
         await show(page, "#why")
