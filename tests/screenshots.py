@@ -141,7 +141,7 @@ async def on_a_phone(address: str) -> None:
         await page.fill("#desired_job", "파티시에")
         await page.click("#go")
         await page.wait_for_selector(PROJECT)
-        await show(page, ".goal")
+        await show(page, f"{PROJECT} .goal")
         await photograph(page, "closest")
 
 
