@@ -140,7 +140,11 @@ def hits(postings: Sequence[FoundPosting], query: str, language: Language) -> li
             _where(searched, posting.job_title),
             {name: _where(searched, getattr(posting, name)) for name in TEXT_FIELDS},
             [term.removeprefix(SKILL) for term in posting.terms if term.startswith(SKILL)],
-            [term for term in posting.terms if not term.startswith(SKILL)],
+            [
+                term
+                for term in posting.terms
+                if term[0] != SKILL and SKILL + canonical(term) not in posting.terms
+            ],
             [FAMILIES[key].name[language] for key in posting.families],
         )
         for posting in postings

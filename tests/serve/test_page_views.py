@@ -109,7 +109,7 @@ def test_a_hit_says_why_it_was_found_and_marks_it() -> None:
         job_title="결제 서버 개발자",
         requirements="카프카 경험, 재결제, JavaScript, Payments 연동",
         score=0.9,
-        terms=["결제", "서버", "#Kafka"],
+        terms=["결제", "서버", "kafka", "#Kafka"],
         families=["backend"],
     )
     [hit] = views.hits([posting], "결제 백엔드 Kafka Java (", "en")
