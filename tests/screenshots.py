@@ -127,7 +127,7 @@ async def on_a_phone(address: str) -> None:
         await page.route("**/runs", overloaded)
         await page.click("#go")
         await page.wait_for_selector("#problem:not([hidden])")
-        await show(page, "#more")
+        await show(page, "fieldset:last-of-type")
         await photograph(page, "overloaded")
     async with looking("ko-KR", width=360) as look:
         page = look.page

@@ -139,7 +139,7 @@ async def test_every_address_that_a_start_names_answers(
     assert len(named) == 5
     assert named[1] == f"{named[0]}/"  # the page for job seekers comes first
     async with httpx.AsyncClient() as client:
-        assert [(await client.get(url)).status_code for url in named] == [200] * 4
+        assert [(await client.get(url)).status_code for url in named] == [200] * 5
 
 
 @pytest.mark.parametrize("path", ["/", "/playground/", "/docs"])
