@@ -177,7 +177,8 @@ def _print_addresses(host: str, port: int, settings: Settings) -> None:
     at = f"http://{host}:{port}"
     console = Terminal(stderr=True)
     console.print(Text.assemble("Checkerboard on ", (at, "bold"), "  (Ctrl-C stops it)"))
-    console.print(f"  try it      {at}/playground/")
+    console.print(f"  the page    {at}/")
+    console.print(f"  playground  {at}/playground/")
     console.print(f"  API         {at}/docs")
     console.print(f"  readiness   {at}/readyz")
     if (notice := offline_notice(settings)) is not None:

@@ -54,7 +54,7 @@ class KeptContent(BaseModel):
     language: Language
     project: Project
     desired_job: str
-    skills: list[str] = Field(description="those of the profile")
+    skills: list[str] = Field(description="those that the profile lists or names in its texts")
     summary: Summary
     postings: list[RetrievedPosting] = Field(
         description="the kept postings of its session: what the summary rests on"

@@ -16,6 +16,7 @@ from serve.context import AppContext, ContextDep
 from serve.errors import responses
 from serve.kept import KeptContent, KeptProject, KeptTitle
 from serve.markdown import to_markdown
+from serve.page.views import shown_skills
 from serve.routes import KEYED, CallerDep, SessionId
 from tools.core.contracts import Summary
 from tools.core.errors import ProjectNotFoundError
@@ -157,7 +158,7 @@ async def _content(
         language=session.language,
         project=project,
         desired_job=session.profile.desired_job,
-        skills=session.profile.skills,
+        skills=sorted(shown_skills(session.profile)),
         summary=session.summary or Summary(),
         postings=[posting for posting in session.postings if posting.kept],
         evidence=list(postings.values()),

@@ -21,6 +21,7 @@ from tools.core.errors import PostingNotFoundError, ProjectNotFoundError
 from tools.postings.contracts import FoundPosting, StoredPosting
 from tools.postings.question import Filters
 from tools.retrieval.filters import Employment, employment_patterns, place_patterns
+from tools.retrieval.search import Found
 
 router = APIRouter()
 
@@ -93,18 +94,17 @@ async def search_postings(
     context: ContextDep, _: CallerDep, asked: Annotated[PostingQuery, Query()]
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings that fit `q` best, best first, and why each is there."""
-    return await find_postings(context, asked)
+    return (await find_postings(context, asked)).postings
 
 
-async def find_postings(context: AppContext, asked: PostingQuery) -> list[FoundPosting]:
+async def find_postings(context: AppContext, asked: PostingQuery) -> Found:
     """Returns the postings that fit best, best first, and why each is there.
 
     Raises:
         NoPostingsError, EmbeddingMismatchError, ModelUnavailableError: as `PostingSearch.find`.
     """
     search = context.services.search
-    found = await search.find(asked.q, k=asked.k, filters=asked.filters(), explained=True)
-    return found.postings
+    return await search.find(asked.q, k=asked.k, filters=asked.filters(), explained=True)
 
 
 @router.get(

@@ -36,7 +36,9 @@ class Look:
 
 
 @asynccontextmanager
-async def looking(language: str = "ko-KR", *, width: int = 1280, dark: bool = False) -> AsyncIterator[Look]:
+async def looking(
+    language: str = "ko-KR", *, width: int = 1280, dark: bool = False, scripts: bool = True
+) -> AsyncIterator[Look]:
     """Opens a browser with a new, empty profile. Who has none may go without these tests; CI may not."""
     try:
         program = find_chromium()
@@ -53,6 +55,7 @@ async def looking(language: str = "ko-KR", *, width: int = 1280, dark: bool = Fa
                 locale=language,
                 viewport={"width": width, "height": 900},
                 color_scheme="dark" if dark else "light",
+                java_script_enabled=scripts,
             )
             context.set_default_timeout(time_limit() * 1000)
             look = Look(await context.new_page())
@@ -64,6 +67,15 @@ async def looking(language: str = "ko-KR", *, width: int = 1280, dark: bool = Fa
                 yield look
             finally:
                 await context.close()
+
+
+async def weight(page: Page) -> int:
+    """Returns the bytes of the document and of all that it has loaded but streams, fetched anew: what the
+    browser tells of its own requests misses what it had in a cache."""
+    names = """["navigation", "resource"]
+        .flatMap(kind => performance.getEntriesByType(kind)).map(one => one.name)"""
+    loaded = [name for name in dict.fromkeys(await page.evaluate(names)) if "/events" not in name]
+    return sum([len(await (await page.request.get(name)).body()) for name in loaded])
 
 
 async def serious(page: Page) -> list[str]:

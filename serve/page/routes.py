@@ -1,12 +1,13 @@
-"""The addresses of the page: `/`, `/s/{session}`, `/search`."""
+"""The addresses of the page: `/`, `/s/{session}`, `/k/{kept}`, `/search`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
+from http import HTTPStatus
 from importlib.resources import files
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
 
 import orjson
@@ -15,7 +16,7 @@ from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 from redis.exceptions import RedisError
 
 from graph.errors import to_service_error
@@ -33,17 +34,22 @@ from serve.visitors import TOKEN, page_owner, remember
 from tools.core.contracts import Language, Profile
 from tools.core.errors import (
     KeptNotFoundError,
-    NoPostingsError,
     ServiceError,
     SessionNotFoundError,
     UnauthorizedError,
 )
 from tools.core.text import clean
 from tools.lexicon import KIND_OF
+from tools.lexicon.families import FAMILIES as JOB_FAMILIES
+from tools.retrieval.filters import PLACES, Employment
 
 Wanted = Annotated[str | None, Query(alias="lang", description="`ko` or `en`; else what the browser prefers")]
 
 HITS = 20
+"""Postings that a search shows at first."""
+MOST_HITS = 40
+"""Postings that it shows when more are asked for: each stands in the page whole, with some 2 kB."""
+FILTERS = ("place", "employment", "years")
 NODES = ("build_query", "retrieve", "filter_jobs", "summarize", "propose_subjects", "generate_tasks")
 GROUPS = {
     "experiences": ("company", "role", "start", "end", "description"),
@@ -51,7 +57,7 @@ GROUPS = {
     "educations": ("school", "major", "gpa", "gpa_max"),
     "activities": ("title", "date", "description"),
     "awards": ("title", "date", "description"),
-    "certificates": ("title", "date"),
+    "certificates": ("title", "date", "description"),
 }
 """The fields of a profile that are lists of things, as the form asks for them."""
 FAMILIES: dict[Language, tuple[str, ...]] = {
@@ -163,20 +169,49 @@ async def search(
     request: Request,
     context: ContextDep,
     wanted: Wanted = None,
-    q: Annotated[str, Query(max_length=1_000)] = "",
 ) -> Response:
-    """The postings near to some words, each with why it was found."""
+    """The postings that fit some words, and why each was found. What is asked for is as `GET
+    /postings/search` has it, but that an empty field asks for nothing, and a wrong one is said beside it."""
     _owner(request)
     language = language_of(request, wanted)
-    shown: dict[str, Any] = {"query": clean(q).strip(), "hits": [], "problem": None, "today": _today()}
-    if shown["query"]:
+    typed = {name: clean(request.query_params.get(name, "")).strip() for name in PostingQuery.model_fields}
+    typed["k"] = typed["k"] or str(HITS)
+    shown: dict[str, Any] = {
+        "query": typed["q"],
+        "typed": typed,
+        "filtered": any(typed[name] for name in FILTERS) or typed["open"] == "false",
+        "places": [_named(spellings, language) for spellings in PLACES],
+        "kinds": get_args(Employment),
+        "wrong": frozenset(),
+        "hits": None,
+        "problem": None,
+        "more": None,
+        "today": _today(),
+    }
+    status = 200
+    if typed["q"]:
         try:
-            near = await find_postings(context, PostingQuery(q=shown["query"], k=HITS))
-        except NoPostingsError:
-            shown["problem"] = words(language)("knows_none")
+            asked = PostingQuery.model_validate({name: value for name, value in typed.items() if value})
+            found = await find_postings(context, asked)
+        except ValidationError as error:
+            shown["wrong"] = {str(problem["loc"][0]) for problem in error.errors()}
+            status = HTTPStatus.UNPROCESSABLE_ENTITY
+        except ServiceError as error:
+            shown["problem"] = _in_words(error, language)
+            status = error.http_status
         else:
-            shown["hits"] = [views.found(posting, shown["query"]) for posting in near]
-    return render(request, "search", language, shown, knows=await _knows(request, language))
+            shown["hits"] = views.hits(found.postings, typed["q"], language)
+            shown["families"] = [JOB_FAMILIES[key].name[language] for key in found.families]
+            shown["outside_it"] = found.outside_it
+            if len(found.postings) == asked.k < MOST_HITS:
+                more = request.url.include_query_params(k=MOST_HITS)
+                shown["more"] = f"?{more.query}#hit-{asked.k + 1}"
+    return render(request, "search", language, shown, knows=await _knows(request, language), status=status)
+
+
+def _named(spellings: Sequence[str], language: Language) -> str:
+    """Returns what a place is called in a language: the first of its spellings that is in it."""
+    return next(name.title() for name in spellings if name.isascii() == (language == "en"))
 
 
 @router.get("/s/{session_id}")
@@ -267,6 +302,7 @@ async def _shown(request: Request, context: AppContext, view: SessionView, at: i
         "left_out": len({posting for ids in view.left_out.values() for posting in ids}),
         "markdown": f"{root}/sessions/{view.session_id}/project.md?{urlencode(query)}",
         "file_name": f"checkerboard-{view.session_id[:8]}-{at + 1}.md",
+        "session_minutes": f"{context.services.settings.session_ttl_minutes:g}",
         "kept_days": f"{context.services.settings.kept_days:g}",
     }
 
@@ -356,10 +392,17 @@ def _gone(request: Request, what: Literal["gone", "kept_gone"]) -> HTMLResponse:
 
 def _problem(request: Request, error: ServiceError) -> HTMLResponse:
     language = language_of(request, request.query_params.get("lang"))
-    say = script_words(language)
-    text = say.get(f"error_{error.code}") or say["error_unknown"].format(code=error.code)
-    shown = {"heading": words(language)("problem_title"), "text": text, "button": "reload"}
+    shown = {
+        "heading": words(language)("problem_title"),
+        "text": _in_words(error, language),
+        "button": "reload",
+    }
     return render(request, "gone", language, shown, knows="", status=error.http_status, private=True)
+
+
+def _in_words(error: ServiceError, language: Language) -> str:
+    say = script_words(language)
+    return say.get(f"error_{error.code}") or say["error_unknown"].format(code=error.code)
 
 
 def _today() -> date:

@@ -4,14 +4,18 @@ the profile, and a posting's own text with the quoted words marked."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
-from tools.core.contracts import Evidence, Profile, Project, Summary, SummaryLine
+from tools.core.contracts import Evidence, Language, Profile, Project, Summary, SummaryLine
 from tools.core.text import texts
-from tools.lexicon import canonical, skills_in
-from tools.postings.contracts import TEXT_FIELDS, StoredPosting
+from tools.lexicon import canonical, skills_in, spellings
+from tools.lexicon.families import FAMILIES
+from tools.lexicon.likeness import same_words
+from tools.postings.contracts import TEXT_FIELDS, FoundPosting
+from tools.retrieval.terms import SKILL
 
 Marked = list[tuple[str, bool]]
 """One line of a text in pieces, each with whether it is quoted."""
@@ -20,6 +24,8 @@ MAX_BARS = 12
 _MIN_WORD = 2
 _RUN = re.compile(b"\0+|\1+")
 _WORD = re.compile(r"\w[\w.+#-]*")
+_HANGUL = re.compile(r"[가-힣]")
+_ENDING = r"(?:[bdgmnprt]?(?:ings?|ers?|ed)|e?s|e)?(?![a-z0-9])"
 
 
 @dataclass(frozen=True)
@@ -67,13 +73,18 @@ def market(summary: Summary | None, profile: Profile, project: Project, kept: in
     """Returns the skills that the `kept` postings ask for, most wanted first, against a profile."""
     if summary is None or not kept:
         return []
-    said = profile.model_dump(exclude={"desired_job", "desired_companies", "wishes"})
-    known = {canonical(skill) for skill in profile.skills}.union(*map(skills_in, texts(said)))
+    known = shown_skills(profile)
     trained = {canonical(skill) for skill in project.skills}
     return [
         Bar(line, round(100 * line.count / kept), _state(canonical(line.text), known, trained))
         for line in summary.skills[:MAX_BARS]
     ]
+
+
+def shown_skills(profile: Profile) -> set[str]:
+    """Returns the skills that a profile lists and those that its texts name; a wish is no skill."""
+    said = profile.model_dump(exclude={"desired_job", "desired_companies", "wishes"})
+    return {canonical(skill) for skill in profile.skills}.union(*map(skills_in, texts(said)))
 
 
 def _state(skill: str, known: set[str], trained: set[str]) -> Literal["known", "trained", "open"]:
@@ -87,17 +98,6 @@ def marked(text: str, quotes: Iterable[str]) -> list[Marked]:
     a quote may go over several lines."""
     patterns = (r"\s+".join(map(re.escape, quote.split())) for quote in quotes if quote.strip())
     return _in_pieces(text, [match.span() for pattern in patterns for match in re.finditer(pattern, text)])
-
-
-def found_words(text: str, query: str) -> tuple[list[Marked], list[str]]:
-    """Returns the lines of `text` with the words of a search marked, and which of the words stand in it.
-    Korean particles follow a word, so it counts where it begins one."""
-    spans, found = [], []
-    for word in dict.fromkeys(word for word in _WORD.findall(query) if len(word) >= _MIN_WORD):
-        matches = list(re.finditer(rf"(?<!\w){re.escape(word)}", text, re.IGNORECASE))
-        spans += [match.span() for match in matches]
-        found += [word] if matches else []
-    return _in_pieces(text, spans), found
 
 
 def _in_pieces(text: str, spans: list[tuple[int, int]]) -> list[Marked]:
@@ -115,26 +115,71 @@ def _in_pieces(text: str, spans: list[tuple[int, int]]) -> list[Marked]:
 
 
 @dataclass(frozen=True)
-class FoundByWords:
-    """A search hit as it is shown: its text with the words of the search marked, and why it was found."""
+class Hit:
+    """A search hit as it is shown: its text with what speaks for it marked, and why it was found."""
 
-    posting: StoredPosting
+    posting: FoundPosting
     title: list[Marked]
     parts: dict[str, list[Marked]]
-    words: list[str]
     skills: list[str]
+    words: list[str]
+    """What it has in common with the search, one word for all that say the same."""
+    families: list[str]
+    """Names of the families of jobs that it is for."""
 
 
-def found(posting: StoredPosting, query: str) -> FoundByWords:
-    """Returns a search hit with what it has in common with `query`."""
-    title, words = found_words(posting.job_title, query)
-    parts: dict[str, list[Marked]] = {}
-    for name in TEXT_FIELDS:
-        parts[name], more = found_words(getattr(posting, name), query)
-        words += more
-    asked = skills_in(query)
-    skills = [skill for skill in posting.normalized_skills if skill in asked]
-    return FoundByWords(posting, title, parts, list(dict.fromkeys(words)), skills)
+def hits(postings: Sequence[FoundPosting], query: str, language: Language) -> list[Hit]:
+    """Returns what a search has found with its reasons, in a language. Marked are the words of the search and
+    those by which the postings were found: a search for 백엔드 finds 서버."""
+    searched = _spelled(
+        {word.rstrip(".-").lower() for word in _WORD.findall(query)}.union(*map(_spelt, postings))
+    )
+    return [
+        Hit(
+            posting,
+            _where(searched, posting.job_title),
+            {name: _where(searched, getattr(posting, name)) for name in TEXT_FIELDS},
+            [term.removeprefix(SKILL) for term in posting.terms if term.startswith(SKILL)],
+            [
+                term
+                for term in posting.terms
+                if term[0] != SKILL and SKILL + canonical(term) not in posting.terms
+            ],
+            [FAMILIES[key].name[language] for key in posting.families],
+        )
+        for posting in postings
+    ]
+
+
+def _where(searched: re.Pattern[str], text: str) -> list[Marked]:
+    return _in_pieces(text, [match.span() for match in searched.finditer(text)])
+
+
+def _spelt(posting: FoundPosting) -> Iterator[str]:
+    """Yields the spellings, in lower case, of all that a posting was found by."""
+    for term in posting.terms:
+        if term.startswith(SKILL):
+            name = term.removeprefix(SKILL)
+            yield from (name.lower(), *_spellings().get(name, ()))
+        else:
+            yield from same_words(term)
+
+
+@cache
+def _spellings() -> Mapping[str, list[str]]:
+    """Returns the spellings of each skill."""
+    of: dict[str, list[str]] = {}
+    for spelling in spellings():
+        of.setdefault(canonical(spelling), []).append(spelling)
+    return of
+
+
+def _spelled(words: Iterable[str]) -> re.Pattern[str]:
+    """Returns a pattern that finds words. Korean particles follow a word, so it counts where it begins one;
+    of a Latin one endings are allowed, so that Java is not marked in JavaScript."""
+    long = sorted((word for word in words if len(word) >= _MIN_WORD), key=lambda word: -len(word))
+    each = (re.escape(word) + ("" if _HANGUL.search(word) else _ENDING) for word in long)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(each) or '(?!)'})", re.IGNORECASE)
 
 
 def quotes_by_posting(evidence: Iterable[Evidence]) -> Mapping[str, list[str]]:

@@ -125,8 +125,9 @@ async def test_a_project_is_taken_along_kept_shown_and_deleted(address: str) -> 
             await page.click("a[download]")
         path = await (await download.value).path()
         assert path.read_text(encoding="utf-8") == copied
-        pages = len(pypdfium2.PdfDocument(io.BytesIO(await page.pdf(format="A4"))))
-        assert pages == 2
+        printed = pypdfium2.PdfDocument(io.BytesIO(await page.pdf(format="A4")))
+        assert len(printed) == 2
+        assert "Rules made this project" in printed[0].get_textpage().get_text_range()
 
         await page.click("#keep")
         await page.wait_for_selector("#link a:not(:empty)")
@@ -142,6 +143,7 @@ async def test_a_project_is_taken_along_kept_shown_and_deleted(address: str) -> 
             assert await other.page.locator("#again, #keep, [data-subject]").count() == 0
             await other.page.goto(kept)
             assert await other.page.inner_text("h1") == title
+            assert len(pypdfium2.PdfDocument(io.BytesIO(await other.page.pdf(format="A4")))) == 2
             assert await other.page.locator("#delete").count() == 0
             assert await serious(other.page) == []
             assert other.wrong == []
@@ -223,6 +225,9 @@ async def test_a_failed_run_says_what_to_do_and_an_expired_session_too(
         await page.wait_for_selector(PROBLEM)
         assert "model cannot be asked" in await page.inner_text(PROBLEM)
         assert "stopped" in await page.inner_text("#watching")
+        assert await page.locator("[data-node=summarize].broke").count() == 1
+        assert not await page.is_visible("#growing")  # nothing is to come, so no place is kept for it
+        assert await serious(page) == []
         await page.reload()
         await page.wait_for_selector(PROBLEM)
         await offline.behave()
@@ -242,6 +247,51 @@ async def test_a_failed_run_says_what_to_do_and_an_expired_session_too(
         assert "session has ended" in await page.inner_text("h1")
         await page.click("a.first")
         assert await page.input_value("#desired_job") == "DevOps 엔지니어"  # what was typed is still there
+
+
+async def test_where_all_places_are_taken_it_is_said_how_long_to_wait(address: str) -> None:
+    async with looking("ko-KR", width=360) as look:
+        page = look.page
+        await page.clock.install()
+        error = {"code": "overloaded", "message": "", "details": {}}
+
+        async def overloaded(route: Route) -> None:
+            await route.fulfill(status=503, headers={"retry-after": "5"}, json={"error": error})
+
+        await page.route("**/runs", overloaded)
+        await page.goto(f"{address}/?person=java-backend")
+        await page.click("#go")
+        await page.wait_for_selector(PROBLEM)
+        assert "5초 뒤에" in await page.inner_text(PROBLEM)
+        again = page.locator("#problem button")
+        assert await again.is_disabled()
+        assert await serious(page) == []
+        await page.clock.run_for(5_000)
+        assert await again.is_enabled()
+        await page.unroute("**/runs")
+        await again.click()
+        await page.wait_for_url("**/s/*")
+
+
+async def test_without_a_posting_for_the_job_none_is_said_to_be_for_it(address: str) -> None:
+    async with looking("ko-KR", width=360) as look:
+        page = look.page
+        await page.goto(address)
+        await page.fill("#desired_job", "파티시에")
+        await page.click("#go")
+        await project(page)
+        assert "희망 직무에 맞는 공고가 없어" in await page.inner_text("[data-project]")
+        assert "가장 가까운 공고" in await page.inner_text("#postings")
+        assert "직무에 맞는 공고 " not in await page.inner_text(".side")
+        assert await serious(page) == []
+        assert await fits(page, 320)
+
+
+async def test_a_link_of_a_narrow_screen_leads_to_what_stands_far_below(address: str) -> None:
+    async with asking(address, width=360) as look:
+        await project(look.page)
+        await look.page.get_by_role("navigation", name="이 페이지에서").get_by_text("공고가 찾는 것").click()
+        assert look.page.url.endswith("#market")
 
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"

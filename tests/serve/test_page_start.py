@@ -7,7 +7,8 @@ import re
 import httpx
 import pytest
 
-from tests.browser import looking, serious
+from tests.browser import looking, serious, weight
+from tests.offline import Offline
 
 JOB = "#desired_job"
 
@@ -97,14 +98,72 @@ async def test_search_says_why_each_posting_was_found(address: str) -> None:
         await page.wait_for_selector(".hits li")
         hits = page.locator(".hits > li")
         assert await hits.count() == 20
-        assert "결제" in await hits.nth(0).locator(".because").inner_text()
-        assert "결제" in await hits.nth(0).locator("mark").all_inner_texts()
-        await hits.nth(0).locator("summary").click()
+        # Why: the skill, the words, the family of jobs, and its place by meaning and by words.
+        why = (
+            await hits.nth(0).get_by_role("list", name="찾은 까닭").get_by_role("listitem").all_inner_texts()
+        )
+        assert any(line.startswith("같은 뜻의 말") and "서버" in line for line in why)
+        assert "직무 백엔드 개발" in why
+        assert any(re.fullmatch(r"가까운 순서 뜻으로 \d+번째 · 말로 \d+번째", line) for line in why)
+        assert "서버" in await hits.nth(0).locator("mark").all_inner_texts()
+        assert await page.get_by_text("같은 기술 Kafka").count() > 0
+        await page.focus("#q")
+        await page.keyboard.press("Tab")  # to its button, to the conditions, to the first posting
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Enter")
         assert len(await hits.nth(0).locator(".posting").inner_text()) > 100
         assert await serious(page) == []
         assert await page.evaluate("document.documentElement.scrollWidth") <= 320
         assert look.wrong == []
         assert look.foreign(address) == []
+
+
+async def test_a_search_is_narrowed_down_without_scripts(address: str) -> None:
+    async with looking("en-GB", width=360, scripts=False) as look:
+        page = look.page
+        await page.goto(f"{address}/search")
+        await page.fill("#q", "payment backend")
+        await page.click("form summary")
+        await page.fill("[name=place]", "Seoul")
+        await page.fill("[name=years]", "1")
+        await page.select_option("[name=employment]", "full_time")
+        await page.click("button.first")
+        about = await page.locator(".hits > li > .about").all_inner_texts()
+        assert len(about) >= 5
+        assert all("서울" in line or "Seoul" in line for line in about)
+        assert all("정규직" in line or "Full-time" in line for line in about)
+        assert await page.input_value("[name=place]") == "Seoul"  # what was asked for is still there to see
+        # Two cannot come: the number of years is said to be wrong, beside its field, and nothing is searched.
+        await page.fill("[name=years]", "61")
+        await page.evaluate("document.querySelector('form').noValidate = true")
+        await page.click("button.first")
+        assert await page.get_attribute("[name=years]", "aria-invalid") == "true"
+        assert "0 to 60" in await page.inner_text("#years-wrong")
+        assert await page.locator(".hits").count() == 0
+        # Nothing meets the conditions: one link searches without them.
+        await page.goto(f"{address}/search?q=payment&place=Atlantis")
+        assert "Nothing was found" in await page.inner_text("#found")
+        await page.click("#found + p a")
+        assert await page.locator(".hits > li").count() == 20
+        await page.click("section > p > a.button")  # more of them
+        assert await page.locator(".hits > li").count() == 40
+
+
+async def test_a_search_for_a_job_outside_it_says_so(client: httpx.AsyncClient) -> None:
+    response = await client.get("/search", params={"q": "파티시에", "lang": "ko"})
+    assert "이 서비스는 IT 공고를 다룹니다" in response.text
+    response = await client.get("/search", params={"q": "백엔드 개발자", "lang": "ko"})
+    assert "이 서비스는 IT 공고를 다룹니다" not in response.text
+
+
+async def test_a_search_that_fails_keeps_what_was_typed(client: httpx.AsyncClient, offline: Offline) -> None:
+    await offline.behave(faults=[{"kind": "server_error", "schema": "embeddings"}])
+    response = await client.get("/search", params={"q": "한 번도 찾은 적 없는 말", "years": "3"})
+    assert response.status_code == 503
+    assert 'value="한 번도 찾은 적 없는 말"' in response.text
+    assert 'value="3"' in response.text
+    assert "모델이 답하지 않습니다" in response.text
 
 
 async def test_a_search_is_shown_as_text(client: httpx.AsyncClient) -> None:
@@ -124,18 +183,19 @@ async def test_a_browser_runs_and_loads_nothing_but_ours(client: httpx.AsyncClie
 
 
 async def test_the_page_weighs_little(address: str) -> None:
-    """All that a browser loads for the start and a session, without fonts."""
+    """All that a browser loads for a page, without fonts."""
     async with looking() as look:
-        weights: dict[str, int] = {}
-
-        async def weigh(response: object) -> None:
-            body = await response.body()  # type: ignore[attr-defined]
-            weights[response.url] = len(body)  # type: ignore[attr-defined]
-
-        look.page.on("response", weigh)
-        await look.page.goto(f"{address}/?person=java-backend")
-        await look.page.wait_for_load_state("networkidle")
-        assert 10_000 < sum(weights.values()) < 150_000
+        page = look.page
+        await page.goto(f"{address}/?person=java-backend")
+        await page.click("#go")
+        await page.wait_for_selector(".columns [data-project]")
+        await page.click("#keep")
+        await page.wait_for_selector("#link a:not(:empty)")
+        kept = await page.get_attribute("#link a", "href")
+        pages = (f"{address}/?person=java-backend", page.url, str(kept), f"{address}/search?q=백엔드&k=40")
+        for url in pages:
+            await page.goto(url, wait_until="networkidle")
+            assert 10_000 < await weight(page) < 150_000, url
 
 
 async def test_a_resume_fills_in_the_form_for_correction(address: str) -> None:

@@ -11,8 +11,10 @@ from serve.page import views
 from serve.page.rendering import _ENVIRONMENT
 from serve.page.words import script_words, words
 from serve.web import WEB
+from tools.core import errors
 from tools.core.contracts import Evidence, Profile, Project, Summary, SummaryLine
-from tools.postings.contracts import StoredPosting
+from tools.core.errors import ServiceError
+from tools.postings.contracts import FoundPosting
 
 
 def project(*evidence: tuple[str, str, str], skills: tuple[str, ...] = ("Kafka",)) -> Project:
@@ -99,20 +101,30 @@ def test_the_market_says_what_a_profile_shows_and_what_the_project_trains() -> N
     assert views.market(None, profile, project(), kept=0) == []
 
 
-def test_a_hit_says_which_words_and_skills_it_shares_with_the_search() -> None:
-    posting = StoredPosting(
+def test_a_hit_says_why_it_was_found_and_marks_it() -> None:
+    posting = FoundPosting(
         posting_id="p-1",
         source="s",
         source_id="1",
         job_title="결제 서버 개발자",
-        requirements="카프카 경험, 재결제",
+        requirements="카프카 경험, 재결제, JavaScript, Payments 연동",
+        score=0.9,
+        terms=["결제", "서버", "kafka", "#Kafka"],
+        families=["backend"],
     )
-    hit = views.found(posting, "결제 Kafka (")
-    assert hit.words == ["결제"]
+    [hit] = views.hits([posting], "결제 백엔드 Kafka Java (", "en")
     assert hit.skills == ["Kafka"]
-    assert [piece for piece, quoted in hit.title[0] if quoted] == ["결제"]
-    # "재결제" does not begin with the word.
-    assert all(not quoted for _, quoted in hit.parts["requirements"][0])
+    assert hit.words == ["결제", "서버"]
+    assert hit.families == ["back-end development"]
+    assert [piece for piece, quoted in hit.title[0] if quoted] == ["결제", "서버"]
+    # In whichever words the posting says it; "재결제" does not begin with one, and JavaScript is not Java.
+    assert [piece for piece, quoted in hit.parts["requirements"][0] if quoted] == ["카프카", "Payments"]
+
+
+def test_a_search_without_words_marks_nothing() -> None:
+    posting = FoundPosting(posting_id="p-1", source="s", source_id="1", job_title="a b", score=0.9)
+    [hit] = views.hits([posting], "( -", "ko")
+    assert hit.title == [[("a b", False)]]
 
 
 def test_every_word_is_used_and_every_one_used_is_there_in_both_languages() -> None:
@@ -129,6 +141,16 @@ def test_every_word_is_used_and_every_one_used_is_there_in_both_languages() -> N
     unused = {key for key in said._said if f'"{key}"' not in templates + code and not key.startswith(begins)}
     unused |= {key for key in told if f'"{key}"' not in scripts and not key.startswith("error_")}
     assert unused == set()
+
+
+OPERATORS = {"hub_unavailable", "prompt_invalid", "prompt_not_found"}
+"""Errors of the routes for operators, which no page asks."""
+
+
+def test_every_error_is_said_in_words() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = {kind.code for kind in kinds if issubclass(kind, ServiceError) and kind is not ServiceError}
+    assert {code for code in codes - OPERATORS if f"error_{code}" not in script_words("ko")} == set()
 
 
 def fields(text: str) -> set[str]:

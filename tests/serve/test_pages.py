@@ -136,9 +136,10 @@ async def test_every_address_that_a_start_names_answers(
 ) -> None:
     cli._print_addresses("127.0.0.1", int(address.rpartition(":")[2]), settings)
     named = re.findall(r"http://\S+", capsys.readouterr().err)
-    assert len(named) == 4
+    assert len(named) == 5
+    assert named[1] == f"{named[0]}/"  # the page for job seekers comes first
     async with httpx.AsyncClient() as client:
-        assert [(await client.get(url)).status_code for url in named] == [200] * 4
+        assert [(await client.get(url)).status_code for url in named] == [200] * 5
 
 
 @pytest.mark.parametrize("path", ["/", "/playground/", "/docs"])

@@ -15,11 +15,15 @@ _WORDS: dict[str, Any] = yaml.load(
 )
 
 
+PLACES: list[list[str]] = _WORDS["places"]
+"""Places that are known in both languages: the spellings of each, in lower case."""
+
+
 def place_patterns(place: str) -> list[str]:
     """Returns patterns of LIKE that find a place in either language; one that is not listed, as it is
     written."""
     asked = place.lower()
-    same = [words for words in _WORDS["places"] if any(word in asked for word in words)]
+    same = [words for words in PLACES if any(word in asked for word in words)]
     return [_containing(word) for word in (same[0] if same else [asked])]
 
 

@@ -11,28 +11,25 @@ let told = false;
 
 /** Watches the session's newest run if it is at work, says so if it failed, and shows its project if this page has none. */
 async function lookForRun() {
-  let newest;
+  let runs;
   try {
-    const { runs } = await ask("GET", `/runs?session_id=${encodeURIComponent(id)}`);
-    newest = runs[0];
+    ({ runs } = await ask("GET", `/runs?session_id=${encodeURIComponent(id)}`));
   } catch (failure) {
     if (!(failure instanceof Failure)) throw failure;
     if (!find("[data-project]")) failed(failure, null);
     return;
   }
+  const newest = runs[0];
   if (!newest) return;
   if (newest.state === "queued" || newest.state === "running") follow(newest);
   else if (newest.state === "succeeded") {
-    const projects = await countProjects();
-    if (projects > Number(session.dataset.latest)) await arrived();
+    // Each that succeeded has made a project; asking for the session would bring all of it.
+    const made = runs.filter((run) => run.state === "succeeded").length;
+    if (made > Number(session.dataset.latest)) await arrived();
   } else if (!find("[data-project]")) {
     find("#watch").hidden = false;
     failed(newest.error ?? { code: "run_cancelled" }, newest);
   }
-}
-
-async function countProjects() {
-  return (await ask("GET", `/sessions/${encodeURIComponent(id)}`)).history.length;
 }
 
 async function follow(run) {

@@ -6,18 +6,23 @@ const days = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle:
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  if ("copy" in button.dataset) await copy(button);
+  if ("copy" in button.dataset) await copy(button, () => text(button.dataset.copy));
+  else if (button.id === "copy-link") await copy(button, () => find("#link a").href);
   else if ("print" in button.dataset) window.print();
   else if (button.id === "keep") await act(button, () => keep(button));
   else if (button.id === "share") await act(button, share);
   else if (button.id === "delete") await act(button, () => remove(button));
 });
 
-async function copy(button) {
+async function text(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(response.statusText);
+  return response.text();
+}
+
+async function copy(button, what) {
   try {
-    const response = await fetch(button.dataset.copy);
-    if (!response.ok) throw new Error(response.statusText);
-    await navigator.clipboard.writeText(await response.text());
+    await navigator.clipboard.writeText(await what());
     confirmOn(button, say("copied"));
   } catch {
     // A page that is not served securely may not write to the clipboard.
@@ -52,7 +57,7 @@ async function remove(button) {
 function showLink(url, line) {
   const link = find("#link");
   const whole = new URL(document.documentElement.dataset.root + url, location.href).href;
-  const [anchor, said] = link.children;
+  const [anchor, said] = [find("a", link), find(".hint", link)];
   anchor.href = whole;
   anchor.textContent = whole;
   said.textContent = line;

@@ -101,10 +101,11 @@ class Watched {
     for (const line of all("[data-node]", panel)) {
       const { state, found, seconds } = nodes[line.dataset.node];
       const was = line.className;
-      line.className = state === "reused" ? "done reused" : state;
-      if (state === "now") line.setAttribute("aria-current", "step");
+      const shown = state === "now" && phase === "failed" ? "broke" : state;
+      line.className = shown === "reused" ? "done reused" : shown;
+      if (shown === "now") line.setAttribute("aria-current", "step");
       else line.removeAttribute("aria-current");
-      find(".found", line).textContent = state === "reused" ? say("reused") : found;
+      find(".found", line).textContent = { reused: say("reused"), broke: say("broke") }[shown] ?? found;
       find(".took", line).textContent = seconds === null ? "" : say("seconds", { seconds: seconds.toFixed(1) });
       if (was === "now" && state === "done") tell(found);
     }
@@ -117,7 +118,11 @@ class Watched {
   // The project as far as it is written. What stands already is left as it is, so that nothing jumps.
   grow() {
     const { subject, steps, phase, kind } = this.state;
-    if (phase === "failed" || (kind !== "generate" && !subject)) return;
+    if (phase === "failed") {
+      growing.hidden = !subject; // nothing is to come: no space is kept for it
+      return;
+    }
+    if (kind !== "generate" && !subject) return;
     growing.hidden = false;
     if (!growing.firstChild) growing.append(copyOf("skeleton"));
     const set = (selector, text) => {
