@@ -31,6 +31,7 @@ from serve.bodies import BodyLimitMiddleware, ReadRestMiddleware
 from serve.callers import ApiKeys, CallerMiddleware
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
+from serve.keys.watch import watching
 from serve.origins import OriginMiddleware
 from serve.page import routes as page
 from serve.runs import routes as run_routes
@@ -42,10 +43,11 @@ from tools.core.tracing import traced
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, *, keys_needed: bool | None = None) -> FastAPI:
     """Returns the application. Nothing is opened before it starts.
 
-    Each worker holds its own lease on the embedded servers; they stop with the last worker.
+    Each worker holds its own lease on the embedded servers; they stop with the last worker. `keys_needed`
+    says whether callers need a key, as the service found when it started; without it the app finds out.
     """
     configured = settings or Settings()
 
@@ -66,8 +68,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 traced(),
                 open_app_context(settings) as app_context,
                 metrics.sampled(app_context.services),
+                watching(keys, app_context.services.pool, needed=keys_needed) as key_watch,
             ):
                 app.state.app_context = app_context
+                app.state.key_watch = key_watch
+                _welcome_visitors(app, configured)
                 yield
         finally:
             await asyncio.to_thread(servers.__exit__, None, None, None)
@@ -81,8 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     keys = app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
-    # Without keys and hosts, a request from elsewhere than this machine does not come so far.
-    app.state.visitors_welcome = configured.visitors or not (keys.needed or configured.hosts)
+    _welcome_visitors(app, configured)
     app.state.drain = Drain()
     _add_middleware(app, configured)
     errors.install(app)
@@ -102,14 +106,20 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _welcome_visitors(app: FastAPI, settings: Settings) -> None:
+    """Says whether people without a key may come: again once the stored keys are read."""
+    keys: ApiKeys = app.state.api_keys
+    # Without keys and hosts, a request from elsewhere than this machine does not come so far.
+    app.state.visitors_welcome = settings.visitors or not (keys.needed or settings.hosts)
+
+
 def _add_middleware(app: FastAPI, settings: Settings) -> None:
     """Adds the middleware. A request passes the one that was added last first."""
     keys: ApiKeys = app.state.api_keys
     app.add_middleware(PlacesMiddleware)
     app.add_middleware(BodyLimitMiddleware)
-    app.add_middleware(CallerMiddleware, keys=keys, visitors_welcome=app.state.visitors_welcome)
-    if not keys.needed:
-        app.add_middleware(OriginMiddleware, hosts=settings.hosts, origins=settings.cors_origins)
+    app.add_middleware(CallerMiddleware, keys=keys)
+    app.add_middleware(OriginMiddleware, keys=keys, hosts=settings.hosts, origins=settings.cors_origins)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
+import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi import Request
 from fastapi.security import HTTPBearer
@@ -14,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions.sessions import ANYONE, Caller
 from serve.errors import error_response
+from serve.keys.store import StoredKey
 from serve.visitors import find_person, private
 from tools.core.api_keys import parse_key_lists
 from tools.core.errors import ForbiddenError, InvalidRequestError, ServiceError, UnauthorizedError
@@ -33,61 +37,128 @@ PRIVATE_FOLDERS = ("/s/", "/k/", KEPT_FOLDER)
 BEARER = HTTPBearer(
     scheme_name="api_key",
     auto_error=False,
-    description="A key of CHECKERBOARD_API_KEYS or CHECKERBOARD_ADMIN_KEYS. Where the operator has set none "
-    "of the former, everybody may call.",
+    description="A key that the operator gave out: of `checkerboard keys`, CHECKERBOARD_API_KEYS or "
+    "CHECKERBOARD_ADMIN_KEYS. Where there is none, or of the last alone, everybody may call.",
 )
 """Says in the OpenAPI description where a key goes; `caller_of` and `admin_of` look at it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Key:
+    """A key that counts."""
+
+    name: str
+    admin: bool
+    key_id: int | None = None
+    """Of a stored one."""
+    ends_at: float = math.inf
+    """By `time.monotonic`."""
+
+
 class ApiKeys:
-    """The keys that may call, and those that may change what all callers get, by the hash of each."""
+    """The keys that may call, and those that may change what all callers get, by the hash of each: those of
+    the environment, and those that are stored (`serve/keys/`), which come and go while the service runs.
+
+    Whether a caller needs one is fixed when the service starts: a key that is made later closes nothing, and
+    when the last one is revoked, nobody may call.
+    """
 
     def __init__(self, callers: str | None, admins: str | None = None) -> None:
-        """Reads the keys of callers and of administrators. Without the former everybody may call; without the
-        latter nobody may change anything.
+        """Reads the environment's keys of callers and of administrators. Without the former everybody may
+        call, unless `fix_need` says otherwise; without the latter, and a stored one, nobody may change
+        anything.
 
         Raises:
             ValueError: as `parse_key_lists`.
         """
-        self._callers, self._admins = parse_key_lists(callers, admins)
+        named, administrators = parse_key_lists(callers, admins)
+        self._needed = bool(named)
+        self._configured = {
+            **{digest: _Key(name, admin=False) for digest, name in named.items()},
+            **{digest: _Key(name, admin=True) for digest, name in administrators.items()},
+        }
+        self._known = self._configured
+        self._used: dict[int, float] = {}
 
     @property
     def needed(self) -> bool:
         """Whether a caller needs a key."""
-        return bool(self._callers)
+        return self._needed
+
+    def fix_need(self, needed: bool) -> None:
+        """Says whether a caller needs a key, once, when the service starts."""
+        self._needed = needed
+
+    def store(self, stored: Mapping[str, StoredKey], *, read_at: float) -> None:
+        """Puts these in the place of the stored keys known so far. `read_at`: when they were, by
+        `time.monotonic`; a key that ends does so without being read again."""
+        known = {
+            digest: _Key(
+                key.name,
+                key.admin,
+                key.key_id,
+                math.inf if key.seconds_left is None else read_at + key.seconds_left,
+            )
+            for digest, key in stored.items()
+        }
+        self._known = known | self._configured
 
     def owner(self, headers: Mapping[str, str]) -> str:
         """Returns the name of the key that came with a request, or the empty name where none is needed.
 
         Raises:
-            UnauthorizedError: no key came, or one that is not configured.
+            UnauthorizedError: no key came, or one that does not count.
         """
-        if not self._callers:
+        if not self._needed:
             return ANYONE.owner
-        return _key_name({**self._callers, **self._admins}, headers)
+        return self._sent(headers).name
 
     def admin(self, headers: Mapping[str, str]) -> str:
         """Returns the name of the administrator's key that came with a request.
 
         Raises:
-            UnauthorizedError: no key came, or one that is not configured.
-            ForbiddenError: the key is a caller's, or no administrator is configured.
+            UnauthorizedError: no key came, or one that does not count.
+            ForbiddenError: the key is a caller's, or there is none at all.
         """
-        keys = {**self._callers, **self._admins}
-        name = _key_name(keys, headers) if keys else ANYONE.owner
-        if name not in self._admins.values():
+        if not (self._needed or self._known):
             raise ForbiddenError
-        return name
+        key = self._sent(headers)
+        if not key.admin:
+            raise ForbiddenError
+        return key.name
+
+    def take_used(self) -> dict[int, float]:
+        """Returns the ids of the stored keys that came since it was asked last, each with when it did last,
+        by `time.monotonic`."""
+        used, self._used = self._used, {}
+        return used
+
+    def give_back_used(self, used: Mapping[int, float]) -> None:
+        """Takes back what could not be written."""
+        self._used = {**used, **self._used}
+
+    def _sent(self, headers: Mapping[str, str]) -> _Key:
+        scheme, _, sent = headers.get("authorization", "").partition(" ")
+        digest = hashlib.sha256(sent.strip().encode()).hexdigest()
+        found: _Key | None = None
+        # All are looked at, and each in constant time, so how long it takes tells nothing.
+        for known, key in self._known.items():
+            if hmac.compare_digest(known, digest):
+                found = key
+        if found is None or scheme.lower() != "bearer" or time.monotonic() >= found.ends_at:
+            raise UnauthorizedError
+        if found.key_id is not None:
+            self._used[found.key_id] = time.monotonic()
+        return found
 
 
 class CallerMiddleware:
     """ASGI middleware: finds who calls. 401 for a request of nobody before anything of it is read, whether
     its path exists or not."""
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys, *, visitors_welcome: bool) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
         self._app = app
         self._keys = keys
-        self._visitors_welcome = visitors_welcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on with its `owner` in the state, or refuses it."""
@@ -113,8 +184,8 @@ class CallerMiddleware:
     def _person(self, scope: Scope, headers: Headers) -> str | None:
         if "authorization" in headers:
             return None
-        everywhere = not self._keys.needed
-        return find_person(scope, headers, welcome=self._visitors_welcome, everywhere=everywhere)
+        welcome = scope["app"].state.visitors_welcome
+        return find_person(scope, headers, welcome=welcome, everywhere=not self._keys.needed)
 
 
 def _is_public(method: str, path: str) -> bool:
@@ -123,16 +194,6 @@ def _is_public(method: str, path: str) -> bool:
         or path.startswith(PUBLIC_FOLDERS)
         or (method == "GET" and path.startswith(KEPT_FOLDER))
     )
-
-
-def _key_name(names: Mapping[str, str], headers: Mapping[str, str]) -> str:
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    digest = hashlib.sha256(key.strip().encode()).hexdigest()
-    if scheme.lower() == "bearer":
-        for known, name in names.items():
-            if hmac.compare_digest(known, digest):
-                return name
-    raise UnauthorizedError
 
 
 async def caller_of(request: Request) -> Caller:

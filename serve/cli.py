@@ -24,6 +24,8 @@ from serve import open_files
 from serve.app import create_app
 from serve.context import probe_stores
 from serve.demo import run_demo
+from serve.keys.commands import app as keys
+from serve.keys.store import are_stored
 from serve.metrics import shared_by_workers
 from serve.origins import ANY, is_loopback
 from serve.runs.process import work
@@ -42,6 +44,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(keys, name="keys")
 for _room in entry_points(group="checkerboard.commands"):
     app.add_typer(_room.load(), name=_room.name)
 
@@ -61,17 +64,20 @@ def serve(
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="port to listen on")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="processes")] = 1,
-    without_keys: Annotated[
+    insecure_public: Annotated[
         bool,
-        typer.Option("--without-keys", help="let whoever reaches the address call"),
+        typer.Option("--insecure-public", help="without keys: let whoever reaches the address call"),
     ] = False,
 ) -> None:
     """Serve the API. Without any setting: embedded servers, offline model, sample postings."""
     logs.configure()
     sockets = bound(host, port)
-    configured = _settings_for(Settings(), sockets, without_keys=without_keys)
-    app = create_app(configured)
-    with embedded_servers(configured) as settings:
+    with embedded_servers(Settings()) as settings:
+        keys_needed = asyncio.run(_keys_needed(settings))
+        configured = _settings_for(
+            Settings(), sockets, keys_needed=keys_needed, insecure_public=insecure_public
+        )
+        app = create_app(configured, keys_needed=keys_needed)
         asyncio.run(_prepare(settings))
         for listener in sockets:
             listener.listen(BACKLOG)
@@ -80,7 +86,8 @@ def serve(
             Server(app, configured.drain_seconds).run(sockets)
         else:
             with shared_by_workers():
-                asyncio.run(Supervisor(sockets, workers, configured.drain_seconds).run())
+                supervisor = Supervisor(sockets, workers, configured.drain_seconds, keys_needed=keys_needed)
+                asyncio.run(supervisor.run())
 
 
 @app.command()
@@ -140,18 +147,32 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-def _settings_for(configured: Settings, sockets: Sequence[socket.socket], *, without_keys: bool) -> Settings:
+async def _keys_needed(settings: Settings) -> bool:
+    """Returns whether callers need a key: where the environment has one, or any was ever stored. One that was
+    revoked closes the service as well, so that nobody opens it by revoking the last."""
+    assert settings.database_url is not None  # noqa: S101 - `embedded_servers` has filled it
+    if settings.api_keys:
+        return True
+    await database.migrate(settings.database_url)
+    async with await database.connect(settings.database_url) as connection:
+        return await are_stored(connection)
+
+
+def _settings_for(
+    configured: Settings, sockets: Sequence[socket.socket], *, keys_needed: bool, insecure_public: bool
+) -> Settings:
     """Returns the settings to serve with at these addresses.
 
     Raises:
-        SetupError: other machines reach them without a key, and `--without-keys` is not set.
+        SetupError: other machines reach them without a key, and `--insecure-public` is not set.
     """
-    if configured.api_keys or all(is_loopback(listener.getsockname()[0]) for listener in sockets):
+    if keys_needed or all(is_loopback(listener.getsockname()[0]) for listener in sockets):
         return configured
-    if not without_keys:
+    if not insecure_public:
         raise SetupError(
-            "Without CHECKERBOARD_API_KEYS whoever reaches this address could call. Set the keys, serve on "
-            "127.0.0.1, or say that this is meant: --without-keys."
+            "There is no API key, so whoever reaches this address could call, and spend the model's credit. "
+            "Make one (`checkerboard keys create NAME`) or set CHECKERBOARD_API_KEYS, serve on 127.0.0.1, or "
+            "say that this is meant: --insecure-public."
         )
     if configured.hosts:
         return configured

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,15 +18,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serve.errors import error_response
 from tools.core.errors import ForbiddenError
 
+if TYPE_CHECKING:
+    from serve.callers import ApiKeys
+
 ANY = "*"
 _PORTS = {"http": 80, "https": 443}
 _FOREIGN_HOST = ForbiddenError(
-    "Without API keys this service answers only to this machine, under names of its own. The operator sets "
-    "CHECKERBOARD_API_KEYS, or names the host in CHECKERBOARD_HOSTS."
+    "Without API keys this service answers only to this machine, under names of its own. The operator makes "
+    "keys (`checkerboard keys create NAME`), or names the host in CHECKERBOARD_HOSTS."
 )
 _FOREIGN_ORIGIN = ForbiddenError(
-    "Without API keys this service takes no requests from pages of other sites. The operator sets "
-    "CHECKERBOARD_API_KEYS, or names the page's origin in CHECKERBOARD_CORS_ORIGINS."
+    "Without API keys this service takes no requests from pages of other sites. The operator "
+    "makes keys (`checkerboard keys create NAME`), or names the page's origin in CHECKERBOARD_CORS_ORIGINS."
 )
 
 
@@ -33,16 +37,17 @@ class OriginMiddleware:
     """ASGI middleware in front of a service without API keys: 403 for requests under a foreign name, and
     for those that a page of another site makes."""
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str], origins: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, keys: ApiKeys, hosts: Sequence[str], origins: Sequence[str]) -> None:
         """`hosts` are the names the service answers to; empty: loopback's, at loopback's addresses; `*`: any.
-        Pages of `origins` may call, beside its own."""
+        Pages of `origins` may call, beside its own. Where `keys` are needed, it lets everything pass."""
         self._app = app
+        self._keys = keys
         self._hosts = {host.lower() for host in hosts}
         self._origins = set(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or refuses it."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._keys.needed:
             await self._app(scope, receive, send)
             return
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]

@@ -15,6 +15,7 @@ from serve.callers import BEARER, caller_of
 from serve.context import AppContext, ContextDep
 from serve.drain import drain_of
 from serve.errors import responses
+from serve.keys.watch import KeyWatch
 from serve.markdown import to_markdown
 from tools.core.contracts import Clean
 from tools.core.errors import PostingNotFoundError, ProjectNotFoundError
@@ -205,6 +206,8 @@ async def readyz(request: Request, context: ContextDep) -> JSONResponse:
     """Whether the stores take a write, give it back and answer a query, within a second; 503 when one does
     not, and while this worker drains. The model is reported too; readiness does not depend on it."""
     report = await context.readiness.report()
+    watch: KeyWatch = request.app.state.key_watch
+    report["parts"]["keys"] = watch.report()
     draining = drain_of(request).started
     report |= {"draining": draining, "ready": report["ready"] and not draining}
     return JSONResponse(report, 200 if report["ready"] else 503)

@@ -53,8 +53,12 @@ class _Worker:
 class Supervisor:
     """Keeps a number of workers running until a signal stops it."""
 
-    def __init__(self, sockets: list[socket.socket], number: int, drain_seconds: float) -> None:
-        """`sockets` listen already."""
+    def __init__(
+        self, sockets: list[socket.socket], number: int, drain_seconds: float, *, keys_needed: bool
+    ) -> None:
+        """`sockets` listen already. `keys_needed`: what every worker is told, also one that is started
+        when the keys have changed."""
+        self._keys = "keys" if keys_needed else "open"
         self._sockets = sockets
         self._number = number
         self._drain_seconds = drain_seconds
@@ -115,6 +119,7 @@ class Supervisor:
                 "-P",  # a folder with another package `serve` in it must not come first on the path
                 "-m",
                 "serve.worker",
+                self._keys,
                 *map(str, fds),
                 pass_fds=fds,
                 stdin=asyncio.subprocess.DEVNULL,

@@ -1,7 +1,8 @@
-"""A worker process: `python -m serve.worker CHANNEL SOCKET…`, started by `serve.supervisor`.
+"""A worker process: `python -m serve.worker KEYS CHANNEL SOCKET…`, started by `serve.supervisor`.
 
-CHANNEL and SOCKET are file descriptors: a socket to the supervisor, and those to serve on. The worker sends
-heartbeats over the channel; when the channel ends, the supervisor has ended.
+KEYS is `keys` or `open`: whether callers need a key, as the service found when it started. CHANNEL and SOCKET
+are file descriptors: a socket to the supervisor, and those to serve on. The worker sends heartbeats over the
+channel; when the channel ends, the supervisor has ended.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _end_with_supervisor(channel: socket.socket) -> None:
     os._exit(1)
 
 
-def main(channel_fd: int, socket_fds: list[int]) -> None:
+def main(channel_fd: int, socket_fds: list[int], *, keys_needed: bool) -> None:
     """Serves until a signal or the supervisor's end."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)  # until it serves, there is nothing to end in order
@@ -53,8 +54,11 @@ def main(channel_fd: int, socket_fds: list[int]) -> None:
 
     logs.configure()
     settings = Settings()
-    Server(create_app(settings), settings.drain_seconds, heartbeat).run(sockets)
+    app = create_app(settings, keys_needed=keys_needed)
+    Server(app, settings.drain_seconds, heartbeat).run(sockets)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), [int(fd) for fd in sys.argv[2:]])
+    keys, *given = sys.argv[1:]
+    channel, *listening = map(int, given)
+    main(channel, listening, keys_needed=keys == "keys")

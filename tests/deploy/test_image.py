@@ -78,11 +78,20 @@ def test_compose_starts_what_the_service_needs_in_order(services: dict[str, Any]
         assert "ports" not in services[store]
 
 
+def test_compose_makes_the_first_key_before_the_first_start(services: dict[str, Any]) -> None:
+    keys = services["keys"]
+    assert keys["entrypoint"] == ["checkerboard", "keys"]
+    assert keys["profiles"]  # `up` leaves it alone
+    assert keys["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+    assert "docker compose run --build --rm keys create" in COMPOSE.partition("services:")[0]
+
+
 def test_compose_gives_only_settings_that_exist_and_no_secret(services: dict[str, Any]) -> None:
     given = services["service"]["environment"]
     assert set(given) <= SETTINGS
-    for secret in ("OPENAI_API_KEY", "CHECKERBOARD_API_KEYS"):
-        assert given[secret].startswith("${" + secret + ":?")
+    assert given["OPENAI_API_KEY"].startswith("${OPENAI_API_KEY:?")
+    # Where they are not set they must not be empty, which is refused: keys are stored then.
+    assert given["CHECKERBOARD_API_KEYS"] is given["CHECKERBOARD_ADMIN_KEYS"] is None
     passwords = re.findall(r"(?:PASSWORD|AUTH): (.*)$", COMPOSE, re.MULTILINE)
     assert passwords and all(value.startswith("${") for value in passwords)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import socket
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ from serve.app import create_app
 from serve.bodies import MAX_BODY_BYTES
 from serve.cli import _settings_for
 from serve.origins import host_name, is_loopback
+from tests.databases import environment
 from tests.pace import time_limit
 from tests.serve.conftest import client_of
 from tests.serve.processes import COMMAND, free_port
@@ -298,29 +300,32 @@ def test_without_keys_only_this_machine_is_served() -> None:
     everywhere, here = at("0.0.0.0"), at("127.0.0.1")  # noqa: S104
     try:
         given = Settings()
-        assert _settings_for(given, here, without_keys=False) is given
-        with pytest.raises(SetupError, match="--without-keys"):
-            _settings_for(given, everywhere, without_keys=False)
+        no = {"keys_needed": False, "insecure_public": False}
+        meant = {"keys_needed": False, "insecure_public": True}
+        assert _settings_for(given, here, **no) is given
+        with pytest.raises(SetupError, match="--insecure-public"):
+            _settings_for(given, everywhere, **no)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("CHECKERBOARD_HOSTS", "")
-            assert _settings_for(given, everywhere, without_keys=True).hosts == ("*",)
+            assert _settings_for(given, everywhere, **meant).hosts == ("*",)
         named = Settings(hosts=("checkerboard.lan",))
-        assert _settings_for(named, everywhere, without_keys=True) is named
-        keyed = Settings(api_keys=KEYS)
-        assert _settings_for(keyed, everywhere, without_keys=False) is keyed
+        assert _settings_for(named, everywhere, **meant) is named
+        assert _settings_for(given, everywhere, keys_needed=True, insecure_public=False) is given
     finally:
         for opened in (*everywhere, *here):
             opened.close()
 
 
-async def test_the_command_says_so(tmp_path: Path) -> None:
+async def test_the_command_says_so(tmp_path: Path, empty_settings: Settings) -> None:
     process = await asyncio.create_subprocess_exec(
         COMMAND, "serve", "--host", "0.0.0.0", "--port", str(free_port()),  # noqa: S104
         cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | environment(empty_settings),
     )  # fmt: skip
     said, _ = await asyncio.wait_for(process.communicate(), time_limit())
     assert process.returncode == 1
-    assert b"--without-keys" in said
+    assert b"--insecure-public" in said
+    assert b"keys create NAME" in said
     assert b"Traceback" not in said
 
 

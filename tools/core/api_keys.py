@@ -1,11 +1,14 @@
-"""API keys in the settings: lists of `name:sha256`, so that the keys themselves are stored nowhere."""
+"""API keys in the settings: lists of `name:sha256`, so that the keys themselves are stored nowhere. And how a
+key may be called, whether it is there or in the database."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 
-_NAME = re.compile(r"[\w.@][\w.@:-]*(?=:)")
+_NAME = re.compile(r"[\w.@](?:[\w.@:-]*[\w.@-])?")
+_ENTRY = re.compile(r"[\w.@][\w.@:-]*(?=:)")
+MAX_NAME = 100
 _HASH = re.compile(r":([0-9A-Fa-f]{64})(?!\S)")
 _SHA256SUM_TAIL = re.compile(r"(?:\s+\*?-)?")
 """What sha256sum prints after the hash of its standard input."""
@@ -38,6 +41,20 @@ def parse_key_lists(callers: str | None, admins: str | None) -> tuple[KeyNames, 
     return parsed
 
 
+def check_name(name: str) -> None:
+    """Checks a name for a key that is stored.
+
+    Raises:
+        ValueError: it is none; the message says what is wrong with it.
+    """
+    if not _NAME.fullmatch(name) or len(name) > MAX_NAME:
+        raise ValueError(
+            f"it has 1 to {MAX_NAME} letters, digits and _ . @ - :, and neither begins nor ends with a colon"
+        )
+    if name.startswith(RESERVED):
+        raise ValueError(f"it begins with {' or '.join(RESERVED)}, as those of people without a key do")
+
+
 def _parse(setting: str, configured: str | None) -> KeyNames:
     keys: KeyNames = {}
     if configured is None:
@@ -57,7 +74,7 @@ def _parse(setting: str, configured: str | None) -> KeyNames:
 
 def _add(keys: KeyNames, entry: str) -> str | None:
     """Adds an entry; returns what is wrong with it where it cannot be added."""
-    if not (name := _NAME.match(entry)):
+    if not (name := _ENTRY.match(entry)):
         return "does not begin with a name and a colon"
     if not (digest := _HASH.match(entry, name.end())):
         return "has no 64 hexadecimal digits behind its name"
