@@ -29,6 +29,9 @@ RETRY_MILLISECONDS = 1_000
 """How long a reader should wait before it connects again."""
 READ_COUNT = 100
 """Events that are read at a time."""
+READING = 16
+"""So many readers of a worker ask Redis at a time. A thousand that hear of an event at once, or come again at
+once, would have all connections of the pool, and wait for them longer than anybody may; runs need some too."""
 REDIS_AWAY_SECONDS = 0.5
 """How long after Redis did not answer it is asked again."""
 LAST = ("result", "error")
@@ -40,6 +43,7 @@ class Watching:
     def __init__(self, store: RunStore, signals: Signals) -> None:
         self._store = store
         self._signals = signals
+        self._turns = asyncio.Semaphore(READING)
         self._closing = False
 
     def close(self) -> None:
@@ -64,7 +68,8 @@ class Watching:
             while not self._closing and (until is None or time.monotonic() < until):
                 news.clear()
                 try:
-                    events, state, newest = await self._store.read(run_id, position, READ_COUNT)
+                    async with self._turns:
+                        events, state, newest = await self._store.read(run_id, position, READ_COUNT)
                     away = False
                 except (RedisError, OSError) as error:
                     if not away:
