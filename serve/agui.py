@@ -9,7 +9,7 @@ one `RUN_FINISHED` or `RUN_ERROR`. What comes in: `AgUiInput`.
 
 # Without `from __future__ import annotations`: FastAPI reads the types of a route that is made here.
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from typing import Annotated, Any, TypeGuard
 
@@ -33,7 +33,6 @@ from ag_ui.core import (
 from ag_ui.encoder import EventEncoder
 from fastapi import APIRouter, Request, Response, Security
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.background import BackgroundTask
@@ -46,7 +45,7 @@ from serve.langserve_routes import EventStream, JsonRoute
 from serve.run_models import GenerateInput, RegenerateInput
 from serve.runs.events import LAST
 from serve.runs.store import ENDED, RunRecord
-from serve.server_sent import on_one_line
+from serve.server_sent import EventStreamResponse, on_one_line
 from tools.core.contracts import Answer, Language, Profile, Project, Subject, Wishes
 from tools.core.errors import (
     InvalidProfileError,
@@ -384,12 +383,7 @@ async def run_agui(request: Request, context: ContextDep, body: AgUiRequest) -> 
         if not translation.ended:
             await context.runs.cancel(record.run_id, caller.owner)
 
-    return StreamingResponse(
-        _server_sent(context, record, translation),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-        background=BackgroundTask(let_go),
-    )
+    return EventStreamResponse(_server_sent(context, record, translation), BackgroundTask(let_go))
 
 
 async def _open_run(
@@ -444,7 +438,7 @@ def _plain(profile: Profile | None) -> dict[str, Any] | None:
 
 async def _server_sent(
     context: AppContext, record: RunRecord, translation: Translation
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     encoder = EventEncoder()
 
     def lines(events: Iterable[BaseEvent]) -> bytes:

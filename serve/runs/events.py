@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 from redis.exceptions import RedisError
 
@@ -29,6 +29,9 @@ RETRY_MILLISECONDS = 1_000
 """How long a reader should wait before it connects again."""
 READ_COUNT = 100
 """Events that are read at a time."""
+READING = 16
+"""So many readers of a worker ask Redis at a time. A thousand that hear of an event at once, or come again at
+once, would take the whole pool, and wait for it longer than anybody may; runs need connections too."""
 REDIS_AWAY_SECONDS = 0.5
 """How long after Redis did not answer it is asked again."""
 LAST = ("result", "error")
@@ -40,6 +43,7 @@ class Watching:
     def __init__(self, store: RunStore, signals: Signals) -> None:
         self._store = store
         self._signals = signals
+        self._turns = asyncio.Semaphore(READING)
         self._closing = False
 
     def close(self) -> None:
@@ -64,7 +68,8 @@ class Watching:
             while not self._closing and (until is None or time.monotonic() < until):
                 news.clear()
                 try:
-                    events, state, newest = await self._store.read(run_id, position, READ_COUNT)
+                    async with self._turns:
+                        events, state, newest = await self._store.read(run_id, position, READ_COUNT)
                     away = False
                 except (RedisError, OSError) as error:
                     if not away:
@@ -120,11 +125,12 @@ def _gap(position: str | None, next_number: int, event_id: str | None) -> Stored
     return event_of("gap", {"after": number_of(position), "next": next_number}, id=event_id)
 
 
-async def server_sent(batches: AsyncIterator[list[StoredEvent]]) -> AsyncIterator[bytes]:
+async def server_sent(watched: AsyncGenerator[list[StoredEvent]]) -> AsyncGenerator[bytes]:
     """Yields what `watch` yields as server-sent events."""
-    yield b"retry: %d\n\n" % RETRY_MILLISECONDS
-    async for batch in batches:
-        yield b"".join(map(_lines, batch)) or b": heartbeat\n\n"
+    async with aclosing(watched) as batches:
+        yield b"retry: %d\n\n" % RETRY_MILLISECONDS
+        async for batch in batches:
+            yield b"".join(map(_lines, batch)) or b": heartbeat\n\n"
 
 
 def _lines(event: StoredEvent) -> bytes:

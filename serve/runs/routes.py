@@ -5,7 +5,7 @@ import random
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response, Security
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from graph.sessions.sessions import Caller
 from serve.callers import BEARER
@@ -16,6 +16,7 @@ from serve.run_models import numbered_event_stream
 from serve.runs.events import server_sent
 from serve.runs.models import FinishedRun, RunRequest, SessionRuns, run_view
 from serve.runs.store import ENDED, RunRecord, number_of
+from serve.server_sent import EventStreamResponse
 
 STREAM_SECONDS = 300.0
 """How long one connection streams: proxies and load balancers end older ones without a word, and workers that
@@ -132,11 +133,7 @@ async def watch_run(
     if record.state in ENDED and number_of(place) == record.events:
         return Response(status_code=204)  # so that a browser's EventSource does not come again
     seconds = STREAM_SECONDS * random.uniform(1 - STREAM_JITTER, 1)  # noqa: S311 - nobody has to guess it
-    return StreamingResponse(
-        server_sent(context.runs.watch(run_id, place, seconds=seconds)),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+    return EventStreamResponse(server_sent(context.runs.watch(run_id, place, seconds=seconds)))
 
 
 async def _answer(context: Any, record: RunRecord, status: int, *, location: bool = False) -> Response:

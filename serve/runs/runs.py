@@ -20,7 +20,7 @@ from graph.sessions.sessions import Caller, Event, Run, Sessions
 from serve.admission import Admission
 from serve.run_models import GenerateInput, RegenerateInput
 from serve.runs.engine import Engine, Found, GiveBackError, Handed, queue_name
-from serve.runs.events import LAST, Watching
+from serve.runs.events import LAST, READING, Watching
 from serve.runs.signals import Signals
 from serve.runs.store import ENDED, Begun, Kind, RunRecord, RunStore, State, StoredEvent, event_of
 from serve.server_sent import one_line_json
@@ -65,6 +65,7 @@ class Runs:
         )
         self._signals = Signals(services.redis, queue)
         self._watching = Watching(self._store, self._signals)
+        self._asking = asyncio.Semaphore(READING)
         self._engine = Engine(services.pool, self._signals, admission, queue, do=self._do, look=self._look)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -110,7 +111,8 @@ class Runs:
             RunNotFoundError: there is none, or it is somebody else's.
             redis.exceptions.RedisError: Redis does not answer.
         """
-        record = await self._store.get(run_id)
+        async with self._asking:
+            record = await self._store.get(run_id)
         if not may_read(owner, record.owner, record.session_id):
             raise RunNotFoundError
         return record

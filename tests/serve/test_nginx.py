@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
+import time
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
 from serve.client import Client, RunEvent
+from serve.runs.models import FinishedRun
+from tests.databases import cloned
 from tests.nginx import behind_nginx
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
 from tests.serve.conftest import served
-from tests.serve.processes import GENERATE, PROFILE, hold, slow, working
+from tests.serve.processes import GENERATE, PROFILE, all_held, answered_calls, hold, slow, working_together
+from tests.serve.runs.test_kills import TAKEN_UP_SECONDS
+from tests.serve.test_kills import GENERATION
 from tools.core.contracts import Profile
 from tools.core.settings import Settings
 
@@ -80,34 +86,60 @@ async def test_an_idle_stream_lives_on_by_its_heartbeats(
         assert json.loads(last.removeprefix("data: "))["data"]["code"] == "run_cancelled"
 
 
-async def test_a_killed_worker_ends_no_run_and_none_twice(settings: Settings, offline: Offline) -> None:
-    """Runs are at work on both, and readers of all of them come through nginx."""
-    await slow(offline, scaled(0.5))
+@pytest.fixture
+async def own(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
+    """A database whose queue no other test's worker looks at."""
+    async with cloned(embedded, samples_template) as settings:
+        yield settings
+
+
+async def test_a_killed_worker_ends_no_run_and_none_twice(own: Settings, offline: Offline) -> None:
+    """Runs are at work on both, and each has readers that come through nginx. No answer is paid for twice."""
     profile = Profile.model_validate(PROFILE)
     async with (
-        working(settings) as one,
-        working(settings) as other,
+        working_together(own, 2) as (one, other),
         behind_nginx([str(one.client.base_url), str(other.client.base_url)]) as address,
         Client(address) as client,
+        Client(str(one.client.base_url)) as direct,
     ):
-        runs = [await client.generate(profile) for _ in range(6)]
-        following = [asyncio.create_task(followed(client, run.run_id)) for run in runs]
-        # Every reader reads, and every run is at work.
-        async with asyncio.timeout(time_limit()):
-            while {(await client.run(run.run_id)).state for run in runs} != {"running"}:
-                await asyncio.sleep(0.02)
+        await slow(offline, scaled(1))
+        assert other.process
+        other.process.send_signal(signal.SIGSTOP)  # so that these are at work on the one that is killed
+        lost = [await direct.generate(profile) for _ in range(4)]
+        await all_running(direct, lost)
+        other.process.send_signal(signal.SIGCONT)
+        runs = lost + [await client.generate(profile) for _ in range(2)]
+        readers = [run.run_id for run in runs for _ in range(3)]
+        following = [asyncio.create_task(followed(client, run_id)) for run_id in readers]
+        await all_running(client, runs)
+        # Wherever each has come to, the call that it makes next lasts beyond the kill.
+        await slow(offline, scaled(8))
+        await all_held(offline, len(runs))
         await one.kill()
-        runs += [await client.generate(profile) for _ in range(2)]
-        following += [asyncio.create_task(followed(client, run.run_id)) for run in runs[6:]]
-        for run, events in zip(runs, await asyncio.gather(*following), strict=True):
+        killed = time.monotonic()
+        await slow(offline, 0)
+        seen = await asyncio.gather(*following)
+        assert time.monotonic() - killed < TAKEN_UP_SECONDS
+        assert await answered_calls(offline) == sorted(GENERATION * len(runs))
+        for run_id, events in zip(readers, seen, strict=True):
             assert [event.type for event in events].count("result") == 1
             assert events[-1].type == "result"
-            ids = [event.id for event in events]
-            assert len(set(ids)) == len(ids)
+            numbers = [int((event.id or "").partition("-")[2]) for event in events]
+            assert numbers == list(range(1, len(events) + 1))
             # What a reader saw across the kill is what is told to one who comes now.
-            assert events == await followed(client, run.run_id)
-            session = await client.session((await client.run(run.run_id)).session_id)
-            assert len(session.history) == 1
+            assert events == await followed(client, run_id)
+        for run in runs:
+            ended = await client.run(run.run_id)
+            assert ended.state == "succeeded"
+            assert ended.attempts == 2 or run not in lost
+            assert len((await client.session(run.session_id)).history) == 1
+
+
+async def all_running(client: Client, runs: list[FinishedRun]) -> None:
+    """Waits until a worker is at work on each."""
+    async with asyncio.timeout(time_limit()):
+        while {(await client.run(run.run_id)).state for run in runs} != {"running"}:
+            await asyncio.sleep(0.02)
 
 
 async def followed(client: Client, run_id: str) -> list[RunEvent]:

@@ -164,6 +164,55 @@ async def test_no_other_key_sees_a_session_by_a_plain_request(service: Service, 
     assert await service.view() == before
 
 
+@pytest.mark.parametrize("state", ["running", "cancelled", "succeeded"])
+async def test_a_background_run_of_another_key_looks_like_one_that_never_was(
+    service: Service, offline: Offline, state: str
+) -> None:
+    """Nor can it be watched, cancelled or resumed, and it is in no list."""
+    if state != "succeeded":
+        await offline.behave(latency={"mean_seconds": FOR_EVER, "deviation_seconds": 0})
+    asked = {"kind": "generate", "input": {"profile": PROFILE}}
+    response = await service.client.post("/runs", json=asked, headers=bearer("ada"))
+    assert response.status_code == 202, response.text
+    run_id, session_id = response.json()["run_id"], response.json()["session_id"]
+    own = f"/runs/{run_id}"
+
+    async def run() -> dict[str, Any]:
+        shown: dict[str, Any] = (await service.client.get(own, headers=bearer("ada"))).json()
+        return shown
+
+    if state == "cancelled":
+        await service.client.delete(own, headers=bearer("ada"))
+    async with asyncio.timeout(time_limit()):
+        while (before := await run())["state"] != state:
+            await asyncio.sleep(0.02)
+    try:
+        for who in (*OTHERS, *NOBODY):
+            headers = bearer(who) if who in OTHERS else NOBODY[who]
+            code = "run_not_found" if who in OTHERS else "unauthorized"
+            for method, rest in (("GET", ""), ("GET", "/events"), ("DELETE", ""), ("POST", "/resume")):
+                there, never = [
+                    await service.client.request(method, f"/runs/{each}{rest}", headers=headers)
+                    for each in (run_id, UNKNOWN)
+                ]
+                assert there.json()["error"]["code"] == code, (who, method, rest)
+                assert (there.status_code, there.text) == (never.status_code, never.text)
+            listed = await service.client.get("/runs", params={"session_id": session_id}, headers=headers)
+            assert run_id not in listed.text
+            assert listed.status_code == (200 if who in OTHERS else 401)
+            further = {"kind": "regenerate", "input": {"session_id": session_id}}
+            refused = await service.client.post("/runs", json=further, headers=headers)
+            assert refused.json()["error"]["code"] == (
+                "session_not_found" if who in OTHERS else "unauthorized"
+            )
+        assert await run() == before
+        listed = await service.client.get("/runs", params={"session_id": session_id}, headers=bearer("ada"))
+        assert [each["run_id"] for each in listed.json()["runs"]] == [run_id]
+    finally:
+        await service.client.delete(own, headers=bearer("ada"))
+        await offline.in_flight(0)
+
+
 async def test_a_session_at_work_is_not_found_by_another_key_either(
     service: Service, offline: Offline
 ) -> None:

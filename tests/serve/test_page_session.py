@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
@@ -15,7 +17,12 @@ from playwright.async_api import Page, Route
 from serve.page.rendering import _ENVIRONMENT
 from serve.page.words import words
 from tests.browser import Look, looking, serious
+from tests.databases import cloned
 from tests.offline import Offline
+from tests.serve.processes import answered_calls, eventually, hold, working
+from tests.serve.test_kills import GENERATION
+from tests.serve.test_workers import workers_of
+from tools.core.settings import Settings
 from tools.postings.contracts import StoredPosting
 
 PROJECT = ".columns [data-project] h1"
@@ -214,6 +221,34 @@ async def test_a_lost_connection_is_said_and_taken_up_again(address: str, offlin
         await offline.behave()
         await page.click("#problem button")
         await project(page)
+
+
+async def test_the_page_goes_on_by_itself_when_the_workers_are_killed(
+    embedded: Settings, samples_template: str, offline: Offline
+) -> None:
+    """Both, so that it loses its stream and its run, whichever of them had the one and the other."""
+    await hold(offline, "MarketSummary")
+    async with cloned(embedded, samples_template) as own, working(own, "--workers", "2") as service:
+        assert service.process
+        supervisor = service.process.pid
+        await eventually(lambda: len(workers_of(supervisor)) == 2)
+        async with asking(str(service.client.base_url).rstrip("/"), "analyst-career-changer") as look:
+            page = look.page
+            await page.wait_for_selector("[data-node=summarize].now")
+            await page.evaluate("window.stayed = true")
+            answered = await answered_calls(offline)
+            for worker in workers_of(supervisor):
+                os.kill(worker, signal.SIGKILL)
+            await page.wait_for_selector("#connection:has-text('다시 잇는 중')")
+            await offline.reset()
+            title = await project(page)
+            assert await page.evaluate("window.stayed")
+            session = await page.evaluate(
+                "session => fetch(`../sessions/${session}`).then(answer => answer.json())",
+                page.url.rpartition("/s/")[2].partition("?")[0],
+            )
+            assert [each["title"] for each in session["history"]] == [title]
+            assert sorted(answered + await answered_calls(offline)) == GENERATION
 
 
 async def test_a_failed_run_says_what_to_do_and_an_expired_session_too(

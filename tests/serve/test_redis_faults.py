@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from local.servers import embedded_servers
 from local.servers.files import read_state, server_files
+from serve.client import Client
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
 from tests.places import passing_folder
@@ -35,8 +36,11 @@ from tests.serve.processes import (
     slow,
     working,
 )
+from tests.serve.test_client import followed
+from tools.core.contracts import Profile
 from tools.core.settings import Settings
 
+PERSON = Profile.model_validate(PROFILE)
 TTL_SECONDS = round(scaled(2))
 """Whole seconds: Redis counts a session's life in them."""
 FROZEN_SECONDS = scaled(20)
@@ -217,6 +221,40 @@ async def test_a_redis_that_is_killed_under_a_run_leaves_no_half_a_session(
     await worker.answered_once_free("/regenerate/invoke", {"session_id": session_id})
     for key, seconds in (await lives(redis, session_id)).items():
         assert seconds > 0, f"{key} would never go away"
+
+
+async def test_background_runs_and_their_readers_outlive_a_redis_that_is_killed(
+    worker: Worker, own_redis: Settings, redis: Redis, offline: Offline
+) -> None:
+    """A run that waits, and runs that are at work, ended and cancelled: none is lost, and none ends twice."""
+    async with Client(str(worker.client.base_url)) as client:
+        ended, cancelled = [await client.generate(PERSON) for _ in range(2)]
+        await client.cancel(cancelled.run_id)
+        before = await followed(client, ended.run_id)
+        await offline.reset()
+        await slow(offline, scaled(0.7))
+        runs = [await client.generate(PERSON) for _ in range(3)]
+        runs += [await client.regenerate(ended.session_id) for _ in range(2)]  # one waits for the other
+        readers = [run.run_id for run in runs for _ in range(2)]
+        following = [asyncio.create_task(followed(client, run_id)) for run_id in readers]
+        for schema in ("JobVerdicts", "SubjectProposals"):
+            await offline.working_on(schema)
+            await killed(own_redis, redis)
+        seen = await asyncio.gather(*following)
+        for run_id, events in zip(readers, seen, strict=True):
+            assert [event.type in {"result", "error"} for event in events].count(True) == 1
+            assert events[-1].id
+            # What a reader saw is what is told to one who comes now.
+            assert events == (await followed(client, run_id))[: len(events)]
+        assert await followed(client, ended.run_id) == before
+        for run in (*runs, cancelled):
+            if (state := await client.run(run.run_id)).state != "succeeded":
+                assert state.error is not None
+                assert state.error.code in {"store_unavailable", "run_cancelled"}
+                await client.resume(run.run_id)
+            last = (await followed(client, run.run_id))[-1]
+            assert last.type == "result"
+        assert [await turns(worker, run.session_id) for run in (ended, *runs[:3])] == [3, 1, 1, 1]
 
 
 @pytest.mark.parametrize("moment", ["", "JobVerdicts", "ProjectPlan"])
