@@ -21,6 +21,8 @@ from nodes.state import (
 from tools.core.contracts import Language
 
 T = TypeVar("T")
+MOST_REFUSED = 60
+"""Titles of proposals that were refused: what a prompt shows of them costs some 20 tokens each."""
 
 
 def append_new(kept: list[SubjectDict], more: list[SubjectDict]) -> list[SubjectDict]:
@@ -28,6 +30,11 @@ def append_new(kept: list[SubjectDict], more: list[SubjectDict]) -> list[Subject
     known = {subject["id"] for subject in kept}
     new = {subject["id"]: subject for subject in more if subject["id"] not in known}
     return [*kept, *new.values()]
+
+
+def append_titles(kept: list[str], more: list[str]) -> list[str]:
+    """Reducer: appends the titles that are not there yet, and keeps the newest `MOST_REFUSED`."""
+    return list(dict.fromkeys([*kept, *more]))[-MOST_REFUSED:]
 
 
 def append(kept: list[T], more: list[T]) -> list[T]:
@@ -65,6 +72,9 @@ class State(TypedDict):
     """Every subject that was shown and not chosen: not to be proposed again."""
     chosen: Annotated[list[SubjectDict], append_new]
     """Every candidate that was chosen: not rejected, and not to be proposed again."""
+    refused: Annotated[list[str], append_titles]
+    """Titles of proposals that said an earlier subject in other words, and were never shown: the model is
+    told of them, or it would propose them in each turn again."""
     fingerprints: Annotated[dict[str, str], merge]
     """A small embedding of each earlier subject, by id, for the check of what repeats."""
     project: ProjectDict

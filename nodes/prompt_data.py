@@ -112,21 +112,25 @@ def fit_to_budget(rows: Sequence[Row], tokens: int) -> tuple[list[Row], list[str
     return list(rows), []
 
 
-def subject_rows(subjects: Sequence[Mapping[str, Any]], tokens: int) -> list[Row]:
-    """Returns what was shown before (`subjects`, newest last) as rows for a fence, in `tokens`.
+def subject_rows(subjects: Sequence[Mapping[str, Any]], titles: Sequence[str], tokens: int) -> list[Row]:
+    """Returns what is not to be proposed again as rows for a fence, in `tokens`: `subjects`, newest last, and
+    before them those of which only the title is known.
 
-    The newest come with their description, in at most half of that; those before them with their
-    title alone; the oldest, for which there is no room, are left out.
+    The newest subjects come with their description, in at most half of that; those before them with their
+    title alone; the oldest, and first the bare titles, are left out where there is no room.
     """
+    bare = [{"title": title, "description": ""} for title in titles]
     rows: list[Row] = []
     used = 0
-    for age, subject in enumerate(reversed(subjects)):
+    for age, subject in enumerate(reversed([*bare, *subjects])):
         row = {"title": subject["title"], "description": subject["description"]}
-        if age >= _DESCRIBED or used + _row_tokens(row) > tokens / 2:
+        if not row["description"] or age >= _DESCRIBED or used + _row_tokens(row) > tokens / 2:
             del row["description"]
         used += _row_tokens(row)
         if used > tokens:
-            logger.warning("earlier subjects left out of the prompt", extra={"left_out": len(subjects) - age})
+            logger.warning(
+                "earlier subjects left out of the prompt", extra={"left_out": len(bare) + len(subjects) - age}
+            )
             break
         rows.append(row)
     return rows[::-1]

@@ -44,6 +44,7 @@ from tools.core.errors import ModelOutputError, NoPostingsError
 from tools.core.fencing import fence
 from tools.core.text import texts
 from tools.llm.embeddings import similarity
+from tools.llm.novelty import essence
 from tools.llm.partial_answers import as_objects_end, begun
 from tools.llm.token_estimates import estimated_tokens
 from tools.prompts.prompt import Prompt
@@ -80,6 +81,7 @@ class Reads(TypedDict):
     summary: SummaryDict
     subjects: Subjects
     rejected: list[SubjectDict]
+    refused: list[str]
     chosen: list[SubjectDict]
     turn: Turn
     draft: Draft
@@ -114,12 +116,12 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
     """Proposes the subjects of this turn: a main one and three candidates, or three candidates beside the one
     that was chosen.
 
-    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `chosen`, `fingerprints`,
-    `turn`, `draft`, `omitted_postings`, `project`. A subject that repeats an earlier one of the session by
-    title, text or meaning, or is far too long, does not pass. Until all have passed, or the attempts are used
-    up, it writes `draft` and the graph comes here again; then it writes `subjects`, moves the ones that were
-    not chosen to `rejected`, adds the one that was to `chosen`, and empties `draft`. `fingerprints` gains the
-    embeddings of earlier subjects that had none.
+    Reads `profile`, `language`, `relevant`, `summary`, `subjects`, `rejected`, `refused`, `chosen`,
+    `fingerprints`, `turn`, `draft`, `omitted_postings`, `project`. A subject that repeats an earlier one of
+    the session by title, text or meaning, or is far too long, does not pass. Until all have passed, or the
+    attempts are used up, it writes `draft` and the graph comes here again; then it writes `subjects`, moves
+    the ones that were not chosen to `rejected`, adds the one that was to `chosen` and the titles of repeats
+    to `refused`, and empties `draft`. `fingerprints` gains the embeddings of earlier subjects that had none.
 
     A main subject that leaves out a wish, a main skill or a common gap without a word goes back to the model,
     as does a number of postings that is not the summary's; what is still wrong after the last retry goes out
@@ -198,6 +200,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
         "subjects": Subjects(current=current, candidates=candidates, missing=missing),
         "rejected": [subject for subject in shown if subject["id"] not in not_rejected],
         "chosen": [chosen] if chosen else [],
+        "refused": [subject["title"] for subject in (*draft["refused"], *verdict.refused)],
         "draft": {},
         "fingerprints": fingerprints,
         "omitted_postings": {"propose_subjects": ask.omitted},
@@ -247,7 +250,7 @@ async def _question(
     tokens = remaining_tokens(context.settings.prompt_tokens, prompt, blocks, SubjectProposals)
     main = [draft["main"]] if draft and draft["main"] else []
     known = [*earlier, *main, *passed, *(draft["refused"] if draft else [])]
-    blocks["rejected"] = fence("rejected", subject_rows(known, tokens))
+    blocks["rejected"] = fence("rejected", subject_rows(known, state.get("refused", []), tokens))
     return _Question(prompt, blocks, omitted)
 
 
@@ -303,11 +306,6 @@ def repeated(subject: Mapping[str, Any], earlier: Iterable[Mapping[str, Any]]) -
 def _plain_title(title: str) -> str:
     """Returns a title without what is added to it; all of it where nothing else is left."""
     return _normalised(_ADDED.sub("", title)) or _normalised(title)
-
-
-def _essence(subject: Mapping[str, Any]) -> str:
-    """Returns the text of a subject whose embedding is compared."""
-    return f"{subject['title']}\n{subject['description']}"
 
 
 def _reworded(fingerprint: str, earlier: dict[str, str], threshold: float) -> str | None:
@@ -378,14 +376,15 @@ async def _refuse_reworded(
     # Another embedding may have served when a session was begun.
     known = {subject_id: made for subject_id, made in known.items() if context.embedder.made(made)}
     bare = [subject for subject in earlier if subject["id"] not in known]
-    vectors = await context.embedder.fingerprints([_essence(s) for s in (*bare, *verdict.passed)])
+    compared = [essence(s["title"], s["description"]) for s in (*bare, *verdict.passed)]
+    vectors = await context.embedder.fingerprints(compared)
     added = {subject["id"]: vector for subject, vector in zip(bare, vectors, strict=False)}
     titles = {subject["id"]: subject["title"] for subject in earlier}
-    compared = {**known, **added}
+    by_id = {**known, **added}
     threshold = await context.embedder.novelty_similarity()
     passed, verdict.passed = verdict.passed, []
     for subject, vector in zip(passed, vectors[len(bare) :], strict=True):
-        again = _reworded(vector, compared, threshold)
+        again = _reworded(vector, by_id, threshold)
         if again is None:
             verdict.passed.append(subject)
         else:

@@ -25,7 +25,7 @@ from local.servers import embedded_servers
 from tools.core.settings import Settings
 from tools.core.terminal import Terminal, exit_on_errors
 from tools.llm.embeddings import BATCH, Embedder, similarity
-from tools.llm.novelty import calibrated, calibration_texts
+from tools.llm.novelty import calibrated, calibration_texts, essence
 from tools.llm.openai_client import open_http_client
 
 FILES = ("novelty_pairs.jsonl", "subject_pairs.jsonl")
@@ -52,7 +52,7 @@ async def _cosines(settings: Settings) -> tuple[str, dict[Kind, list[float]], fl
     for file in FILES:
         for line in (files("evals.datasets") / file).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            pairs[row["language"], row["same"]].append((_text(row["one"]), _text(row["other"])))
+            pairs[row["language"], row["same"]].append((_essence(row["one"]), _essence(row["other"])))
     texts = {text for listed in pairs.values() for pair in listed for text in pair}
     wanted = [*texts, *calibration_texts()]
     async with open_http_client(settings) as http_client:
@@ -63,6 +63,10 @@ async def _cosines(settings: Settings) -> tuple[str, dict[Kind, list[float]], fl
     of = dict(zip(wanted, made, strict=True))
     cosines = {k: [similarity(of[one], of[two]) for one, two in listed] for k, listed in pairs.items()}
     return embedder.model_name, cosines, calibrated(lambda one, two: similarity(of[one], of[two]))
+
+
+def _essence(subject: dict[str, Any]) -> str:
+    return essence(subject["title"], subject["description"])
 
 
 def _fit(cosines: dict[Kind, list[float]], draw: random.Random) -> tuple[float, dict[Kind, float]]:
@@ -78,10 +82,6 @@ def _fit(cosines: dict[Kind, list[float]], draw: random.Random) -> tuple[float, 
     place = math.ceil((1 - REFUSED_WRONGLY) * len(two)) - 1
     threshold = math.nextafter(sorted(two)[place], math.inf)
     return threshold, {kind: mean(c >= threshold for c in rest) for kind, rest in others.items()}
-
-
-def _text(subject: dict[str, Any]) -> str:
-    return f"{subject['title']}\n{subject['description']}"
 
 
 if __name__ == "__main__":

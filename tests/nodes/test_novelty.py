@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.propose_subjects import repeated
+from tools.llm.novelty import essence
 
 EARLIER = [
     {"title": "A settlement server", "description": "It pays once."},
@@ -66,3 +67,24 @@ def test_titles_that_differ_by_a_sign_that_means_something_are_two(one: str, oth
 def test_every_subject_repeats_itself(title: str, description: str) -> None:
     subject = {"title": title, "description": description}
     assert repeated(subject, [*EARLIER, subject]) is not None
+
+
+WHY = " 공고 20건 중 15건에서 찾는 Docker를 직접 써 본다."
+
+
+@pytest.mark.parametrize(
+    ("description", "compared"),
+    [
+        ("정산을 한 번만 반영하는 서버를 만든다." + WHY, "정산을 한 번만 반영하는 서버를 만든다."),
+        ("It pays each order once, on Node.js 3.5. Then why.", "It pays each order once, on Node.js 3.5."),
+        (
+            "간단합니다. 정산을 한 번만 반영하는 서버를 만듭니다." + WHY,
+            "간단합니다. 정산을 한 번만 반영하는 서버를 만듭니다.",
+        ),
+        ("정산을 한 번만 반영하는 서버를 만든다\n공고가 찾는다", "정산을 한 번만 반영하는 서버를 만든다"),
+        ("끝에 점이 없는 설명", "끝에 점이 없는 설명"),
+        ("", ""),
+    ],
+)
+def test_what_is_built_is_compared_and_not_why(description: str, compared: str) -> None:
+    assert essence("정산 서버", description) == f"정산 서버\n{compared}"

@@ -107,20 +107,27 @@ def earlier(count: int) -> list[dict[str, Any]]:
 
 def test_a_short_history_of_subjects_is_told_whole_oldest_first() -> None:
     subjects = earlier(3)
-    told = subject_rows(subjects, 5_000)
+    told = subject_rows(subjects, [], 5_000)
     assert told == [{"title": s["title"], "description": s["description"]} for s in subjects]
 
 
 def test_of_a_long_history_the_old_subjects_are_told_by_their_titles() -> None:
-    told = subject_rows(earlier(300), 50_000)
+    told = subject_rows(earlier(300), [], 50_000)
     assert [row["title"] for row in told] == [f"주제 {n}" for n in range(300)]
     assert ["description" in row for row in told] == [False] * 260 + [True] * 40
 
 
 def test_of_a_history_without_room_the_oldest_subjects_are_left_out() -> None:
-    told = subject_rows(earlier(300), 2_000)
+    told = subject_rows(earlier(300), [], 2_000)
     assert 0 < len(told) < 300
     assert told[-1]["title"] == "주제 299"
     assert "description" in told[-1]
     assert estimated_tokens(fence("rejected", told)) <= 2_000
-    assert subject_rows(earlier(3), 0) == []
+    assert subject_rows(earlier(3), [], 0) == []
+
+
+def test_titles_that_were_refused_come_before_all_and_are_the_first_left_out() -> None:
+    told = subject_rows(earlier(2), ["다른 말로 한 것"], 5_000)
+    assert told[0] == {"title": "다른 말로 한 것"}
+    assert [row["title"] for row in told[1:]] == ["주제 0", "주제 1"]
+    assert {"title": "다른 말로 한 것"} not in subject_rows(earlier(300), ["다른 말로 한 것"], 2_000)

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from .korean import Word
-from .text import DATA, PHRASES, load_yaml, same_title
+from .text import DATA, PHRASES, load_yaml, same_title, say
 
 LANGUAGES = ("ko", "en")
 
@@ -102,11 +102,30 @@ class Idea:
     angle: Angle
     domain: Domain
     view: int = 0
-    """How often the angle was proposed before: its description then shows another side of it."""
+    """How often the angle was proposed before: it is then shown by way of another of its tasks each time."""
+
+    def task(self, language: str) -> TaskText | None:
+        """Returns the task that leads; None the first time."""
+        if not self.view:
+            return None
+        tasks = [*self.angle.build[language].tasks, *self.angle.prove[language].tasks]
+        return tasks[(self.view - 1) % len(tasks)]
 
     def title(self, language: str) -> str:
-        """Returns its title; no two ideas of a language share one."""
-        return base_title(self.angle, self.domain, language)
+        """Returns its title; no two ideas of a language share one, but for those whose tasks come round."""
+        words = Words(self.domain, language)
+        task = self.task(language)
+        title = self.angle.title[language].format_map(words)
+        if task is not None:
+            led = task.title.format_map(words)
+            title = say(
+                "again_title",
+                language,
+                task=led[:1].upper() + led[1:],
+                thing=words["thing"],
+                about=self.angle.about[language],
+            )
+        return title[:1].upper() + title[1:]
 
 
 class Words(dict[str, Word]):
@@ -117,13 +136,6 @@ class Words(dict[str, Word]):
         for name, amount in PHRASES["amounts"][difficulty].items():
             self[name] = Word(amount if isinstance(amount, str) else amount[language])
         self.update({name: Word(word) for name, word in more.items()})
-
-
-@cache
-def base_title(angle: Angle, domain: Domain, language: str) -> str:
-    """Returns the title of an angle on a domain."""
-    title = angle.title[language].format_map(Words(domain, language))
-    return title[:1].upper() + title[1:]
 
 
 def read_task(text: str) -> TaskText:
@@ -219,20 +231,19 @@ DOMAINS = _load_domains()
 
 def ideas_titled(title: str, crafts: Iterator[Craft], language: str) -> Idea | None:
     """Returns the idea whose title this is, looking through `crafts` in order; None if none has it."""
-    for craft in crafts:
-        found = _base_titles(craft.key, language).get(same_title(title))
-        if found is not None:
-            return Idea(*found)
-    return None
+    same = same_title(title)
+    return next((titles[same] for craft in crafts if same in (titles := _titles(craft.key, language))), None)
 
 
 @cache
-def _base_titles(craft: str, language: str) -> dict[str, tuple[Angle, Domain]]:
-    return {
-        same_title(base_title(angle, domain, language)): (angle, domain)
+def _titles(craft: str, language: str) -> dict[str, Idea]:
+    ideas = [
+        Idea(angle, domain, view)
         for angle in CRAFTS[craft].angles
         for domain in DOMAINS[CRAFTS[angle.craft].domains]
-    }
+        for view in range(1 + len(angle.build[language].tasks) + len(angle.prove[language].tasks))
+    ]
+    return {same_title(idea.title(language)): idea for idea in ideas}
 
 
 @lru_cache(maxsize=8192)

@@ -290,11 +290,10 @@ def _left_out(
 
 def _lead(idea: Idea, words: Words, language: str) -> str:
     """What is built; of an angle that comes back, by way of another of its tasks each time."""
-    angle = idea.angle
-    if not idea.view:
+    angle, leading = idea.angle, idea.task(language)
+    if leading is None:
         return angle.description[language].format_map(words)
-    tasks = [*angle.build[language].tasks, *angle.prove[language].tasks]
-    task = tasks[(idea.view - 1) % len(tasks)].description.format_map(words)
+    task = leading.description.format_map(words)
     task = task[:1].upper() + task[1:]
     return say("again", language, thing=words["thing"], about=angle.about[language], task=task)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.model.rules import answer
-from local.model.rules.crafts import CRAFTS, Angle, angle_of
+from local.model.rules.crafts import CRAFTS, Angle, ideas_titled
 from local.model.rules.market import Demand
 from local.model.rules.person import read_feedback
 from local.model.rules.text import lines
@@ -52,9 +52,9 @@ def of_job(*words: str) -> list[Row]:
 
 
 def angle(row: Row, language: str) -> Angle:
-    found = angle_of(row["title"], row["description"], language)
+    found = ideas_titled(row["title"], iter(CRAFTS.values()), language)
     assert found is not None, row["title"]
-    return found
+    return found.angle
 
 
 @pytest.mark.parametrize("language", ["ko", "en"])
