@@ -265,15 +265,14 @@ async def test_a_full_redis_says_so_and_serves_again_when_it_has_room(
     other = (await worker.generated())["session_id"]
     await offline.reset()
     await slow(offline, scaled(0.5) if moment else 0)
-    used = (await redis.info("memory"))["used_memory"]
     key = uuid.uuid4().hex
     try:
         if not moment:
-            await redis.config_set("maxmemory", used)
+            await redis.config_set("maxmemory", 1)
         request = asyncio.create_task(worker.ask("/generate/invoke", GENERATE, key))
         if moment:
             await offline.working_on(moment)
-            await redis.config_set("maxmemory", used)
+            await redis.config_set("maxmemory", 1)
         async with asyncio.timeout(time_limit()):
             response = await request
         assert response.status_code == 503, response.text
