@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -18,22 +19,31 @@ ROUNDS = 30
 AT_ONCE = 100
 
 
-async def cancel_at_any_moment(use: Callable[[], Awaitable[object]], cancellations: int) -> None:
+async def cancel_at_any_moment(use: Callable[[], Coroutine[Any, Any, None]], cancellations: int) -> None:
     """Lets many wait for connections and cancels each so many times, a fraction of a millisecond apart: as a
     framework that cancels until a task has ended."""
     moments = random.Random(cancellations)  # noqa: S311
-
-    async def one() -> None:
-        await use()
-
     for _ in range(ROUNDS):
-        calls = [asyncio.create_task(one()) for _ in range(AT_ONCE)]
+        calls = [asyncio.create_task(use()) for _ in range(AT_ONCE)]
         await asyncio.sleep(moments.random() * 0.05)
         for _ in range(cancellations):
             for call in calls:
                 call.cancel()
             await asyncio.sleep(moments.random() * 0.0006)
         await asyncio.gather(*calls, return_exceptions=True)
+
+
+async def end_at_their_first_cancellation(ask_for_ever: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Starts some that never end by themselves, and cancels each once, wherever it just is."""
+    moments = random.Random(1)  # noqa: S311
+    for _ in range(ROUNDS):
+        tasks = [asyncio.create_task(ask_for_ever()) for _ in range(20)]
+        await asyncio.sleep(moments.random() * 0.05)
+        for task in tasks:
+            task.cancel()
+            await asyncio.sleep(moments.random() * 0.0005)
+        _, going_on = await asyncio.wait(tasks, timeout=time_limit())
+        assert not going_on
 
 
 async def until(done: Callable[[], bool]) -> None:
@@ -75,7 +85,6 @@ async def test_redis_gets_every_connection_back(embedded: Settings, cancellation
 async def test_who_asks_postgresql_again_and_again_ends_at_the_first_cancellation(
     empty_settings: Settings,
 ) -> None:
-    moments = random.Random(1)  # noqa: S311
     pool = await open_pool(empty_settings.model_copy(update={"database_pool": 4}))
 
     async def ask_for_ever() -> None:
@@ -84,31 +93,16 @@ async def test_who_asks_postgresql_again_and_again_ends_at_the_first_cancellatio
                 await connection.execute("select 1")
 
     try:
-        for _ in range(ROUNDS):
-            tasks = [asyncio.create_task(ask_for_ever()) for _ in range(20)]
-            await asyncio.sleep(moments.random() * 0.05)
-            for task in tasks:
-                task.cancel()
-                await asyncio.sleep(moments.random() * 0.0005)
-            _, going_on = await asyncio.wait(tasks, timeout=time_limit())
-            assert not going_on
+        await end_at_their_first_cancellation(ask_for_ever)
     finally:
         await pool.close()
 
 
 async def test_who_asks_redis_again_and_again_ends_at_the_first_cancellation(embedded: Settings) -> None:
-    moments = random.Random(1)  # noqa: S311
     async with open_redis(embedded.model_copy(update={"redis_pool": 4})) as client:
 
         async def ask_for_ever() -> None:
             while True:
                 await client.ping()  # type: ignore[misc]
 
-        for _ in range(ROUNDS):
-            tasks = [asyncio.create_task(ask_for_ever()) for _ in range(20)]
-            await asyncio.sleep(moments.random() * 0.05)
-            for task in tasks:
-                task.cancel()
-                await asyncio.sleep(moments.random() * 0.0005)
-            _, going_on = await asyncio.wait(tasks, timeout=time_limit())
-            assert not going_on
+        await end_at_their_first_cancellation(ask_for_ever)
