@@ -327,7 +327,6 @@ async def kept_project(
         "reasons": views.reasons(kept.project, kept.summary),
         "bars": views.market(kept.summary, profile, kept.project, count),
         "of": count,
-        "quotes": views.quotes_by_posting(kept.project.evidence),
         "postings": {posting.posting_id: posting for posting in kept.evidence},
         "warnings": kept.warnings,
         "closest_only": kept.closest_only,

@@ -67,12 +67,12 @@ async def test_a_person_comes_from_a_job_to_a_project_and_to_the_next_ones(addre
         first = await project(page)
         assert await page.evaluate("document.activeElement.id") == "project-title"
 
-        # Believe: the quoted words are marked in the posting's own text, and counted postings can be seen.
+        # Believe: the quoted words, and no others, are marked in the posting, and counted postings can be seen.
         quote = page.locator(".reason .quote").first
         await quote.locator("summary").click()
         words_quoted = (await quote.locator("blockquote").inner_text()).strip()
         marked = await quote.locator("mark").all_inner_texts()
-        assert words_quoted in marked
+        assert set(marked) == {words_quoted}
         assert len(await quote.locator(".posting").inner_text()) > 200
         count = page.locator(".reason .count").first
         shown = await count.inner_text()
