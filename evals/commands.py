@@ -40,7 +40,7 @@ def suites_command() -> None:
     """List the suites."""
     from rich.table import Table
 
-    from evals.retrieval.search_suites import GIVEN, RETRIEVAL
+    from evals.retrieval.search_suites import CROSSLINGUAL, GIVEN, RETRIEVAL
     from evals.runs.suites import SUITES
     from tools.core.terminal import Terminal
 
@@ -48,6 +48,7 @@ def suites_command() -> None:
     for suite in SUITES.values():
         table.add_row(suite.name, suite.description)
     table.add_row(RETRIEVAL, "what the search finds for queries whose relevant postings are known")
+    table.add_row(CROSSLINGUAL, "what queries find of the postings that are not in their own language")
     table.add_row(GIVEN, "the same for postings and profiles of your own (--postings, --profiles)")
     Terminal().print(table)
 

@@ -32,7 +32,7 @@ from pydantic import Field
 
 from evals.datasets.cases import HOSTILE_POSTINGS, Family, Strict
 from ingest.load import SAMPLES
-from tools.core.contracts import Word
+from tools.core.contracts import Language, Word
 
 Level = Literal["entry", "junior", "mid", "senior"]
 Industry = Literal[
@@ -52,6 +52,7 @@ Industry = Literal[
     "security",
     "travel",
 ]
+_HANGUL = re.compile("[가-힣]")
 Key = tuple[str, str]
 """Source and source id."""
 
@@ -98,6 +99,7 @@ class Label:
     skills: frozenset[str]
     level: Level
     domain: Industry | None
+    language: Language
 
 
 def read_samples() -> dict[Key, Label]:
@@ -147,7 +149,8 @@ def _key(row: dict[str, Any]) -> Key:
 
 
 def _label(row: dict[str, Any], family: Family, stands_for: Key, domain: Industry | None) -> Label:
-    return Label(stands_for, family, _folded(row["skills"]), level_of(row["experience"]), domain)
+    language: Language = "ko" if _HANGUL.search(row["responsibilities"]) else "en"
+    return Label(stands_for, family, _folded(row["skills"]), level_of(row["experience"]), domain, language)
 
 
 def _folded(skills: Iterable[str]) -> frozenset[str]:

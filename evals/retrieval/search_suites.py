@@ -1,9 +1,14 @@
-"""The two suites that search only: labelled queries over the sample postings, and files of your own.
+"""The suites that search only: labelled queries over the sample postings, and files of your own.
 
 Results are cases of a result file, so `eval compare`, `eval gate` and the reports take them like any other.
 
 **retrieval**: a query is a search text, or a profile from which `build_query` makes one. Which postings are
 relevant follows by rule (`evals/retrieval/labels.py`).
+
+**crosslingual**: queries of that suite in the other language (`crosslingual.jsonl`, translated by hand), and
+of what is found the postings that are not in the query's own: what a person finds whose profile is in English
+and whose market is Korean, and the other way round. A query ranks all postings, so that those in its own
+language do not crowd the others out.
 
 **given**: postings are lines of JSON as `ingest load` takes them, with a `category` (the field of the job).
 Profiles are lines of JSON with `desired_work`, and optionally `skills_text`, `experience` and an `id`; their
@@ -28,6 +33,7 @@ from typing import Annotated, Any, TypeVar
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from evals.datasets.cases import CROSSLINGUAL as CROSSLINGUAL_QUERIES
 from evals.datasets.cases import QUERIES, Family, Record, dataset_version, line_error, read_records, records
 from evals.evaluators.base import Metric
 from evals.report.statistics import estimates
@@ -48,7 +54,7 @@ from tools.core.settings import Settings
 from tools.postings.contracts import FoundPosting
 from tools.services import Services, open_services
 
-RETRIEVAL, GIVEN = "retrieval", "given"
+RETRIEVAL, CROSSLINGUAL, GIVEN = "retrieval", "crosslingual", "given"
 """The names of the suites."""
 QUERY_METRICS: dict[str, Metric] = {
     **metrics.METRICS,
@@ -137,16 +143,21 @@ def nearest(services: Services) -> Ranker:
     return rank
 
 
-async def run_queries(settings: Settings, names: Sequence[str], path: Path, progress: Progress) -> None:
-    """Searches the sample postings for each query of `queries.jsonl`, or for those that are named."""
-    queries = await read_queries()
+async def run_queries(
+    settings: Settings, suite: str, names: Sequence[str], path: Path, progress: Progress
+) -> None:
+    """Searches the sample postings for each query of the suite `retrieval` or `crosslingual`, or for those
+    that are named."""
+    file = CROSSLINGUAL_QUERIES if suite == CROSSLINGUAL else QUERIES
+    queries = await read_queries(file)
     if names:
-        require_known(names, [query.id for query in queries], QUERIES)
+        require_known(names, [query.id for query in queries], file)
         queries = [query for query in queries if query.id in names]
-    dataset = Dataset(name=QUERIES.stem, version=dataset_version(QUERIES), cases=len(queries))
+    dataset = Dataset(name=file.stem, version=dataset_version(file), cases=len(queries))
     async with open_corpus(settings, CORPUS) as corpus, open_services(corpus.settings) as services:
-        header = await asyncio.to_thread(_header, RETRIEVAL, path, services, corpus, dataset)
-        await _write(path, header, search_queries(services, queries), progress)
+        header = await asyncio.to_thread(_header, suite, path, services, corpus, dataset)
+        results = search_queries(services, queries, across=suite == CROSSLINGUAL)
+        await _write(path, header, results, progress)
 
 
 async def run_files(
@@ -203,10 +214,11 @@ async def read_queries(path: Path = QUERIES) -> list[Query]:
 
 
 async def search_queries(
-    services: Services, queries: Sequence[Query], *, ranker: Ranker | None = None
+    services: Services, queries: Sequence[Query], *, ranker: Ranker | None = None, across: bool = False
 ) -> AsyncIterator[CaseResult]:
     """Ranks the postings for each query and yields its scores, in the order of `queries`. Without a
-    `ranker`, the service's own search is measured.
+    `ranker`, the service's own search is measured. `across`: only postings that are not in a query's own
+    language count, and no others are looked for.
 
     Postings without a label (neither samples nor hostile ones) count as grade 0; `judged@20` says how much of
     a ranking has one.
@@ -222,8 +234,14 @@ async def search_queries(
 
     async def search(query: Query) -> CaseResult:
         text = query.query or await _search_text(services, query)
-        ideal = grades(query.family, query.wants, labels.values())
-        ranked = _ranked(await rank(text, DEEPEST), ideal, labels)
+        wanted = {
+            key: label for key, label in labels.items() if not across or label.language != query.language
+        }
+        ideal = grades(query.family, query.wants, wanted.values())
+        found = await rank(text, len(labels) if across else DEEPEST)
+        if across:
+            found = [posting for posting in found if (posting.source, posting.source_id) in wanted]
+        ranked = _ranked(found, ideal, wanted)[:DEEPEST]
         scores = measured([row["grade"] or 0 for row in ranked], list(ideal.values()))
         judged = sum(row["grade"] is not None for row in ranked) / len(ranked) if ranked else None
         return CaseResult(

@@ -19,7 +19,7 @@ from evals.evaluators.base import Metric
 from evals.judge import judge as judging
 from evals.judge.pairwise import metrics as judge_metrics
 from evals.retrieval import search_suites as retrieval
-from evals.retrieval.search_suites import GIVEN, RETRIEVAL
+from evals.retrieval.search_suites import CROSSLINGUAL, GIVEN, RETRIEVAL
 from evals.runs import experiment
 from evals.runs.corpus import CORPUS, Corpus, open_corpus
 from evals.runs.experiment import EVALUATED, Progress
@@ -83,7 +83,7 @@ SUITES = {
         Suite("added", "what `eval add` made of sessions and traces", list, dataset=ADDED),
     )
 }
-"""The suites of cases; `RETRIEVAL` and `GIVEN` only search (`evals/retrieval/search_suites.py`)."""
+"""The suites of cases; `RETRIEVAL`, `CROSSLINGUAL` and `GIVEN` only search (`evals/retrieval/search_suites.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +140,13 @@ async def run_suite(settings: Settings, options: RunOptions, progress: Progress)
     """
     path = options.path()
     with tracing_context(enabled=False):
-        if options.suite in (RETRIEVAL, GIVEN):
+        if options.suite in (RETRIEVAL, CROSSLINGUAL, GIVEN):
             await _run_search(settings, options, path, progress)
         elif options.suite in SUITES:
             options.refuse(postings=options.postings, profiles=options.profiles)
             await _run_cases(settings, options, path, progress)
         else:
-            known = ", ".join([*SUITES, RETRIEVAL, GIVEN])
+            known = ", ".join([*SUITES, RETRIEVAL, CROSSLINGUAL, GIVEN])
             raise InvalidRequestError(f"There is no suite {options.suite}; there are {known}.")
     return path
 
@@ -242,9 +242,9 @@ async def _run_search(settings: Settings, options: RunOptions, path: Path, progr
         prompts=options.prompts != "in-force",
         repeats=options.repeats,
     )
-    if options.suite == RETRIEVAL:
+    if options.suite in (RETRIEVAL, CROSSLINGUAL):
         options.refuse(postings=options.postings, profiles=options.profiles)
-        await retrieval.run_queries(settings, options.cases, path, progress)
+        await retrieval.run_queries(settings, options.suite, options.cases, path, progress)
         return
     options.refuse(case=options.cases)
     if not (options.postings and options.profiles):

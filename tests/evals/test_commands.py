@@ -58,7 +58,7 @@ def test_every_command_and_option_says_what_it_does() -> None:
 
 def test_the_suites_are_listed() -> None:
     shown = invoke("suites").stdout
-    for name in ("quick", "full", "hostile", "stability", "added", "retrieval", "given"):
+    for name in ("quick", "full", "hostile", "stability", "added", "retrieval", "crosslingual", "given"):
         assert name in shown
 
 

@@ -18,6 +18,7 @@ SERVER = Label(
     skills=frozenset({"java", "spring boot", "mysql", "kafka"}),
     level="mid",
     domain="fintech",
+    language="ko",
 )
 GAME = replace(SERVER, stands_for=("samples", "s-2"), family="게임")
 QA = replace(SERVER, stands_for=("samples", "s-3"), family="QA")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.datasets.cases import HOSTILE_POSTINGS
+from evals.datasets.cases import CROSSLINGUAL, HOSTILE_POSTINGS
 from evals.report.statistics import estimates
 from evals.retrieval.labels import read_samples
 from evals.retrieval.search_suites import QUERY_METRICS, Query, nearest, read_queries, search_queries
@@ -17,6 +17,7 @@ from ingest.load import SAMPLES, load
 from ingest.structured.files import read_postings
 from serve.context import AppContext
 from tests.databases import cloned
+from tools.core.contracts import Language
 from tools.core.errors import InvalidRequestError
 from tools.core.settings import Settings
 from tools.postings.contracts import FoundPosting, Posting
@@ -120,6 +121,34 @@ async def test_a_posting_published_again_is_counted_once(app_context: AppContext
     assert [row["source_id"] for row in result.outputs["ranked"]] == [again[1]]
     assert scores(result)["precision@3"] == pytest.approx(1 / 3)
     assert scores(result)["mrr@1"] == 1
+
+
+@pytest.mark.parametrize(("language", "other"), [("ko", "en"), ("en", "ko")])
+async def test_across_languages_only_postings_in_the_other_one_count(
+    app_context: AppContext, language: Language, other: Language
+) -> None:
+    query = next(q for q in await read_queries(CROSSLINGUAL) if q.language == language)
+    [result] = [r async for r in search_queries(app_context.services, [query], across=True)]
+    labels = read_samples()
+    ranked = result.outputs["ranked"]
+    assert {labels[row["source"], row["source_id"]].language for row in ranked} == {other}
+    assert len(ranked) > 10
+    assert scores(result)["judged@20"] == 1
+    best = next(row["source_id"] for row in ranked if row["family"] == query.family)
+    [first] = [
+        r async for r in search_queries(app_context.services, [query], ranker=Fixed(best).rank, across=True)
+    ]
+    assert scores(first)["mrr@1"] == 1
+
+
+async def test_each_query_across_languages_translates_one_of_the_other_language() -> None:
+    originals = {query.id: query for query in await read_queries()}
+    translated = await read_queries(CROSSLINGUAL)
+    assert len(translated) == 40
+    for query in translated:
+        original = originals[query.id.removesuffix(f"-{query.language}")]
+        assert (original.family, original.wants) == (query.family, query.wants)
+        assert original.language != query.language
 
 
 async def test_what_has_no_label_counts_for_nothing_and_is_told(app_context: AppContext) -> None:
