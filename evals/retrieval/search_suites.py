@@ -234,9 +234,9 @@ async def search_queries(
 
     async def search(query: Query) -> CaseResult:
         text = query.query or await _search_text(services, query)
-        wanted = {
-            key: label for key, label in labels.items() if not across or label.language != query.language
-        }
+        wanted = labels
+        if across:
+            wanted = {key: label for key, label in labels.items() if label.language != query.language}
         ideal = grades(query.family, query.wants, wanted.values())
         found = await rank(text, len(labels) if across else DEEPEST)
         if across:

@@ -83,7 +83,7 @@ SUITES = {
         Suite("added", "what `eval add` made of sessions and traces", list, dataset=ADDED),
     )
 }
-"""The suites of cases; `RETRIEVAL`, `CROSSLINGUAL` and `GIVEN` only search (`evals/retrieval/search_suites.py`)."""
+"""The suites of cases; the others only search (`evals/retrieval/search_suites.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
