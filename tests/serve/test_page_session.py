@@ -322,6 +322,30 @@ async def test_without_a_posting_for_the_job_none_is_said_to_be_for_it(address: 
         assert await fits(page, 320)
 
 
+async def test_where_the_model_has_nothing_new_left_the_page_says_how_to_go_on(
+    address: str, offline: Offline
+) -> None:
+    async with asking(address, width=360) as look:
+        page = look.page
+        first = await project(page)
+        candidate = await page.inner_text(".card h3 >> nth=0")
+        await offline.behave(faults=[{"kind": "repeat_rejected", "schema": "SubjectProposals"}])
+        await page.click("[data-subject] >> nth=0")
+        assert await project(page, not_among=(first,)) == candidate
+        none_left = page.locator("section[aria-labelledby=candidates]")
+        assert "새로운 후보를 더 찾지 못했습니다" in await none_left.inner_text()
+        assert await none_left.locator(".card").count() == 0
+        # Nothing at all that is new: what there was stays, and it is said what helps.
+        await page.click("#again button.first")
+        await page.wait_for_selector(PROBLEM)
+        assert await page.inner_text(PROJECT) == candidate
+        assert await serious(page) == []
+        await offline.behave()
+        await page.fill("#again [name=skills]", "Kafka")
+        await page.click("#again button.first")
+        assert await project(page, not_among=(first, candidate))
+
+
 async def test_a_link_of_a_narrow_screen_leads_to_what_stands_far_below(address: str) -> None:
     async with asking(address, width=360) as look:
         await project(look.page)
