@@ -191,7 +191,7 @@ async def propose_subjects(state: Reads, runtime: Runtime[RunContext]) -> dict[s
         logger.warning("subjects missing", extra={"missing": missing, "problems": len(problems)})
     current = chosen or main
     if current is None:
-        raise ModelOutputError(purpose="propose_subjects", problems=problems)
+        raise _none_passed(verdict)
 
     new = [*([main] if main else []), *candidates]
     warnings = [f.warning("propose_subjects", language) for f in _findings(main, new, state)]
@@ -360,6 +360,19 @@ def _judged(
         else:
             verdict.passed.append(subject)
     return verdict
+
+
+def _none_passed(verdict: _Verdict) -> ModelOutputError:
+    """Returns what is raised where no subject is left."""
+    if not verdict.refused:
+        return ModelOutputError(purpose="propose_subjects", problems=verdict.problems)
+    return ModelOutputError(
+        "Every subject that the model proposed repeats one that was shown. Ask with other skills, another "
+        "difficulty or in your own words.",
+        purpose="propose_subjects",
+        cause="repeats",
+        problems=verdict.problems,
+    )
 
 
 async def _refuse_reworded(

@@ -42,6 +42,7 @@ async def regenerate_a_hundred_times(app_context: AppContext, offline: Offline) 
             assert with_progress == {first.project.title}
         else:
             assert error(events)["code"] == "model_output_invalid"
+            assert error(events)["details"]["cause"] == "repeats"
             assert with_progress == set()
     await offline.reset()
     answer = result(await finished(app_context.sessions.regenerate(session_id, Wishes())))

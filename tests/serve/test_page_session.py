@@ -67,7 +67,7 @@ async def test_a_person_comes_from_a_job_to_a_project_and_to_the_next_ones(addre
         first = await project(page)
         assert await page.evaluate("document.activeElement.id") == "project-title"
 
-        # Believe: the quoted words, and no others, are marked in the posting, and counted postings can be seen.
+        # Believe: the quoted words, and no others, are marked in the posting; counted postings can be seen.
         quote = page.locator(".reason .quote").first
         await quote.locator("summary").click()
         words_quoted = (await quote.locator("blockquote").inner_text()).strip()
@@ -338,6 +338,7 @@ async def test_where_the_model_has_nothing_new_left_the_page_says_how_to_go_on(
         # Nothing at all that is new: what there was stays, and it is said what helps.
         await page.click("#again button.first")
         await page.wait_for_selector(PROBLEM)
+        assert "기술이나 바라는 점을 바꾸어" in await page.inner_text(PROBLEM)
         assert await page.inner_text(PROJECT) == candidate
         assert await serious(page) == []
         await offline.behave()

@@ -64,6 +64,7 @@ ModelCause = Literal[
     "recursion_limit",
     "refusal",
     "region",
+    "repeats",
     "run_timeout",
     "status",
     "structured_output",
@@ -317,7 +318,8 @@ class ModelOutputError(ServiceError):
     purpose: str | None = None
     """What the model was asked for: the node's name."""
     cause: ModelCause | None = None
-    """`refusal` and `content_filter` mean that asking again is of no use."""
+    """`refusal` and `content_filter` mean that asking again is of no use, `repeats` that it takes other
+    wishes."""
     status: int | None = None
     """The HTTP status with which a content filter answered."""
     refusal: str | None = None

@@ -84,7 +84,7 @@ export function onceKey() {
 
 /** What went wrong in words. */
 export function inWords(failure) {
-  const key = `error_${failure.code}`;
+  const key = failure.details.cause === "repeats" ? "error_nothing_new" : `error_${failure.code}`;
   return has(key) ? say(key) : say("error_unknown", { code: failure.code });
 }
 
