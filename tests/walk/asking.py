@@ -76,9 +76,9 @@ class Caller:
             return "" if "event: result" in body else "it does not end with a result"
         if path.endswith("/stream_events"):
             return "" if "on_chain_end" in body and "event: error" not in body else "it does not end well"
-        if path.endswith("/agui/run"):
+        if path == "agui/run":
             return "" if "RUN_FINISHED" in body else "the run does not finish"
-        if path.endswith("/metrics"):
+        if path == "metrics":
             return "" if "\ncheckerboard_" in body else "it has no figure of the service"
         if path.endswith(".md"):
             return "" if body.startswith("# ") else "it is no Markdown"
