@@ -87,10 +87,10 @@ class Runs:
             self._tasks.append(asyncio.create_task(self._mend()))
 
     async def start(
-        self, caller: Caller, kind: Kind, asked: GenerateInput | RegenerateInput, door: Door | None = None
+        self, caller: Caller, kind: Kind, asked: GenerateInput | RegenerateInput, door: Door
     ) -> RunRecord:
         """Puts a new run into the queue. With an Idempotency-Key that was used before, the run of then is
-        returned. `door` is that of the request, where there is one.
+        returned. `door` is that of the request.
 
         Raises:
             RateLimitedError: the caller has used what it may.
@@ -112,8 +112,10 @@ class Runs:
             run_id = attempt.session_id
             is_new = attempt.first or not await self._store.has(run_id)
         limited = ""
-        if door is not None:
-            limited = await (door.hold_in_background(run_id) if is_new else door.count()) or ""
+        if is_new:
+            limited = await door.hold_in_background(run_id)
+        else:
+            await door.count()
         async with self._released_on_failure(limited, run_id):
             await self._store.create(
                 run_id, owner=caller.owner, session_id=session_id, kind=kind, asked=given, limited=limited

@@ -42,7 +42,7 @@ class Workers:
         found = {}
         for kind in ("tokens", "money"):
             keys = [key async for key in self.redis.scan_iter(match=f"limit-{kind}:{subject.name}:*")]
-            found[kind] = sum(int(await self.redis.get(key)) for key in keys)
+            found[kind] = sum([int(await self.redis.get(key)) for key in keys])
         return Cost(found["tokens"], found["money"])
 
     async def pass_time(self, subject: Subject, seconds: float) -> None:

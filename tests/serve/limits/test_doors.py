@@ -27,7 +27,14 @@ KEYS = SecretStr(f"web:{hashlib.sha256(KEY.encode()).hexdigest()}")
 SEARCH = "/postings/search?q=Java&k=1"
 OWN = {"sec-fetch-site": "same-origin"}
 GENERATION = {"kind": "generate", "input": GENERATE}
-AGUI = {"threadId": "a", "runId": "b", "state": {"profile": PROFILE}, "messages": [], "tools": [], "context": []}
+AGUI = {
+    "threadId": "a",
+    "runId": "b",
+    "state": {"profile": PROFILE},
+    "messages": [],
+    "tools": [],
+    "context": [],
+}
 RUNNING_DOORS: list[tuple[str, dict[str, Any]]] = [
     ("/generate/invoke", {"input": GENERATE}),
     ("/generate/batch", {"inputs": [GENERATE]}),
@@ -122,7 +129,10 @@ async def test_each_door_counts_and_gives_back_what_its_run_held(
             if path == "/runs":
                 await watched(client, response.json()["run_id"])
         assert code_of(refused := await other.post(path, json=body)) == "rate_limited"
-        assert (refused.status_code, refused.json()["error"]["details"]["limit"]) == (429, "requests_per_minute")
+        assert (refused.status_code, refused.json()["error"]["details"]["limit"]) == (
+            429,
+            "requests_per_minute",
+        )
     await until_held(redis, before)
 
 
@@ -221,7 +231,12 @@ async def test_visitors_share_the_limit_of_their_address_whatever_their_cookies(
         visiting(addresses[1], "198.51.100.7") as bob,
         visiting(addresses[1], "198.51.100.8") as eve,
     ):
-        assert [(await client.get(SEARCH)).status_code for client in (ada, bob, ada, bob)] == [200, 200, 429, 429]
+        assert [(await client.get(SEARCH)).status_code for client in (ada, bob, ada, bob)] == [
+            200,
+            200,
+            429,
+            429,
+        ]
         assert (await eve.get(SEARCH)).status_code == 200
         page = await bob.get("/search?q=Java&lang=en")
         assert page.status_code == 429
@@ -239,7 +254,9 @@ async def test_of_an_ipv6_address_the_subscriber_s_part_counts(addresses: tuple[
     assert statuses == [200, 200, 429, 200]
 
 
-async def test_what_a_client_itself_writes_into_the_header_is_not_believed(addresses: tuple[str, str]) -> None:
+async def test_what_a_client_itself_writes_into_the_header_is_not_believed(
+    addresses: tuple[str, str],
+) -> None:
     """A proxy puts the address that it sees behind what came: the last that is no proxy's counts."""
     statuses = []
     for made_up in ("192.0.2.1", "192.0.2.2", "127.0.0.1, 192.0.2.3"):
