@@ -7,7 +7,7 @@ The address is the connection's, or, behind a proxy that is trusted, what that s
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 from fastapi import Request
 from starlette.types import Scope
@@ -46,10 +46,22 @@ class Subjects:
 
     def __init__(self, settings: Settings, keys: ApiKeys) -> None:
         self._keys = keys
-        self._of_keys = _configured(settings, "key", NO_LIMITS)
-        self._of_addresses = _configured(settings, "visitor", VISITORS)
+        of_keys = Limits(
+            settings.key_requests_per_minute,
+            settings.key_runs_at_once,
+            settings.key_tokens_per_day,
+            settings.key_usd_per_month,
+        )
+        of_visitors = Limits(
+            settings.visitor_requests_per_minute,
+            settings.visitor_runs_at_once,
+            settings.visitor_tokens_per_day,
+            settings.visitor_usd_per_month,
+        )
+        self._of_keys = _set(of_keys)
+        self._of_addresses = _set(_over(of_visitors, VISITORS))
         # Where everybody comes from this machine's own address, that has the limits that were set alone.
-        self._at_home = _configured(settings, "visitor", NO_LIMITS)
+        self._at_home = _set(of_visitors)
         self._has_hosts = bool(settings.hosts)
 
     def of(self, owner: str | None, scope: Scope) -> Subject | None:
@@ -73,11 +85,14 @@ def subject_of(request: Request) -> Subject | None:
     return subjects.of(getattr(request.state, "owner", None), request.scope)
 
 
-def _configured(settings: Settings, who: str, default: Limits) -> Limits:
-    """Returns the limits that the settings have for keys or for visitors: 0 is none, unset the default."""
-    chosen = {field.name: getattr(settings, f"{who}_{field.name}") for field in fields(Limits)}
-    given = _over(Limits(**chosen), default)
-    return replace(given, **{name: None for name, value in chosen.items() if value == 0})
+def _set(limits: Limits) -> Limits:
+    """Returns limits of the settings, in which 0 is none."""
+    return Limits(
+        limits.requests_per_minute or None,
+        limits.runs_at_once or None,
+        limits.tokens_per_day or None,
+        limits.usd_per_month or None,
+    )
 
 
 def _over(own: Limits, default: Limits) -> Limits:
