@@ -58,9 +58,13 @@ async def profile_from_resume(
     services = context.services
     slot = context.sessions.new_slot()
     holds: Holds | None = request.scope["state"].get(HOLDS)
-    # What it has cost is settled with the request.
-    chat = services.chat.for_run(None, [] if holds is None else holds.next().calls, slot)
+    hold = None if holds is None else holds.next()
+    chat = services.chat.for_run(None, [] if hold is None else hold.calls, slot)
     lines = resume_lines(body.text)
-    async with slot, run_limit(services.settings.run_timeout_seconds) as limit:
-        with slot.stopping(limit), tracing_context(enabled=False):
-            return await read_resume(chat, services.prompts.current, lines, body.language)
+    try:
+        async with slot, run_limit(services.settings.run_timeout_seconds) as limit:
+            with slot.stopping(limit), tracing_context(enabled=False):
+                return await read_resume(chat, services.prompts.current, lines, body.language)
+    finally:
+        if hold is not None:
+            await hold.settle()

@@ -276,7 +276,7 @@ class LimitCounts:
         reserved = self.reserved_for(limits)
         name = subject.name
         most = (limits.requests_per_minute, limits.runs_at_once, limits.tokens_per_day, _micro_usd(limits))
-        lacking, wait, *counted = await self._redis.eval(
+        answer: Any = await self._redis.eval(
             _RESERVE,
             5,
             f"limit-requests:{name}",
@@ -292,6 +292,7 @@ class LimitCounts:
             *("" if value is None else value for value in most),
             *run_ids,
         )
+        lacking, wait, *counted = answer
         requests_left, resets, *of_runs = (None if value is None else max(0, value) for value in counted)
         if not run_ids:
             of_runs = [None, None, None]  # what it asks for needs none
