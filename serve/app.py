@@ -33,7 +33,7 @@ from serve.callers import ApiKeys, CallerMiddleware
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
 from serve.keys.watch import watching
-from serve.limits.subjects import Subjects
+from serve.limits.principals import Principals
 from serve.origins import OriginMiddleware
 from serve.page import routes as page
 from serve.runs import routes as run_routes
@@ -89,7 +89,7 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
     )
     keys = app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
     _welcome_visitors(app, configured)
-    app.state.subjects = Subjects(configured, keys)
+    app.state.principals = Principals(configured, keys)
     app.state.drain = Drain()
     _add_middleware(app, configured)
     errors.install(app)

@@ -1,7 +1,7 @@
 """Limits of those who call, exact over all workers: requests a minute, runs at once, tokens a day, money a
 month (docs/decisions/0042-limits.md).
 
-    subjects    who is limited, a key or the address of somebody without one, and to what
+    principals    who is limited, a key or the address of somebody without one, and to what
     counts      what Redis counts of them
     holds       what the runs of a request hold of it, from its door until they have ended
 

@@ -3,11 +3,11 @@ counts are exact over all workers. Money is in millionths of a US dollar.
 
 | key | what |
 |---|---|
-| `limit-requests:{subject}` | list: when the requests of the last minute came, newest first |
-| `limit-holds:{subject}` | hash: of each run in flight its worker, begin, and reserved tokens and money |
-| `limit-held:{subject}` | hash: how many runs, tokens and money these are together |
-| `limit-tokens:{subject}:{day}` | tokens that have been used on a day, in UTC |
-| `limit-money:{subject}:{month}` | money that has been spent in a month, in UTC |
+| `limit-requests:{principal}` | list: when the requests of the last minute came, newest first |
+| `limit-holds:{principal}` | hash: of each run in flight its worker, begin, and reserved tokens and money |
+| `limit-held:{principal}` | hash: how many runs, tokens and money these are together |
+| `limit-tokens:{principal}:{day}` | tokens that have been used on a day, in UTC |
+| `limit-money:{principal}:{month}` | money that has been spent in a month, in UTC |
 
 A run whose worker is dead (`worker:{id}`, the lease of graph/sessions/lease.py), or that has ended
 (`run:{id}`, serve/runs/store.py), holds nothing. That is looked at before anybody is refused.
@@ -24,7 +24,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from serve.keys.store import Limits
-from serve.limits.subjects import Subject
+from serve.limits.principals import Principal
 from tools.core import metrics
 from tools.core.errors import LimitName, RateLimitedError
 
@@ -35,13 +35,13 @@ BEGINNING_MS = 10_000
 """So long a background run holds its share though there is no record of it that says that it goes on: it is
 written a moment later."""
 PRUNE_MS = 1_000
-"""How often the runs in flight of one subject are looked through at most."""
+"""How often the runs in flight of one principal are looked through at most."""
 KEEP_SECONDS = 2 * 86_400
 """How long Redis keeps what is in flight after the last run has begun."""
 
 RELEASE = """
-local function release(subject, id)
-  local holds, held = 'limit-holds:' .. subject, 'limit-held:' .. subject
+local function release(principal, id)
+  local holds, held = 'limit-holds:' .. principal, 'limit-held:' .. principal
   local hold = redis.call('HGET', holds, id)
   if not hold then return 0 end
   redis.call('HDEL', holds, id)
@@ -66,7 +66,7 @@ _RESERVE = (
     + _CHARGE
     + f"""
 local requests, holds, held, day, month = unpack(KEYS)
-local subject, worker, day_ends, month_ends, tokens, money = unpack(ARGV, 1, 6)
+local principal, worker, day_ends, month_ends, tokens, money = unpack(ARGV, 1, 6)
 local asked = tonumber(ARGV[7])
 local most_requests, most_runs, most_tokens, most_money = unpack(ARGV, 8, 11)
 most_requests, most_runs = tonumber(most_requests), tonumber(most_runs)
@@ -123,12 +123,13 @@ local function prune()
     local whose, at, its_tokens, its_money = string.match(all[i + 1], '^(%x*)|(%d+)|(%d+)|(%d+)$')
     if whose == '' then
       local state = redis.call('HGET', 'run:' .. id, 'state')
-      if state ~= 'queued' and state ~= 'running' and now - at > {BEGINNING_MS} then release(subject, id) end
+      local goes_on = state == 'queued' or state == 'running'
+      if not goes_on and now - at > {BEGINNING_MS} then release(principal, id) end
     else
       if lives[whose] == nil then lives[whose] = redis.call('EXISTS', 'worker:' .. whose) == 1 end
       if not lives[whose] then
         -- Nobody can say any more what it has cost.
-        release(subject, id)
+        release(principal, id)
         charge(day, its_tokens, day_ends)
         charge(month, its_money, month_ends)
       end
@@ -186,8 +187,8 @@ _SETTLE = (
     + _CHARGE
     + """
 local day, month = unpack(KEYS)
-local subject, id, day_ends, month_ends, tokens, money, reserved_tokens, reserved_money = unpack(ARGV)
-if id ~= '' and release(subject, id) == 0 then
+local principal, id, day_ends, month_ends, tokens, money, reserved_tokens, reserved_money = unpack(ARGV)
+if id ~= '' and release(principal, id) == 0 then
   -- Its worker was taken for dead, and what was reserved counts as used already.
   tokens = math.max(0, tokens - reserved_tokens)
   money = math.max(0, money - reserved_money)
@@ -211,7 +212,7 @@ NOTHING = Cost()
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left to a subject after a request, None where it is not limited in that."""
+    """What is left to a principal after a request, None where it is not limited in that."""
 
     limits: Limits
     requests: int | None
@@ -242,7 +243,7 @@ class Left:
 
 
 class LimitCounts:
-    """The counts of all subjects, for one worker."""
+    """The counts of all principals, for one worker."""
 
     def __init__(self, redis: Redis, worker_id: str, estimate: Cost) -> None:
         """`worker_id` is that of the worker's lease; `estimate` what is reserved for a run."""
@@ -259,13 +260,18 @@ class LimitCounts:
         )
 
     async def reserve(
-        self, subject: Subject, run_ids: Sequence[str] = (), *, requests: int = 1, background: bool = False
+        self,
+        principal: Principal,
+        run_ids: Sequence[str] = (),
+        *,
+        requests: int = 1,
+        background: bool = False,
     ) -> tuple[Left, RateLimitedError | None]:
         """Counts a request, and reserves for its runs. Returns what is left, and a refusal where that is too
         little: nothing is counted then.
 
         Args:
-            subject: who asks.
+            principal: who asks.
             run_ids: its runs; none for a request that runs nothing.
             requests: as how many requests it counts.
             background: its runs have records of their own, and do not end with this worker.
@@ -273,9 +279,9 @@ class LimitCounts:
         Raises:
             redis.exceptions.RedisError: Redis does not answer.
         """
-        limits, now = subject.limits, datetime.now(UTC)
+        limits, now = principal.limits, datetime.now(UTC)
         reserved = self.reserved_for(limits)
-        name = subject.name
+        name = principal.name
         most = (limits.requests_per_minute, limits.runs_at_once, limits.tokens_per_day, _micro_usd(limits))
         answer: Any = await self._redis.eval(
             _RESERVE,
@@ -301,10 +307,10 @@ class LimitCounts:
         if not lacking:
             return left, None
         limit: LimitName = lacking.decode()
-        metrics.RATE_LIMITED.labels(limit, subject.by).inc()
+        metrics.RATE_LIMITED.labels(limit, principal.by).inc()
         return left, _refusal(limit, wait, left)
 
-    async def settle(self, subject: str, cost: Cost, *, run_id: str = "", reserved: Cost = NOTHING) -> None:
+    async def settle(self, principal: str, cost: Cost, *, run_id: str = "", reserved: Cost = NOTHING) -> None:
         """Counts what a run has cost, and, where it is named, gives back what was reserved for it.
 
         Raises:
@@ -314,8 +320,8 @@ class LimitCounts:
         await self._redis.eval(
             _SETTLE,
             2,
-            *_periods(subject, now),
-            subject,
+            *_periods(principal, now),
+            principal,
             run_id,
             *_ends(now),
             cost.tokens,
@@ -344,9 +350,9 @@ def _micro_usd(limits: Limits) -> int | None:
     return None if limits.usd_per_month is None else round(limits.usd_per_month * 1_000_000)
 
 
-def _periods(subject: str, now: datetime) -> tuple[str, str]:
+def _periods(principal: str, now: datetime) -> tuple[str, str]:
     """Returns the keys of what is used in the day and in the month."""
-    return f"limit-tokens:{subject}:{now:%Y-%m-%d}", f"limit-money:{subject}:{now:%Y-%m}"
+    return f"limit-tokens:{principal}:{now:%Y-%m-%d}", f"limit-money:{principal}:{now:%Y-%m}"
 
 
 def _ends(now: datetime) -> tuple[int, int]:

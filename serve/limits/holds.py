@@ -16,8 +16,8 @@ from redis.exceptions import RedisError
 
 from graph.sessions.sessions import Run
 from serve.limits.counts import NOTHING, Cost, LimitCounts
+from serve.limits.principals import Principal, principal_of
 from serve.limits.state import HEADERS, HOLDS
-from serve.limits.subjects import Subject, subject_of
 from tools.core.errors import RateLimitedError
 from tools.core.logs import cause
 from tools.core.settings import Settings
@@ -63,12 +63,12 @@ class Limiter:
         self._model = settings.chat_model
 
     async def settle(
-        self, subject: str, cost: Cost = NOTHING, *, run_id: str = "", reserved: Cost = NOTHING
+        self, principal: str, cost: Cost = NOTHING, *, run_id: str = "", reserved: Cost = NOTHING
     ) -> None:
         """As `LimitCounts.settle`; what Redis does not take is told it again, until it does."""
 
         async def pay() -> None:
-            await self.counts.settle(subject, cost, run_id=run_id, reserved=reserved)
+            await self.counts.settle(principal, cost, run_id=run_id, reserved=reserved)
 
         try:
             await pay()
@@ -117,7 +117,7 @@ class Hold:
     """What one run holds, until it is settled."""
 
     limiter: Limiter
-    subject: str
+    principal: str
     reserved: Cost
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     calls: list[Call] = field(default_factory=list)
@@ -130,7 +130,7 @@ class Hold:
         if not self.settled:
             self.settled = True
             cost = cost_of(self.calls)
-            await self.limiter.settle(self.subject, cost, run_id=self.run_id, reserved=self.reserved)
+            await self.limiter.settle(self.principal, cost, run_id=self.run_id, reserved=self.reserved)
 
 
 class Holds:
@@ -164,7 +164,7 @@ class Door:
         context: AppContext = request.app.state.app_context
         self._limiter = context.limiter
         self._state = request.scope.setdefault("state", {})
-        self._subject = subject_of(request)
+        self._principal = principal_of(request)
 
     async def count(self) -> None:
         """Counts a request that runs nothing.
@@ -173,8 +173,8 @@ class Door:
             RateLimitedError: the caller has none left.
             redis.exceptions.RedisError: Redis does not answer.
         """
-        if self._subject is not None and self._subject.limits.requests_per_minute is not None:
-            await self._reserve(self._subject, ())
+        if self._principal is not None and self._principal.limits.requests_per_minute is not None:
+            await self._reserve(self._principal, ())
 
     async def hold(self, runs: int) -> None:
         """Counts a request and reserves for its runs, which last no longer than it; a batch counts as many
@@ -183,15 +183,15 @@ class Door:
         Raises:
             RateLimitedError, redis.exceptions.RedisError: as `count`.
         """
-        if (subject := self._subject) is None:
+        if (principal := self._principal) is None:
             return
         limiter = self._limiter
-        reserved = limiter.counts.reserved_for(subject.limits)
-        holds = [Hold(limiter, subject.name, reserved) for _ in range(runs)]
+        reserved = limiter.counts.reserved_for(principal.limits)
+        holds = [Hold(limiter, principal.name, reserved) for _ in range(runs)]
         # First: where the answer of Redis does not come, it may hold them all the same.
         self._state[HOLDS] = Holds(holds)
         try:
-            await self._reserve(subject, [hold.run_id for hold in holds])
+            await self._reserve(principal, [hold.run_id for hold in holds])
         except RateLimitedError:
             del self._state[HOLDS]
             raise
@@ -203,14 +203,14 @@ class Door:
         Raises:
             RateLimitedError, redis.exceptions.RedisError: as `count`.
         """
-        if self._subject is None:
+        if self._principal is None:
             return ""
-        await self._reserve(self._subject, [run_id], background=True)
-        return self._subject.name
+        await self._reserve(self._principal, [run_id], background=True)
+        return self._principal.name
 
-    async def _reserve(self, subject: Subject, run_ids: Any, *, background: bool = False) -> None:
+    async def _reserve(self, principal: Principal, run_ids: Any, *, background: bool = False) -> None:
         left, refusal = await self._limiter.counts.reserve(
-            subject, run_ids, requests=max(1, len(run_ids)), background=background
+            principal, run_ids, requests=max(1, len(run_ids)), background=background
         )
         self._state[HEADERS] = left.headers()
         if refusal is not None:

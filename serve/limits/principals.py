@@ -28,7 +28,7 @@ IPV6_PREFIX = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Principal:
     """Who is limited."""
 
     name: str
@@ -41,7 +41,7 @@ class Subject:
         return self.name.partition(":")[0]
 
 
-class Subjects:
+class Principals:
     """Says of whoever calls by whom they are limited, and to what."""
 
     def __init__(self, settings: Settings, keys: ApiKeys) -> None:
@@ -64,25 +64,25 @@ class Subjects:
         self._at_home = _set(of_visitors)
         self._has_hosts = bool(settings.hosts)
 
-    def of(self, owner: str | None, scope: Scope) -> Subject | None:
+    def of(self, owner: str | None, scope: Scope) -> Principal | None:
         """Returns who is limited where `owner` calls (None or empty: nobody in particular); None where nobody
         is."""
         if owner and not owner.startswith(RESERVED):
             limits = _over(self._keys.limits_of(owner), self._of_keys)
-            return None if limits == NO_LIMITS else Subject(f"key:{owner}", limits)
+            return None if limits == NO_LIMITS else Principal(f"key:{owner}", limits)
         limits = self._of_addresses if self._keys.needed or self._has_hosts else self._at_home
         if limits == NO_LIMITS:
             return None
         client = scope.get("client")
         address = _subscriber(client[0]) if client else "local"
         signatures: Signatures = scope["app"].state.app_context.signatures
-        return Subject(f"address:{signatures.pseudonym(address)}", limits)
+        return Principal(f"address:{signatures.pseudonym(address)}", limits)
 
 
-def subject_of(request: Request) -> Subject | None:
+def principal_of(request: Request) -> Principal | None:
     """Returns who is limited for a request; None where nothing limits them."""
-    subjects: Subjects = request.app.state.subjects
-    return subjects.of(getattr(request.state, "owner", None), request.scope)
+    principals: Principals = request.app.state.principals
+    return principals.of(getattr(request.state, "owner", None), request.scope)
 
 
 def _set(limits: Limits) -> Limits:
