@@ -120,7 +120,7 @@ async def test_each_door_counts_and_gives_back_what_its_run_held(
     settings: Settings, addresses: tuple[str, str], redis: Redis, path: str, body: dict[str, Any]
 ) -> None:
     before = await held(redis)
-    async with calling(settings, addresses, Limits(3, 1, 10**9)) as (one, other):
+    async with calling(settings, addresses, Limits(None, 1, 10**9)) as (one, other):
         # The next may come as soon as the last was answered.
         for client in (one, other, one):
             response = await client.post(path, json=body)
@@ -128,12 +128,19 @@ async def test_each_door_counts_and_gives_back_what_its_run_held(
             assert '"runs-at-once";r=0' in response.headers["ratelimit"]
             if path == "/runs":
                 await watched(client, response.json()["run_id"])
-        assert code_of(refused := await other.post(path, json=body)) == "rate_limited"
-        assert (refused.status_code, refused.json()["error"]["details"]["limit"]) == (
-            429,
-            "requests_per_minute",
-        )
     await until_held(redis, before)
+
+
+@pytest.mark.parametrize(("path", "body"), RUNNING_DOORS, ids=[path for path, _ in RUNNING_DOORS])
+async def test_each_door_refuses_who_has_no_request_left(
+    settings: Settings, addresses: tuple[str, str], path: str, body: dict[str, Any]
+) -> None:
+    async with calling(settings, addresses, Limits(requests_per_minute=1)) as (one, other):
+        assert (await one.get(SEARCH)).status_code == 200
+        refused = await other.post(path, json=body)
+    assert (refused.status_code, code_of(refused)) == (429, "rate_limited")
+    assert refused.json()["error"]["details"]["limit"] == "requests_per_minute"
+    assert 0 < int(refused.headers["retry-after"]) <= 60
 
 
 async def watched(client: httpx.AsyncClient, run_id: str) -> None:
