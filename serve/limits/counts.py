@@ -301,9 +301,9 @@ class LimitCounts:
         )
         lacking, wait, *counted = answer
         requests_left, resets, *of_runs = (None if value is None else max(0, value) for value in counted)
-        if not run_ids:
-            of_runs = [None, None, None]  # what it asks for needs none
-        left = Left(limits, requests_left, math.ceil((resets or 0) / 1000), *of_runs, at=now)
+        # What a request that runs nothing asks for needs none of these.
+        runs, tokens, micro_usd = of_runs if run_ids else (None, None, None)
+        left = Left(limits, requests_left, math.ceil((resets or 0) / 1000), runs, tokens, micro_usd, now)
         if not lacking:
             return left, None
         limit: LimitName = lacking.decode()

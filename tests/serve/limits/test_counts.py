@@ -68,7 +68,8 @@ async def leases(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 async def workers(embedded: Settings, leases: list[WorkerLease]) -> AsyncIterator[Workers]:
     assert embedded.redis_url is not None
     async with Redis.from_url(embedded.redis_url) as redis:
-        yield Workers(*(LimitCounts(redis, lease.worker_id, ESTIMATE) for lease in leases), redis)
+        one, other = (LimitCounts(redis, lease.worker_id, ESTIMATE) for lease in leases)
+        yield Workers(one, other, redis)
 
 
 def limited(
