@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions.lease import WorkerLease
+from serve.limits.state import HOLDS
 from tools.core import metrics
 from tools.core.errors import OverloadedError
 from tools.core.logs import cause
@@ -120,7 +121,8 @@ class Admission:
 
 
 class PlacesMiddleware:
-    """ASGI middleware: gives the places of a request back when its answer is sent, or cannot be."""
+    """ASGI middleware: gives the places of a request back when its answer is sent, or cannot be, and what its
+    runs hold of their caller's limits (`serve/limits/`)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -131,8 +133,13 @@ class PlacesMiddleware:
             await self._app(scope, receive, send)
             return
         with ExitStack() as places:
-            scope.setdefault("state", {})[_STATE] = places
-            await self._app(scope, receive, send)
+            state = scope.setdefault("state", {})
+            state[_STATE] = places
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                if (holds := state.get(HOLDS)) is not None:
+                    await holds.settle()
 
 
 async def admit(request: Request, admission: Admission, runs: int) -> None:

@@ -42,6 +42,7 @@ from serve.callers import BEARER
 from serve.context import AppContext, ContextDep
 from serve.errors import responses
 from serve.langserve_routes import EventStream, JsonRoute
+from serve.limits.holds import Door
 from serve.run_models import GenerateInput, RegenerateInput
 from serve.runs.events import LAST
 from serve.runs.store import ENDED, RunRecord
@@ -367,14 +368,16 @@ router = APIRouter(prefix="/agui", tags=["agui"], route_class=JsonRoute, depende
     operation_id="run_agui",
     response_class=EventStream,
     openapi_extra={"responses": {"200": {"description": "AG-UI's events, as server-sent events"}}},
-    responses=responses(401, 404, 408, 413, 415, 422, 500, 503),
+    responses=responses(401, 404, 408, 413, 415, 422, 429, 500, 503),
 )
 async def run_agui(request: Request, context: ContextDep, body: AgUiRequest) -> Response:
     """Generates or regenerates for an AG-UI client (`HttpAgent`, CopilotKit): `threadId`, or `session_id` in
     the state, is the session to go on with; where there is none, one is made of `profile` in the state, or of
     the person's last message. A client that leaves cancels the run."""
     caller: Caller = request.state.caller
-    record, about = await _open_run(context, body, caller) or await _new_run(context, body, caller)
+    record, about = await _open_run(context, body, caller) or await _new_run(
+        context, body, caller, Door(request)
+    )
     state = {**((body.state and body.state.model_extra) or {}), **about}
     state |= {"session_id": record.session_id, "run_id": record.run_id}
     translation = Translation(body.thread_id, body.run_id, state)
@@ -401,15 +404,16 @@ async def _open_run(
 
 
 async def _new_run(
-    context: AppContext, body: AgUiRequest, caller: Caller
+    context: AppContext, body: AgUiRequest, caller: Caller, door: Door
 ) -> tuple[RunRecord, dict[str, Any]]:
     """Starts a run, on the client's session where it has one; returns it and what it is about."""
     session = await _session(context, body, caller)
     if session is None:
         generation = body.generation()
-        record = await context.runs.start(caller, "generate", generation)
+        record = await context.runs.start(caller, "generate", generation, door)
         return record, {"profile": _plain(generation.profile), "language": generation.language}
-    record = await context.runs.start(caller, "regenerate", body.regeneration(session["session_id"]))
+    asked = body.regeneration(session["session_id"])
+    record = await context.runs.start(caller, "regenerate", asked, door)
     of_session = Profile.model_validate(session["profile"])
     return record, {"profile": _plain(of_session), "language": session["language"]}
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from graph.sessions.views import SERVICE_VERSION
 from local.servers import embedded_servers
@@ -32,6 +33,7 @@ from serve.callers import ApiKeys, CallerMiddleware
 from serve.context import open_app_context
 from serve.drain import Drain, DrainMiddleware
 from serve.keys.watch import watching
+from serve.limits.principals import Principals
 from serve.origins import OriginMiddleware
 from serve.page import routes as page
 from serve.runs import routes as run_routes
@@ -87,6 +89,7 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
     )
     keys = app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
     _welcome_visitors(app, configured)
+    app.state.principals = Principals(configured, keys)
     app.state.drain = Drain()
     _add_middleware(app, configured)
     errors.install(app)
@@ -126,11 +129,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST", "DELETE"),
             allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
-            expose_headers=("Retry-After",),
+            expose_headers=("Retry-After", "RateLimit", "RateLimit-Policy"),
         )
     app.add_middleware(DrainMiddleware, drain=app.state.drain)
     app.add_middleware(ReadRestMiddleware)
     app.add_middleware(metrics.MetricsMiddleware)
+    # From here on `client` is who asks and `scheme` what they asked by, and not the proxy that asks for them.
+    app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -17,12 +17,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from graph.sessions.sessions import ANYONE, Caller
 from serve.errors import error_response
-from serve.keys.store import StoredKey
+from serve.keys.store import Limits, StoredKey
 from serve.visitors import find_person, private
 from tools.core.api_keys import parse_key_lists
 from tools.core.errors import ForbiddenError, InvalidRequestError, ServiceError, UnauthorizedError
 
 MAX_IDEMPOTENCY_KEY = 200
+NO_LIMITS = Limits()
 PUBLIC_PATHS = (
     "/", "/search", "/healthz", "/readyz", "/docs", "/openapi.json", "/playground", "/playground/",
 )  # fmt: skip
@@ -78,6 +79,7 @@ class ApiKeys:
             **{digest: _Key(name, admin=True) for digest, name in administrators.items()},
         }
         self._known = self._configured
+        self._limits: dict[str, Limits] = {}
         self._used: dict[int, float] = {}
 
     @property
@@ -102,6 +104,13 @@ class ApiKeys:
             for digest, key in stored.items()
         }
         self._known = known | self._configured
+        # Of a name that has two for a while, the newer counts.
+        self._limits = {key.name: key.limits for key in sorted(stored.values(), key=lambda key: key.key_id)}
+
+    def limits_of(self, owner: str) -> Limits:
+        """Returns the limits of the key with this name, as it was made: those of the environment have none of
+        their own."""
+        return self._limits.get(owner, NO_LIMITS)
 
     def owner(self, headers: Mapping[str, str]) -> str:
         """Returns the name of the key that came with a request, or the empty name where none is needed.

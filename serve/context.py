@@ -18,6 +18,8 @@ from graph.sessions.sessions import Sessions
 from serve.admission import Admission
 from serve.embedding_keeper import EmbeddingKeeper
 from serve.kept import KeptProjects, open_kept
+from serve.limits.counts import LimitCounts
+from serve.limits.holds import Limiter, estimate, open_limiter
 from serve.readiness import ReadinessChecks
 from serve.runs.runs import Runs, open_runs
 from serve.signatures import Signatures, open_signatures
@@ -30,13 +32,14 @@ from tools.services import Services, open_services
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """What one worker has open: its services, sessions, readiness checks, places for runs, background runs,
-    the kept projects, and what it signs with."""
+    """What one worker has open: its services, sessions, readiness checks, places for runs, limits of callers,
+    background runs, the kept projects, and what it signs with."""
 
     services: Services
     sessions: Sessions
     readiness: ReadinessChecks
     admission: Admission
+    limiter: Limiter
     runs: Runs
     kept: KeptProjects
     signatures: Signatures
@@ -90,14 +93,18 @@ async def open_app_context(settings: Settings, *, working: bool | None = None) -
         ):
             admission = Admission(services.redis, lease, settings.concurrency)
             signatures = await open_signatures(settings, services.pool)
+            counts = LimitCounts(services.redis, lease.worker_id, estimate(settings))
             does_runs = settings.runs_by == "serve" if working is None else working
             async with (
                 aclosing(EmbeddingKeeper(services, services.redis, lease)),
                 aclosing(ReadinessChecks(services, probing, admission)) as readiness,
                 open_kept(services.pool, settings.kept_days) as kept,
-                open_runs(services, sessions, lease, admission, working=does_runs) as runs,
+                open_limiter(counts, settings) as limiter,
+                open_runs(services, sessions, lease, admission, limiter, working=does_runs) as runs,
             ):
-                context = AppContext(services, sessions, readiness, admission, runs, kept, signatures)
+                context = AppContext(
+                    services, sessions, readiness, admission, limiter, runs, kept, signatures
+                )
                 try:
                     yield context
                 finally:

@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from graph.errors import to_service_error
+from serve.limits.state import with_headers
 from tools.core import errors
 from tools.core.errors import InternalError, InvalidProfileError, InvalidRequestError, ServiceError
 
@@ -69,6 +70,7 @@ _MEANING = {
     413: "the body is too large",
     415: "the body is not declared to be JSON",
     422: "the request is not valid; `details.fields` names each field, `details.prompts` each prompt",
+    429: "the caller has used what it may for now: `details.limit` says of what, `Retry-After` how long",
     500: "nobody foresaw it; the log has its traceback",
     502: "the model's answer stayed invalid",
     503: "a dependency does not answer, no postings are loaded, all places for runs are taken "
@@ -111,12 +113,12 @@ def error_response(error: ServiceError, status: int | None = None) -> JSONRespon
     return _Json({"error": error.as_json()}, status or error.http_status, headers)
 
 
-async def _failed(_: Request, error: Exception) -> JSONResponse:
+async def _failed(request: Request, error: Exception) -> Response:
     failure = to_service_error(error)
     # A run has logged the error that ended it, and raises it as an InternalError.
     if isinstance(failure, InternalError) and failure is not error:
         logger.error("unforeseen error", exc_info=error)
-    return error_response(failure)
+    return with_headers(request, error_response(failure))
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:

@@ -22,6 +22,8 @@ from serve.admission import admit
 from serve.callers import BEARER, MAX_IDEMPOTENCY_KEY, caller_of
 from serve.context import AppContext
 from serve.errors import CLIENT_CLOSED_REQUEST, responses
+from serve.limits.holds import Door, Hold, Holds
+from serve.limits.state import HOLDS, with_headers
 from serve.run_models import (
     MAX_BATCH,
     BatchResponse,
@@ -36,6 +38,7 @@ from serve.run_models import (
     RunResponse,
     event_stream,
 )
+from serve.runs.events import LAST
 from serve.server_sent import one_line_json
 from tools.core.contracts import Answer
 from tools.core.errors import InvalidRequestError
@@ -49,7 +52,7 @@ IdempotencyKey = Annotated[
         description="asked again with the same key, a request gets the same answer and is paid for once",
     ),
 ]
-REQUEST_ERRORS = (401, 408, 413, 415, 422, 500, 503)
+REQUEST_ERRORS = (401, 408, 413, 415, 422, 429, 500, 503)
 """Statuses of a request that is refused; a stream has all other errors in its events."""
 RUN_ERRORS = (*REQUEST_ERRORS, 409, 502)
 
@@ -70,14 +73,14 @@ class JsonRoute(APIRoute):
             request.state.caller = await caller_of(request)
             if request.method == "POST" and self.body_field is not None:
                 await _read_body(request)
-            return await handle(request)
+            return with_headers(request, await handle(request))
 
         return checked
 
 
 class RunRoute(APIRoute):
-    """A route that finds the caller, reads the body strictly, has a place for each of its runs, and stops the
-    work when the client leaves."""
+    """A route that finds the caller, reads the body strictly, counts its runs and has a place for each, and
+    stops the work when the client leaves."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -90,8 +93,10 @@ class RunRoute(APIRoute):
             if caller.idempotency_key is not None and request.url.path.endswith("/batch"):
                 problem = "names one request; send a batch's inputs one by one"
                 raise InvalidRequestError(fields=[{"field": "Idempotency-Key", "problem": problem}])
-            await admit(request, _context(request).admission, _runs(body))
-            return await _while_connected(request, handle(request))
+            runs = _runs(body)
+            await Door(request).hold(runs)
+            await admit(request, _context(request).admission, runs)
+            return with_headers(request, await _while_connected(request, handle(request)))
 
         return checked
 
@@ -184,7 +189,15 @@ class SessionRunnable(Runnable[Any, dict[str, Any]]):
         caller = _caller(config)
 
         async def answer(value: Any) -> dict[str, Any]:
-            return await self._start(value, caller).answer()
+            run = self._start(value, caller)
+            if (hold := _hold(config, run)) is None:
+                return await run.answer()
+            try:
+                return await run.answer()
+            finally:
+                # Whoever has the answer may ask again. Of a run that was left it is done when it has ended.
+                if run.has_ended:
+                    await hold.settle()
 
         return await self._acall_with_config(answer, input, _unheard(config))
 
@@ -202,7 +215,11 @@ class SessionRunnable(Runnable[Any, dict[str, Any]]):
 
         async def progress(values: AsyncIterator[Any]) -> AsyncIterator[dict[str, Any]]:
             async for value in values:
-                async for event in self._start(value, caller):
+                run = self._start(value, caller)
+                hold = _hold(config, run)
+                async for event in run:
+                    if hold is not None and event["type"] in LAST:
+                        await hold.settle()
                     yield event
 
         async for event in self._atransform_stream_with_config(inputs(), progress, _unheard(config)):
@@ -233,6 +250,17 @@ def _caller(config: RunnableConfig | None) -> Caller:
     return caller
 
 
+def _hold(config: RunnableConfig | None, run: Run) -> Hold | None:
+    """Returns what a run holds of its caller's limits; None where nothing limits them."""
+    holds: Holds | None = (config or {}).get("configurable", {}).get(HOLDS)
+    return None if holds is None else holds.next(run)
+
+
+def _configurable(request: Request) -> dict[str, Any]:
+    """Returns what a run is told of its request."""
+    return {"caller": request.state.caller, HOLDS: request.scope["state"].get(HOLDS)}
+
+
 class PlainJson(Serializer):
     """LangServe's serializer for answers that are JSON already: nothing in them needs a closer look.
 
@@ -260,7 +288,7 @@ class RunHandler(APIHandler):
         self, request: Request, *_: Any, endpoint: str | None = None, **__: Any
     ) -> tuple[RunnableConfig, Any]:
         """Returns the config of a run and its input. Nothing of a request's own config is taken."""
-        own = RunnableConfig(configurable={"caller": request.state.caller})
+        own = RunnableConfig(configurable=_configurable(request))
         config = _update_config_with_defaults(self._run_name, own, request, endpoint=endpoint)
         return config, request.state.body.input
 
@@ -274,7 +302,7 @@ class RunHandler(APIHandler):
 
 
 def _with_caller(config: dict[str, Any], request: Request) -> dict[str, Any]:
-    return {**config, "configurable": {"caller": request.state.caller}}
+    return {**config, "configurable": _configurable(request)}
 
 
 def install(app: FastAPI) -> None:

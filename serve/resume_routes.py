@@ -12,6 +12,8 @@ from serve.callers import BEARER
 from serve.context import ContextDep
 from serve.errors import responses
 from serve.langserve_routes import REQUEST_ERRORS, RunRoute
+from serve.limits.holds import Holds
+from serve.limits.state import HOLDS
 from serve.visitors import PRIVATE
 from tools.core.contracts import Language
 from tools.core.text import clean
@@ -55,8 +57,14 @@ async def profile_from_resume(
     response.headers.update(PRIVATE)
     services = context.services
     slot = context.sessions.new_slot()
-    chat = services.chat.for_run(None, [], slot)
+    holds: Holds | None = request.scope["state"].get(HOLDS)
+    hold = None if holds is None else holds.next()
+    chat = services.chat.for_run(None, [] if hold is None else hold.calls, slot)
     lines = resume_lines(body.text)
-    async with slot, run_limit(services.settings.run_timeout_seconds) as limit:
-        with slot.stopping(limit), tracing_context(enabled=False):
-            return await read_resume(chat, services.prompts.current, lines, body.language)
+    try:
+        async with slot, run_limit(services.settings.run_timeout_seconds) as limit:
+            with slot.stopping(limit), tracing_context(enabled=False):
+                return await read_resume(chat, services.prompts.current, lines, body.language)
+    finally:
+        if hold is not None:
+            await hold.settle()

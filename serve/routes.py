@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Security
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, Security
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -16,6 +16,8 @@ from serve.context import AppContext, ContextDep
 from serve.drain import drain_of
 from serve.errors import responses
 from serve.keys.watch import KeyWatch
+from serve.limits.holds import Door
+from serve.limits.state import with_headers
 from serve.markdown import to_markdown
 from tools.core.contracts import Clean
 from tools.core.errors import PostingNotFoundError, ProjectNotFoundError
@@ -89,12 +91,18 @@ class PostingQuery(BaseModel):
 
 
 @router.get(
-    "/postings/search", tags=["postings"], dependencies=KEYED, responses=responses(401, 422, 500, 503)
+    "/postings/search", tags=["postings"], dependencies=KEYED, responses=responses(401, 422, 429, 500, 503)
 )
 async def search_postings(
-    context: ContextDep, _: CallerDep, asked: Annotated[PostingQuery, Query()]
+    request: Request,
+    response: Response,
+    context: ContextDep,
+    _: CallerDep,
+    asked: Annotated[PostingQuery, Query()],
 ) -> list[FoundPosting]:
     """What retrieval sees: the `k` postings that fit `q` best, best first, and why each is there."""
+    await Door(request).count()
+    with_headers(request, response)
     return (await find_postings(context, asked)).postings
 
 
@@ -208,6 +216,7 @@ async def readyz(request: Request, context: ContextDep) -> JSONResponse:
     report = await context.readiness.report()
     watch: KeyWatch = request.app.state.key_watch
     report["parts"]["keys"] = watch.report()
+    report["parts"]["limits"] = context.limiter.report()
     draining = drain_of(request).started
     report |= {"draining": draining, "ready": report["ready"] and not draining}
     return JSONResponse(report, 200 if report["ready"] else 503)

@@ -58,6 +58,7 @@ class Server(uvicorn.Server):
                 ws="none",
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,  # the app heeds those of its own proxies
                 backlog=BACKLOG,
                 timeout_graceful_shutdown=round(CLOSE_SECONDS),
             )

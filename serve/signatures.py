@@ -41,6 +41,10 @@ class Signatures:
             secret, salt="checkerboard.link", key_derivation="hmac", digest_method=hashlib.sha256
         )
 
+        self._addresses = Signer(
+            secret, salt="checkerboard.address", key_derivation="hmac", digest_method=hashlib.sha256
+        )
+
     def cookie(self, visitor_id: str | None = None) -> str:
         """Returns the cookie of a visitor, of a new one without an id."""
         return self._cookies.sign(visitor_id or secrets.token_hex(_ID_BYTES)).decode()
@@ -63,6 +67,10 @@ class Signatures:
             return self._links.unsign(token.encode()).decode()
         except BadSignature:
             return None
+
+    def pseudonym(self, address: str) -> str:
+        """Returns what stands for an address where it has to be known again, and by nobody else."""
+        return self._addresses.get_signature(address).decode()
 
 
 async def open_signatures(settings: Settings, pool: Pool) -> Signatures:

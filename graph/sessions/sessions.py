@@ -146,6 +146,11 @@ class Run:
             # Of a task that has failed, this also tells asyncio that its error need not be reported.
             task.cancel()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has come to its end, good or bad."""
+        return self._task is not None and self._task.done()
+
     async def ended(self) -> None:
         """Waits until a run whose listener has left has let go of its session."""
         if self._task is not None and not self._task.done():
@@ -157,7 +162,7 @@ class Run:
         Raises:
             ServiceError: the run failed.
         """
-        task = self._start(self)
+        task = self._task = self._start(self)
         try:
             await asyncio.wait({task})
             return task.result()

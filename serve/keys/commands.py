@@ -45,8 +45,8 @@ def create(
         float | None, typer.Option(min=0.01, help="limit of what the model costs, in USD")
     ] = None,
 ) -> None:
-    """Make a key, and print it this once: its hash alone is stored. The limits are stored and shown; none is
-    kept yet."""
+    """Make a key, and print it this once: its hash alone is stored. A limit that is left out is the service's
+    default (CHECKERBOARD_KEY_…)."""
     usd = None if usd_per_month is None else Decimal(f"{usd_per_month:.2f}")
     limits = store.Limits(requests_per_minute, runs_at_once, tokens_per_day, usd)
     _print_key(_with_database(lambda connection: store.create_key(connection, name, role, limits)))

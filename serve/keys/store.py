@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -47,6 +47,7 @@ class StoredKey:
     admin: bool
     seconds_left: float | None
     """Of one whose place another has taken; None: it stays."""
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,13 @@ async def keys_in_force(connection: Connection) -> StoredKeys:
     return StoredKeys(
         rows[0]["version"],
         {
-            row["hash"]: StoredKey(row["id"], row["name"], row["role"] == "admin", row["seconds_left"])
+            row["hash"]: StoredKey(
+                row["id"],
+                row["name"],
+                row["role"] == "admin",
+                row["seconds_left"],
+                Limits(**{field.name: row[field.name] for field in fields(Limits)}),
+            )
             for row in rows
             if row["id"] is not None
         },

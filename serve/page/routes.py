@@ -25,6 +25,8 @@ from graph.sessions.views import SessionView
 from serve.callers import ApiKeys
 from serve.context import AppContext, ContextDep
 from serve.kept_routes import KeptId
+from serve.limits.holds import Door
+from serve.limits.state import headers_of
 from serve.page import views
 from serve.page.known import KnownPostings
 from serve.page.rendering import render
@@ -188,10 +190,11 @@ async def search(
         "more": None,
         "today": _today(),
     }
-    status = 200
+    status, headers = 200, {}
     if typed["q"]:
         try:
             asked = PostingQuery.model_validate({name: value for name, value in typed.items() if value})
+            await Door(request).count()
             found = await find_postings(context, asked)
         except ValidationError as error:
             shown["wrong"] = {str(problem["loc"][0]) for problem in error.errors()}
@@ -199,6 +202,8 @@ async def search(
         except ServiceError as error:
             shown["problem"] = _in_words(error, language)
             status = error.http_status
+            if error.retry_after_seconds is not None:
+                headers["Retry-After"] = str(error.retry_after_seconds)
         else:
             shown["hits"] = views.hits(found.postings, typed["q"], language)
             shown["families"] = [JOB_FAMILIES[key].name[language] for key in found.families]
@@ -206,7 +211,9 @@ async def search(
             if len(found.postings) == asked.k < MOST_HITS:
                 more = request.url.include_query_params(k=MOST_HITS)
                 shown["more"] = f"?{more.query}#hit-{asked.k + 1}"
-    return render(request, "search", language, shown, knows=await _knows(request, language), status=status)
+    page = render(request, "search", language, shown, knows=await _knows(request, language), status=status)
+    page.headers.update(headers | headers_of(request))
+    return page
 
 
 def _named(spellings: Sequence[str], language: Language) -> str:

@@ -12,6 +12,7 @@ from serve.callers import BEARER
 from serve.context import ContextDep
 from serve.errors import responses
 from serve.langserve_routes import EventStream, IdempotencyKey, JsonRoute
+from serve.limits.holds import Door
 from serve.run_models import numbered_event_stream
 from serve.runs.events import server_sent
 from serve.runs.models import FinishedRun, RunRequest, SessionRuns, run_view
@@ -41,7 +42,7 @@ def _owner(request: Request) -> str:
     response_model=FinishedRun,
     responses={
         202: {"headers": {"Location": {"schema": {"type": "string"}, "description": "the run"}}},
-        **responses(401, 404, 408, 413, 415, 422, 500, 503),
+        **responses(401, 404, 408, 413, 415, 422, 429, 500, 503),
     },
 )
 async def start_run(
@@ -49,7 +50,7 @@ async def start_run(
 ) -> Response:
     """Starts a generation or a regeneration in the background. It is done by any worker, also where the one
     that had it dies, and goes on whether or not anybody watches."""
-    record = await context.runs.start(request.state.caller, body.kind, body.input)
+    record = await context.runs.start(request.state.caller, body.kind, body.input, Door(request))
     return await _answer(context, record, 202, location=True)
 
 
@@ -94,12 +95,12 @@ async def cancel_run(request: Request, context: ContextDep, run_id: RunId) -> Re
     status_code=202,
     operation_id="resume_run",
     response_model=FinishedRun,
-    responses=responses(401, 404, 422, 500, 503),
+    responses=responses(401, 404, 422, 429, 500, 503),
 )
 async def resume_run(request: Request, context: ContextDep, run_id: RunId) -> Response:
     """Goes on with a run that failed or was cancelled; what models have answered it is not asked again. Any
     other stays as it is."""
-    return await _answer(context, await context.runs.resume(run_id, _owner(request)), 202)
+    return await _answer(context, await context.runs.resume(run_id, _owner(request), Door(request)), 202)
 
 
 @router.get(

@@ -18,6 +18,7 @@ from graph.sessions.owners import may_read
 from graph.sessions.record import IdempotencyKeys
 from graph.sessions.sessions import Caller, Event, Run, Sessions
 from serve.admission import Admission
+from serve.limits.holds import Door, Limiter, cost_of
 from serve.run_models import GenerateInput, RegenerateInput
 from serve.runs.engine import Engine, Found, GiveBackError, Handed, queue_name
 from serve.runs.events import LAST, READING, Watching
@@ -50,12 +51,20 @@ class Runs:
     """The background runs of this worker and all others."""
 
     def __init__(
-        self, services: Services, sessions: Sessions, lease: WorkerLease, admission: Admission, queue: str
+        self,
+        services: Services,
+        sessions: Sessions,
+        lease: WorkerLease,
+        admission: Admission,
+        limiter: Limiter,
+        *,
+        queue: str,
     ) -> None:
         settings = services.settings
         self._redis = services.redis
         self._sessions = sessions
         self._lease = lease
+        self._limiter = limiter
         self._idempotency = IdempotencyKeys(services.redis, settings)
         self._store = RunStore(
             services.redis,
@@ -77,11 +86,14 @@ class Runs:
             self._engine.start()
             self._tasks.append(asyncio.create_task(self._mend()))
 
-    async def start(self, caller: Caller, kind: Kind, asked: GenerateInput | RegenerateInput) -> RunRecord:
+    async def start(
+        self, caller: Caller, kind: Kind, asked: GenerateInput | RegenerateInput, door: Door
+    ) -> RunRecord:
         """Puts a new run into the queue. With an Idempotency-Key that was used before, the run of then is
-        returned.
+        returned. `door` is that of the request.
 
         Raises:
+            RateLimitedError: the caller has used what it may.
             SessionNotFoundError: the session to go on with is unknown or somebody else's.
             IdempotencyConflictError: the key was used for something else.
             OverloadedError: as many runs wait as may.
@@ -92,13 +104,22 @@ class Runs:
         if isinstance(asked, RegenerateInput):
             session_id = asked.session_id
             await self._sessions.check(session_id, caller.owner)
-        run_id = uuid.uuid4().hex
+        run_id, is_new = uuid.uuid4().hex, True
         if caller.idempotency_key is not None:
             # A claim names what it stands for: here the run.
             claim = ["runs", kind, given]
             attempt = await self._idempotency.begin(caller.owner, caller.idempotency_key, claim, run_id)
             run_id = attempt.session_id
-        await self._store.create(run_id, owner=caller.owner, session_id=session_id, kind=kind, asked=given)
+            is_new = attempt.first or not await self._store.has(run_id)
+        limited = ""
+        if is_new:
+            limited = await door.hold_in_background(run_id)
+        else:
+            await door.count()
+        async with self._released_on_failure(limited, run_id):
+            await self._store.create(
+                run_id, owner=caller.owner, session_id=session_id, kind=kind, asked=given, limited=limited
+            )
         record = await self._store.get(run_id)
         # Also where it was there: the earlier request may have ended before it came so far.
         await self._put(record)
@@ -139,16 +160,21 @@ class Runs:
         await self._engine.abort(run_id)
         return await self._store.get(run_id)
 
-    async def resume(self, run_id: str, owner: str) -> RunRecord:
+    async def resume(self, run_id: str, owner: str, door: Door) -> RunRecord:
         """Goes on with a run that failed or was cancelled: what it was answered is not asked again. Any other
-        is left as it is.
+        is left as it is. `door` is that of the request.
 
         Raises:
+            RateLimitedError: the caller has used what it may.
             RunNotFoundError: as `get`.
             OverloadedError: as many runs wait as may.
             redis.exceptions.RedisError, psycopg.Error: a store does not answer.
         """
-        await self._store.resume(await self.get(run_id, owner))
+        before = await self.get(run_id, owner)
+        if before.state in ("failed", "cancelled"):
+            limited = await door.hold_in_background(run_id)
+            async with self._released_on_failure(limited, run_id):
+                await self._store.resume(before, limited)
         record = await self._store.get(run_id)
         await self._put(record)
         return record
@@ -176,6 +202,16 @@ class Runs:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _released_on_failure(self, limited: str, run_id: str) -> AsyncIterator[None]:
+        """Gives back what is reserved for a run that cannot be written down."""
+        try:
+            yield
+        except BaseException:
+            if limited:
+                await self._limiter.settle(limited, run_id=run_id)
+            raise
 
     async def _put(self, record: RunRecord) -> None:
         if record.state == "queued":
@@ -210,6 +246,10 @@ class Runs:
         finally:
             # The next run of the session finds it free.
             await run.ended()
+            if record.limited:
+                # A worker that is dead could not say what it paid for; what it was answered says it.
+                lost = record.state == "running"
+                await self._limiter.settle(record.limited, cost_of(run.calls, replayed=lost))
         await telling.tell_last()
 
     def _run(self, record: RunRecord) -> Run:
@@ -329,7 +369,13 @@ class _Telling:
 
 @asynccontextmanager
 async def open_runs(
-    services: Services, sessions: Sessions, lease: WorkerLease, admission: Admission, *, working: bool
+    services: Services,
+    sessions: Sessions,
+    lease: WorkerLease,
+    admission: Admission,
+    limiter: Limiter,
+    *,
+    working: bool,
 ) -> AsyncIterator[Runs]:
     """Yields the background runs; `working`: this worker does some.
 
@@ -338,7 +384,7 @@ async def open_runs(
     """
     assert services.settings.database_url is not None  # noqa: S101 - `embedded_servers` has filled it
     queue = await queue_name(services.redis, services.settings.database_url)
-    runs = Runs(services, sessions, lease, admission, queue)
+    runs = Runs(services, sessions, lease, admission, limiter, queue=queue)
     await runs.open(working=working)
     try:
         yield runs

@@ -26,6 +26,7 @@ import orjson
 from redis.asyncio import Redis
 
 from graph.sessions.record import events_key, run_key, runs_key
+from serve.limits.counts import RELEASE
 from serve.server_sent import one_line_json
 from tools.core.errors import OverloadedError, RunNotFoundError
 
@@ -111,6 +112,7 @@ return tonumber(redis.call('HGET', run, 'events'))
 )
 _SETTLE = (
     _APPEND
+    + RELEASE
     + """
 local run, events, queued, open = unpack(KEYS)
 local id, seconds, attempt, state, now, failure, kind, event = unpack(ARGV)
@@ -120,6 +122,8 @@ if attempt ~= '' and (redis.call('HGET', run, 'attempts') ~= attempt or before ~
 redis.call('HSET', run, 'state', state, 'error', failure)
 if has_ended(state) then
   redis.call('HSET', run, 'ended_at', now)
+  local limited = redis.call('HGET', run, 'limited')
+  if limited and limited ~= '' then release(limited, id) end
   redis.call('ZREM', queued, id)
   redis.call('ZREM', open, id)
 end
@@ -128,16 +132,17 @@ announce(run, events, seconds)
 return 1
 """
 )
-"""Ends a run, or gives it back to the queue; `attempt` is empty where anybody may."""
+"""Ends a run and what it holds of its caller's limits, or gives it back to the queue; `attempt` is empty
+where anybody may."""
 _RESUME = (
     _APPEND
     + """
 local run, events, queued, open = unpack(KEYS)
-local id, seconds, now, bound, kind, event = unpack(ARGV)
+local id, seconds, now, bound, limited, kind, event = unpack(ARGV)
 local state = redis.call('HGET', run, 'state')
 if state ~= 'failed' and state ~= 'cancelled' then return 'as it was' end
 if redis.call('ZCARD', queued) >= tonumber(bound) then return 'full' end
-redis.call('HSET', run, 'state', 'queued', 'error', '', 'ended_at', '')
+redis.call('HSET', run, 'state', 'queued', 'error', '', 'ended_at', '', 'limited', limited)
 redis.call('HINCRBY', run, 'generation', 1)
 for _, set in ipairs({queued, open}) do redis.call('ZADD', set, now, id) end
 append(run, events, kind, event)
@@ -167,6 +172,8 @@ class RunRecord:
     worker: str
     """The lease of the worker that began it last (`graph/sessions/lease.py`)."""
     error: Mapping[str, Any] | None
+    limited: str
+    """By whose limits it counts (`serve/limits/`); empty where nothing limits them."""
     events: int
     """The number of its newest event."""
 
@@ -224,7 +231,14 @@ class RunStore:
         self._bound = bound
 
     async def create(
-        self, run_id: str, *, owner: str, session_id: str, kind: Kind, asked: Mapping[str, Any]
+        self,
+        run_id: str,
+        *,
+        owner: str,
+        session_id: str,
+        kind: Kind,
+        asked: Mapping[str, Any],
+        limited: str = "",
     ) -> bool:
         """Writes a new run; False where there is one with this id.
 
@@ -239,6 +253,7 @@ class RunStore:
             "state": "queued",
             "created_at": time.time(),
             "generation": 1,
+            "limited": limited,
         }
         outcome = await self._eval(
             _CREATE,
@@ -276,6 +291,10 @@ class RunStore:
             found = await pipe.execute()
         records = [_record(run_id, fields) for run_id, fields in zip(ids, found, strict=True)]
         return [record for record in records if record is not None]
+
+    async def has(self, run_id: str) -> bool:
+        """Whether there is a run with this id."""
+        return bool(await self._redis.exists(run_key(run_id)))
 
     async def open_before(self, moment: float) -> list[str]:
         """Returns the runs that have not ended and whose last attempt, if any, began before `moment`."""
@@ -349,8 +368,9 @@ class RunStore:
             )
         )
 
-    async def resume(self, record: RunRecord) -> None:
-        """Lets a run that failed or was cancelled wait again; leaves any other as it is.
+    async def resume(self, record: RunRecord, limited: str = "") -> None:
+        """Lets a run that failed or was cancelled wait again, `limited` by whose limits; any other
+        stays as it is.
 
         Raises:
             OverloadedError: as many runs wait as may.
@@ -362,6 +382,7 @@ class RunStore:
             self._ttl_seconds,
             time.time(),
             self._bound,
+            limited,
             *_told(event_of("queued", {"session_id": record.session_id})),
         )
         if outcome == b"full":
@@ -416,5 +437,6 @@ def _record(run_id: str, fields: Mapping[bytes, bytes]) -> RunRecord | None:
         generation=int(given["generation"]),
         worker=given.get("worker", ""),
         error=orjson.loads(given["error"]) if given.get("error") else None,
+        limited=given.get("limited", ""),
         events=int(given.get("events", 0)),
     )

@@ -23,6 +23,7 @@ status, under CheckerboardError: `ingest.errors`.
     ├── InvalidProfileError       422 invalid_profile
     ├── InvalidRequestError       422 invalid_request
     ├── PromptInvalidError        422 prompt_invalid
+    ├── RateLimitedError          429 rate_limited
     ├── NoPostingsError           503 no_postings
     ├── ModelUnavailableError     503 model_unavailable
     ├── ModelOutputError          502 model_output_invalid
@@ -72,6 +73,10 @@ ModelCause = Literal[
     "unreadable",
 ]
 """Why a model gave no answer, or none that can be used."""
+
+
+LimitName = Literal["requests_per_minute", "runs_at_once", "tokens_per_day", "usd_per_month"]
+"""What a caller is limited in."""
 
 
 class FieldProblem(TypedDict):
@@ -280,6 +285,19 @@ class PromptInvalidError(ServiceError):
     http_status = 422
     prompts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """The problems of each prompt, by its key."""
+
+
+@dataclass(eq=False, repr=False, kw_only=True)
+class RateLimitedError(ServiceError):
+    """You have used what you may for now. Ask again after the seconds in Retry-After; nothing was begun, and
+    nothing paid for."""
+
+    code = "rate_limited"
+    http_status = 429
+    limit: LimitName | None = None
+    """What there was no more of."""
+    allowed: float | None = None
+    """How much of it there is."""
 
 
 class NoPostingsError(ServiceError):

@@ -37,6 +37,11 @@ TURN_WAIT_SECONDS = Histogram(
     "checkerboard_turn_wait_seconds", "How long runs waited for their turn to work.", buckets=_SECONDS
 )
 OVERLOADED = Counter("checkerboard_overloaded", "Requests that found no place: 503 `overloaded`.")
+RATE_LIMITED = Counter(
+    "checkerboard_rate_limited",
+    "Requests that a limit refused: 429 `rate_limited`. `limit`: which; `by`: key or address.",
+    ["limit", "by"],
+)
 
 MODEL_CALLS = Counter(
     "checkerboard_model_calls",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -108,10 +110,30 @@ def _url(value: str | None) -> str | None:
     return re.sub(r"/(?:chat/completions|embeddings)?/*$", "", value)
 
 
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns addresses and networks of proxies; none of the word `none`."""
+    if value == ("none",):
+        return ()
+    for network in value:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            # A name is not what a connection comes from, and `*` would believe whoever makes up a header.
+            raise ValueError(
+                f"{network!r} is no address or network of a proxy, such as 10.0.0.7 or 10.0.0.0/8. `none` "
+                "trusts no proxy."
+            ) from error
+    return value
+
+
 Key = Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_key)]
 """A key of an API, without white space, quotes and `Bearer `."""
 Url = Annotated[str | None, BeforeValidator(_stripped), AfterValidator(_url)]
 """The address of an OpenAI-compatible API."""
+Networks = Annotated[Words, AfterValidator(_networks)]
+"""Addresses and networks (CIDR)."""
+Dollars = Annotated[Decimal | None, Field(ge=0, max_digits=12, decimal_places=2)]
+"""US dollars and cents."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that the rooms are in: the checkout, unless this is an installed copy."""
@@ -257,6 +279,38 @@ class Settings(BaseSettings):
         False,
         description="whether people without a key may use the pages where API keys or hosts are set; unset: "
         "on this machine alone",
+    )
+    key_requests_per_minute: int | None = Field(
+        None, ge=0, description="limit of a key that has none of its own: requests; unset or 0: none"
+    )
+    key_runs_at_once: int | None = Field(
+        None, ge=0, description="the same: runs in flight, those that wait among them; unset or 0: none"
+    )
+    key_tokens_per_day: int | None = Field(
+        None, ge=0, description="the same: the model's tokens; unset or 0: none"
+    )
+    key_usd_per_month: Dollars = Field(
+        None, description="the same: what the model costs, in USD; unset or 0: none"
+    )
+    visitor_requests_per_minute: int | None = Field(
+        None,
+        ge=0,
+        description="limit of an address from which people come without a key: requests; 0: none; unset: 300 "
+        "where API keys or hosts are set, none on this machine alone",
+    )
+    visitor_runs_at_once: int | None = Field(
+        None, ge=0, description="the same: runs in flight; 0: none; unset: 100, or none, as above"
+    )
+    visitor_tokens_per_day: int | None = Field(
+        None, ge=0, description="the same: the model's tokens; unset or 0: none"
+    )
+    visitor_usd_per_month: Dollars = Field(
+        None, description="the same: what the model costs, in USD; unset or 0: none"
+    )
+    trusted_proxies: Networks = Field(
+        ("127.0.0.1", "::1"),
+        description="addresses and networks (CIDR) of proxies that are believed in `X-Forwarded-For` and "
+        "`X-Forwarded-Proto`; `none`: nobody",
     )
     cookie_secret: Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_secret)] = Field(
         None,

@@ -8,7 +8,8 @@ select exists (select from api_keys) as stored;
 -- The version with them, of one moment. A row of nulls where there is no key.
 select
     v.version, k.id, k.hash, k.name, k.role,
-    extract(epoch from k.expires_at - now())::double precision as seconds_left
+    extract(epoch from k.expires_at - now())::double precision as seconds_left,
+    k.requests_per_minute, k.runs_at_once, k.tokens_per_day, k.usd_per_month
 from api_keys_version as v
 left join api_keys as k on k.revoked_at is null and (k.expires_at is null or k.expires_at > now());
 
