@@ -123,9 +123,10 @@ async def test_a_worker_whose_redis_is_away_honours_what_it_was_told_itself(
     own: Settings, gateway: Gateway
 ) -> None:
     gateway.limit(3600)
-    async with open_redis(
-        own.model_copy(update={"redis_url": "redis://127.0.0.1:1"}), retrying=False
-    ) as redis, open_http_client(own) as http_client:
+    async with (
+        open_redis(own.model_copy(update={"redis_url": "redis://127.0.0.1:1"}), retrying=False) as redis,
+        open_http_client(own) as http_client,
+    ):
         pauses = Pauses(redis)
         alone = Worker(own, ChatModel(own, http_client, pauses=pauses), pauses)
         await alone.fail()
