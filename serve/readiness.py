@@ -20,6 +20,7 @@ from graph.errors import to_service_error
 from graph.sessions.views import SERVICE_VERSION
 from serve import open_files
 from serve.admission import Admission
+from serve.outages import model_outage
 from tools.core.database import CONNECTION_OPTIONS, Connection
 from tools.core.errors import InternalError, StoreUnavailableError
 from tools.core.redis_client import check_round_trip
@@ -164,12 +165,14 @@ class ReadinessChecks:
         last = self._model.last
         if last is None or age > MODEL_BELIEVED_SECONDS:
             self._model.start()
+        outage = model_outage(self._services.chat, self._services.embedder)
         return {
             **(last or {"ok": None, "message": "being asked for the first time; not yet known"}),
             "asked_seconds_ago": None if last is None else round(age, 1),
             "chat_model": self._services.chat.model_name,
             "embedding_model": self._services.embedder.model_name,
-            "warning": self._embedding_warning(),
+            **outage,
+            "warning": "; ".join(filter(None, [self._embedding_warning(), outage["warning"]])) or None,
         }
 
     def _search(self) -> Report:

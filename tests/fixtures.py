@@ -77,6 +77,8 @@ def embedded(home: Path) -> Iterator[Settings]:
             cache_megabytes=0,
             model_timeout_seconds=time_limit(),
             model_retries=1,
+            # What fails in one test is asked again in the next.
+            model_circuit_seconds=0.01,
             run_timeout_seconds=2 * time_limit(),
         )
         with embedded_servers(given) as settings:

@@ -17,6 +17,7 @@ from tools.llm.chat import ChatModel
 from tools.llm.embedding_models import EmbeddingModel, embedding_models, why_morphemes
 from tools.llm.embeddings import Embedder
 from tools.llm.openai_client import open_http_client
+from tools.llm.pauses import Pauses, open_pauses
 from tools.postings.embedding_choice import Embedding, EmbeddingChoice
 from tools.postings.repository import EmbeddingSet, PostingStore, PostingWriter
 from tools.prompts.changes import PromptChanges, open_prompts
@@ -39,6 +40,7 @@ class Services:
     analyser: Analyser
     terms: TermIndex
     search_cache: Cache
+    pauses: Pauses
     prompts: PromptRegistry
     prompt_changes: PromptChanges
 
@@ -74,12 +76,13 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
         await open_pool(settings) as pool,
         open_http_client(settings) as http_client,
         open_redis(settings) as redis,
+        open_pauses(redis) as pauses,
         open_prompts(settings, redis, pool, newest=newest_prompts) as prompt_changes,
         aclosing(search_cache(settings, redis)) as cache,
         aclosing(Analyser()) as analyser,
     ):
         embeddings = EmbeddingChoice(
-            [_embedding(settings, http_client, pool, model) for model in embedding_models(settings)],
+            [_embedding(settings, http_client, pool, model, pauses) for model in embedding_models(settings)],
             free=settings.embeddings_offline,
             instead=why_morphemes(settings) if settings.embeddings_offline else None,
         )
@@ -89,18 +92,21 @@ async def open_services(settings: Settings, *, newest_prompts: bool = False) -> 
             settings=settings,
             redis=redis,
             pool=pool,
-            chat=ChatModel(settings, http_client),
+            chat=ChatModel(settings, http_client, pauses=pauses, falls_back=True),
             embeddings=embeddings,
             writer=PostingWriter(pool),
             analyser=analyser,
             terms=TermIndex(pool, analyser),
             search_cache=cache,
+            pauses=pauses,
             prompts=prompt_changes.registry,
             prompt_changes=prompt_changes,
         )
 
 
-def _embedding(settings: Settings, http_client: Any, pool: Pool, model: EmbeddingModel) -> Embedding:
-    embedder = Embedder(settings, http_client, model)
+def _embedding(
+    settings: Settings, http_client: Any, pool: Pool, model: EmbeddingModel, pauses: Pauses
+) -> Embedding:
+    embedder = Embedder(settings, http_client, model, pauses)
     own: dict[str, Any] = {"model": embedder.model_name, "dimensions": embedder.dimensions}
     return Embedding(embedder, PostingStore(pool, **own), EmbeddingSet(pool, **own))

@@ -183,7 +183,7 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         journal = PostgresJournal(services.pool)
         parser = await stack.enter_async_context(open_document_parser(settings, journal=journal))
         model = await stack.enter_async_context(open_http_client(settings))
-        chat = ChatModel(settings, model, Pacer(settings.chat_per_second))
+        chat = ChatModel(settings, model, Pacer(settings.chat_per_second), pauses=services.pauses)
         tagger = Tagger(chat, services.prompts, journal)
         sources = [open_source(spec, settings, web) for spec in specs]
         _refuse_namesakes(sources)

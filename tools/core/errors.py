@@ -51,6 +51,7 @@ ModelCause = Literal[
     "batch_failed",
     "batch_size",
     "batch_timeout",
+    "circuit_open",
     "connection",
     "content_filter",
     "context_length",

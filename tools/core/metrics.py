@@ -64,6 +64,17 @@ MODEL_COST = Counter(
     "What they cost in USD by the model's standard price; nothing where it is not known.",
     ["purpose", "model"],
 )
+MODEL_CIRCUITS_OPEN = Gauge(
+    "checkerboard_model_circuits_open",
+    "Circuits to a model that are open or half open: how many workers do not ask it, because it is down.",
+    ["model"],
+    multiprocess_mode="livesum",
+)
+MODEL_PAUSES = Counter(
+    "checkerboard_model_pauses",
+    "Pauses that a model's API asked for: 429 with `Retry-After`.",
+    ["model"],
+)
 ANSWERS_REFUSED = Counter(
     "checkerboard_model_answers_refused",
     "Answers that broke their schema or failed a check, and went back to the model.",

@@ -205,6 +205,17 @@ class Settings(BaseSettings):
         description="how the offline model embeds: `e5` by meaning (multilingual-e5-small, where there is a "
         "wheel of it), `morphemes` by words, a hundred times faster",
     )
+    fallback_model: str | None = Field(
+        None,
+        description="chat model that answers while the one that is asked is down; unset: none, and runs fail "
+        "meanwhile",
+    )
+    fallback_base_url: Url = Field(
+        None,
+        description="an OpenAI-compatible gateway for it alone; unset: the chat model's, or OpenAI's where "
+        "there is a key for it",
+    )
+    fallback_api_key: Key = Field(None, description="key for it; unset: the chat model's")
     temperature: float | None = Field(
         None, ge=0, le=2, description="of the chat model; unset: the model's own, as reasoning models want"
     )
@@ -221,6 +232,12 @@ class Settings(BaseSettings):
     )
     model_timeout_seconds: float = Field(90.0, gt=0, description="limit of one model call, seconds")
     model_retries: int = Field(2, ge=0, le=10, description="retries of a call on 429, time-out and 5xx")
+    model_circuit_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="how long a model that is down is not asked, until one call tries it, seconds",
+    )
     prompt_tokens: int = Field(
         88_000,
         ge=16_000,
@@ -397,6 +414,31 @@ class Settings(BaseSettings):
             raise ValueError(
                 "CHECKERBOARD_EMBEDDING_BASE_URL is `offline` beside a CHECKERBOARD_EMBEDDING_API_KEY: unset "
                 "one of them."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_fallback(self) -> Settings:
+        own = (self.fallback_base_url, self.fallback_api_key)
+        if self.fallback_model is None and own != (None, None):
+            raise ValueError(
+                "CHECKERBOARD_FALLBACK_BASE_URL and CHECKERBOARD_FALLBACK_API_KEY are of use only beside a "
+                "CHECKERBOARD_FALLBACK_MODEL."
+            )
+        if self.fallback_model is not None and self.offline:
+            raise ValueError(
+                "CHECKERBOARD_FALLBACK_MODEL is set without OPENAI_API_KEY, so the offline model answers, "
+                "which needs no other in its place."
+            )
+        if self.fallback_base_url == OFFLINE:
+            raise ValueError(
+                "CHECKERBOARD_FALLBACK_BASE_URL is `offline`, and rules are no answer in a model's place. "
+                "Name the address of a gateway."
+            )
+        if self.fallback_base_url is not None and self.fallback_api_key is None:
+            raise ValueError(
+                "CHECKERBOARD_FALLBACK_BASE_URL is set without CHECKERBOARD_FALLBACK_API_KEY, and "
+                "OPENAI_API_KEY is not sent elsewhere. Where the gateway needs no key, set it to any word."
             )
         return self
 

@@ -29,15 +29,17 @@ from langsmith.utils import tracing_is_enabled
 from pydantic import BaseModel, PrivateAttr
 
 from tools.core import metrics, tracing
-from tools.core.errors import ModelOutputError, Usage
+from tools.core.errors import ModelOutputError, ModelUnavailableError, Usage
 from tools.core.fencing import escaped, fence, shortened
 from tools.core.settings import ModelChoice, Settings
-from tools.llm.journal import RecordedModel, Tokens
+from tools.llm.circuit_breaker import CircuitBreaker
+from tools.llm.journal import Counted, RecordedModel
 from tools.llm.model_answers import ModelAnswer
 from tools.llm.model_api import Heard, ModelApi
-from tools.llm.model_errors import model_errors
-from tools.llm.openai_client import chat_endpoint, chat_model_name, connection
+from tools.llm.model_errors import Endpoint, is_down, model_errors
+from tools.llm.openai_client import chat_endpoint, chat_model_name, connection, fallback_endpoint
 from tools.llm.pacing import Pacer
+from tools.llm.pauses import Pauses
 from tools.llm.structured_output import refusal_error, validated
 from tools.prompts.prompt import Prompt
 
@@ -125,24 +127,74 @@ def _has_listeners(config: RunnableConfig) -> bool:
     return bool(callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks)
 
 
+class _ChatApi:
+    """An endpoint where chat models are asked: the clients, one a model and its parameters."""
+
+    def __init__(
+        self, settings: Settings, http_client: Any, endpoint: Endpoint, pauses: Pauses | None
+    ) -> None:
+        self._endpoint = endpoint
+        self._connection = connection(settings, http_client, endpoint)
+        self._api = ModelApi(settings, http_client, endpoint, pauses)
+        self.circuits = self._api.circuits
+        # Bounded, because each reload may choose others.
+        self._model = functools.lru_cache(maxsize=_MODELS)(self._open_model)
+
+    async def answer(
+        self, choice: ModelChoice, purpose: str, heard: Heard | None, *asked: Any, **more: Any
+    ) -> AIMessage:
+        """As `_ChatModel.answer`, by the model that is chosen.
+
+        Raises:
+            ModelUnavailableError, ModelOutputError: as `model_errors`.
+        """
+        with model_errors(purpose, self._endpoint), _hearing(heard):
+            return await self._model(choice).answer(*asked, **more)
+
+    def _open_model(self, choice: ModelChoice) -> _ChatModel:
+        return _ChatModel(self._api, **choice.model_dump(exclude_none=True), **self._connection)
+
+
 class ChatModel(RecordedModel):
-    """Asks the model, validates what it answers and sends back what is wrong, a bounded number of times.
+    """Asks the model, validates what it answers and sends back what is wrong, a bounded number of times."""
 
-    `pacer` limits the calls a second.
-    """
-
-    def __init__(self, settings: Settings, http_client: Any, pacer: Pacer | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        http_client: Any,
+        pacer: Pacer | None = None,
+        *,
+        pauses: Pauses | None = None,
+        falls_back: bool = False,
+    ) -> None:
+        """`pacer` limits the calls a second, `pauses` are those of the process. With `falls_back` the
+        fallback model of the settings, where there is one, answers while another is down."""
         tracing.hide()
         self._pacer = pacer
         self._output_retries = settings.output_retries
         self._method = settings.structured_output
         self._offline = settings.offline
         self._default = ModelChoice(model=chat_model_name(settings), temperature=settings.temperature)
-        self._connection = connection(settings, http_client)
-        self._endpoint = chat_endpoint(settings)
-        self._api = ModelApi(settings, http_client, self._endpoint)
-        # Bounded, because each reload may choose others.
-        self._model = functools.lru_cache(maxsize=_MODELS)(self._open_model)
+        self._api = _ChatApi(settings, http_client, chat_endpoint(settings), pauses)
+        self._fallback: ModelChoice | None = None
+        if falls_back and settings.fallback_model is not None:
+            # Without parameters: what was chosen for one model another may refuse.
+            self._fallback = ModelChoice(model=settings.fallback_model)
+            self._fallback_api = _ChatApi(settings, http_client, fallback_endpoint(settings), pauses)
+
+    @property
+    def fallback_name(self) -> str | None:
+        """The model that answers while another is down; None where there is none."""
+        return None if self._fallback is None else self._fallback.model
+
+    def circuits(self) -> dict[str, CircuitBreaker]:
+        """Returns the circuits of the models that were asked, by their names, without the fallback."""
+        return self._api.circuits()
+
+    def fallback_circuit(self) -> CircuitBreaker | None:
+        """Returns the circuit of the fallback model; None where there is none, or it was never asked."""
+        name = self.fallback_name
+        return None if name is None else self._fallback_api.circuits().get(name)
 
     @property
     def model_name(self) -> str:
@@ -156,14 +208,14 @@ class ChatModel(RecordedModel):
 
     def versions(self, prompt: Prompt, schema: type[BaseModel]) -> dict[str, Any]:
         """Returns the `versions` of an answer to `prompt`: the prompt, the model and its parameters, and the
-        schema by its name and a hash of what the API is sent."""
+        schema by its name and a hash of what the API is sent. Where the fallback has answered a call of this
+        run, it is the model, and `fallback_for` the one that was asked first."""
         chosen = self.choice(prompt)
-        return {
-            "prompt": prompt.version,
-            "model": chosen.model,
-            "parameters": chosen.parameters(),
-            "schema": _schema_version(schema),
-        }
+        fallbacks = [call for call in self._calls or () if call.fallback and call.purpose == prompt.purpose]
+        if not fallbacks:
+            return _versions(prompt, schema, chosen)
+        answered = ModelChoice(model=fallbacks[-1].model)
+        return {**_versions(prompt, schema, answered), "fallback_for": chosen.model}
 
     async def ask(
         self,
@@ -220,9 +272,6 @@ class ChatModel(RecordedModel):
             **choice.parameters(),
         }
 
-    def _open_model(self, choice: ModelChoice) -> _ChatModel:
-        return _ChatModel(self._api, **choice.model_dump(exclude_none=True), **self._connection)
-
     async def _call(
         self,
         choice: ModelChoice,
@@ -234,32 +283,47 @@ class ChatModel(RecordedModel):
         async def ask() -> bytes:
             if self._pacer is not None:
                 await self._pacer.turn()
-            with model_errors(prompt.purpose, self._endpoint), _hearing(heard):
-                message = await self._model(choice).answer(
-                    messages,
-                    self._trace_config(prompt, schema),
-                    # In the body as it is: as a parameter of its own, LangChain would have the answer
-                    # parsed once more.
-                    extra_body={"response_format": _response_format(schema, self._method)},
-                )
-            ended = message.response_metadata.get("finish_reason")
-            counted: Mapping[str, Any] = message.usage_metadata or {}
-            tokens = [counted.get("input_tokens", 0), counted.get("output_tokens", 0)]
-            refusal = message.additional_kwargs.get("refusal") or ""
-            return orjson.dumps([ended, message.content, tokens, refusal])
+            # In the body as it is: as a parameter of its own, LangChain would have the answer parsed once
+            # more.
+            body = {"response_format": _response_format(schema, self._method)}
+            asked = prompt.purpose, heard, messages
+            try:
+                config = _trace_config(prompt, schema, choice)
+                return _as_recorded(await self._api.answer(choice, *asked, config, extra_body=body))
+            except ModelUnavailableError as error:
+                if self._fallback is None or not is_down(error.cause, error.status):
+                    raise
+                down = error
+            config = _trace_config(prompt, schema, self._fallback)
+            with self._in_place_of(choice, down):
+                message = await self._fallback_api.answer(self._fallback, *asked, config, extra_body=body)
+            return _as_recorded(message, self._fallback.model)
 
         contents = (message.content for message in messages)
+        # By the model that is asked first, whichever answers: what has an answer is not asked of another.
         question = [choice.model_dump(exclude_none=True), schema.__name__, *contents]
         answer = await self._recorded(
-            prompt.purpose, str(choice.model), question, ask, tokens=_tokens, prompt=prompt.version
+            prompt.purpose, str(choice.model), question, ask, count=_count, prompt=prompt.version
         )
         return _answer(answer)
 
-    def _trace_config(self, prompt: Prompt, schema: type[BaseModel]) -> RunnableConfig:
-        """Returns the config of a call: in a trace, it names what makes the answer."""
-        if not tracing_is_enabled():
-            return _QUIET
-        return {**_QUIET, "metadata": {"purpose": prompt.purpose, **self.versions(prompt, schema)}}
+    @contextmanager
+    def _in_place_of(self, choice: ModelChoice, down: ModelUnavailableError) -> Iterator[None]:
+        """Counts and logs that the fallback is asked.
+
+        Raises:
+            ModelUnavailableError: `down`, where the fallback fails as well.
+        """
+        model, instead = str(choice.model), str(self.fallback_name)
+        told = {"purpose": down.purpose, "model": model, "fallback": instead}
+        try:
+            yield
+        except ModelUnavailableError as error:
+            metrics.MODEL_CALLS.labels(down.purpose, instead, error.code).inc()
+            logger.warning("the fallback model fails as well", extra={**told, "cause": error.cause})
+            raise down from error
+        metrics.MODEL_CALLS.labels(down.purpose, model, down.code).inc()
+        logger.info("the fallback model has answered", extra={**told, "cause": down.cause})
 
     def _with_schema(self, messages: list[BaseMessage], schema: type[BaseModel]) -> list[BaseMessage]:
         """Writes the schema into the instructions where the API cannot be given it."""
@@ -271,6 +335,31 @@ class ChatModel(RecordedModel):
         return [SystemMessage(text), *rest]
 
 
+def _versions(prompt: Prompt, schema: type[BaseModel], choice: ModelChoice) -> dict[str, Any]:
+    return {
+        "prompt": prompt.version,
+        "model": choice.model,
+        "parameters": choice.parameters(),
+        "schema": _schema_version(schema),
+    }
+
+
+def _trace_config(prompt: Prompt, schema: type[BaseModel], choice: ModelChoice) -> RunnableConfig:
+    """Returns the config of a call: in a trace, it names what makes the answer."""
+    if not tracing_is_enabled():
+        return _QUIET
+    return {**_QUIET, "metadata": {"purpose": prompt.purpose, **_versions(prompt, schema, choice)}}
+
+
+def _as_recorded(message: AIMessage, instead: str | None = None) -> bytes:
+    """Returns an answer as the journal keeps it; `instead` is the fallback model, where that gave it."""
+    ended = message.response_metadata.get("finish_reason")
+    counted: Mapping[str, Any] = message.usage_metadata or {}
+    tokens = [counted.get("input_tokens", 0), counted.get("output_tokens", 0)]
+    refusal = message.additional_kwargs.get("refusal") or ""
+    return orjson.dumps([ended, message.content, tokens, refusal, *([instead] if instead else [])])
+
+
 def _answer(recorded: bytes) -> ModelAnswer:
     """Reads an answer out of the journal. One that an older version recorded has no refusal, or no tokens
     either."""
@@ -278,10 +367,11 @@ def _answer(recorded: bytes) -> ModelAnswer:
     return ModelAnswer(ended, text, rest[1] if len(rest) > 1 else "", Usage(*rest[0]) if rest else Usage())
 
 
-def _tokens(recorded: bytes) -> Tokens | None:
+def _count(recorded: bytes) -> Counted:
     """No question is without tokens: 0 is an API that does not count them."""
-    usage = _answer(recorded).usage
-    return (usage.input_tokens, usage.output_tokens) if usage.input_tokens else None
+    _, _, *rest = orjson.loads(recorded)
+    (tokens_in, tokens_out), instead = (rest[0] if rest else (0, 0)), (rest[2] if len(rest) > 2 else None)  # noqa: PLR2004
+    return ((tokens_in, tokens_out) if tokens_in else None), instead
 
 
 @functools.cache

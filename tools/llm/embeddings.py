@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from tools.core.database import Vector
 from tools.core.errors import ModelUnavailableError
 from tools.core.settings import Settings
+from tools.llm.circuit_breaker import CircuitBreaker
 from tools.llm.embedding_models import EmbeddingModel, embedding_models, width
-from tools.llm.journal import RecordedModel, Tokens
+from tools.llm.journal import Counted, RecordedModel
 from tools.llm.model_answers import read_usage
 from tools.llm.model_api import ModelApi
 from tools.llm.model_errors import model_errors
 from tools.llm.novelty import calibrated, calibration_texts
 from tools.llm.openai_client import embedding_endpoint
+from tools.llm.pauses import Pauses
 from tools.postings.contracts import Posting
 
 logger = logging.getLogger(__name__)
@@ -61,8 +63,15 @@ class _BadVectorsError(Exception):
 class Embedder(RecordedModel):
     """Turns texts into vectors."""
 
-    def __init__(self, settings: Settings, http_client: Any, model: EmbeddingModel | None = None) -> None:
-        """`model` is the one that the settings name, unless another is given."""
+    def __init__(
+        self,
+        settings: Settings,
+        http_client: Any,
+        model: EmbeddingModel | None = None,
+        pauses: Pauses | None = None,
+    ) -> None:
+        """`model` is the one that the settings name, unless another is given; `pauses` are those of the
+        process."""
         self.when_missing: Callable[[str], None] = lambda _: None
         """Called with the model's name where the API says that it has no such model."""
         self.model = model or embedding_models(settings)[0]
@@ -77,9 +86,13 @@ class Embedder(RecordedModel):
         self._calibration: list[float] = []
         """The calibrated threshold, once it is known; shared by the copies for runs."""
         self._endpoint = embedding_endpoint(settings)
-        self._api = ModelApi(settings, http_client, self._endpoint)
+        self._api = ModelApi(settings, http_client, self._endpoint, pauses)
         self._encoding = {"encoding_format": "base64"}
         """A fourth of the CPU of numbers in JSON; left out once an API has refused it."""
+
+    def circuits(self) -> dict[str, CircuitBreaker]:
+        """Returns the circuits of the models that were asked, by their names."""
+        return self._api.circuits()
 
     async def query(self, text: str) -> Vector:
         """Returns the vector of one text.
@@ -240,10 +253,10 @@ class Embedder(RecordedModel):
             vectors, tokens = await self._embed(texts)
             return pack(vectors)
 
-        def counted(_: bytes) -> Tokens | None:
-            return None if tokens is None else (tokens, 0)
+        def count(_: bytes) -> Counted:
+            return (None if tokens is None else (tokens, 0)), None
 
-        return await self._recorded("embedding", self.model_name, question, ask, tokens=counted)
+        return await self._recorded("embedding", self.model_name, question, ask, count=count)
 
 
 def _vectors_of(body: Any, count: int, dimensions: int) -> list[NDArray[np.float32]]:

@@ -24,6 +24,9 @@ from tools.llm.token_estimates import usd
 
 Tokens = tuple[int, int]
 """Of the input and of the output of a call."""
+Counted = tuple[Tokens | None, str | None]
+"""What is counted of an answer: its tokens, None where the API did not say; and the model that gave it in the
+place of the one that was asked, None where that one did."""
 
 
 class ResponseJournal(Protocol):
@@ -64,6 +67,8 @@ class Call:
     replayed: bool
     input_tokens: int | None
     output_tokens: int | None
+    fallback: bool = False
+    """Whether the model answered in the place of one that was down."""
 
 
 _in_flight: dict[tuple[int, str], asyncio.Future[None]] = {}
@@ -129,11 +134,11 @@ class RecordedModel:
         question: object,
         ask: Callable[[], Awaitable[bytes]],
         *,
-        tokens: Callable[[bytes], Tokens | None],
+        count: Callable[[bytes], Counted],
         prompt: str = "",
     ) -> bytes:
-        """As `recorded_call`. `tokens` returns those of the input and of the output of an answer; `prompt` is
-        the version of the prompt that asks."""
+        """As `recorded_call`. `count` reads what is counted of an answer; `prompt` is the version of the
+        prompt that asks."""
         paid = False
 
         async def asked() -> bytes:
@@ -151,17 +156,26 @@ class RecordedModel:
             metrics.MODEL_CALLS.labels(purpose, model, error.code).inc()
             raise
         seconds = time.monotonic() - began
-        counted = tokens(answer)
+        tokens, instead = count(answer)
+        model = instead or model
         if self._calls is not None:
+            tokens_in, tokens_out = tokens or (None, None)
             call = Call(
-                purpose, model, question_hash(question), seconds, not paid, *(counted or (None, None))
+                purpose,
+                model,
+                question_hash(question),
+                seconds,
+                not paid,
+                tokens_in,
+                tokens_out,
+                instead is not None,
             )
             self._calls.append(call)
         metrics.MODEL_CALLS.labels(purpose, model, "answered" if paid else "replayed").inc()
         if paid:
             metrics.MODEL_SECONDS.labels(purpose, model).observe(seconds)
-            if counted is not None:
-                _count_tokens(purpose, model, prompt, counted)
+            if tokens is not None:
+                _count_tokens(purpose, model, prompt, tokens)
         return answer
 
 

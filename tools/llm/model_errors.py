@@ -13,11 +13,12 @@ so a KeyError or TypeError out of a call is a bug here, and stays one.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import openai
@@ -58,6 +59,20 @@ class ModelError:
     """Whether asking again can help, without anybody changing anything."""
     retry_after: float | None = None
     """Seconds to wait first, where the API says."""
+
+
+class NotAskedError(Exception):
+    """A model is not asked now: it is down, or its API has asked for a pause that is too long to be waited.
+
+    Attributes:
+        cause: which of both.
+        seconds: after which it will be asked again.
+    """
+
+    def __init__(self, cause: Literal["circuit_open", "rate_limit"], seconds: float) -> None:
+        super().__init__(cause)
+        self.cause: Literal["circuit_open", "rate_limit"] = cause
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +226,7 @@ _RULES = (
     ),
 )
 
+_DOWN: frozenset[ModelCause | None] = frozenset({"connection", "timeout", "circuit_open"})
 _CODES = _names("code type status reason error_type error_code errorcode quotaid object param")
 _SENTENCES = _names("message msg detail details error error_message raw description title")
 _DAILY_LIMIT = _words(r"per[ _-]?day|\(?[TR]PD\)?:|limit: 0\b")
@@ -243,6 +259,12 @@ def read_error(status: int, body: bytes | str, headers: Mapping[str, str]) -> Mo
     else:
         retryable = cause == "status" and (status in (408, 409) or status >= 500)  # noqa: PLR2004
     return ModelError(cause, status, retryable, _retry_after(headers, waits, words))
+
+
+def is_down(cause: ModelCause | None, status: int | None) -> bool:
+    """Whether an error says that the model is down, and nothing about the request: it cannot be reached, does
+    not answer in time, or its API fails."""
+    return cause in _DOWN or (cause == "status" and status is not None and status >= 500)  # noqa: PLR2004
 
 
 def is_error(body: Any) -> bool:
@@ -317,6 +339,11 @@ def _retry_after(headers: Mapping[str, str], waits: list[str], words: str) -> fl
 
 
 _UNREACHABLE = "The model cannot be reached. Ask again in a moment."
+_NOT_ASKED = {
+    "circuit_open": "The model does not answer, and is not asked for a while: ask again {when}. What was "
+    "answered before is kept.",
+    "rate_limit": "The model's API is over its rate limit: ask again {when}.",
+}
 _ADVICE = {
     "content_filter": "The content filter of the model's API refused the request. Ask for something else, or "
     "have the operator loosen the filter.",
@@ -340,12 +367,15 @@ _ADVICE = {
     "unreadable": "The model's API answered with something that is no answer. The operator has to check "
     "{url}.",
 }
+_PROMPT_TOO_LONG = (
+    "The prompt is too long for the model, or for the limits of its account ({status}). The operator has to "
+    "lower CHECKERBOARD_PROMPT_TOKENS, or take a {model} with a longer context."
+)
 _TOO_LONG = {
     "CHECKERBOARD_EMBEDDING_MODEL": "A text is too long for the embedding model ({status}). The operator has "
     "to take a {model} with a longer context: up to 6,000 characters are embedded.",
-    "CHECKERBOARD_CHAT_MODEL": "The prompt is too long for the model, or for the limits of its account "
-    "({status}). The operator has to lower CHECKERBOARD_PROMPT_TOKENS, or take a {model} with a longer "
-    "context.",
+    "CHECKERBOARD_CHAT_MODEL": _PROMPT_TOO_LONG,
+    "CHECKERBOARD_FALLBACK_MODEL": _PROMPT_TOO_LONG,
 }
 
 
@@ -359,6 +389,12 @@ def model_errors(purpose: str, endpoint: Endpoint) -> Iterator[None]:
     """
     try:
         yield
+    except NotAskedError as error:
+        seconds = max(1, math.ceil(error.seconds))
+        message = _NOT_ASKED[error.cause].format(when=_when(seconds))
+        raise ModelUnavailableError(
+            message, purpose=purpose, cause=error.cause, retry_after_seconds=seconds
+        ) from error
     except openai.APITimeoutError as error:
         if _never_connected(error):
             raise ModelUnavailableError(_UNREACHABLE, purpose=purpose, cause="connection") from error

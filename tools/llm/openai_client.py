@@ -70,12 +70,13 @@ def open_http_client(settings: Settings) -> Any:
 
 def _proxies(settings: Settings) -> tuple[str | None, dict[str, None]]:
     """Returns the proxy of the models' APIs, and those that are reached without it."""
-    urls = [api(settings).base_url or OPENAI_URL for api in (chat_endpoint, embedding_endpoint)]
+    apis = (chat_endpoint, embedding_endpoint, fallback_endpoint)
+    urls = [api(settings).base_url or OPENAI_URL for api in apis]
     proxies = {url: proxy_for(url) for url in urls}
     if len(used := set(proxies.values()) - {None}) > 1:
         raise SetupError(
-            "HTTP_PROXY and HTTPS_PROXY name different proxies for the chat model's API and the embedding "
-            "model's. Name one proxy for both, or put the host of one API into NO_PROXY."
+            "HTTP_PROXY and HTTPS_PROXY name different proxies for the APIs of the chat model, the embedding "
+            "model and the fallback. Name one proxy for all, or put the host of one API into NO_PROXY."
         )
     direct = [httpx2.URL(url) for url, proxy in proxies.items() if proxy is None]
     return next(iter(used), None), {f"all://{url.netloc.decode()}": None for url in direct}
@@ -108,13 +109,28 @@ def embedding_endpoint(settings: Settings) -> Endpoint:
     )
 
 
-def connection(settings: Settings, http_client: Any) -> dict[str, Any]:
-    """Returns the arguments with which ChatOpenAI reaches the chat model.
+def fallback_endpoint(settings: Settings) -> Endpoint:
+    """Returns where the fallback model is: at the chat model's endpoint, unless it has a key or an endpoint
+    of its own; as `embedding_endpoint`."""
+    model = "CHECKERBOARD_FALLBACK_MODEL"
+    base_url, key = settings.fallback_base_url, settings.fallback_api_key
+    if key is None:
+        return replace(chat_endpoint(settings), model_setting=model)
+    return Endpoint(
+        base_url or OPENAI_URL,
+        key,
+        "CHECKERBOARD_FALLBACK_BASE_URL",
+        "CHECKERBOARD_FALLBACK_API_KEY",
+        model,
+    )
+
+
+def connection(settings: Settings, http_client: Any, endpoint: Endpoint) -> dict[str, Any]:
+    """Returns the arguments with which ChatOpenAI reaches a chat model.
 
     `tools.llm.model_api` posts and retries, whether an answer is streamed or not: 429, time-outs and 5xx,
     honouring `Retry-After`. No layer above does, nor LangChain's own streaming, which would go round it.
     """
-    endpoint = chat_endpoint(settings)
     return {
         "api_key": endpoint.api_key,
         "base_url": endpoint.base_url,

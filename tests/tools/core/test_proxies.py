@@ -23,7 +23,7 @@ from tests.serve.processes import COMMAND
 from tools.core.errors import SetupError
 from tools.core.proxies import exempt_loopback, is_this_machine, proxy_for
 from tools.core.settings import CHECKOUT, Settings
-from tools.llm.openai_client import connection, open_http_client
+from tools.llm.openai_client import chat_endpoint, connection, open_http_client
 from tools.prompts.hub import open_hub
 
 OUTSIDE = "https://api.example.com/v1"
@@ -197,7 +197,7 @@ async def test_the_model_and_the_sources_go_out_through_the_proxy(fetches: Fetch
         with proxies({"HTTP_PROXY": proxy.url, "HTTPS_PROXY": proxy.url}):
             settings = Settings(openai_api_key="any", model_retries=0, model_timeout_seconds=5)
             async with open_http_client(settings) as http_client:
-                given = connection(settings, http_client)
+                given = connection(settings, http_client, chat_endpoint(settings))
                 client = openai.AsyncOpenAI(
                     api_key="any", http_client=given["http_async_client"], max_retries=0, timeout=5
                 )

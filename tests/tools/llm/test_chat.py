@@ -55,11 +55,11 @@ class Asker:
     def __init__(self, settings: Settings, http_client: Any) -> None:
         self.bodies: list[dict[str, Any]] = []
         http_client.event_hooks = {"request": [self._keep]}
-        self._chat = ChatModel(settings, http_client)
+        self.chat = ChatModel(settings, http_client)
 
     def record(self, journal: ResponseJournal | None, calls: list[Call] | None = None) -> None:
         """Asks from here on with a journal, and a list of the calls."""
-        self._chat = self._chat.for_run(journal, calls)
+        self.chat = self.chat.for_run(journal, calls)
 
     async def _keep(self, request: Any) -> None:
         self.bodies.append(orjson.loads(request.content))
@@ -67,7 +67,7 @@ class Asker:
     async def ask(self, *problems: str) -> Reply[JobVerdicts]:
         """Asks for verdicts; the check finds each of `problems` in one answer, then nothing."""
         left = list(problems)
-        return await self._chat.ask(PROMPT, BLOCKS, JobVerdicts, lambda _: [left.pop(0)] if left else [])
+        return await self.chat.ask(PROMPT, BLOCKS, JobVerdicts, lambda _: [left.pop(0)] if left else [])
 
 
 @asynccontextmanager
