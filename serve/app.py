@@ -34,7 +34,10 @@ from serve.drain import Drain, DrainMiddleware
 from serve.keys.watch import watching
 from serve.origins import OriginMiddleware
 from serve.page import routes as page
+from serve.request_ids import NAME as REQUEST_ID
+from serve.request_ids import RequestIdMiddleware
 from serve.runs import routes as run_routes
+from serve.store_figures import store_figures
 from tools.core import logs
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
@@ -68,10 +71,12 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
                 traced(),
                 open_app_context(settings) as app_context,
                 metrics.sampled(app_context.services),
+                store_figures(app_context.services.pool, app_context.runs) as figures,
                 watching(keys, app_context.services.pool, needed=keys_needed) as key_watch,
             ):
                 app.state.app_context = app_context
                 app.state.key_watch = key_watch
+                app.state.store_figures = figures
                 _welcome_visitors(app, configured)
                 yield
         finally:
@@ -125,12 +130,13 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
-            expose_headers=("Retry-After",),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", REQUEST_ID),
+            expose_headers=("Retry-After", REQUEST_ID),
         )
     app.add_middleware(DrainMiddleware, drain=app.state.drain)
     app.add_middleware(ReadRestMiddleware)
     app.add_middleware(metrics.MetricsMiddleware)
+    app.add_middleware(RequestIdMiddleware)
 
 
 def _secret(value: SecretStr | None) -> str | None:

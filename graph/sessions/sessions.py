@@ -17,6 +17,7 @@ from typing import Any, Literal
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 from langsmith.utils import tracing_is_enabled
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from graph.build import build_graph, start_turn
 from graph.errors import run_limit, to_service_error
@@ -331,6 +332,7 @@ class Sessions:
         key = caller.idempotency_key
         attempt = await self._idempotency.begin(caller.owner, key, request, run.session_id)
         run.session_id = attempt.session_id
+        bind_contextvars(session_id=run.session_id)
         if attempt.answer is not None:
             return attempt.answer
         done = await turn(attempt)
@@ -399,7 +401,7 @@ class Sessions:
         )
         config = _config(run.session_id, pending)
         if tracing_is_enabled():  # a checkpoint would keep it
-            config["metadata"] = _traced(context, record)
+            config["metadata"] = {**_traced(context, record), **get_contextvars()}
         try:
             async for part in self._graph.astream(
                 start,
@@ -448,6 +450,7 @@ def _progress_event(mode: str, data: Any, language: Language) -> tuple[str, str,
 def _counted(run: Run) -> Iterator[None]:
     """Counts a run, and logs a line of it when it has ended."""
     metrics.RUNS_IN_FLIGHT.inc()
+    bind_contextvars(session_id=run.session_id)  # of the run's own task
     outcome = "left"
     try:
         yield

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import orjson
 from redis.asyncio import Redis
+from structlog.contextvars import get_contextvars
 
 from graph.sessions.record import events_key, run_key, runs_key
 from serve.server_sent import one_line_json
@@ -169,6 +170,8 @@ class RunRecord:
     error: Mapping[str, Any] | None
     events: int
     """The number of its newest event."""
+    request_id: str
+    """The request that asked for it (`serve/request_ids.py`); empty of one that an earlier version stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +242,7 @@ class RunStore:
             "state": "queued",
             "created_at": time.time(),
             "generation": 1,
+            "request_id": get_contextvars().get("request_id", ""),
         }
         outcome = await self._eval(
             _CREATE,
@@ -281,6 +285,12 @@ class RunStore:
         """Returns the runs that have not ended and whose last attempt, if any, began before `moment`."""
         listed: Any = await self._redis.zrangebyscore(self._open, "-inf", moment)
         return [run_id.decode() for run_id in listed]
+
+    async def count_queued(self) -> int:
+        """Returns how many runs wait to be begun."""
+        since = time.time() - self._ttl_seconds  # what is older has expired
+        waiting: int = await self._redis.zcount(self._queued, since, "+inf")
+        return waiting
 
     async def close(self, run_id: str) -> None:
         """Forgets that a run is open which is not there any more."""
@@ -417,4 +427,5 @@ def _record(run_id: str, fields: Mapping[bytes, bytes]) -> RunRecord | None:
         worker=given.get("worker", ""),
         error=orjson.loads(given["error"]) if given.get("error") else None,
         events=int(given.get("events", 0)),
+        request_id=given.get("request_id", ""),
     )

@@ -162,7 +162,7 @@ async def test_ingest_says_nothing_of_its_documents(
             await process.wait()
     log = said.result().decode()
     require_silent(log)
-    assert ("model_unavailable" if failing else "document set aside") in log
+    assert ("model_unavailable" if failing else "outcome='set_aside'") in log
 
 
 class Profile(BaseModel):

@@ -169,4 +169,4 @@ def _count_tokens(purpose: str, model: str, prompt: str, tokens: Tokens) -> None
     for direction, number in zip(("input", "output"), tokens, strict=True):
         metrics.MODEL_TOKENS.labels(purpose, model, prompt, direction).inc(number)
     if (cost := usd(model, *tokens)) is not None:
-        metrics.MODEL_COST.labels(purpose, model).inc(cost)
+        metrics.MODEL_COST.labels(purpose, model, prompt).inc(cost)
