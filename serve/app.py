@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
 
 from graph.sessions.views import SERVICE_VERSION
@@ -38,12 +39,23 @@ from serve.request_ids import NAME as REQUEST_ID
 from serve.request_ids import RequestIdMiddleware
 from serve.runs import routes as run_routes
 from serve.store_figures import store_figures
-from tools.core import logs
+from tools.core import logs, spans
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
 from tools.core.tracing import traced
 
 logger = logging.getLogger(__name__)
+
+_UNTRACED = ("/healthz", "/readyz", "/metrics")
+_TELEMETRY: TelemetryConfig = {
+    # To where we say, and with what we let pass (`tools/core/spans.py`); figures and the log are ours.
+    "auto_configure": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "exclude": lambda scope: scope["path"] in _UNTRACED or scope["path"].startswith("/static/"),
+}
+"""FastAPI's own spans of requests, where a provider of spans is set up."""
 
 
 def create_app(settings: Settings | None = None, *, keys_needed: bool | None = None) -> FastAPI:
@@ -69,6 +81,7 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
                 logger.warning("too few files may be open", extra={k: files[k] for k in ("limit", "needed")})
             async with (
                 traced(),
+                spans.exported(),
                 open_app_context(settings) as app_context,
                 metrics.sampled(app_context.services),
                 store_figures(app_context.services.pool, app_context.runs) as figures,
@@ -89,6 +102,7 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        telemetry=_TELEMETRY,
     )
     keys = app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
     _welcome_visitors(app, configured)

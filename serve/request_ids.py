@@ -11,6 +11,8 @@ import uuid
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
+from tools.core import spans
+
 NAME = "X-Request-ID"
 _HEADER = NAME.lower().encode()
 _SANE = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{7,127}")
@@ -37,6 +39,8 @@ class RequestIdMiddleware:
             await send(message)
 
         with bound_contextvars(request_id=request_id.decode()):
+            if spans.tracer is not None:
+                spans.bind_trace(request_id=request_id.decode())
             await self._app(scope, receive, named)
 
 

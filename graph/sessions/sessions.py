@@ -29,7 +29,7 @@ from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
 from nodes.state import SubjectDict, Turn, profile_dict
 from tools.context import RunContext
-from tools.core import metrics
+from tools.core import metrics, spans
 from tools.core.contracts import Language, Profile, Wishes
 from tools.core.errors import (
     InternalError,
@@ -297,7 +297,11 @@ class Sessions:
 
     async def _run_counted(self, run: Run, work: Work) -> dict[str, Any]:
         with _counted(run):
-            return await self._run_within_limit(run, work)
+            if spans.tracer is None:
+                return await self._run_within_limit(run, work)
+            with spans.span(spans.tracer, f"run {run.kind}", {"checkerboard.kind": run.kind}):
+                spans.bind_trace()
+                return await self._run_within_limit(run, work)
 
     async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""

@@ -8,6 +8,7 @@ import signal
 
 from serve.context import open_app_context
 from serve.metrics import sampled
+from tools.core import spans
 from tools.core.settings import Settings
 from tools.core.tracing import traced
 
@@ -31,6 +32,7 @@ async def work(settings: Settings) -> None:
         loop.add_signal_handler(number, stop)
     async with (
         traced(),
+        spans.exported(),
         open_app_context(settings, working=True) as context,
         sampled(context.services),
     ):

@@ -61,6 +61,8 @@ class _BadVectorsError(Exception):
 class Embedder(RecordedModel):
     """Turns texts into vectors."""
 
+    operation = "embeddings"
+
     def __init__(self, settings: Settings, http_client: Any, model: EmbeddingModel | None = None) -> None:
         """`model` is the one that the settings name, unless another is given."""
         self.when_missing: Callable[[str], None] = lambda _: None

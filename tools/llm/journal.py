@@ -17,7 +17,7 @@ from typing import Protocol, Self
 
 import orjson
 
-from tools.core import metrics
+from tools.core import metrics, spans
 from tools.core.errors import ServiceError
 from tools.core.slots import WorkSlot
 from tools.llm.token_estimates import usd
@@ -106,6 +106,8 @@ async def recorded_call(
 class RecordedModel:
     """A client of a model that can record what it is asked: the base of `ChatModel` and `Embedder`."""
 
+    operation = "chat"
+    """What is asked for, by OpenTelemetry's conventions."""
     _journal: ResponseJournal | None = None
     _calls: list[Call] | None = None
     _slot: WorkSlot | None = None
@@ -140,9 +142,19 @@ class RecordedModel:
             nonlocal paid
             paid = True
             if self._slot is None:
-                return await ask()
+                return await traced()
             async with self._slot.given_up():
-                return await ask()
+                return await traced()
+
+        async def in_span() -> bytes:
+            assert spans.tracer is not None  # noqa: S101 - it is on where this is called
+            with spans.of_call(spans.tracer, self.operation, model, purpose, prompt) as span:
+                answer = await ask()
+                for direction, number in zip(("input", "output"), tokens(answer) or (), strict=False):
+                    span.set_attribute(f"gen_ai.usage.{direction}_tokens", number)
+                return answer
+
+        traced = ask if spans.tracer is None else in_span
 
         began = time.monotonic()
         try:
