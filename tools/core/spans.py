@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from structlog.contextvars import bind_contextvars, get_contextvars
 
+from tools.core.errors import CheckerboardError
 from tools.core.extras import require_extra
 from tools.core.tracing import FLUSH_SECONDS, in_time
 
@@ -121,7 +122,9 @@ def span(
         try:
             yield made
         except BaseException as error:
-            made.set_attribute("error.type", getattr(error, "code", None) or type(error).__name__)
+            # Others' codes are words of theirs: a gateway's stands in its answer.
+            code = error.code if isinstance(error, CheckerboardError) else type(error).__name__
+            made.set_attribute("error.type", code)
             # A run that nobody waits for any more is stopped, and has not failed.
             if not isinstance(error, asyncio.CancelledError):
                 made.set_status(Status(StatusCode.ERROR))
