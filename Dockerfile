@@ -18,7 +18,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /var/lib/checke
     && install --directory --owner=10001 --group=10001 /var/lib/checkerboard
 COPY --from=build /opt/checkerboard /opt/checkerboard
 ENV PATH=/opt/checkerboard/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
-    CHECKERBOARD_HOME=/var/lib/checkerboard
+    CHECKERBOARD_HOME=/var/lib/checkerboard CHECKERBOARD_LOG_FORMAT=json
 # A number, so that an orchestrator can see that it is not root.
 USER 10001:10001
 WORKDIR /var/lib/checkerboard

@@ -21,7 +21,7 @@ from nodes.propose_subjects import propose_subjects
 from nodes.retrieve import retrieve
 from nodes.summarize import summarize
 from tools.context import RunContext
-from tools.core import metrics
+from tools.core import metrics, spans
 from tools.core.database import NoAnswerError
 
 STORE_RETRY = RetryPolicy(
@@ -69,6 +69,7 @@ def build_graph(
 def timed(node: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
     """Returns a node that is measured."""
     seconds = metrics.NODE_SECONDS.labels(node.__name__)
+    node = spans.of_node(node)
 
     @functools.wraps(node)
     async def measured(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -35,7 +36,8 @@ _SHOWN = 10
 @app.callback()
 def ingest() -> None:
     """Bring postings in."""
-    logs.configure(logging.WARNING)
+    # A terminal shows the documents as bars, which a line of the log for each would tear.
+    logs.configure(logging.WARNING if sys.stderr.isatty() else logging.INFO)
 
 
 @app.command("load")

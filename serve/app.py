@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 from pydantic import SecretStr
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -36,13 +37,27 @@ from serve.keys.watch import watching
 from serve.limits.principals import Principals
 from serve.origins import OriginMiddleware
 from serve.page import routes as page
+from serve.request_ids import NAME as REQUEST_ID
+from serve.request_ids import RequestIdMiddleware
 from serve.runs import routes as run_routes
-from tools.core import logs
+from serve.store_figures import store_figures
+from tools.core import logs, spans
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
 from tools.core.tracing import traced
 
 logger = logging.getLogger(__name__)
+
+_UNTRACED = ("/healthz", "/readyz", "/metrics")
+_TELEMETRY: TelemetryConfig = {
+    # To where we say, and with what we let pass (`tools/core/spans.py`); figures and the log are ours.
+    "auto_configure": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "exclude": lambda scope: scope["path"] in _UNTRACED or scope["path"].startswith("/static/"),
+}
+"""FastAPI's own spans of requests, where a provider of spans is set up."""
 
 
 def create_app(settings: Settings | None = None, *, keys_needed: bool | None = None) -> FastAPI:
@@ -68,12 +83,15 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
                 logger.warning("too few files may be open", extra={k: files[k] for k in ("limit", "needed")})
             async with (
                 traced(),
+                spans.exported(),
                 open_app_context(settings) as app_context,
                 metrics.sampled(app_context.services),
+                store_figures(app_context.services.pool, app_context.runs) as figures,
                 watching(keys, app_context.services.pool, needed=keys_needed) as key_watch,
             ):
                 app.state.app_context = app_context
                 app.state.key_watch = key_watch
+                app.state.store_figures = figures
                 _welcome_visitors(app, configured)
                 yield
         finally:
@@ -86,6 +104,7 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        telemetry=_TELEMETRY,
     )
     keys = app.state.api_keys = ApiKeys(_secret(configured.api_keys), _secret(configured.admin_keys))
     _welcome_visitors(app, configured)
@@ -128,14 +147,15 @@ def _add_middleware(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=("GET", "POST", "DELETE"),
-            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID"),
-            expose_headers=("Retry-After", "RateLimit", "RateLimit-Policy"),
+            allow_headers=("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", REQUEST_ID),
+            expose_headers=("Retry-After", "RateLimit", "RateLimit-Policy", REQUEST_ID),
         )
     app.add_middleware(DrainMiddleware, drain=app.state.drain)
     app.add_middleware(ReadRestMiddleware)
     app.add_middleware(metrics.MetricsMiddleware)
     # From here on `client` is who asks and `scheme` what they asked by, and not the proxy that asks for them.
     app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
+    app.add_middleware(RequestIdMiddleware)
 
 
 def _secret(value: SecretStr | None) -> str | None:

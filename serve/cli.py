@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,7 @@ from serve.context import probe_stores
 from serve.demo import run_demo
 from serve.keys.commands import app as keys
 from serve.keys.store import are_stored
-from serve.metrics import shared_by_workers
+from serve.metrics import shared_by_workers, shown_on
 from serve.origins import ANY, is_loopback
 from serve.runs.process import work
 from serve.server import BACKLOG, Server, bound
@@ -38,6 +39,8 @@ from tools.core.proxies import exempt_loopback
 from tools.core.settings import CHECKOUT, Settings, offline_notice
 from tools.core.terminal import Terminal, exit_on_errors
 from tools.services import open_services
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     help="Recommends the portfolio project that employers ask for now.",
@@ -91,10 +94,17 @@ def serve(
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="port on which Prometheus finds its figures, without a key"),
+    ] = None,
+    metrics_host: Annotated[str, typer.Option(help="address of that port")] = "127.0.0.1",
+) -> None:
     """Do the runs that POST /runs queues, and serve nothing. A signal ends it in order."""
     logs.configure()
-    with embedded_servers(Settings()) as settings:
+    shown = nullcontext() if metrics_port is None else shown_on(metrics_host, metrics_port)
+    with embedded_servers(Settings()) as settings, shown:
         open_files.raise_limit()
         uvloop.run(work(settings))
 
@@ -195,6 +205,10 @@ async def _load_samples(settings: Settings) -> None:
 
 
 def _print_addresses(host: str, port: int, settings: Settings) -> None:
+    """Tells people where to look; a log for programs has a line of it."""
+    if settings.log_format == "json":
+        logger.info("serving", extra={"host": host, "port": port})
+        return
     at = f"http://{host}:{port}"
     console = Terminal(stderr=True)
     console.print(Text.assemble("Checkerboard on ", (at, "bold"), "  (Ctrl-C stops it)"))

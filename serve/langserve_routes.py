@@ -16,6 +16,7 @@ from langserve.api_handler import _update_config_with_defaults
 from langserve.callbacks import AsyncEventAggregatorCallback
 from langserve.serialization import Serializer
 from pydantic import BaseModel
+from structlog.contextvars import bind_contextvars
 
 from graph.sessions.sessions import ANYONE, PROGRESS_MESSAGES, Caller, Run, Sessions
 from serve.admission import admit
@@ -290,6 +291,7 @@ class RunHandler(APIHandler):
         """Returns the config of a run and its input. Nothing of a request's own config is taken."""
         own = RunnableConfig(configurable=_configurable(request))
         config = _update_config_with_defaults(self._run_name, own, request, endpoint=endpoint)
+        bind_contextvars(run_id=str(config["run_id"]))
         return config, request.state.body.input
 
     async def invoke(self, request: Request, **_: Any) -> Response:

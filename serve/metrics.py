@@ -3,7 +3,9 @@
 Each worker counts in memory. Where there are several (`serve --workers N`), prometheus-client keeps the
 counts in files of a folder that they share (PROMETHEUS_MULTIPROC_DIR, made at the start), so that whichever
 worker is asked tells those of all. What a worker has open is looked at twice a second by a task of its own,
-which sees as well how late the event loop is.
+which sees as well how late the event loop is. What the stores know is asked of them (`store_figures.py`).
+
+A process that does runs and serves nothing (`checkerboard worker`) shows its figures on a port of its own.
 """
 
 from __future__ import annotations
@@ -13,18 +15,28 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from fastapi import APIRouter, Security
+from fastapi import APIRouter, Request, Security
 from fastapi.responses import Response
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Metric,
+    generate_latest,
+    start_http_server,
+)
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.callers import BEARER
 from serve.errors import responses
+from serve.store_figures import StoreFigures
 from tools.core import metrics
+from tools.core.errors import SetupError
 from tools.services import Services
 
 SAMPLE_SECONDS = 0.5
@@ -43,18 +55,51 @@ router = APIRouter()
         **responses(401, 500),
     },
 )
-async def get_metrics() -> Response:
+async def get_metrics(request: Request) -> Response:
     """The figures of all workers, for Prometheus."""
+    figures: StoreFigures = request.app.state.store_figures
+    stores = _Collected(await figures.latest())
     # In a thread: of several workers, files are read.
-    return Response(await asyncio.to_thread(_latest), media_type=CONTENT_TYPE_LATEST)
+    return Response(await asyncio.to_thread(_latest, stores), media_type=CONTENT_TYPE_LATEST)
 
 
-def _latest() -> bytes:
+class _Collected(Collector):
+    """Figures that were asked of the stores before."""
+
+    def __init__(self, families: Sequence[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Sequence[Metric]:
+        """Returns them."""
+        return self._families
+
+
+def _latest(stores: Collector) -> bytes:
+    asked = CollectorRegistry()
+    asked.register(stores)
     if _FOLDER not in os.environ:
-        return generate_latest(REGISTRY)
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry)
+        return generate_latest(REGISTRY) + generate_latest(asked)
+    MultiProcessCollector(asked)  # type: ignore[no-untyped-call]
+    return generate_latest(asked)
+
+
+@contextmanager
+def shown_on(host: str, port: int) -> Iterator[None]:
+    """Shows the figures of this process at an address of their own, to whoever reaches it.
+
+    Raises:
+        SetupError: the address cannot be listened at.
+    """
+    try:
+        server, thread = start_http_server(port, host)
+    except OSError as error:
+        raise SetupError(f"No figures can be shown on {host}:{port} ({error.strerror}).") from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 from langsmith.utils import tracing_is_enabled
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from graph.build import build_graph, start_turn
 from graph.errors import run_limit, to_service_error
@@ -28,7 +29,7 @@ from graph.state import Request, State
 from nodes import build_query, filter_jobs, generate_tasks, propose_subjects, retrieve, summarize
 from nodes.state import SubjectDict, Turn, profile_dict
 from tools.context import RunContext
-from tools.core import metrics
+from tools.core import metrics, spans
 from tools.core.contracts import Language, Profile, Wishes
 from tools.core.errors import (
     InternalError,
@@ -301,7 +302,11 @@ class Sessions:
 
     async def _run_counted(self, run: Run, work: Work) -> dict[str, Any]:
         with _counted(run):
-            return await self._run_within_limit(run, work)
+            if spans.tracer is None:
+                return await self._run_within_limit(run, work)
+            with spans.span(spans.tracer, f"run {run.kind}", {"checkerboard.kind": run.kind}):
+                spans.bind_trace()
+                return await self._run_within_limit(run, work)
 
     async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""
@@ -336,6 +341,7 @@ class Sessions:
         key = caller.idempotency_key
         attempt = await self._idempotency.begin(caller.owner, key, request, run.session_id)
         run.session_id = attempt.session_id
+        bind_contextvars(session_id=run.session_id)
         if attempt.answer is not None:
             return attempt.answer
         done = await turn(attempt)
@@ -404,7 +410,7 @@ class Sessions:
         )
         config = _config(run.session_id, pending)
         if tracing_is_enabled():  # a checkpoint would keep it
-            config["metadata"] = _traced(context, record)
+            config["metadata"] = {**_traced(context, record), **get_contextvars()}
         try:
             async for part in self._graph.astream(
                 start,
@@ -453,6 +459,7 @@ def _progress_event(mode: str, data: Any, language: Language) -> tuple[str, str,
 def _counted(run: Run) -> Iterator[None]:
     """Counts a run, and logs a line of it when it has ended."""
     metrics.RUNS_IN_FLIGHT.inc()
+    bind_contextvars(session_id=run.session_id)  # of the run's own task
     outcome = "left"
     try:
         yield

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -110,6 +111,14 @@ class _Health:
         return self.failures >= OUTAGE_FAILURES and now - self.since > OUTAGE_SECONDS
 
 
+@dataclass(slots=True)
+class _Taken:
+    """A document that the run has claimed, and what it has cost since."""
+
+    began: float = field(default_factory=time.monotonic)
+    cost: Cost = field(default_factory=Cost)
+
+
 class LocalEngine:
     """Takes documents through stages, those of `ids` where any are given. `attempts` is the number of tries
     of a stage."""
@@ -134,7 +143,7 @@ class LocalEngine:
             runner.stage: asyncio.Queue(maxsize=2 * runner.at_once * runner.tasks) for runner in runners
         }
         self._health = {runner.stage: _Health() for runner in runners}
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, _Taken] = {}
         self._changed = asyncio.Event()
 
     async def run(self, sources: Sequence[Source], *, forever: bool = False) -> None:
@@ -185,7 +194,7 @@ class LocalEngine:
             for document in claimed:
                 # A claim that was lost with its connection is claimed again before `guard` has seen it.
                 if document.id not in self._in_flight:
-                    self._in_flight.add(document.id)
+                    self._in_flight[document.id] = _Taken()
                     await self._queues[_next(document.stage)].put(document)
             if claimed:
                 continue
@@ -222,6 +231,7 @@ class LocalEngine:
         self._health[runner.stage].failures = 0
         for document, outcome in zip(documents, outcomes, strict=True):
             self._counts.add(runner.stage, outcome.cost)
+            self._in_flight[document.id].cost += outcome.cost
             last = runner.stage == STAGES[-1] or _next(runner.stage) not in self._runners
             stored = await self._store.advance(document, runner.stage, outcome.cost, outcome.flags, last=last)
             if stored and not last:
@@ -229,7 +239,7 @@ class LocalEngine:
             else:
                 if not stored and runner.stage == STAGES[-1]:
                     await self._store.withdraw_if_gone(document)
-                self._done(document)
+                self._done(document, "done" if stored else "changed")
 
     async def _failed(self, runner: StageRunner, document: Document, error: Exception) -> None:
         failure = failure_of(error, runner.stage)
@@ -238,21 +248,29 @@ class LocalEngine:
         last = failure.final or document.attempts + 1 >= self._attempts
         wait = BACKOFF_SECONDS * 2**document.attempts
         await self._store.fail(document, failure.as_json(), failure.cost, final=last, retry_in_seconds=wait)
-        logger.warning(
-            "document set aside" if last else "document will be tried again",
-            extra={
-                "source": document.source,
-                "source_id": document.source_id,
-                "attempts": document.attempts + 1,
-                "stage": failure.stage,
-                "code": failure.code,
-            },
-        )
         self._counts.failed(failure.code, failure.cost, last=last)
-        self._done(document)
+        self._in_flight[document.id].cost += failure.cost
+        self._done(
+            document,
+            "set_aside" if last else "tried_again",
+            attempts=document.attempts + 1,
+            failed=failure.stage,
+            code=failure.code,
+        )
 
-    def _done(self, document: Document) -> None:
-        self._in_flight.discard(document.id)
+    def _done(self, document: Document, outcome: str, **failure: int | str) -> None:
+        """Lets go of a document, with a line of what became of it, and what it has cost this run. `changed`:
+        at its source meanwhile, so that it begins anew."""
+        taken = self._in_flight.pop(document.id)
+        fields = {
+            "source": document.source,
+            "source_id": document.source_id,
+            "outcome": outcome,
+            "stage": document.stage,
+            "milliseconds": round((time.monotonic() - taken.began) * 1000),
+            **taken.cost.model_dump(),
+        }
+        logger.log(logging.WARNING if failure else logging.INFO, "document ended", extra=fields | failure)
         self._changed.set()
 
 

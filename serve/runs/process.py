@@ -7,6 +7,8 @@ import logging
 import signal
 
 from serve.context import open_app_context
+from serve.metrics import sampled
+from tools.core import spans
 from tools.core.settings import Settings
 from tools.core.tracing import traced
 
@@ -28,7 +30,12 @@ async def work(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    async with traced(), open_app_context(settings, working=True) as context:
+    async with (
+        traced(),
+        spans.exported(),
+        open_app_context(settings, working=True) as context,
+        sampled(context.services),
+    ):
         logger.info("this worker does runs", extra={"places": settings.concurrency})
         await stopping.wait()
         context.runs.stop()

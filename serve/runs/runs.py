@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from redis.exceptions import RedisError
+from structlog.contextvars import bound_contextvars
 
 from graph.sessions.lease import WorkerLease
 from graph.sessions.owners import may_read
@@ -25,6 +26,7 @@ from serve.runs.events import LAST, READING, Watching
 from serve.runs.signals import Signals
 from serve.runs.store import ENDED, Begun, Kind, RunRecord, RunStore, State, StoredEvent, event_of
 from serve.server_sent import one_line_json
+from tools.core import metrics
 from tools.core.errors import RunAbandonedError, RunCancelledError, RunNotFoundError
 from tools.core.logs import cause
 from tools.services import Services
@@ -147,6 +149,14 @@ class Runs:
         records = await self._store.of_session(session_id)
         return [record for record in records if may_read(owner, record.owner, session_id)]
 
+    async def count_queued(self) -> int:
+        """Returns how many runs wait to be begun, over all workers.
+
+        Raises:
+            redis.exceptions.RedisError: Redis does not answer.
+        """
+        return await self._store.count_queued()
+
     async def cancel(self, run_id: str, owner: str) -> RunRecord:
         """Ends a run that has not ended yet; the worker that does it stops at once.
 
@@ -233,6 +243,17 @@ class Runs:
             raise GiveBackError(AGAIN_SECONDS["store_unavailable"]) from error
         if begun is None:
             return
+        if begun.attempt == 1:
+            metrics.QUEUE_WAIT_SECONDS.observe(max(0.0, time.time() - record.created_at))
+        with bound_contextvars(run_id=record.run_id, request_id=record.request_id):
+            await self._attempt(record, begun)
+
+    async def _attempt(self, record: RunRecord, begun: Begun) -> None:
+        """Does what is left of a run.
+
+        Raises:
+            GiveBackError: as `_do`.
+        """
         telling = _Telling(self._store, record, begun)
         if begun.losses > MOST_TRIES:
             await telling.end("failed", RunAbandonedError().as_json())

@@ -24,6 +24,7 @@ from typing import Any, Literal
 
 import orjson
 from redis.asyncio import Redis
+from structlog.contextvars import get_contextvars
 
 from graph.sessions.record import events_key, run_key, runs_key
 from serve.limits.counts import RELEASE
@@ -176,6 +177,8 @@ class RunRecord:
     """By whose limits it counts (`serve/limits/`); empty where nothing limits them."""
     events: int
     """The number of its newest event."""
+    request_id: str
+    """The request that asked for it (`serve/request_ids.py`); empty of one that an earlier version stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +257,7 @@ class RunStore:
             "created_at": time.time(),
             "generation": 1,
             "limited": limited,
+            "request_id": get_contextvars().get("request_id", ""),
         }
         outcome = await self._eval(
             _CREATE,
@@ -300,6 +304,12 @@ class RunStore:
         """Returns the runs that have not ended and whose last attempt, if any, began before `moment`."""
         listed: Any = await self._redis.zrangebyscore(self._open, "-inf", moment)
         return [run_id.decode() for run_id in listed]
+
+    async def count_queued(self) -> int:
+        """Returns how many runs wait to be begun."""
+        since = time.time() - self._ttl_seconds  # what is older has expired
+        waiting: int = await self._redis.zcount(self._queued, since, "+inf")
+        return waiting
 
     async def close(self, run_id: str) -> None:
         """Forgets that a run is open which is not there any more."""
@@ -439,4 +449,5 @@ def _record(run_id: str, fields: Mapping[bytes, bytes]) -> RunRecord | None:
         error=orjson.loads(given["error"]) if given.get("error") else None,
         limited=given.get("limited", ""),
         events=int(given.get("events", 0)),
+        request_id=given.get("request_id", ""),
     )

@@ -18,7 +18,7 @@ DEPLOY = CHECKOUT / "deploy"
 _SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 _NAME = re.compile(r"checkerboard_\w+")
 _SELECTOR = re.compile(r"(checkerboard_\w+)\{([^}]*)\}")
-_BY = re.compile(r"by \(([^)]*)\) \((?:rate|increase)?\(?(checkerboard_\w+)")
+_BY = re.compile(r"by \(([^)]*)\) \((?:rate|increase|max by \([^)]*\) )?\(?(checkerboard_\w+)")
 
 
 def figures() -> dict[str, set[str]]:
@@ -29,7 +29,18 @@ def figures() -> dict[str, set[str]]:
             for suffix in _SUFFIXES[metric._type]:
                 le = {"le"} if suffix == "_bucket" else set()
                 found[f"{metric._name}{suffix}"] = {*metric._labelnames, *le}
+        elif isinstance(metric, metrics.StoreFigure):
+            found[metric.name] = {*metric.labels}
     return found
+
+
+def names() -> Iterator[str]:
+    """The name of each figure, without what Prometheus adds to it."""
+    for metric in vars(metrics).values():
+        if isinstance(metric, MetricWrapperBase):
+            yield metric._name
+        elif isinstance(metric, metrics.StoreFigure):
+            yield metric.name
 
 
 def queries() -> Iterator[str]:
@@ -54,10 +65,9 @@ def test_a_query_asks_for_what_there_is(query: str) -> None:
 def test_every_figure_is_in_a_panel_or_an_alert_and_in_the_docs() -> None:
     asked = " ".join(queries())
     docs = (CHECKOUT / "docs" / "operations.md").read_text(encoding="utf-8")
-    for metric in vars(metrics).values():
-        if isinstance(metric, MetricWrapperBase):
-            assert metric._name in asked, metric._name
-            assert f"`{metric._name.removeprefix('checkerboard_')}" in docs, metric._name
+    for name in names():
+        assert name in asked, name
+        assert f"`{name.removeprefix('checkerboard_')}" in docs, name
 
 
 def test_the_codes_in_alerts_are_codes_of_the_service() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -114,13 +115,18 @@ def require_silent(log: str) -> None:
     assert [mark for mark in MARKS if mark in log or ascii(mark)[1:-1] in log] == []
 
 
+REQUEST_ID = "gateway-7c0f.1"
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
 async def test_the_service_says_nothing_that_anybody_said(
-    settings: Settings, gateway: tuple[Gateway, str]
+    settings: Settings, gateway: tuple[Gateway, str], form: str
 ) -> None:
     made, url = gateway
     port = free_port()
+    own = environment(settings, url) | {"CHECKERBOARD_LOG_FORMAT": form}
     async with (
-        logged("serve", "--port", str(port), **environment(settings, url)) as (process, said),
+        logged("serve", "--port", str(port), **own) as (process, said),
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=time_limit()) as client,
     ):
         async with asyncio.timeout(time_limit()):
@@ -133,19 +139,73 @@ async def test_the_service_says_nothing_that_anybody_said(
                 else:
                     break
         asked = {"input": {"profile": PROFILE, "language": "ko"}}
-        warned = await client.post("/generate/invoke", json=asked)
+        named = {"X-Request-ID": REQUEST_ID}
+        warned = await client.post("/generate/invoke", json=asked, headers=named)
         assert warned.status_code == 200, warned.text
+        assert warned.headers["x-request-id"] == REQUEST_ID
         assert warned.json()["output"]["warnings"]
         made.failing = True
         assert (await client.post("/generate/invoke", json=asked)).status_code == 503
         for wrong in ({"input": {"profile": {PERSON: PERSON}}}, {"input": PERSON}):
             assert (await client.post("/generate/invoke", json=wrong)).status_code == 422
+        for words in (PERSON.encode(), f"{REQUEST_ID} {GATEWAY}".encode(), b"short", b"x" * 129):
+            sent = [(b"x-request-id", words)]
+            made_anew = (await client.get("/healthz", headers=sent)).headers["x-request-id"]
+            assert re.fullmatch("[0-9a-f]{32}", made_anew)
     log = said.result().decode()
     require_silent(log)
     assert "project goes out with warnings" in log
     assert log.count("run failed") == 1
     assert "model answer refused" in log
     assert "< APIStatusError(401)" in log
+    if form == "json":
+        lines = objects(log)
+        assert all(line.keys() >= {"timestamp", "level", "logger", "message"} for line in lines)
+        ended, failed = [line for line in lines if line["message"] == "run ended"]
+        output, metadata = warned.json()["output"], warned.json()["metadata"]
+        assert ended["session_id"] == output["session_id"]
+        assert ended["request_id"] == REQUEST_ID
+        assert ended["run_id"] == metadata["run_id"]
+        assert (ended["kind"], ended["outcome"], ended["key"]) == ("generate", "succeeded", "")
+        assert ended["milliseconds"] > 0
+        assert ended["input_tokens"] > 0
+        assert ended["output_tokens"] > 0
+        assert "usd" in ended
+        assert failed["outcome"] == "model_unavailable"
+        # All that was said on behalf of the request, in whatever task.
+        its = {line["message"] for line in lines if line.get("request_id") == REQUEST_ID}
+        assert its >= {"model answer refused", "project goes out with warnings", "run ended"}
+        assert any(line["logger"].startswith("uvicorn") for line in lines)
+    else:
+        assert f"request_id={REQUEST_ID!r}" in log
+
+
+def objects(log: str) -> list[dict[str, Any]]:
+    """The lines of a log for programs: nothing else is in it."""
+    return [orjson.loads(line) for line in log.splitlines()]
+
+
+async def test_workers_and_their_supervisor_log_in_the_same_form(
+    settings: Settings, gateway: tuple[Gateway, str]
+) -> None:
+    _, url = gateway
+    port = free_port()
+    own = environment(settings, url) | {"CHECKERBOARD_LOG_FORMAT": "json"}
+    async with (
+        logged("serve", "--port", str(port), "--workers", "2", **own) as (process, said),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=time_limit()) as client,
+    ):
+        async with asyncio.timeout(time_limit()):
+            while True:
+                assert process.returncode is None
+                try:
+                    (await client.get("/healthz")).raise_for_status()
+                except httpx.TransportError:
+                    await asyncio.sleep(0.2)
+                else:
+                    break
+    loggers = {line["logger"] for line in objects(said.result().decode())}
+    assert {"serve.supervisor", "uvicorn.error"} <= loggers
 
 
 @pytest.mark.parametrize("failing", [False, True])
@@ -157,12 +217,21 @@ async def test_ingest_says_nothing_of_its_documents(
     (tmp_path / "a.md").write_text(f"# {DOCUMENT} 백엔드 개발자\n\n담당 업무\n- {DOCUMENT} 서버 개발\n")
     (tmp_path / "b.jsonl").write_text(f'{{"id": 1, "job_title": ["{DOCUMENT}"]}}\n{{{DOCUMENT}\n')
     run = ("ingest", "run", f"folder:{tmp_path}")
-    async with logged(*run, **environment(empty_settings, url)) as (process, said):
+    own = environment(empty_settings, url) | {"CHECKERBOARD_LOG_FORMAT": "json"}
+    async with logged(*run, **own) as (process, said):
         async with asyncio.timeout(time_limit()):
             await process.wait()
     log = said.result().decode()
     require_silent(log)
-    assert ("model_unavailable" if failing else "document set aside") in log
+    lines = objects("".join(line for line in log.splitlines(keepends=True) if line.startswith("{")))
+    ended = [line for line in lines if line["message"] == "document ended"]
+    for line in ended:
+        assert line.keys() >= {"source", "source_id", "stage", "milliseconds", "pages", "input_tokens", "usd"}
+    if failing:
+        assert "model_unavailable" in log
+    else:
+        assert len(ended) == 3  # the file, and two rows
+        assert "set_aside" in {line["outcome"] for line in ended}
 
 
 class Profile(BaseModel):

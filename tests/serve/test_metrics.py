@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 
 import httpx
+import orjson
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
+from ingest.pipeline.local_engine import Counts
+from ingest.pipeline.run import open_ingest
+from tests import databases
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
 from tests.serve.conftest import client_of
-from tests.serve.processes import GENERATE, answer_of, eventually, slow, working
+from tests.serve.processes import COMMAND, GENERATE, answer_of, eventually, free_port, slow, working
 from tests.serve.test_workers import workers_of
 from tools.core.settings import Settings
 
@@ -114,6 +120,60 @@ async def test_no_label_has_words_of_who_asks(client: httpx.AsyncClient) -> None
     text = (await client.get("/metrics")).text
     assert "the-kind-asked-for" not in text
     assert "비밀요원" not in text
+
+
+async def test_background_runs_are_counted_from_the_queue_on(client: httpx.AsyncClient) -> None:
+    before = await figures(client)
+    asked = await client.post("/runs", json={"kind": "generate", "input": GENERATE})
+    assert asked.status_code == 202, asked.text
+
+    async def begun() -> bool:
+        name = "queue_wait_seconds_count"
+        return one(await figures(client), name) == one(before, name) + 1
+
+    await until(begun)
+    assert ("checkerboard_runs_queued", frozenset()) in await figures(client)
+
+
+async def test_what_ingest_has_done_is_shown_though_it_has_ended(
+    empty_settings: Settings, tmp_path: Path
+) -> None:
+    good = {"id": 1, "job_title": "백엔드 개발자", "company": "가나다", "responsibilities": "서버 개발"}
+    (tmp_path / "rows.jsonl").write_text(orjson.dumps(good).decode() + "\n{broken\n", encoding="utf-8")
+    async with open_ingest(empty_settings, [f"folder:{tmp_path}"]) as ingest:
+        await ingest.collect_and_work(ingest.runners(), Counts())
+    async with client_of(empty_settings) as client:
+        found = await figures(client)
+    source = tmp_path.name
+    assert one(found, "ingest_documents", source=source, stage="loaded") == 1
+    assert one(found, "ingest_documents", source=source, stage="set aside") == 1
+    assert one(found, "ingest_tokens", source=source, direction="input") > 0
+    assert one(found, "ingest_moved_timestamp_seconds", source=source) > time.time() - 3600
+    assert "백엔드" not in str(found)
+
+
+async def test_a_worker_that_serves_nothing_shows_its_figures_on_a_port_of_its_own(
+    settings: Settings,
+) -> None:
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        COMMAND, "worker", "--metrics-port", str(port), env=os.environ | databases.environment(settings)
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=time_limit()) as client:
+
+            async def looked_at() -> bool:
+                try:
+                    return one(await figures(client), "loop_lag_seconds_count") > 0
+                except httpx.TransportError:
+                    return False
+
+            await until(looked_at)
+            assert one(await figures(client), "database_connections", state="idle") > 0
+    finally:
+        process.terminate()
+        async with asyncio.timeout(time_limit()):
+            await process.wait()
 
 
 async def test_where_keys_are_needed_they_are_needed_here(settings: Settings) -> None:

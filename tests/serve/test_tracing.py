@@ -64,6 +64,9 @@ async def test_a_trace_names_the_prompts_models_and_schemas_and_hides_what_was_s
     runs = standin.runs
     [root] = [run for run in runs if run["name"] == "checkerboard"]
     assert root["metadata"]["prompts"]
+    # As in the log.
+    assert root["metadata"]["session_id"] == answer["session_id"]
+    assert {"request_id", "run_id"} <= root["metadata"].keys()
     nodes = ("filter_jobs", "summarize", "propose_subjects", "generate_tasks")
     named = root["metadata"]["prompt_versions"]
     assert {node: named[node] for node in nodes} == {node: versions[node]["prompt"] for node in nodes}

@@ -7,6 +7,8 @@ of each.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from prometheus_client import Counter, Gauge, Histogram
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60, 90, 120, 180, 300)
@@ -36,6 +38,11 @@ NODE_SECONDS = Histogram(
 TURN_WAIT_SECONDS = Histogram(
     "checkerboard_turn_wait_seconds", "How long runs waited for their turn to work.", buckets=_SECONDS
 )
+QUEUE_WAIT_SECONDS = Histogram(
+    "checkerboard_queue_wait_seconds",
+    "From when a background run was asked for to its begin by a worker.",
+    buckets=_SECONDS,
+)
 OVERLOADED = Counter("checkerboard_overloaded", "Requests that found no place: 503 `overloaded`.")
 RATE_LIMITED = Counter(
     "checkerboard_rate_limited",
@@ -62,7 +69,7 @@ MODEL_TOKENS = Counter(
 MODEL_COST = Counter(
     "checkerboard_model_cost_usd",
     "What they cost in USD by the model's standard price; nothing where it is not known.",
-    ["purpose", "model"],
+    ["purpose", "model", "prompt"],
 )
 MODEL_CIRCUITS_OPEN = Gauge(
     "checkerboard_model_circuits_open",
@@ -114,4 +121,44 @@ REQUESTS = Counter(
 )
 STREAMS_OPEN = Gauge(
     "checkerboard_streams_open", "Event streams that somebody reads.", multiprocess_mode="livesum"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFigure:
+    """A figure that a store knows: it is asked when somebody looks, and is the same whichever service of
+    these stores is asked (`serve/store_figures.py`)."""
+
+    name: str
+    documentation: str
+    labels: tuple[str, ...] = ()
+
+
+RUNS_QUEUED = StoreFigure(
+    "checkerboard_runs_queued", "Background runs that wait for a worker to begin them, over all workers."
+)
+INGEST_DOCUMENTS = StoreFigure(
+    "checkerboard_ingest_documents",
+    "Documents by how far they are: collected, parsed, tagged, embedded, loaded, or set aside.",
+    ("source", "stage"),
+)
+INGEST_MOVED = StoreFigure(
+    "checkerboard_ingest_moved_timestamp_seconds",
+    "When a document of the source came to a stage or failed last, in seconds since 1970.",
+    ("source",),
+)
+INGEST_PAGES = StoreFigure(
+    "checkerboard_ingest_pages",
+    "Pages that parsers read, of the documents that there are.",
+    ("source",),
+)
+INGEST_TOKENS = StoreFigure(
+    "checkerboard_ingest_tokens",
+    "Tokens that the documents have cost that there are. `direction`: input or output.",
+    ("source", "direction"),
+)
+INGEST_COST = StoreFigure(
+    "checkerboard_ingest_cost_usd",
+    "What they have cost in USD by the standard prices; nothing where one is not known.",
+    ("source",),
 )

@@ -335,6 +335,9 @@ class Settings(BaseSettings):
         "PostgreSQL",
     )
     kept_days: float = Field(30, gt=0, le=3650, description="life of a project that was kept, days")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="lines of the log: for people, or an object of JSON each"
+    )
     langsmith_api_key: Key = Field(
         None,
         validation_alias=AliasChoices("LANGSMITH_API_KEY", "langsmith_api_key"),

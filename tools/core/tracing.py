@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -104,7 +104,8 @@ async def traced() -> AsyncIterator[None]:
             if _client is client:
                 _client = None
                 langsmith.configure(client=None)
-            if not await _closed(client):
+            # Longer than is waited for here: giving up looks to its caller as if all were sent.
+            if not await in_time(lambda: client.close(timeout=2 * FLUSH_SECONDS), FLUSH_SECONDS):
                 logger.warning("traces were lost: LangSmith did not take them in time")
 
 
@@ -127,22 +128,21 @@ def _class_of_error(shown: dict[str, Any]) -> dict[str, Any]:
     return {"error": match[0] if match else "error"}
 
 
-async def _closed(client: langsmith.Client) -> bool:
-    """Closes a client; returns whether everything was sent in time."""
+async def in_time(close: Callable[[], None], seconds: float) -> bool:
+    """Closes what sends traces; returns whether that ended in time."""
     loop, sent = asyncio.get_running_loop(), asyncio.Event()
 
-    def close() -> None:
-        # Longer than is waited for here: giving up looks to its caller as if all were sent.
-        client.close(timeout=2 * FLUSH_SECONDS)
+    def closing() -> None:
+        close()
         # Closed late, the loop is gone.
         if not loop.is_closed():
             loop.call_soon_threadsafe(sent.set)
 
     # A daemon: the client limits its waiting but not its sending, and a thread of the loop's own pool would
     # be waited for.
-    threading.Thread(target=close, name="langsmith-close", daemon=True).start()
+    threading.Thread(target=closing, name="langsmith-close", daemon=True).start()
     try:
-        async with asyncio.timeout(FLUSH_SECONDS):
+        async with asyncio.timeout(seconds):
             await sent.wait()
     except TimeoutError:
         return False

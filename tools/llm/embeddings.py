@@ -63,6 +63,8 @@ class _BadVectorsError(Exception):
 class Embedder(RecordedModel):
     """Turns texts into vectors."""
 
+    operation = "embeddings"
+
     def __init__(
         self,
         settings: Settings,

@@ -17,7 +17,7 @@ from typing import Protocol, Self
 
 import orjson
 
-from tools.core import metrics
+from tools.core import metrics, spans
 from tools.core.errors import ServiceError
 from tools.core.slots import WorkSlot
 from tools.llm.token_estimates import usd
@@ -111,6 +111,8 @@ async def recorded_call(
 class RecordedModel:
     """A client of a model that can record what it is asked: the base of `ChatModel` and `Embedder`."""
 
+    operation = "chat"
+    """What is asked for, by OpenTelemetry's conventions."""
     _journal: ResponseJournal | None = None
     _calls: list[Call] | None = None
     _slot: WorkSlot | None = None
@@ -145,9 +147,19 @@ class RecordedModel:
             nonlocal paid
             paid = True
             if self._slot is None:
-                return await ask()
+                return await traced()
             async with self._slot.given_up():
-                return await ask()
+                return await traced()
+
+        async def in_span() -> bytes:
+            assert spans.tracer is not None  # noqa: S101 - it is on where this is called
+            with spans.of_call(spans.tracer, self.operation, model, purpose, prompt) as span:
+                answer = await ask()
+                for direction, number in zip(("input", "output"), tokens(answer) or (), strict=False):
+                    span.set_attribute(f"gen_ai.usage.{direction}_tokens", number)
+                return answer
+
+        traced = ask if spans.tracer is None else in_span
 
         began = time.monotonic()
         try:
@@ -183,4 +195,4 @@ def _count_tokens(purpose: str, model: str, prompt: str, tokens: Tokens) -> None
     for direction, number in zip(("input", "output"), tokens, strict=True):
         metrics.MODEL_TOKENS.labels(purpose, model, prompt, direction).inc(number)
     if (cost := usd(model, *tokens)) is not None:
-        metrics.MODEL_COST.labels(purpose, model).inc(cost)
+        metrics.MODEL_COST.labels(purpose, model, prompt).inc(cost)

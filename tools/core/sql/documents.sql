@@ -112,6 +112,13 @@ select source, case when set_aside_at is null then stage else 'set aside' end as
        count(*) filter (where 'low_confidence' = any(flags)) as low_confidence
 from documents group by 1, 2 order by 1, 2;
 
+-- name: progress
+select source, case when set_aside_at is null then stage else 'set aside' end as stage, count(*) as documents,
+       sum(pages)::bigint as pages, sum(input_tokens)::bigint as input_tokens,
+       sum(output_tokens)::bigint as output_tokens, coalesce(sum(usd), 0)::float8 as usd,
+       max(updated_at) as moved_at
+from documents group by 1, 2;
+
 -- name: set_aside
 select id, source, source_id, stage, attempts, error, set_aside_at from documents
 where set_aside_at is not null order by set_aside_at desc, id limit %(count)s;
