@@ -307,7 +307,8 @@ class IdempotencyKeys:
         digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
         claimed = run_id or session_id
         claim = orjson.dumps({"request": digest, "session_id": claimed})
-        stored = await self._redis.eval(_CLAIM, 2, name, _answers_key(session_id), claim, self._ttl_seconds)
+        keys = (name, _answers_key(session_id))
+        stored: Any = await self._redis.eval(_CLAIM, len(keys), *keys, claim, self._ttl_seconds)
         if stored is None:
             return Attempt(name, claimed, first=True, answer=None)
         known = orjson.loads(stored)

@@ -58,13 +58,13 @@ async def _value(redis: Redis, key: bytes) -> Any:
         case "string":
             return await redis.get(key)
         case "hash":
-            return await redis.hgetall(key)  # type: ignore[misc]
+            return await redis.hgetall(key)
         case "set":
-            return await redis.smembers(key)  # type: ignore[misc]
+            return await redis.smembers(key)
         case "zset":
             return await redis.zrange(key, 0, -1)
         case "list":
-            return await redis.lrange(key, 0, -1)  # type: ignore[misc]
+            return await redis.lrange(key, 0, -1)
         case "stream":
             return await redis.xrange(key)
         case "ReJSON-RL":
