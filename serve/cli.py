@@ -37,7 +37,7 @@ from tools.core.errors import SetupError
 from tools.core.processes import stop_ignoring_signals
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import CHECKOUT, Settings, offline_notice
-from tools.core.terminal import Terminal, exit_on_errors
+from tools.core.terminal import Terminal, echo, exit_on_errors
 from tools.services import open_services
 
 logger = logging.getLogger(__name__)
@@ -145,6 +145,31 @@ def migrate() -> None:
     if database_url is None:
         raise SetupError("Name the database in DATABASE_URL. The embedded one is migrated when it starts.")
     asyncio.run(database.migrate(database_url))
+
+
+@app.command()
+def prune(
+    *,
+    withdrawn_days: Annotated[
+        int, typer.Option(min=0, help="age of withdrawn postings and documents, since they were withdrawn")
+    ] = 90,
+    answers_days: Annotated[int, typer.Option(min=0, help="age of models' answers to ingest")] = 7,
+    raw_days: Annotated[
+        int, typer.Option(min=0, help="age of raw files that no stage has to read any more")
+    ] = 90,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be deleted")] = False,
+) -> None:
+    """Delete what is old: withdrawn postings, answers of models, raw files, kept projects that have expired.
+    The service goes on meanwhile; again is harmless."""
+    from ingest.pipeline.retention import Ages  # noqa: PLC0415 - ingest would slow down every start
+    from serve import retention  # noqa: PLC0415
+
+    logs.configure(logging.WARNING)
+    ages = Ages(withdrawn=withdrawn_days, answers=answers_days, raw=raw_days)
+    with embedded_servers(Settings(), servers=("postgres",)) as settings:
+        found = asyncio.run(retention.prune(settings, ages, dry_run=dry_run))
+    counted = ", ".join(f"{number} {kind.replace('_', ' ')}" for kind, number in found.items())
+    echo(f"{'would delete' if dry_run else 'deleted'}: {counted}")
 
 
 @app.command()

@@ -140,6 +140,11 @@ class KeptProjects:
             deleted += len(rows)
         return deleted
 
+    async def count_expired(self) -> int:
+        """Returns how many rows `delete_expired` would delete."""
+        [row] = await self._rows("count_expired", {})
+        return int(row["projects"])
+
     async def _rows(self, name: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         async with self._pool.connection() as connection:
             return await (await connection.execute(_SQL[name], values)).fetchall()

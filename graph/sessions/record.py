@@ -3,7 +3,7 @@
 | key | what |
 |---|---|
 | `session:{id}` | hash: `owner`, `request`, and `paid:…`, the response journal of an unfinished turn |
-| `session-answers:{id}` | hash: answers that were given under an Idempotency-Key |
+| `session-answers:{id}` | hash: the claims of its Idempotency-Keys, each with the answer, empty before |
 | `idempotency:{hash}` | a claim: which session a key of which owner works on, and a hash of its request |
 | `session-lock:{id}` | the run that is at work on it: a token that begins with its worker's id |
 | `checkpoint:{id}:` | the saver's |
@@ -58,6 +58,16 @@ return 'done'
 """
 """Adds an answer to the record only while there is one, because a session that has expired stays gone, and
 only for the run that has the lock."""
+_CLAIM = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then
+  redis.call('HSETNX', KEYS[2], KEYS[1], '')
+  redis.call('EXPIRE', KEYS[2], ARGV[2])
+  return false
+end
+return redis.call('GET', KEYS[1])
+"""
+"""Claims an Idempotency-Key, and notes that with the session, with which it is deleted; returns the claim
+that there was."""
 _END_TURN = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   -- Asked a second time, because the first answer was lost on its way.
@@ -75,7 +85,7 @@ were recorded until then, and frees the lock. Where Redis is too full for the ch
 _FORGET = """
 local holder = redis.call('GET', KEYS[1])
 if holder and redis.call('EXISTS', 'worker:' .. string.match(holder, '^[^:]*')) == 1 then return 0 end
--- The answers are kept by the names of their Idempotency-Keys' claims.
+-- The answers are kept by the names of their Idempotency-Keys' claims, those that have none yet, too.
 for _, claim in ipairs(redis.call('HKEYS', KEYS[2])) do redis.call('DEL', claim) end
 for _, run in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   redis.call('DEL', 'run:' .. run, 'run-events:' .. run)
@@ -283,8 +293,11 @@ class IdempotencyKeys:
         self._redis = redis
         self._ttl_seconds = max(1, round(settings.session_ttl_minutes * 60))
 
-    async def begin(self, owner: str, key: str, request: object, session_id: str) -> Attempt:
-        """Claims `key` for `request` on `session_id`, or returns what was claimed before.
+    async def begin(
+        self, owner: str, key: str, request: object, session_id: str, *, run_id: str | None = None
+    ) -> Attempt:
+        """Claims `key` for `request` on `session_id`, or returns what was claimed before. The claim of a
+        background run (`run_id`) names that, and is deleted with the session all the same.
 
         Raises:
             IdempotencyConflictError: the key was used for another request.
@@ -292,18 +305,18 @@ class IdempotencyKeys:
         # Hashed, so that no key of one owner can be written to look like another's.
         name = "idempotency:" + hashlib.sha256(orjson.dumps([owner, key])).hexdigest()
         digest = hashlib.sha256(orjson.dumps(request, option=orjson.OPT_SORT_KEYS)).hexdigest()
-        claim = orjson.dumps({"request": digest, "session_id": session_id})
-        if await self._redis.set(name, claim, nx=True, ex=self._ttl_seconds):
-            return Attempt(name, session_id, first=True, answer=None)
-        stored = await self._redis.get(name)
-        if stored is None:  # it expired between the two commands
-            return await self.begin(owner, key, request, session_id)
+        claimed = run_id or session_id
+        claim = orjson.dumps({"request": digest, "session_id": claimed})
+        keys = (name, _answers_key(session_id))
+        stored: Any = await self._redis.eval(_CLAIM, len(keys), *keys, claim, self._ttl_seconds)
+        if stored is None:
+            return Attempt(name, claimed, first=True, answer=None)
         known = orjson.loads(stored)
         if known["request"] != digest:
             problem = "was used for another request"
             raise IdempotencyConflictError(fields=[{"field": "Idempotency-Key", "problem": problem}])
         answer = await self._redis.hget(_answers_key(known["session_id"]), name)
-        given = orjson.loads(answer) if answer is not None else None
+        given = orjson.loads(answer) if answer else None
         return Attempt(name, known["session_id"], first=False, answer=given)
 
     async def finish(self, attempt: Attempt, answer: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ from tools.llm.pacing import Pacer
 from tools.llm.token_estimates import usd
 from tools.postings.contracts import Position, Posting
 from tools.postings.deadlines import KOREA
+from tools.postings.repository import forget_unused_vectors
 from tools.services import Services, open_services
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ class Ingest:
         await self.store.requeue_transient()
         await self.store.withdraw_leftovers()
         await self.journal.forget_old()
-        await self.services.vectors.forget_unused()
+        await forget_unused_vectors(self.services.pool)
 
     async def _parse(self, documents: list[Document]) -> list[Outcome]:
         """Parses one document's files into blocks; rows of structured postings need no parsing."""
@@ -176,7 +177,7 @@ async def open_ingest(settings: Settings, specs: Sequence[str] = ()) -> AsyncIte
         services = await stack.enter_async_context(open_services(settings))
         await services.vectors.require_ready()
         assert settings.database_url is not None  # noqa: S101 - `embedded_servers` has filled it
-        raw = RawFiles(settings.raw or Path(settings.home) / "raw")
+        raw = RawFiles.of(settings)
         store = await stack.enter_async_context(open_store(settings.database_url, services.pool, raw))
         web = await stack.enter_async_context(open_web(settings, PostgresFetchLog(services.pool)))
         # Every answer is recorded and so paid for once, over all runs.

@@ -10,11 +10,12 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Sequence, Set
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import orjson
 import psycopg
@@ -23,9 +24,10 @@ from psycopg.types.json import Jsonb
 from ingest.documents import Collected, Cost, Hints, Listed, Parsed, RawFile, Tagged
 from ingest.errors import DocumentUnreadableError
 from ingest.sources.web import Fetch
-from tools.core.database import Connection, Pool, connect, long_connection
+from tools.core.database import Connection, Pool, connect, delete_in_steps, long_connection
 from tools.core.errors import InvalidRequestError, StoreUnavailableError
 from tools.core.logs import cause
+from tools.core.settings import Settings
 from tools.core.sql import queries
 from tools.core.text import clean_values
 from tools.postings.repository import (
@@ -40,6 +42,7 @@ logger = logging.getLogger(__name__)
 _GUARD_SECONDS = 5.0
 _RUN_LOCK = 0x1_6E57
 """First key of the advisory lock of a run; the second is the run's number."""
+_DAY_SECONDS = 24 * 60 * 60
 _JOURNAL_DAYS = 7
 """A document that is tried again within this time is not paid for again, even by another run."""
 
@@ -82,11 +85,16 @@ class Selection:
 
 
 class RawFiles:
-    """The folder of raw files: `ab/abcdef…`, never changed, never deleted. The same poster twice is one
-    file."""
+    """The folder of raw files: `ab/abcdef…`, never changed. The same poster twice is one file, as old as the
+    last time it was saved."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Returns the folder that the settings name."""
+        return cls(settings.raw or Path(settings.home) / "raw")
 
     async def save(self, files: tuple[RawFile, ...]) -> list[dict[str, Any]]:
         """Saves the files of a document; returns what its row in the database records of them."""
@@ -111,7 +119,24 @@ class RawFiles:
                 draft.write(file.content)
             # Whole or not at all, also when another run saves the same file now.
             Path(draft.name).replace(path)
+        else:
+            path.touch()
         return {**row, "bytes": len(file.content)}
+
+    def delete_old(self, days: int, keep: Set[str], *, dry_run: bool) -> int:
+        """Deletes the files that were last saved more than `days` days ago, drafts of a killed run among
+        them, but not those whose hashes are in `keep`. Returns how many there are. Blocks."""
+        before = time.time() - days * _DAY_SECONDS
+        deleted = 0
+        for folder in self._folder.glob("[0-9a-f][0-9a-f]"):
+            for path in folder.iterdir():
+                with suppress(FileNotFoundError):  # another clean-up was here
+                    # Looked at one by one, right before: what is saved again meanwhile is young.
+                    if path.name not in keep and path.stat().st_mtime < before:
+                        if not dry_run:
+                            path.unlink()
+                        deleted += 1
+        return deleted
 
     def _read(self, row: dict[str, Any]) -> RawFile:
         if "text" in row:
@@ -322,9 +347,10 @@ class PostgresJournal(_Statements):
     async def forget(self, questions: Sequence[str]) -> None:
         await self._execute("forget_answers", questions=list(questions))
 
-    async def forget_old(self) -> None:
-        """Deletes answers older than a week."""
-        await self._clean_up("forget_old_answers", days=_JOURNAL_DAYS)
+    async def forget_old(self, days: int = _JOURNAL_DAYS) -> int:
+        """Deletes answers older than `days` days; returns how many there were."""
+        async with long_connection(self._pool) as connection:
+            return await delete_in_steps(connection, _SQL["forget_old_answers"], days=days)
 
 
 class PostgresFetchLog(_Statements):

@@ -7,7 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -110,7 +110,9 @@ class Runs:
         if caller.idempotency_key is not None:
             # A claim names what it stands for: here the run.
             claim = ["runs", kind, given]
-            attempt = await self._idempotency.begin(caller.owner, caller.idempotency_key, claim, run_id)
+            attempt = await self._idempotency.begin(
+                caller.owner, caller.idempotency_key, claim, session_id, run_id=run_id
+            )
             run_id = attempt.session_id
             is_new = attempt.first or not await self._store.has(run_id)
         limited = ""
@@ -236,8 +238,10 @@ class Runs:
         try:
             record = await self._store.get(handed.run_id)
             begun = await self._store.begin(record, handed.generation, self._lease.worker_id)
-        except RunNotFoundError:
-            return  # forgotten with its session
+        except RunNotFoundError:  # forgotten with its session
+            with suppress(RedisError):  # its places in the lists expire
+                await self._store.close(handed.run_id)
+            return
         except RedisError as error:
             logger.warning("a run could not be begun", extra={"cause": cause(error)})
             raise GiveBackError(AGAIN_SECONDS["store_unavailable"]) from error

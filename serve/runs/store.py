@@ -312,8 +312,11 @@ class RunStore:
         return waiting
 
     async def close(self, run_id: str) -> None:
-        """Forgets that a run is open which is not there any more."""
-        await self._redis.zrem(self._open, run_id)
+        """Forgets that a run waits or is open which is not there any more."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for listed in (self._queued, self._open):
+                pipe.zrem(listed, run_id)
+            await pipe.execute()
 
     async def result(self, run_id: str) -> Any:
         """Returns the answer of a run that has succeeded: the data of its last event; None where that is

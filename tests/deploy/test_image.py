@@ -63,7 +63,42 @@ def test_compose_knows_every_word_of_it(services: dict[str, Any]) -> None:
     mounted = {
         volume.partition(":")[0] for name in compose.services for volume in services[name].get("volumes", [])
     }
-    assert mounted == set(compose.volumes)
+    ours = {name for name in mounted if name.startswith("./")}
+    assert mounted - ours == set(compose.volumes)
+    assert all((CHECKOUT / name).exists() for name in ours)
+
+
+def test_compose_keeps_background_runs_away_from_requests(services: dict[str, Any]) -> None:
+    for name in ("service", "worker"):
+        assert services[name]["environment"]["CHECKERBOARD_RUNS_BY"] == "worker"
+        assert services[name]["stop_grace_period"] == "60s"
+    assert services["worker"]["command"] == ["worker"]
+    assert services["worker"]["depends_on"] == services["service"]["depends_on"]
+    # The image's check asks a port that a worker does not have.
+    assert services["worker"]["healthcheck"] == {"disable": True}
+
+
+def test_compose_shows_the_figures_and_lets_nobody_log_in(services: dict[str, Any]) -> None:
+    prometheus, grafana = services["prometheus"], services["grafana"]
+    assert prometheus["profiles"] == grafana["profiles"] == ["figures"]  # `up` needs no key of theirs
+    assert "ports" not in prometheus
+    assert grafana["ports"] == ["${ADDRESS:-127.0.0.1}:${GRAFANA_PORT:-3000}:3000"]
+    told = grafana["environment"]
+    assert (told["GF_AUTH_DISABLE_LOGIN_FORM"], told["GF_AUTH_BASIC_ENABLED"]) == ("true", "false")
+    assert told["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    deploy = CHECKOUT / "deploy"
+    scraped = yaml.safe_load((deploy / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    (job,) = scraped["scrape_configs"]
+    assert job["authorization"]["credentials_file"] == f"/run/secrets/{prometheus['secrets'][0]}"
+    assert job["static_configs"] == [{"targets": ["service:8000"]}]
+    assert all((deploy / "prometheus" / name).exists() for name in scraped["rule_files"])
+    provisioning = deploy / "grafana" / "provisioning"
+    (source,) = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    (provider,) = yaml.safe_load((provisioning / "dashboards" / "checkerboard.yml").read_text())["providers"]
+    places = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    assert places["./deploy/grafana/checkerboard.json"].startswith(provider["options"]["path"])
+    assert told["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == places["./deploy/grafana/checkerboard.json"]
 
 
 def test_compose_starts_what_the_service_needs_in_order(services: dict[str, Any]) -> None:

@@ -46,6 +46,8 @@ MIGRATION_WAIT_SECONDS = 60.0
 OLDEST_POSTGRESQL = 13
 OLDEST_PGVECTOR = (0, 7)
 """Before it there was no `sparsevec`, in which the terms of postings are kept."""
+DELETED_AT_ONCE = 500
+"""Rows of one step of a clean-up: a tenth of a second's work, for which whoever wants the same rows waits."""
 _ALIVE_SECONDS = 2.0
 """Limit of the check of a pooled connection before it is used."""
 _FRESH_SECONDS = 1.0
@@ -201,6 +203,20 @@ async def long_connection(pool: Pool) -> AsyncIterator[Connection]:
     async with pool.connection() as connection:
         with connection.statement_limit():
             yield connection
+
+
+async def delete_in_steps(
+    connection: Connection, statement: str, *, at_once: int = DELETED_AT_ONCE, **parameters: object
+) -> int:
+    """Runs a statement that deletes up to `%(count)s` rows until it finds no more, each time in a transaction
+    of its own: none holds its locks for long, and what is stopped goes on there. Returns how many rows there
+    were."""
+    deleted = 0
+    while True:
+        step = await connection.execute(statement, {**parameters, "count": at_once})
+        deleted += step.rowcount
+        if step.rowcount < at_once:
+            return deleted
 
 
 async def _leave_as_is(_: Connection) -> None:

@@ -22,7 +22,7 @@ import orjson
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from tools.core.database import Pool, Vector, long_connection
+from tools.core.database import Pool, Vector, delete_in_steps, long_connection
 from tools.core.errors import EmbeddingMismatchError, NoPostingsError
 from tools.core.sql import queries
 from tools.core.text import clean, clean_values, web_address
@@ -48,6 +48,8 @@ STATEMENT = hashlib.blake2b(_SQL["nearest"].encode(), digest_size=8).hexdigest()
 """Tells searches of one version of the service from those of another."""
 _REMEMBERED = 2_048
 """Postings whose cleaned form a process remembers: some 8 MB."""
+_UNUSED_AT_ONCE = 10_000
+"""Vectors that one statement deletes. Nobody waits for them, and each statement looks through all others."""
 LEADERS = 8
 """First hits whose mean vector the others are held against (pseudo relevance feedback)."""
 POOL, POOL_FACTOR = 200, 5
@@ -258,12 +260,6 @@ class EmbeddingSet:
             rows = await _rows(connection, "drop_other_sets", own)
         return [f"{row['model']} in {row['dimensions']} dimensions" for row in rows]
 
-    async def forget_unused(self) -> None:
-        """Deletes vectors, older than a day, of texts that no posting has any more."""
-        async with long_connection(self._pool) as connection:
-            await connection.execute(_SQL["forget_unused_vectors"])
-            await connection.execute(_SQL["forget_unused_terms"])
-
     async def _ready(self, connection: Connection) -> int:
         """Returns the set's id. Raises as `require_ready`."""
         own = await self._own(connection)
@@ -300,7 +296,7 @@ class PostingWriter:
                     await copy.write_row([ordinal, *row])
             written = await _rows(connection, "upsert_staged")
             await connection.execute(_SQL["withdraw_other_positions"])
-            await _link(connection, [row["id"] for row in written])
+            await link_duplicates(connection, [row["id"] for row in written])
         return int(revision["revision"])
 
     async def outdated(self, count: int) -> dict[int, Posting]:
@@ -359,8 +355,17 @@ async def remove_postings(connection: Connection, source: str) -> int:
     await connection.execute(_SQL["raise_revision"])
     orphans = await _rows(connection, "orphans", {"source": source})
     count = (await connection.execute(_SQL["remove"], {"source": source})).rowcount
-    await _link(connection, [row["id"] for row in orphans])
+    await link_duplicates(connection, [row["id"] for row in orphans])
     return count
+
+
+async def forget_unused_vectors(pool: Pool) -> int:
+    """Deletes vectors, and terms, older than a day, of texts that no posting has any more. Returns how many
+    vectors there were."""
+    async with long_connection(pool) as connection:
+        vectors = await delete_in_steps(connection, _SQL["forget_unused_vectors"], at_once=_UNUSED_AT_ONCE)
+        await delete_in_steps(connection, _SQL["forget_unused_terms"], at_once=_UNUSED_AT_ONCE)
+    return vectors
 
 
 def text_hash(posting: Posting) -> str:
@@ -438,8 +443,9 @@ def _mismatch(stored: list[str] | None, *, model: str, dimensions: int) -> Embed
     )
 
 
-async def _link(connection: Connection, written: list[int]) -> None:
-    """Links what was written, and what was linked to it, to the postings that they are duplicates of."""
+async def link_duplicates(connection: Connection, written: list[int]) -> None:
+    """Links postings that were written, and what was linked to them, to those that they are duplicates of.
+    Part of the caller's transaction, which has raised the revision."""
     unlinked = [row["id"] for row in await _rows(connection, "unlink", {"ids": written})]
     await connection.execute(_SQL["by_index"])
     candidates = await _rows(connection, "alike", {"ids": unlinked})

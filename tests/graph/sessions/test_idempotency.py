@@ -98,33 +98,6 @@ async def test_a_key_expires_with_its_session(app_context: AppContext, settings:
     assert (await brief.begin("ada", key, ["another"], "s-2")).first
 
 
-class _Expiring:
-    """A Redis in which a key expires between a failed claim and the look at it."""
-
-    def __init__(self, redis: Any) -> None:
-        self._redis = redis
-        self.expired = 0
-
-    async def set(self, *args: Any, **kwargs: Any) -> Any:
-        return await self._redis.set(*args, **kwargs)
-
-    async def get(self, name: str) -> Any:
-        if not self.expired:
-            self.expired += await self._redis.delete(name)
-        return await self._redis.get(name)
-
-
-async def test_a_key_that_expires_while_it_is_looked_at_is_claimed_anew(
-    keys: IdempotencyKeys, key: str, app_context: AppContext, settings: Settings
-) -> None:
-    await keys.begin("ada", key, REQUEST, "s-1")
-    redis = _Expiring(app_context.services.redis)
-    racing = IdempotencyKeys(redis, settings)  # type: ignore[arg-type]
-    again = await racing.begin("ada", key, ["another"], "s-2")
-    assert redis.expired == 1
-    assert (again.first, again.session_id) == (True, "s-2")
-
-
 async def test_a_request_whose_claim_expired_can_be_asked_again(
     keys: IdempotencyKeys, key: str, app_context: AppContext
 ) -> None:

@@ -130,7 +130,13 @@ select answer from answers where question = %(question)s;
 insert into answers (question, answer) values (%(question)s, %(answer)s) on conflict (question) do nothing;
 
 -- name: forget_old_answers
-delete from answers where created_at < now() - make_interval(days => %(days)s);
+delete from answers
+where question in (
+    select question from answers where created_at < now() - make_interval(days => %(days)s)
+    order by created_at
+    limit %(count)s
+    for update skip locked
+);
 
 -- name: last_fetch
 select url, etag, last_modified, content_hash, fetched_at from fetches where url = %(url)s;

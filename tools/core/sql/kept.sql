@@ -32,3 +32,6 @@ where id in (
     for update skip locked
 )
 returning id;
+
+-- name: count_expired
+select count(*) as projects from kept_projects where expires_at <= now();

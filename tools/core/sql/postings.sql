@@ -218,11 +218,19 @@ update embedding_sets set ready = true where id = %(set_id)s;
 delete from embedding_sets where id <> %(set_id)s returning model, dimensions;
 
 -- name: forget_unused_vectors
-delete from embeddings as e
-where e.created_at < now() - interval '1 day'
-  and not exists (select from postings as p where p.text_hash = e.text_hash);
+delete from embeddings
+where ctid = any(array(
+    select e.ctid from embeddings as e
+    where e.created_at < now() - interval '1 day'
+      and not exists (select from postings as p where p.text_hash = e.text_hash)
+    limit %(count)s
+));
 
 -- name: forget_unused_terms
-delete from posting_terms as t
-where t.created_at < now() - interval '1 day'
-  and not exists (select from postings as p where p.text_hash = t.text_hash);
+delete from posting_terms
+where ctid = any(array(
+    select t.ctid from posting_terms as t
+    where t.created_at < now() - interval '1 day'
+      and not exists (select from postings as p where p.text_hash = t.text_hash)
+    limit %(count)s
+));

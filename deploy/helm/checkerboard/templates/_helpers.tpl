@@ -54,6 +54,10 @@ envFrom:
 env:
   - name: CHECKERBOARD_DRAIN_SECONDS
     value: {{ .Values.drainSeconds | quote }}
+  {{- if .Values.backgroundWorkers.replicas }}
+  - name: CHECKERBOARD_RUNS_BY
+    value: worker
+  {{- end }}
   {{- range $name, $value := .Values.settings }}
   - name: {{ $name }}
     value: {{ $value | quote }}
