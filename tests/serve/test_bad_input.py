@@ -21,6 +21,8 @@ BAD_PROFILES = {
     "nested unknown key": ({**PROFILE, "educations": [{"grade": 1}]}, "profile.educations.0.grade"),
     "wrong type": ({**PROFILE, "skills": "Java"}, "profile.skills"),
     "wrong nested type": ({**PROFILE, "educations": [{"gpa": "high"}]}, "profile.educations.0.gpa"),
+    "truth for a number": ({**PROFILE, "educations": [{"gpa": False}]}, "profile.educations.0.gpa"),
+    "truth for hours": ({**PROFILE, "hours_per_week": True}, "profile.hours_per_week"),
     "unknown stage": ({**PROFILE, "career_stage": "retired"}, "profile.career_stage"),
     "control characters": ({**PROFILE, "introduction": "a\u0000b"}, "profile.introduction"),
     "an escape sequence": ({**PROFILE, "skills": ["\u001b[31m"]}, "profile.skills.0"),
@@ -284,6 +286,13 @@ async def test_an_unknown_route_and_method_answer_in_our_form(client: httpx.Asyn
     response = await client.delete("/healthz")
     assert response.status_code == 405
     assert response.json()["error"]["code"] == "method_not_allowed"
+    assert response.headers["allow"] == "GET"
+
+
+async def test_a_refused_method_is_told_all_that_the_path_takes(client: httpx.AsyncClient) -> None:
+    """Also where several routes share a path."""
+    assert (await client.put("/kept")).headers["allow"] == "GET, POST"
+    assert (await client.put(f"/sessions/{'0' * 32}")).headers["allow"] == "GET, DELETE"
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,7 @@ async def test_what_is_no_address_is_not_asked(web: Web, url: str) -> None:
 )
 async def test_a_public_host_is_connected_to_at_the_address_that_was_checked(address: str) -> None:
     url = f"https://[{address}]/a" if ":" in address else f"https://{address}/a"
-    assert await AllowedHosts.of("https://jasoseol.com", others=True).address(url) == address
+    assert await AllowedHosts.of("https://jasoseol.com", others=True).addresses(url) == [address]
 
 
 @given(st.integers(0, 2**128 - 1) | st.integers(0, 2**32 - 1))
@@ -246,7 +246,7 @@ async def test_what_the_standard_library_calls_special_is_not_public(number: int
     host = f"[{address}]" if address.version == 6 else str(address)
     special = address.is_private or address.is_reserved or address.is_multicast or address.is_link_local
     try:
-        await AllowedHosts.of("https://jasoseol.com", others=True).address(f"http://{host}/")
+        await AllowedHosts.of("https://jasoseol.com", others=True).addresses(f"http://{host}/")
     except DocumentUnreadableError:
         return
     assert not special or address in ipaddress.ip_network("64:ff9b::/96")
