@@ -1,4 +1,4 @@
-"""What is pinned: the bill of materials that `make sbom` writes, and `make audit`, which asks this machine."""
+"""What is pinned: the bill of materials of `make sbom`, and `make audit`, asking this machine."""
 
 from __future__ import annotations
 

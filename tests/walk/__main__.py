@@ -36,7 +36,7 @@ ENDING = {
 """What ends by itself, with the size of its set."""
 SERVING = ("run", "studio")
 APART = {"help", "check", "test-fast", "test", "clean", "ocr-data", "audit"}
-"""`audit` asks a service elsewhere, `help` comes first, CI has run `test`, of which `check` and `test-fast` are
+"""`audit` asks another machine, `help` comes first, CI has run `test`, of which `check` and `test-fast` are
 parts, `demo-ingest` needs `ocr-data`, and the clone is removed in the end."""
 
 

@@ -78,7 +78,7 @@ class AllowedHosts:
             raise SourceUnavailableError(f"{url} is not on the source's own hosts.")
         found = await _resolved(url)
         inside = [address for address in found if not _is_public(address)]
-        if inside and networks and (own or not all(map(_is_public, await _resolved(self.base)))):
+        if inside and networks and (own or await self._is_within()):
             inside = [address for address in inside if not _is_in(address, networks)]
         if not inside:
             return found
@@ -89,6 +89,13 @@ class AllowedHosts:
                 "CHECKERBOARD_SOURCE_NETWORKS."
             )
         raise DocumentUnreadableError(problem)
+
+    async def _is_within(self) -> bool:
+        """Whether the source itself is at an address that is not public."""
+        try:
+            return not all(map(_is_public, await _resolved(self.base)))
+        except (OSError, TimeoutError):
+            return False  # nowhere, as far as can be seen
 
 
 async def _resolved(url: str) -> list[str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ingest.errors import DocumentUnreadableError, SourceRefusedError, SourceUnavailableError
 from ingest.sources.web import AllowedHosts, Web
 from ingest.sources.web import client as client_module
+from tests.ingest.sources.names import Names
 from tests.ingest.sources.plain import Plain, ask
 from tests.ingest.sources.standins.server import CHALLENGE, STORE_DENIED, Fault
 
@@ -215,7 +216,11 @@ async def test_a_posting_of_this_machine_may_name_what_is_on_this_machine(web: W
         "[ff02::1]",
     ],
 )
-async def test_a_posting_of_a_public_site_names_no_address_within(web: Web, host: str) -> None:
+async def test_a_posting_of_a_public_site_names_no_address_within(
+    web: Web, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    """Nor in a network in which sources may be."""
+    Names(monkeypatch, jasoseol=[["8.8.8.8"]])
     allowed = AllowedHosts.of("https://jasoseol.com", others=True)
     with pytest.raises(DocumentUnreadableError, match="not public"):
         await web.get(f"http://{host}/image.png", want="image", allowed=allowed)

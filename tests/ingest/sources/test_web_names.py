@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import socket
-from typing import Any
-
 import pytest
 
 from ingest.errors import DocumentUnreadableError, SourceUnavailableError
 from ingest.sources.web import AllowedHosts, Web, open_web
 from tests.ingest.sources.conftest import INTERVAL, Fetches
+from tests.ingest.sources.names import Names
 from tests.ingest.sources.plain import Plain
 from tests.ingest.sources.standins.server import Fault
 from tools.core.settings import Settings
-
-
-class Names:
-    """A name server of `….example` that says something else each time: of each name, its addresses, one list
-    an asking. The last one stays."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, **names: list[list[str]]) -> None:
-        self.asked = 0
-        real = socket.getaddrinfo
-
-        def getaddrinfo(host: Any, *rest: Any, **how: Any) -> Any:
-            told = names.get(host.partition(".")[0]) if isinstance(host, str) else None
-            if told is None:
-                return real(host, *rest, **how)
-            self.asked += 1
-            addresses = told[min(self.asked, len(told)) - 1]
-            return [found for address in addresses for found in real(address, *rest, **how)]
-
-        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
 
 
 def at(site: Plain, host: str) -> str:
