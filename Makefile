@@ -17,7 +17,7 @@ endif
 INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo demo-ingest check test-fast test walk openapi studio bench load eval eval-ingest ocr-data doctor lock clean
+.PHONY: help run demo demo-ingest check test-fast test walk openapi studio bench load eval eval-ingest ocr-data doctor audit sbom lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' "$(ROOT)Makefile" | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -70,6 +70,12 @@ ocr-data: $(VENV)/.runtime ## get Tesseract's data for the local parser, where t
 
 doctor: $(VENV)/.runtime ## check every dependency and say what to do about what is missing
 	@$(CHECKERBOARD) doctor
+
+audit: $(VENV)/.dev ## known weaknesses of all that is pinned, as OSV has them: needs the network (OSV=https://…/v1/query for a mirror)
+	@cd "$(ROOT)" && $(BIN)/pip-audit --disable-pip --require-hashes --vulnerability-service osv $(if $(OSV),--osv-url "$(OSV)") --timeout 60 --progress-spinner off --desc on -r requirements/bootstrap.txt -r requirements/dev.txt
+
+sbom: $(VENV)/.dev ## write what production installs as a CycloneDX bill of materials: checkerboard.cdx.json (or SBOM=path)
+	@cd "$(ROOT)" && $(BIN)/python -W ignore::UserWarning -m cyclonedx_py requirements --pyproject pyproject.toml --output-reproducible --validate -o "$(or $(SBOM),checkerboard.cdx.json)" requirements/production.txt
 
 lock: $(VENV)/.uv ## write the lock files anew from pyproject.toml
 	@cd "$(ROOT)" && for lock in bootstrap production runtime dev; do $(MAKE) --no-print-directory lock-$$lock || exit 1; done

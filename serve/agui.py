@@ -63,6 +63,13 @@ MAX_JOB = 200
 Operation = dict[str, Any]
 """One operation of a JSON Patch (RFC 6902)."""
 
+AGUI_EVENT = {
+    "type": "object",
+    "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
+    "required": ["data"],
+}
+"""How OpenAPI describes one of its server-sent events, whose data is what AG-UI describes."""
+
 OF_THE_SUBJECT = tuple(name for name in Project.model_fields if name in Subject.model_fields)
 """What a project has of its subject, so that it can be shown before its plan is made."""
 
@@ -367,7 +374,14 @@ router = APIRouter(prefix="/agui", tags=["agui"], route_class=JsonRoute, depende
     "/run",
     operation_id="run_agui",
     response_class=EventStream,
-    openapi_extra={"responses": {"200": {"description": "AG-UI's events, as server-sent events"}}},
+    openapi_extra={
+        "responses": {
+            "200": {
+                "description": "AG-UI's events, as server-sent events",
+                "content": {"text/event-stream": {"itemSchema": AGUI_EVENT}},
+            }
+        }
+    },
     responses=responses(401, 404, 408, 413, 415, 422, 429, 500, 503),
 )
 async def run_agui(request: Request, context: ContextDep, body: AgUiRequest) -> Response:

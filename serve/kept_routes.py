@@ -15,13 +15,14 @@ from graph.sessions.views import SessionView, made_by
 from serve.context import AppContext, ContextDep
 from serve.errors import responses
 from serve.kept import KeptContent, KeptProject, KeptTitle
+from serve.langserve_routes import JsonRoute
 from serve.markdown import to_markdown
 from serve.page.views import shown_skills
 from serve.routes import KEYED, CallerDep, SessionId
 from tools.core.contracts import Summary
 from tools.core.errors import ProjectNotFoundError
 
-router = APIRouter()
+router = APIRouter(route_class=JsonRoute)
 
 KeptId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -81,7 +82,7 @@ async def share_session(
     tags=["kept"],
     dependencies=KEYED,
     status_code=201,
-    responses=responses(401, 404, 408, 413, 422, 500, 503),
+    responses=responses(401, 404, 408, 413, 415, 422, 500, 503),
 )
 async def keep_project(request: Request, context: ContextDep, caller: CallerDep, body: ToKeep) -> Kept:
     """Keeps a project of a session, with the postings that it quotes, for CHECKERBOARD_KEPT_DAYS. Whoever has

@@ -65,14 +65,15 @@ class EventStream(Response):
 
 
 class JsonRoute(APIRoute):
-    """A route that finds the caller, and reads a body strictly."""
+    """A route that finds the caller, and reads a body strictly, one that may be left out if it came."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
             request.state.caller = await caller_of(request)
-            if request.method == "POST" and self.body_field is not None:
+            body = self.body_field if request.method == "POST" else None
+            if body is not None and (body.field_info.is_required() or await request.body()):
                 await _read_body(request)
             return with_headers(request, await handle(request))
 

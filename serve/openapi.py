@@ -72,6 +72,7 @@ def _description(app: FastAPI) -> dict[str, Any]:
     keys: ApiKeys = app.state.api_keys
     _let_people_in(spec)
     for operation in _operations(spec):
+        _as_the_route_says(operation)
         if not keys.needed:
             if "security" in operation and "403" not in operation["responses"]:
                 operation["security"].append({})  # a key may come, and none has to
@@ -103,6 +104,17 @@ def _let_people_in(spec: dict[str, Any]) -> None:
             operation = spec["paths"][path][method.lower()]
             operation["security"].append({name: []})
             operation["responses"].setdefault("403", responses(403)[403])  # a cookie from another page
+
+
+def _as_the_route_says(operation: dict[str, Any]) -> None:
+    """Drops what FastAPI makes of a route's response class beside what the route says itself: a stream would
+    be one string as well as events, and Markdown plain text too."""
+    content = operation["responses"].get("200", {}).get("content", {})
+    for described in content.values():
+        if "itemSchema" in described:
+            described.pop("schema", None)
+    if "text/markdown" in content:
+        content.pop("text/plain", None)
 
 
 def _routes(spec: dict[str, Any]) -> set[Route]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from langserve import CustomUserType
 from langserve.schema import BatchResponseMetadata, InvokeResponseMetadata
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
@@ -104,7 +104,7 @@ class _Events(_One):
     exclude_names: list[str] | None = None
     exclude_types: list[str] | None = None
     exclude_tags: list[str] | None = None
-    diff: bool | None = Field(None, description="LangChain's JavaScript client sends it; ignored")
+    diff: StrictBool | None = Field(None, description="LangChain's JavaScript client sends it; ignored")
 
 
 Batched = Field(max_length=MAX_BATCH, description="answered in this order")

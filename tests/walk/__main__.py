@@ -27,6 +27,7 @@ AT_ONCE = ("demo", "doctor")
 """Started at the same time in the bare clone: each of them has to set it up."""
 ENDING = {
     "demo-ingest": ("POSTERS=2",),
+    "sbom": (),
     "eval": (),
     "bench": ("GENERATIONS=20",),
     "load": ("PEOPLE=20", "TIME=0.01"),
@@ -34,9 +35,9 @@ ENDING = {
 }
 """What ends by itself, with the size of its set."""
 SERVING = ("run", "studio")
-APART = {"help", "check", "test-fast", "test", "clean", "ocr-data"}
-"""`help` comes first, CI has run `test`, of which `check` and `test-fast` are parts, `demo-ingest` needs
-`ocr-data`, and the clone is removed in the end."""
+APART = {"help", "check", "test-fast", "test", "clean", "ocr-data", "audit"}
+"""`audit` asks another machine, `help` comes first, CI has run `test`, of which `check` and `test-fast` are
+parts, `demo-ingest` needs `ocr-data`, and the clone is removed in the end."""
 
 
 def main() -> None:

@@ -12,16 +12,20 @@ from collections.abc import Iterable
 _HIDDEN_NAME = "○○○"
 """What stands for a name that was taken out, as in Korean forms."""
 _MOST_NAMES = 20
+_LONGEST_ALONE = 200
+"""Characters of a line in which a name stands alone, or before a trade."""
 _REGION = (
     r"(?:서울|부산|대구|인천|광주|대전|울산|세종|경기|강원|충청?[북남]|충청[북남]도|전라?[북남]|전라[북남]도"
     r"|경상?[북남]|경상[북남]도|제주)(?:특별자치시|특별자치도|특별시|광역시|도|시)?"
 )
+# None may begin in the middle of what it takes any number of, letters say: it would be begun at each
+# place of it, and read to the end each time. tests/tools/core/test_long_input.py has texts that did that.
 _PATTERNS = (
     # E-mail, also where the sign is spelt out.
-    r"[\w.+-]+\s?(?:@|＠|\(at\)|\[at\])\s?[\w-]+(?:\s?(?:\.|\[dot\]|\(dot\))\s?[\w-]+)+",
+    r"(?<![\w.+-])[\w.+-]+\s?(?:@|＠|\(at\)|\[at\])\s?[\w-]+(?:\s?(?:\.|\[dot\]|\(dot\))\s?[\w-]+)+",
     # Pages, and the profiles that name their owner.
     r"(?:https?://|www\.)\S+",
-    r"\b(?:[\w-]+\.)*(?:github|gitlab|bitbucket|linkedin|instagram|facebook|twitter|velog|tistory|notion|brunch"
+    r"(?<![\w-])(?<![\w-]\.)(?:[\w-]+\.)*(?:github|gitlab|bitbucket|linkedin|instagram|facebook|twitter|velog|tistory|notion|brunch"
     r"|medium|behance|dribbble|youtube|naver)\.(?:com|io|so|me|site|co\.kr|net)(?:/\S*)?",
     # A resident registration number.
     r"(?<!\d)\d{6}\s?-\s?[1-8](?:\d{6}|[*●xX]{6})(?!\d)",
@@ -45,9 +49,11 @@ _LABELLED = re.compile(
     r"\s*[:：|]\s*\S.*$",
     re.IGNORECASE,
 )
+_HEADING = 60
+"""Characters of a heading or a trade: so far is looked for the word that says it is one."""
 _NO_NAME = (
     r"(?!(?:이력서|소개서|경력서|지원서|백엔드|신입생|주니어|시니어|마케터|기획자|연구원|전문가|한국인|고등학|대학교|안녕하|지원자)"
-    r"|[^\n|,]*\b(?i:resume|vitae|profile|experience|summary|education|skills|developer|engineer|manager|analyst"
+    rf"|[^\n|,]{{0,{_HEADING}}}\b(?i:resume|vitae|profile|experience|summary|education|skills|developer|engineer|manager|analyst"
     r"|designer|scientist|student|intern|lead|consultant|architect|administrator|specialist|graduate|objective"
     r"|contact|information|details|portfolio|application|university|college|institute|school)\b)"
 )
@@ -73,7 +79,7 @@ _NAME_ALONE = re.compile(
 """A name that stands alone, or before a trade, at the top of a résumé."""
 _BEHIND = "[은는이가을를의님씨군양입과와에라로도]"
 """First letters of what stands behind a Korean name: particles, titles, "입니다"."""
-_BETWEEN = re.compile(r"\s*[|·,;/]\s*(?=[|·,;/]|$)|^\s*[|·,;/:：-]+\s*|\(\s*\)|\[\s*\]|<\s*>")
+_BETWEEN = re.compile(r"(?:(?<!\s)\s+)?[|·,;/]\s*(?=[|·,;/]|$)|^\s*[|·,;/:：-]+\s*|\(\s*\)|\[\s*\]|<\s*>")
 
 
 def is_contact_line(line: str) -> bool:
@@ -90,7 +96,7 @@ def names_in(lines: Iterable[str]) -> list[str]:
         for pattern in (_NAME_LABEL, _NAME_SAID):
             for match in pattern.finditer(line):
                 found[next(filter(None, match.groups()))] = None
-        if place == 0 and (alone := _NAME_ALONE.fullmatch(line)):
+        if place == 0 and len(line) <= _LONGEST_ALONE and (alone := _NAME_ALONE.fullmatch(line)):
             found[alone[1]] = None
     return list(found)[:_MOST_NAMES]
 

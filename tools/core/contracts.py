@@ -58,6 +58,15 @@ class NullIsEmpty:
         return {"anyOf": [handler(schema), {"type": "null"}]}
 
 
+def _no_truth_value(value: Any) -> Any:
+    """Refuses true and false, which Pydantic takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError("is true or false, and no number")  # noqa: TRY004 - what Pydantic takes for invalid
+    return value
+
+
+Number = BeforeValidator(_no_truth_value)
+"""Stands in the annotation of a number that a person sends."""
 Clean = BeforeValidator(_typed)
 """Stands last in an annotation: constraints before it are then checked on the cleaned text."""
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), Clean]
@@ -79,8 +88,8 @@ class Education(_Request):
 
     school: Line | None = None
     major: Line | None = None
-    gpa: float | None = Field(None, ge=0, le=1000)
-    gpa_max: float | None = Field(None, gt=0, le=1000)
+    gpa: Annotated[float | None, Number] = Field(None, ge=0, le=1000)
+    gpa_max: Annotated[float | None, Number] = Field(None, gt=0, le=1000)
 
 
 class Experience(_Request):
@@ -137,7 +146,7 @@ class Profile(_Request):
         [],
         description="what the project should be about or teach, a wish an item",
     )
-    hours_per_week: int | None = Field(
+    hours_per_week: Annotated[int | None, Number] = Field(
         None, ge=1, le=80, description="hours a week that the person has for the project"
     )
 
@@ -289,7 +298,9 @@ class Wishes(_Request):
         None, description="a candidate to build; without it a new subject is proposed"
     )
     difficulty: Difficulty | None = None
-    weeks: int | None = Field(None, ge=1, le=MOST_WEEKS, description="weeks that it may take at most")
+    weeks: Annotated[int | None, Number] = Field(
+        None, ge=1, le=MOST_WEEKS, description="weeks that it may take at most"
+    )
     skills: Words = []
     feedback: Annotated[str, StringConstraints(strip_whitespace=True, max_length=2_000), Clean] | None = None
 

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     model_validator,
 )
@@ -52,6 +53,8 @@ def _words(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 """Words separated by commas or spaces."""
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, BeforeValidator(_words)]
+"""Networks of IP addresses, separated by commas or spaces."""
 
 
 _ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^\s/?#@*]+")
@@ -393,6 +396,11 @@ class Settings(BaseSettings):
     ingest_workers: int = Field(8, ge=1, le=256, description="documents that are tagged at the same time")
     ingest_attempts: int = Field(3, ge=1, description="tries of a stage before a document is set aside")
     sources: Words = Field((), description="what `ingest run` collects when no source is named")
+    source_networks: Networks = Field(
+        (),
+        description="networks that are not public in which sources may be all the same, such as "
+        "`10.1.0.0/16`; unset: none",
+    )
     contact: str | None = Field(None, description="your e-mail or page, shown to the sites that sources read")
     jasoseol_permission: str | None = Field(
         None, description="who permitted you to collect 자소설닷컴, and when; unset: that source is off"

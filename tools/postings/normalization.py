@@ -47,6 +47,9 @@ _HIRING_WORDS = (
 _HOW_IT_IS_HIRED = re.compile(
     rf"\s*(?:(?:{_HIRING_WORDS})(?:[\s/,·ㆍ&|]+(?:{_HIRING_WORDS}))*)?\s*", re.IGNORECASE
 )
+_LONGEST_HIRED = 60
+"""Characters of a bracket that says how it is hired. Its words can be parted in two ways each (상시 채용 is
+one or two), so a long one that is none in the end would be parted in all of them."""
 _GROUP = re.compile(r"[\[［【<〈「『]([^\[\]［］【】<>〈〉「」『』]*)[\]］】>〉」』]|[(（]([^()（）]*)[)）]")
 _HIRES = re.compile(
     r"\s+(?:(?:대규모|긴급|상시|수시|공개|추가)\s?)?(?:채용|모집|구인|공채)(?:\s?(?:공고|안내|중|요강))?\s*[!.~]*$"
@@ -62,7 +65,7 @@ _AT_COMPANY = re.compile(r"\s+at$", re.IGNORECASE)
 
 def normal_company(name: str) -> str:
     """Returns the name of a company without its legal form and without spaces beside Hangul."""
-    bare = one_line(_LEGAL_FORM.sub(" ", name)).strip(_EDGE + ".")
+    bare = one_line(_LEGAL_FORM.sub(" ", one_line(name))).strip(_EDGE + ".")
     return _BESIDE_HANGUL.sub("", bare) or one_line(name)
 
 
@@ -110,7 +113,9 @@ def _stands(name: str, text: str) -> bool:
 def _resolved(group: re.Match[str], who: str) -> str:
     """Returns what is left of a bracket and what it holds."""
     inside = one_line(group[1] if group[1] is not None else group[2])
-    if _HOW_IT_IS_HIRED.fullmatch(inside) or (who and normal_company(inside).casefold() == who):
+    if (len(inside) <= _LONGEST_HIRED and _HOW_IT_IS_HIRED.fullmatch(inside)) or (
+        who and normal_company(inside).casefold() == who
+    ):
         return " "
     return f" {inside} " if group[1] is not None else group[0]
 

@@ -4,7 +4,7 @@
 |---|---|
 | `client` | requests: tries, redirects, sizes, conditional requests; what counts as a refusal |
 | `hosts` | the pace of one host, and its robots.txt |
-| `addresses` | where a request may go: the source's own hosts, or public addresses |
+| `addresses` | where a request may go: which hosts, and that they are at public addresses |
 """
 
 from ingest.sources.web.addresses import AllowedHosts, origin

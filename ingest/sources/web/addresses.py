@@ -1,4 +1,8 @@
-"""Where a request may go: the source's own hosts, or public addresses."""
+"""Where a request may go: which hosts, and that they are at public addresses.
+
+A name is resolved here, every address that it has is checked, and the connection goes to an address that was
+checked: whoever owns the name may have it lead elsewhere a moment later.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -13,6 +18,7 @@ import httpx
 
 from ingest.errors import DocumentUnreadableError, SourceUnavailableError
 
+Networks = Sequence[ipaddress.IPv4Network | ipaddress.IPv6Network]
 _DNS_SECONDS = 20.0
 _HOST = re.compile(r"[\w.:-]+")
 
@@ -34,44 +40,78 @@ def origin(url: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AllowedHosts:
-    """A source's own hosts, by origin. With `others`, for the addresses in postings, also every host whose
-    addresses are all public. `loopback`: the source itself is on this machine, so its postings may name
-    this machine too."""
+    """A source's own hosts, by origin, `base` first among them. With `others`, for the addresses in postings,
+    every other host too."""
 
+    base: str
     own: frozenset[str]
     others: bool = False
-    loopback: bool = False
 
     @classmethod
     def of(cls, base: str, *more: str, others: bool = False) -> Self:
         """Returns the hosts of a source at `base`, with `more` hosts of its own."""
-        return cls(frozenset(map(origin, (base, *more))), others, _is_loopback(httpx.URL(base).host))
+        return cls(base, frozenset(map(origin, (base, *more))), others)
 
-    async def address(self, url: str) -> str | None:
-        """Returns the address to connect to; None: connect by name, without a check.
+    async def require_through_proxy(self, url: str, networks: Networks = ()) -> None:
+        """Checks a host that a proxy is to be asked for by name.
 
-        The address that was checked is returned, because the name may resolve to another one a moment later.
+        The source's own is not resolved: here, behind the proxy, it may have no address. Raises as
+        `addresses`.
+        """
+        if origin(url) not in self.own:
+            await self.addresses(url, networks)
+
+    async def addresses(self, url: str, networks: Networks = ()) -> list[str]:
+        """Returns the addresses of a host, any of which may be connected to: all are public.
+
+        One in `networks` does as well for a host of the source's own, and for another one where the source
+        itself is in these networks: what a posting of a public board names is never within.
 
         Raises:
-            SourceUnavailableError: the host is not one of the source's own.
-            DocumentUnreadableError: its address is not public.
+            SourceUnavailableError: the host may not be asked, or is the source's own and not at a public
+                address.
+            DocumentUnreadableError: the host of something in a posting is not at a public address.
             OSError, TimeoutError: the name has no address now.
         """
-        where = origin(url)
-        if where in self.own:
-            return None
-        if not self.others:
+        own = origin(url) in self.own
+        if not own and not self.others:
             raise SourceUnavailableError(f"{url} is not on the source's own hosts.")
-        parsed = httpx.URL(url)
-        async with asyncio.timeout(_DNS_SECONDS):
-            resolved = await asyncio.get_running_loop().getaddrinfo(
-                parsed.host, parsed.port or parsed.scheme, type=socket.SOCK_STREAM
+        found = await _resolved(url)
+        inside = [address for address in found if not _is_public(address)]
+        if inside and networks and (own or await self._is_within()):
+            inside = [address for address in inside if not _is_in(address, networks)]
+        if not inside:
+            return found
+        problem = f"{httpx.URL(url).host} is at {inside[0]}, which is not public."
+        if own:
+            raise SourceUnavailableError(
+                f"{problem} If the source is meant to be there, name the network in "
+                "CHECKERBOARD_SOURCE_NETWORKS."
             )
-        addresses = [str(entry[4][0]) for entry in resolved]
-        for address in addresses:
-            if not (_is_public(address) or (self.loopback and _is_loopback(address))):
-                raise DocumentUnreadableError(f"{parsed.host} is at {address}, which is not public.")
-        return addresses[0]
+        raise DocumentUnreadableError(problem)
+
+    async def _is_within(self) -> bool:
+        """Whether the source itself is at an address that is not public."""
+        try:
+            return not all(map(_is_public, await _resolved(self.base)))
+        except (OSError, TimeoutError):
+            return False  # nowhere, as far as can be seen
+
+
+async def _resolved(url: str) -> list[str]:
+    parsed = httpx.URL(url)
+    async with asyncio.timeout(_DNS_SECONDS):
+        resolved = await asyncio.get_running_loop().getaddrinfo(
+            parsed.raw_host.decode("ascii"), parsed.port or parsed.scheme, type=socket.SOCK_STREAM
+        )
+    return list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
+
+
+def _is_in(address: str, networks: Networks) -> bool:
+    if "%" in address:  # a zone: an address of this link
+        return False
+    parsed = ipaddress.ip_address(address)
+    return any(parsed in network for network in networks)
 
 
 def _is_public(address: str) -> bool:
@@ -119,10 +159,3 @@ _UNICAST = ipaddress.IPv6Network("2000::/3")
 """All that is given out of IPv6."""
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 _ISATAP = (b"\0\0\x5e\xfe", b"\2\0\x5e\xfe")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"

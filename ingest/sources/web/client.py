@@ -24,7 +24,7 @@ import orjson
 
 from ingest import http_answers
 from ingest.errors import DocumentUnreadableError, SourceUnavailableError
-from ingest.sources.web.addresses import AllowedHosts, origin
+from ingest.sources.web.addresses import AllowedHosts, Networks, origin
 from ingest.sources.web.hosts import AGENT, Host
 from tools.core.errors import SetupError
 from tools.core.logs import cause
@@ -147,12 +147,16 @@ class _Response:
 class Web:
     """The client. There is one for all sources of a process, so that they share the pace of each host."""
 
-    def __init__(self, agent: str, log: FetchLog, *, interval: float, timeout_seconds: float) -> None:
-        """`interval` is the time between two requests to one host, `timeout_seconds` that without a byte."""
+    def __init__(
+        self, agent: str, log: FetchLog, *, interval: float, timeout_seconds: float, networks: Networks = ()
+    ) -> None:
+        """`interval` is the time between two requests to one host, `timeout_seconds` that without a byte;
+        in `networks` sources may be, though they are not public."""
         self._agent = agent
         self.log = log
         self._interval = interval
         self._timeout = timeout_seconds
+        self._networks = networks
         self._hosts: dict[str, Host] = {}
         self._clients = AsyncExitStack()
 
@@ -263,16 +267,7 @@ class Web:
         )
 
     async def _send(self, host: Host, request: _Request) -> _Response:
-        address = await request.allowed.address(request.url)
-        url, headers, extensions = httpx.URL(request.url), dict(request.headers), {}
-        if address is not None:
-            headers["Host"] = url.netloc.decode("ascii")
-            extensions["sni_hostname"] = url.host
-            url = url.copy_with(host=address)
-        built = host.client.build_request(
-            request.method, url, headers=headers, content=request.body, extensions=extensions
-        )
-        response = await host.client.send(built, stream=True)
+        response = await self._connected(host, request)
         try:
             content = await http_answers.body(response, LARGEST)
         except http_answers.TooLargeError as error:
@@ -282,6 +277,31 @@ class Web:
         finally:
             await response.aclose()
         return self._checked(host, request, response, content)
+
+    async def _connected(self, host: Host, request: _Request) -> httpx.Response:
+        """Sends a request to the first of its host's addresses that takes a connection; its certificate has
+        to be the name's. Through a proxy it is sent by name: where that leads, the proxy finds out."""
+        url, headers = httpx.URL(request.url), dict(request.headers)
+        if host.proxied:
+            await request.allowed.require_through_proxy(request.url, self._networks)
+            built = host.client.build_request(request.method, url, headers=headers, content=request.body)
+            return await host.client.send(built, stream=True)
+        headers["Host"] = url.netloc.decode("ascii")
+        addresses = await request.allowed.addresses(request.url, self._networks)
+        for address in addresses:
+            built = host.client.build_request(
+                request.method,
+                url.copy_with(host=address),
+                headers=headers,
+                content=request.body,
+                extensions={"sni_hostname": url.raw_host.decode("ascii")},
+            )
+            try:
+                return await host.client.send(built, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if address == addresses[-1]:
+                    raise
+        raise SourceUnavailableError(f"{host.name} has no address.")
 
     def _checked(self, host: Host, request: _Request, response: httpx.Response, content: bytes) -> _Response:
         """Returns an answer that is what was asked for. Raises as `get` for refusals and for other things."""
@@ -314,7 +334,9 @@ class Web:
                 trust_env=False,
             )
             self._clients.push_async_callback(client.aclose)
-            self._hosts[name] = Host(httpx.URL(url).netloc.decode("ascii"), client, self._interval)
+            self._hosts[name] = Host(
+                httpx.URL(url).netloc.decode("ascii"), client, self._interval, proxied=proxy is not None
+            )
         return self._hosts[name]
 
 
@@ -330,7 +352,13 @@ async def open_web(
     # A header takes ASCII only.
     contact = quote((settings.contact or "").strip(), safe=" !#$&'()*+,/:;=?@[]~%")
     agent = f"{AGENT}/{version('checkerboard')}" + (f" (+{contact})" if contact else "")
-    web = Web(agent, log, interval=interval_seconds, timeout_seconds=timeout_seconds)
+    web = Web(
+        agent,
+        log,
+        interval=interval_seconds,
+        timeout_seconds=timeout_seconds,
+        networks=settings.source_networks,
+    )
     try:
         yield web
     finally:

@@ -27,13 +27,17 @@ LONGEST_DELAY = 120.0
 class Host:
     """One host: its connections, its pace, its robots.txt.
 
-    `interval` is the time in seconds between the beginnings of two requests. A rate limiter of a library
+    `interval` is the time in seconds between the beginnings of two requests, `proxied` whether they go
+    through a proxy. A rate limiter of a library
     (aiolimiter) does not fit: the interval changes with `Crawl-delay`, all requests pause together, and
     there is no burst."""
 
-    def __init__(self, name: str, client: httpx.AsyncClient, interval: float) -> None:
+    def __init__(
+        self, name: str, client: httpx.AsyncClient, interval: float, *, proxied: bool = False
+    ) -> None:
         self.name = name
         self.client = client
+        self.proxied = proxied
         self._interval = interval
         self._next = 0.0
         self._paused_until = 0.0

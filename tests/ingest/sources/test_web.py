@@ -18,11 +18,10 @@ from ingest.http_answers import retry_after
 from ingest.sources.web import Web, open_web
 from ingest.sources.web import client as client_module
 from ingest.sources.web.hosts import Host
-from tests.ingest.sources.conftest import INTERVAL, Fetches
+from tests.ingest.sources.conftest import INTERVAL, LOOPBACK, Fetches
 from tests.ingest.sources.plain import Plain, ask
 from tests.ingest.sources.standins.server import Fault
 from tests.pace import scaled, time_limit
-from tools.core.settings import Settings
 
 HTML = {"Content-Type": "text/html"}
 JSON = {"Content-Type": "application/json"}
@@ -32,7 +31,7 @@ async def test_it_says_who_it_is_and_whom_to_ask(fetches: Fetches) -> None:
     contact = "mailto:누구@example.org\r\nX-Evil: 1"
     async with (
         Plain().serving() as site,
-        open_web(Settings(contact=contact), fetches, interval_seconds=INTERVAL) as web,
+        open_web(LOOPBACK.model_copy(update={"contact": contact}), fetches, interval_seconds=INTERVAL) as web,
     ):
         await ask(web, site)
     [robots, request] = site.asked
@@ -54,7 +53,7 @@ async def test_a_host_is_asked_once_in_an_interval_by_all_sources_together(fetch
     async with (
         Plain().serving() as site,
         Plain().serving() as other,
-        open_web(Settings(), fetches, interval_seconds=interval) as web,
+        open_web(LOOPBACK, fetches, interval_seconds=interval) as web,
     ):
         began = time.monotonic()
         await asyncio.gather(*(ask(web, site, f"/json{n}") for n in range(6)))
@@ -165,7 +164,7 @@ async def test_json_that_is_cut_where_nobody_can_see_is_asked_for_again(web: Web
 async def test_a_site_that_hangs_is_asked_again(fetches: Fetches) -> None:
     async with (
         Plain().serving() as site,
-        open_web(Settings(), fetches, interval_seconds=INTERVAL, timeout_seconds=scaled(0.5)) as web,
+        open_web(LOOPBACK, fetches, interval_seconds=INTERVAL, timeout_seconds=scaled(0.5)) as web,
     ):
         site.fail(Fault("hang", "/json"))
         assert (await ask(web, site)).ok
@@ -194,7 +193,7 @@ async def test_each_wait_is_longer_than_the_one_before(fetches: Fetches) -> None
     interval = 0.05
     async with (
         Plain().serving() as site,
-        open_web(Settings(), fetches, interval_seconds=interval) as web,
+        open_web(LOOPBACK, fetches, interval_seconds=interval) as web,
     ):
         await ask(web, site)
         site.fail(Fault(path="/json", times=2))

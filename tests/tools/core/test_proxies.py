@@ -15,7 +15,7 @@ from ingest.errors import SourceUnavailableError
 from ingest.sources.web import Web, open_web
 from ingest.sources.web.addresses import AllowedHosts
 from tests import databases
-from tests.ingest.sources.conftest import INTERVAL, Fetches
+from tests.ingest.sources.conftest import INTERVAL, LOOPBACK, Fetches
 from tests.ingest.sources.plain import Plain, ask
 from tests.langsmith import langsmith_standin
 from tests.pace import time_limit
@@ -47,7 +47,7 @@ def fetches() -> Fetches:
 @pytest.fixture
 async def web(fetches: Fetches) -> AsyncIterator[Web]:
     """The client of all sources."""
-    async with open_web(Settings(), fetches, interval_seconds=INTERVAL) as opened:
+    async with open_web(LOOPBACK, fetches, interval_seconds=INTERVAL) as opened:
         yield opened
 
 
@@ -223,7 +223,7 @@ async def test_what_is_on_loopback_is_asked_directly(
         hub = Settings(langsmith_api_key=langsmith.key, langsmith_endpoint=langsmith.url)
         async with (
             Plain().serving() as site,
-            open_web(Settings(), fetches, interval_seconds=0.001) as web,
+            open_web(LOOPBACK, fetches, interval_seconds=0.001) as web,
             open_http_client(embedded) as http_client,
             open_hub(hub) as opened,
         ):
