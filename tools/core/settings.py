@@ -113,7 +113,7 @@ def _url(value: str | None) -> str | None:
     return re.sub(r"/(?:chat/completions|embeddings)?/*$", "", value)
 
 
-def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+def _proxies(value: tuple[str, ...]) -> tuple[str, ...]:
     """Returns addresses and networks of proxies; none of the word `none`."""
     if value == ("none",):
         return ()
@@ -133,8 +133,8 @@ Key = Annotated[SecretStr | None, BeforeValidator(_stripped), AfterValidator(_ke
 """A key of an API, without white space, quotes and `Bearer `."""
 Url = Annotated[str | None, BeforeValidator(_stripped), AfterValidator(_url)]
 """The address of an OpenAI-compatible API."""
-Networks = Annotated[Words, AfterValidator(_networks)]
-"""Addresses and networks (CIDR)."""
+Proxies = Annotated[Words, AfterValidator(_proxies)]
+"""Addresses and networks (CIDR) of proxies; empty for `none`."""
 Dollars = Annotated[Decimal | None, Field(ge=0, max_digits=12, decimal_places=2)]
 """US dollars and cents."""
 
@@ -327,7 +327,7 @@ class Settings(BaseSettings):
     visitor_usd_per_month: Dollars = Field(
         None, description="the same: what the model costs, in USD; unset or 0: none"
     )
-    trusted_proxies: Networks = Field(
+    trusted_proxies: Proxies = Field(
         ("127.0.0.1", "::1"),
         description="addresses and networks (CIDR) of proxies that are believed in `X-Forwarded-For` and "
         "`X-Forwarded-Proto`; `none`: nobody",

@@ -46,7 +46,8 @@ _SENT = frozenset(
         *("db.redis.args_length", "db.redis.pipeline_length", "db.operation.name", "db.operation.batch.size"),
         *("net.peer.name", "net.peer.port"),
         # Of a call of a model. Not its messages.
-        *("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.prompt.name"),
+        *("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "gen_ai.response.model"),
+        "gen_ai.prompt.name",
         *("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "gen_ai.conversation.id"),
         "checkerboard.prompt.version",
         # Of a run, and what each span was made for.

@@ -155,7 +155,9 @@ class RecordedModel:
             assert spans.tracer is not None  # noqa: S101 - it is on where this is called
             with spans.of_call(spans.tracer, self.operation, model, purpose, prompt) as span:
                 answer = await ask()
-                for direction, number in zip(("input", "output"), tokens(answer) or (), strict=False):
+                tokens, instead = count(answer)
+                span.set_attribute("gen_ai.response.model", instead or model)
+                for direction, number in zip(("input", "output"), tokens or (), strict=False):
                     span.set_attribute(f"gen_ai.usage.{direction}_tokens", number)
                 return answer
 
