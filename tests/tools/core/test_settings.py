@@ -28,6 +28,7 @@ VALUES = {
     "embedding_dimensions": "256",
     "embedding_send_dimensions": "false",
     "embedding_base_url": "http://gateway/v1",
+    "fallback_base_url": "http://gateway/v1",
     "temperature": "0.5",
     "novelty_similarity": "0.5",
     "offline_embeddings": "morphemes",
@@ -54,6 +55,10 @@ def test_every_setting_has_its_name_in_the_environment(field: str, monkeypatch: 
         monkeypatch.setenv("OPENAI_API_KEY", "a key")
     if field == "embedding_base_url":
         monkeypatch.setenv("CHECKERBOARD_EMBEDDING_API_KEY", "a key")
+    if field.startswith("fallback_"):
+        monkeypatch.setenv("OPENAI_API_KEY", "a key")
+        monkeypatch.setenv("CHECKERBOARD_FALLBACK_MODEL", "a-model")
+        monkeypatch.setenv("CHECKERBOARD_FALLBACK_API_KEY", "a key")
     monkeypatch.setenv(name, VALUES.get(field, "3" if is_number else "a-model"))
     assert getattr(Settings(), field) != getattr(Settings.model_construct(), field)
 
