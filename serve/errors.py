@@ -151,6 +151,10 @@ def _in_profile(place: list[str]) -> bool:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for it alone
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        # FastAPI's own, where its parser of JSON gives up on what ours has read: a thousand levels.
+        problem = "cannot be read: it is nested too deep"
+        return error_response(InvalidRequestError(fields=[{"field": "body", "problem": problem}]))
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
     body = {"error": {"code": code, "message": str(error.detail), "details": {}}}
     headers = dict(error.headers or {})

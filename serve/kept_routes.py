@@ -15,14 +15,14 @@ from graph.sessions.views import SessionView, made_by
 from serve.context import AppContext, ContextDep
 from serve.errors import responses
 from serve.kept import KeptContent, KeptProject, KeptTitle
-from serve.langserve_routes import JsonRoute
+from serve.langserve_routes import StrictRoute
 from serve.markdown import to_markdown
 from serve.page.views import shown_skills
 from serve.routes import KEYED, CallerDep, SessionId
 from tools.core.contracts import Summary
 from tools.core.errors import ProjectNotFoundError
 
-router = APIRouter(route_class=JsonRoute)
+router = APIRouter(route_class=StrictRoute)
 
 KeptId = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 

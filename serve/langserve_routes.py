@@ -64,20 +64,32 @@ class EventStream(Response):
     media_type = "text/event-stream"
 
 
-class JsonRoute(APIRoute):
-    """A route that finds the caller, and reads a body strictly, one that may be left out if it came."""
+class StrictRoute(APIRoute):
+    """A route that reads a body strictly, one that may be left out if it came."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            request.state.caller = await caller_of(request)
             body = self.body_field if request.method == "POST" else None
             if body is not None and (body.field_info.is_required() or await request.body()):
                 await _read_body(request)
             return with_headers(request, await handle(request))
 
         return checked
+
+
+class JsonRoute(StrictRoute):
+    """A route that finds the caller as well."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def found(request: Request) -> Response:
+            request.state.caller = await caller_of(request)
+            return await handle(request)
+
+        return found
 
 
 class RunRoute(APIRoute):

@@ -10,14 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from serve.callers import admin_of
 from serve.context import ContextDep
 from serve.errors import responses
-from serve.langserve_routes import JsonRoute
+from serve.langserve_routes import StrictRoute
 from serve.routes import KEYED, CallerDep
 from tools.core.contracts import Language
 from tools.core.settings import ModelChoice
 from tools.prompts.audit_log import Change
 from tools.services import Services
 
-router = APIRouter(prefix="/prompts", tags=["prompts"], route_class=JsonRoute, dependencies=KEYED)
+router = APIRouter(prefix="/prompts", tags=["prompts"], route_class=StrictRoute, dependencies=KEYED)
 CHANGED = (401, 403, 408, 413, 415, 422, 500, 503)
 
 AdminDep = Annotated[str, Depends(admin_of)]
