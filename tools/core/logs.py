@@ -94,7 +94,7 @@ def _fields(_: Any, __: str, event: EventDict) -> EventDict:
     """Adds the fields of a line, and the traceback."""
     record: logging.LogRecord = event["_record"]
     if record.name.partition(".")[0] in _WHOLE_MESSAGES:
-        event |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        event.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
     if error := event.pop("exc_info"):
         event["exception"] = _traceback(error)
     return event
