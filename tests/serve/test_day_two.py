@@ -150,9 +150,7 @@ async def test_what_is_brought_back_is_what_was_backed_up(
             client.headers.update(bearer)
             assert (await client.get(f"/kept/{made['kept_id']}")).json() == shown
             again = (await client.get(SEARCH)).json()
-            assert [one["posting_id"] for one in again["postings"]] == [
-                one["posting_id"] for one in found["postings"]
-            ]
+            assert [one["posting_id"] for one in again] == [one["posting_id"] for one in found]
             assert (await client.get("/readyz")).json()["ready"]
         async with await database.open_pool(back) as pool:
             assert await retry(pool, ids=[], source=None, again_from="parse") == 1
