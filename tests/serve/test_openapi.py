@@ -90,7 +90,7 @@ def test_events_are_told_apart_by_their_type() -> None:
 
 
 def test_each_route_has_its_own_statuses() -> None:
-    refused = {"401", "403", "408", "413", "415", "422", "500", "503"}
+    refused = {"401", "403", "408", "413", "415", "422", "429", "500", "503"}
     assert statuses("generate") == {"200", "409", "502"} | refused
     assert statuses("regenerate") == {"200", "404", "409", "502"} | refused
     assert statuses("regenerate_stream") == {"200"} | refused

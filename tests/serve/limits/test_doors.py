@@ -15,6 +15,7 @@ from pydantic import SecretStr, ValidationError
 from redis.asyncio import Redis
 
 from serve.keys.store import Limits, create_key
+from tests.databases import cloned
 from tests.offline import FOR_EVER, Offline
 from tests.pace import time_limit
 from tests.serve.conftest import served
@@ -47,20 +48,27 @@ RUNNING_DOORS: list[tuple[str, dict[str, Any]]] = [
 
 
 @pytest.fixture(scope="module")
-async def addresses(settings: Settings) -> AsyncIterator[tuple[str, str]]:
+async def keyed(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
+    """Settings of a database of its own: where a key was ever made, callers need one from then on."""
+    async with cloned(embedded, samples_template) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+async def addresses(keyed: Settings) -> AsyncIterator[tuple[str, str]]:
     """Two workers of a service with keys that lets visitors in, two requests a minute from each address."""
     limits = {"visitor_requests_per_minute": 2, "visitor_runs_at_once": 1}
-    own = settings.model_copy(update={"api_keys": KEYS, "visitors": True, **limits})
+    own = keyed.model_copy(update={"api_keys": KEYS, "visitors": True, **limits})
     async with served(own) as one, served(own) as other:
         yield one, other
 
 
 @asynccontextmanager
 async def calling(
-    settings: Settings, addresses: tuple[str, str], limits: Limits
+    keyed: Settings, addresses: tuple[str, str], limits: Limits
 ) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
     """Makes a key with limits; yields a client of each worker, as soon as both know it."""
-    async with database(settings) as connection:
+    async with database(keyed) as connection:
         key = await create_key(connection, f"caller-{uuid.uuid4().hex}", "client", limits)
     async with (
         httpx.AsyncClient(base_url=addresses[0], timeout=time_limit(), headers=bearer(key)) as one,
@@ -74,9 +82,9 @@ async def calling(
 
 
 @pytest.fixture
-async def redis(settings: Settings) -> AsyncIterator[Redis]:
-    assert settings.redis_url is not None
-    async with Redis.from_url(settings.redis_url) as client:
+async def redis(keyed: Settings) -> AsyncIterator[Redis]:
+    assert keyed.redis_url is not None
+    async with Redis.from_url(keyed.redis_url) as client:
         yield client
 
 
@@ -98,9 +106,9 @@ async def used_tokens(redis: Redis) -> int:
 
 
 async def test_a_burst_at_two_workers_is_let_in_as_often_as_the_key_may(
-    settings: Settings, addresses: tuple[str, str]
+    keyed: Settings, addresses: tuple[str, str]
 ) -> None:
-    async with calling(settings, addresses, Limits(requests_per_minute=6)) as clients:
+    async with calling(keyed, addresses, Limits(requests_per_minute=6)) as clients:
         answers = await asyncio.gather(*(clients[i % 2].get(SEARCH) for i in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] * 6 + [429] * 14
     for answer in answers:
@@ -117,10 +125,10 @@ async def test_a_burst_at_two_workers_is_let_in_as_often_as_the_key_may(
 
 @pytest.mark.parametrize(("path", "body"), RUNNING_DOORS, ids=[path for path, _ in RUNNING_DOORS])
 async def test_each_door_counts_and_gives_back_what_its_run_held(
-    settings: Settings, addresses: tuple[str, str], redis: Redis, path: str, body: dict[str, Any]
+    keyed: Settings, addresses: tuple[str, str], redis: Redis, path: str, body: dict[str, Any]
 ) -> None:
     before = await held(redis)
-    async with calling(settings, addresses, Limits(None, 1, 10**9)) as (one, other):
+    async with calling(keyed, addresses, Limits(None, 1, 10**9)) as (one, other):
         # The next may come as soon as the last was answered.
         for client in (one, other, one):
             response = await client.post(path, json=body)
@@ -133,9 +141,9 @@ async def test_each_door_counts_and_gives_back_what_its_run_held(
 
 @pytest.mark.parametrize(("path", "body"), RUNNING_DOORS, ids=[path for path, _ in RUNNING_DOORS])
 async def test_each_door_refuses_who_has_no_request_left(
-    settings: Settings, addresses: tuple[str, str], path: str, body: dict[str, Any]
+    keyed: Settings, addresses: tuple[str, str], path: str, body: dict[str, Any]
 ) -> None:
-    async with calling(settings, addresses, Limits(requests_per_minute=1)) as (one, other):
+    async with calling(keyed, addresses, Limits(requests_per_minute=1)) as (one, other):
         assert (await one.get(SEARCH)).status_code == 200
         refused = await other.post(path, json=body)
     assert (refused.status_code, code_of(refused)) == (429, "rate_limited")
@@ -151,9 +159,9 @@ async def watched(client: httpx.AsyncClient, run_id: str) -> None:
 
 
 async def test_what_a_run_has_cost_is_used_and_what_was_reserved_beyond_that_is_free(
-    settings: Settings, addresses: tuple[str, str], redis: Redis
+    keyed: Settings, addresses: tuple[str, str], redis: Redis
 ) -> None:
-    async with calling(settings, addresses, Limits(tokens_per_day=10**6)) as (one, other):
+    async with calling(keyed, addresses, Limits(tokens_per_day=10**6)) as (one, other):
         before, tokens = await held(redis), await used_tokens(redis)
         answer = await one.post("/generate/invoke", json={"input": GENERATE})
         answer_of(answer)
@@ -168,11 +176,11 @@ async def test_what_a_run_has_cost_is_used_and_what_was_reserved_beyond_that_is_
 
 @pytest.mark.parametrize("path", ["/generate/invoke", "/generate/stream", "/runs"])
 async def test_a_run_that_fails_or_is_cancelled_gives_back_what_it_held(
-    settings: Settings, addresses: tuple[str, str], redis: Redis, offline: Offline, path: str
+    keyed: Settings, addresses: tuple[str, str], redis: Redis, offline: Offline, path: str
 ) -> None:
     body = GENERATION if path == "/runs" else {"input": GENERATE}
     before = await held(redis)
-    async with calling(settings, addresses, Limits(runs_at_once=1)) as (one, other):
+    async with calling(keyed, addresses, Limits(runs_at_once=1)) as (one, other):
         await offline.behave(faults=[{"kind": "server_error"}])
         failed = await one.post(path, json=body)
         if path == "/runs":
@@ -202,10 +210,10 @@ async def test_a_run_that_fails_or_is_cancelled_gives_back_what_it_held(
 
 
 async def test_a_request_that_is_not_valid_holds_nothing(
-    settings: Settings, addresses: tuple[str, str], redis: Redis
+    keyed: Settings, addresses: tuple[str, str], redis: Redis
 ) -> None:
     before = await held(redis)
-    async with calling(settings, addresses, Limits(runs_at_once=1)) as (one, _):
+    async with calling(keyed, addresses, Limits(runs_at_once=1)) as (one, _):
         for _ in range(2):
             assert (await one.post("/generate/invoke", json={"input": {}})).status_code == 422
         await until_held(redis, before)
@@ -272,10 +280,10 @@ async def test_what_a_client_itself_writes_into_the_header_is_not_believed(
     assert statuses == [200, 200, 429]
 
 
-async def test_without_a_trusted_proxy_the_header_says_nothing(settings: Settings) -> None:
+async def test_without_a_trusted_proxy_the_header_says_nothing(keyed: Settings) -> None:
     limits = {"trusted_proxies": (), "visitor_requests_per_minute": 2}
     statuses = []
-    async with served(settings.model_copy(update={"api_keys": KEYS, "visitors": True, **limits})) as address:
+    async with served(keyed.model_copy(update={"api_keys": KEYS, "visitors": True, **limits})) as address:
         for number in range(4):
             async with visiting(address, f"203.0.113.{number}") as client:
                 statuses.append((await client.get(SEARCH)).status_code)

@@ -43,6 +43,17 @@ VALUES = {
     "run_queue": "3",
     "visitors": "true",
     "cookie_secret": "c" * 32,
+    "key_requests_per_minute": "3",
+    "key_runs_at_once": "3",
+    "key_tokens_per_day": "3",
+    "key_usd_per_month": "3",
+    "visitor_requests_per_minute": "3",
+    "visitor_runs_at_once": "3",
+    "visitor_tokens_per_day": "3",
+    "visitor_usd_per_month": "3",
+    "trusted_proxies": "10.0.0.0/8",
+    "source_networks": "10.0.0.0/8",
+    "log_format": "json",
 }
 KEYS = ["OPENAI_API_KEY", "CHECKERBOARD_EMBEDDING_API_KEY", "UPSTAGE_API_KEY", "LANGSMITH_API_KEY"]
 
