@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -88,7 +89,7 @@ def environment(settings: Settings, url: str) -> dict[str, str]:
             "OPENAI_BASE_URL": url,
             "CHECKERBOARD_EMBEDDING_MODEL": "checkerboard-offline-embedding",
             "CHECKERBOARD_OUTPUT_RETRIES": "1",
-            "CHECKERBOARD_MODEL_RETRIES": "0",
+            "CHECKERBOARD_MODEL_RETRIES": "2",
             "CHECKERBOARD_INGEST_ATTEMPTS": "1",
         }
     )
@@ -204,6 +205,7 @@ async def test_workers_and_their_supervisor_log_in_the_same_form(
                     await asyncio.sleep(0.2)
                 else:
                     break
+        process.send_signal(signal.SIGHUP)  # of which the supervisor says something at once
     loggers = {line["logger"] for line in objects(said.result().decode())}
     assert {"serve.supervisor", "uvicorn.error"} <= loggers
 
