@@ -23,7 +23,7 @@ from starlette.routing import Route
 from local.model.server import running
 from tests import databases
 from tests.pace import time_limit
-from tests.serve.processes import COMMAND, free_port
+from tests.serve.processes import COMMAND, eventually, free_port, working
 from tools.core import logs
 from tools.core.settings import CHECKOUT, Settings
 
@@ -88,7 +88,7 @@ def environment(settings: Settings, url: str) -> dict[str, str]:
             "OPENAI_BASE_URL": url,
             "CHECKERBOARD_EMBEDDING_MODEL": "checkerboard-offline-embedding",
             "CHECKERBOARD_OUTPUT_RETRIES": "1",
-            "CHECKERBOARD_MODEL_RETRIES": "0",
+            "CHECKERBOARD_MODEL_RETRIES": "2",
             "CHECKERBOARD_INGEST_ATTEMPTS": "1",
         }
     )
@@ -185,26 +185,13 @@ def objects(log: str) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in log.splitlines()]
 
 
-async def test_workers_and_their_supervisor_log_in_the_same_form(
-    settings: Settings, gateway: tuple[Gateway, str]
-) -> None:
-    _, url = gateway
-    port = free_port()
-    own = environment(settings, url) | {"CHECKERBOARD_LOG_FORMAT": "json"}
-    async with (
-        logged("serve", "--port", str(port), "--workers", "2", **own) as (process, said),
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=time_limit()) as client,
-    ):
-        async with asyncio.timeout(time_limit()):
-            while True:
-                assert process.returncode is None
-                try:
-                    (await client.get("/healthz")).raise_for_status()
-                except httpx.TransportError:
-                    await asyncio.sleep(0.2)
-                else:
-                    break
-    loggers = {line["logger"] for line in objects(said.result().decode())}
+async def test_workers_and_their_supervisor_log_in_the_same_form(settings: Settings, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with log.open("wb") as said:
+        form = {"CHECKERBOARD_LOG_FORMAT": "json"}
+        async with working(settings, "--workers", "2", log=said.fileno(), **form):
+            await eventually(lambda: b"a worker serves" in log.read_bytes())
+    loggers = {line["logger"] for line in objects(log.read_text(encoding="utf-8"))}
     assert {"serve.supervisor", "uvicorn.error"} <= loggers
 
 
