@@ -310,6 +310,8 @@ class Sessions:
 
     async def _run_within_limit(self, run: Run, work: Work) -> dict[str, Any]:
         """Does the work within the limit; its outcome is the last event."""
+        if self._stopping:  # `aclose` has cancelled what there was, and would not see this one
+            raise _failed(run, WorkerStoppingError())
         try:
             # Waiting is not running: the limit begins with the run's first turn to work.
             async with run.slot, run_limit(self._services.settings.run_timeout_seconds) as limit:

@@ -118,7 +118,8 @@ class Engine:
         self._look = look
         self._connector = _Connector(signals)
         self._app = App(connector=self._connector)
-        self._jobs = self._app.job_manager = _Jobs(self._connector, admission)
+        self._stopping = asyncio.Event()
+        self._jobs = self._app.job_manager = _Jobs(self._connector, admission, self._stopping)
         self._task = self._app.task(name=_TASK, queue=queue, retry=_GivenBack(), pass_context=False)(
             self._run
         )
@@ -129,7 +130,6 @@ class Engine:
         self.idle.set()
         self._worker: Worker | None = None
         self._working: list[asyncio.Task[None]] = []
-        self._stopping = asyncio.Event()
 
     async def open(self) -> None:
         """Takes the pool. From here on runs can be put into the queue."""
@@ -289,14 +289,18 @@ class _Connector(PsycopgConnector):
 class _Jobs(JobManager):
     """procrastinate's jobs, fetched only where a place is free, by a worker that outlives an outage."""
 
-    def __init__(self, connector: _Connector, admission: Admission) -> None:
+    def __init__(self, connector: _Connector, admission: Admission, stopping: asyncio.Event) -> None:
         super().__init__(connector)
         self._admission = admission
+        self._stopping = stopping
         self.found_no_place = False
         """Whether a job may wait for a place."""
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Returns the next job, with a place for its run; None where there is none, or no place."""
+        # procrastinate looks once more when it is told to stop: it would find what this worker gives back.
+        if self._stopping.is_set():
+            return None
         try:
             await self._admission.take(1)
         except OverloadedError:

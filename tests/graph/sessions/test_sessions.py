@@ -305,3 +305,11 @@ async def test_a_slow_model_ends_in_a_typed_error_within_the_limit(
         events = await finished(app_context.sessions.generate(BACKEND, "ko"))
     assert error(events)["code"] == "model_unavailable"
     assert events[-1]["elapsed_ms"] < time_limit() * 1_000 / 2
+
+
+async def test_a_run_that_begins_after_the_worker_has_stopped_goes_elsewhere(settings: Settings) -> None:
+    """What is handed over in that moment would be stopped by nobody, and be waited for."""
+    async with open_app_context(settings, working=False) as context:
+        await context.sessions.aclose()
+        events = await finished(context.sessions.generate(BACKEND, "ko"))
+    assert error(events)["code"] == "worker_stopping"
