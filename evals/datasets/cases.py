@@ -20,7 +20,7 @@ DATASETS = Path(__file__).parent
 PROFILES = DATASETS / "profiles.jsonl"
 HOSTILE_POSTINGS = DATASETS / "hostile_postings.jsonl"
 QUERIES = DATASETS / "queries.jsonl"
-CROSSLINGUAL = DATASETS / "crosslingual.jsonl"
+CROSSLINGUAL_QUERIES = DATASETS / "crosslingual.jsonl"
 
 Family = Literal[
     "백엔드",

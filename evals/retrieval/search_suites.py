@@ -33,8 +33,16 @@ from typing import Annotated, Any, TypeVar
 from langgraph.runtime import Runtime
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from evals.datasets.cases import CROSSLINGUAL as CROSSLINGUAL_QUERIES
-from evals.datasets.cases import QUERIES, Family, Record, dataset_version, line_error, read_records, records
+from evals.datasets.cases import (
+    CROSSLINGUAL_QUERIES,
+    QUERIES,
+    Family,
+    Record,
+    dataset_version,
+    line_error,
+    read_records,
+    records,
+)
 from evals.evaluators.base import Metric
 from evals.report.statistics import estimates
 from evals.retrieval import metrics

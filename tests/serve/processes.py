@@ -9,12 +9,13 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from redis.asyncio import Redis
 
 from graph.sessions.lease import LEASE_SECONDS
@@ -120,6 +121,16 @@ async def eventually(seen: Callable[[], bool], *, within: float | None = None) -
     async with asyncio.timeout(within or time_limit()):
         while not seen():
             await asyncio.sleep(0.02)
+
+
+def workers_of(supervisor: int) -> set[int]:
+    """The worker processes of a supervisor that live."""
+    found = set()
+    for child in psutil.Process(supervisor).children():
+        with suppress(psutil.NoSuchProcess):  # it ended between being listed and being looked at
+            if child.status() != psutil.STATUS_ZOMBIE and "serve.worker" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 async def _alive(client: httpx.AsyncClient, process: asyncio.subprocess.Process) -> None:

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +18,20 @@ import pytest
 from tests import databases
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
-from tests.serve.processes import COMMAND, GENERATE, answer_of, eventually, free_port, slow, working
+from tests.serve.processes import (
+    COMMAND,
+    GENERATE,
+    answer_of,
+    eventually,
+    free_port,
+    slow,
+    workers_of,
+    working,
+)
 from tools.core.settings import CHECKOUT, Settings
 
 AT_ONCE = scaled(10)
 """A dead worker is noticed at once; what a loaded machine adds."""
-
-
-def workers_of(supervisor: int) -> set[int]:
-    """The worker processes that live."""
-    found = set()
-    for child in psutil.Process(supervisor).children():
-        with suppress(psutil.NoSuchProcess):  # it ended between being listed and being looked at
-            if child.status() != psutil.STATUS_ZOMBIE and "serve.worker" in child.cmdline():
-                found.add(child.pid)
-    return found
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.datasets.cases import CROSSLINGUAL, HOSTILE_POSTINGS
+from evals.datasets.cases import CROSSLINGUAL_QUERIES, HOSTILE_POSTINGS
 from evals.report.statistics import estimates
 from evals.retrieval.labels import read_samples
 from evals.retrieval.search_suites import QUERY_METRICS, Query, nearest, read_queries, search_queries
@@ -127,7 +127,7 @@ async def test_a_posting_published_again_is_counted_once(app_context: AppContext
 async def test_across_languages_only_postings_in_the_other_one_count(
     app_context: AppContext, language: Language, other: Language
 ) -> None:
-    query = next(q for q in await read_queries(CROSSLINGUAL) if q.language == language)
+    query = next(q for q in await read_queries(CROSSLINGUAL_QUERIES) if q.language == language)
     [result] = [r async for r in search_queries(app_context.services, [query], across=True)]
     labels = read_samples()
     ranked = result.outputs["ranked"]
@@ -143,7 +143,7 @@ async def test_across_languages_only_postings_in_the_other_one_count(
 
 async def test_each_query_across_languages_translates_one_of_the_other_language() -> None:
     originals = {query.id: query for query in await read_queries()}
-    translated = await read_queries(CROSSLINGUAL)
+    translated = await read_queries(CROSSLINGUAL_QUERIES)
     assert len(translated) == 40
     for query in translated:
         original = originals[query.id.removesuffix(f"-{query.language}")]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 
 import httpx
-import psutil
 import pytest
 
 from serve.keys.store import all_keys, revoke_keys
 from tests.databases import environment
 from tests.pace import time_limit
 from tests.serve.keys import bearer, database, made
-from tests.serve.processes import COMMAND, working, working_together
+from tests.serve.processes import COMMAND, eventually, workers_of, working, working_together
 from tools.core.settings import Settings
 
 ROUTE = "/prompts"
@@ -91,19 +91,13 @@ async def test_a_worker_that_takes_another_s_place_is_told_what_that_one_was(
                 await connection.execute("delete from api_keys")
             else:
                 await made(connection, "shop")
-            before = {child.pid for child in workers_of(worker.process.pid)}
+            before = workers_of(worker.process.pid)
             for pid in before:
-                psutil.Process(pid).kill()
-            async with asyncio.timeout(2 * time_limit()):
-                while len({child.pid for child in workers_of(worker.process.pid)} - before) < len(before):
-                    await asyncio.sleep(0.1)
+                os.kill(pid, signal.SIGKILL)
+            supervisor = worker.process.pid
+            await eventually(lambda: len(workers_of(supervisor) - before) == 2, within=2 * time_limit())
             assert {await status(worker.client) for _ in range(6)} == {wanted}
             assert len(await all_keys(connection)) == (0 if closed else 1)
-
-
-def workers_of(pid: int) -> list[psutil.Process]:
-    """The worker processes of a supervisor."""
-    return [child for child in psutil.Process(pid).children() if "serve.worker" in child.cmdline()]
 
 
 async def test_with_a_stored_key_another_address_is_served_without_a_word(empty_settings: Settings) -> None:
