@@ -90,7 +90,7 @@ lock-production:
 lock-runtime:
 	@$(COMPILE) pyproject.toml --group build $(EXTRAS) -c requirements/production.txt -o requirements/runtime.txt
 lock-dev:
-	@$(COMPILE) pyproject.toml --group build $(EXTRAS) --extra load --extra otel --extra ray --extra dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --group build $(EXTRAS) --extra load --extra ray --extra dev -c requirements/runtime.txt -o requirements/dev.txt
 
 clean: ## remove .venv and what the embedded parts keep
 	@rm -rf "$(VENV)" "$(ROOT).checkerboard"

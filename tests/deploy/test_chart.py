@@ -143,7 +143,7 @@ def test_more_pods_come_with_more_runs_by_a_figure_that_there_is() -> None:
     assert all(name in rule[query] for rule in adapter["rules"] for query in ("seriesQuery", "metricsQuery"))
 
 
-def test_prometheus_finds_the_pods_that_serve_and_no_others() -> None:
+def test_prometheus_finds_the_pods_that_have_figures_and_no_others() -> None:
     configured = yaml.safe_load((CHECKOUT / "deploy" / "prometheus" / "kubernetes.yml").read_text())
     (job,) = configured["scrape_configs"]
     keep = next(one for one in job["relabel_configs"] if one.get("action") == "keep")
@@ -156,7 +156,8 @@ def test_prometheus_finds_the_pods_that_serve_and_no_others() -> None:
                 told = f"{pod['metadata']['labels']['app.kubernetes.io/name']};{port['name']}"
                 if re.fullmatch(keep["regex"], told):
                     matching.append(one["metadata"]["name"])
-    assert matching == [rendered()["Deployment"]["metadata"]["name"]]
+    serving = rendered()["Deployment"]["metadata"]["name"]
+    assert sorted(matching) == [serving, f"{serving}-worker"]
 
 
 def test_background_workers_do_the_runs_then_and_get_no_traffic() -> None:

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from tools.core.errors import CheckerboardError
-from tools.core.extras import require_extra
 from tools.core.tracing import FLUSH_SECONDS, in_time
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import Span, SpanKind, Tracer
 
-# The SDK is an extra, and its import takes a fifth of a second that few need.
+# The SDK's import takes a fifth of a second that few need.
 # ruff: noqa: PLC0415
 
 logger = logging.getLogger(__name__)
@@ -73,18 +72,11 @@ def wanted() -> bool:
 @asynccontextmanager
 async def exported() -> AsyncIterator[None]:
     """Sends traces within the block, where they are wanted; at its end those that are left, for a limited
-    time.
-
-    Raises:
-        MissingExtraError: they are wanted, and the extra `otel` is not installed.
-    """
+    time."""
     global tracer  # noqa: PLW0603 - one a process, as OpenTelemetry's provider
     if not wanted():
         yield
         return
-    modules = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http")
-    otherwise = "unset OTEL_EXPORTER_OTLP_ENDPOINT"
-    require_extra("otel", *modules, purpose="OpenTelemetry", otherwise=otherwise)
     provider = _open()
     tracer = provider.get_tracer("checkerboard")
     logger.info("traces are sent by OpenTelemetry")
