@@ -27,7 +27,13 @@ from tools.core.settings import Settings, variable
 from tools.core.store_failures import StoreInfo
 from tools.llm.embeddings import Embedder
 from tools.llm.model_errors import Endpoint, model_errors
-from tools.llm.openai_client import chat_endpoint, chat_model_name, open_client, open_http_client
+from tools.llm.openai_client import (
+    chat_endpoint,
+    chat_model_name,
+    fallback_endpoint,
+    open_client,
+    open_http_client,
+)
 from tools.prompts.hub import open_hub, parse_hub_names, pull_all
 from tools.prompts.registry import PACKAGES as PROMPT_PACKAGES
 from tools.prompts.registry import PromptRegistry
@@ -255,19 +261,29 @@ async def _ask_models(settings: Settings) -> list[Finding]:
             models |= {choice.model for choice in settings.models.values() if choice.model}
         endpoint = chat_endpoint(settings)
         client = open_client(settings, http_client, endpoint)
-        chats = (_chat(client, endpoint, model) for model in sorted(models))
-        return list(await asyncio.gather(*chats, _embeddings(Embedder(settings, http_client))))
+        checks = [_chat("chat model", client, endpoint, model) for model in sorted(models)]
+        if settings.fallback_model is not None:
+            endpoint = fallback_endpoint(settings)
+            client = open_client(settings, http_client, endpoint)
+            checks.append(_chat("fallback model", client, endpoint, settings.fallback_model, required=False))
+        return list(await asyncio.gather(*checks, _embeddings(Embedder(settings, http_client))))
 
 
-async def _chat(client: openai.AsyncOpenAI, endpoint: Endpoint, model: str) -> Finding:
+async def _chat(
+    name: str, client: openai.AsyncOpenAI, endpoint: Endpoint, model: str, *, required: bool = True
+) -> Finding:
     try:
         with model_errors("doctor", endpoint):
             await client.chat.completions.create(
                 model=model, messages=[{"role": "user", "content": "Reply with OK."}]
             )
     except CheckerboardError as error:
-        return Finding("chat model", ok=False, detail=f"{model}: {error.message}", remedy=_MODEL_REMEDY)
-    return Finding("chat model", ok=True, detail=f"{model} answers")
+        detail = f"{model}: {error.message}"
+        remedy = (
+            _MODEL_REMEDY if required else "Check its settings: people get no answer from it in an outage."
+        )
+        return Finding(name, ok=False, detail=detail, remedy=remedy, required=required)
+    return Finding(name, ok=True, detail=f"{model} answers", required=required)
 
 
 async def _embeddings(embedder: Embedder) -> Finding:

@@ -51,6 +51,25 @@ async def test_a_new_home_is_well_and_nothing_is_left_running(new_home: Path, em
         assert '"stopped"' in (new_home / "run" / f"{part}.state.json").read_text()
 
 
+@pytest.mark.usefixtures("no_dictionary")
+async def test_a_fallback_model_is_asked_too_and_the_service_runs_without_it(
+    new_home: Path, embedded: Settings
+) -> None:
+    given = {
+        "openai_api_key": "given",
+        "openai_base_url": embedded.openai_base_url,
+        "fallback_model": "second",
+    }
+    given["database_url"], given["redis_url"] = embedded.database_url, embedded.redis_url
+    findings = await well(_settings(new_home, **given))
+    assert findings["fallback model"].detail == "second answers"
+    elsewhere = {"fallback_base_url": "http://127.0.0.1:9/v1", "fallback_api_key": "sk-secret"}
+    found = (await well(_settings(new_home, **given, **elsewhere)))["fallback model"]
+    assert (found.ok, found.required) == (False, False)
+    assert found.detail.startswith("second: ") and found.remedy
+    assert "sk-secret" not in f"{found}"
+
+
 async def test_a_home_at_work_is_well_and_goes_on(embedded: Settings) -> None:
     """The stores by their URLs, the offline model as a part that others use."""
     findings = await well(embedded.model_copy(update={"openai_base_url": None}))
