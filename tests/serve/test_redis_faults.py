@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from local.servers import embedded_servers
 from local.servers.files import read_state, server_files
 from serve.client import Client
+from serve.limits.holds import INPUT_TOKENS, OUTPUT_TOKENS
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
 from tests.places import passing_folder
@@ -32,6 +33,7 @@ from tests.serve.processes import (
     answer_of,
     answered_calls,
     code_of,
+    hold,
     mentions,
     slow,
     working,
@@ -128,6 +130,39 @@ async def not_ready(worker: Worker, said: str) -> None:
             await asyncio.sleep(0.1)
     assert ready.status_code == 503
     assert said in ready.json()["parts"]["redis"]["message"]
+
+
+async def test_who_is_limited_is_refused_meanwhile_and_what_a_run_held_is_settled_afterwards(
+    settings: Settings, own_redis: Settings, redis: Redis, offline: Offline
+) -> None:
+    async def held() -> int:
+        keys = [key async for key in redis.scan_iter(match="limit-held:*")]
+        return sum([int(await redis.hget(key, "runs") or 0) for key in keys])  # type: ignore[misc]
+
+    limits = {"CHECKERBOARD_VISITOR_RUNS_AT_ONCE": "1", "CHECKERBOARD_VISITOR_TOKENS_PER_DAY": "1000000"}
+    async with working(settings, REDIS_URL=own_redis.redis_url or "", **limits) as limited:
+        await hold(offline, "ProjectPlan")
+        left = asyncio.create_task(limited.ask("/generate/invoke", GENERATE))
+        await offline.working_on("ProjectPlan")
+        assert await held() == 1
+        async with frozen(own_redis), asyncio.timeout(2 * FROZEN_SECONDS):
+            left.cancel()
+            refused = await limited.ask("/generate/invoke", GENERATE)
+            assert (refused.status_code, code_of(refused)) == (503, "store_unavailable")
+            while (parts := (await limited.client.get("/readyz")).json()["parts"])["limits"]["ok"]:
+                await asyncio.sleep(0.1)
+            assert "it is told again" in parts["limits"]["message"]
+        await ready_again(limited)
+        async with asyncio.timeout(time_limit()):
+            while await held():
+                await asyncio.sleep(0.05)
+            while not (await limited.client.get("/readyz")).json()["parts"]["limits"]["ok"]:
+                await asyncio.sleep(0.05)
+        [used] = [key async for key in redis.scan_iter(match="limit-tokens:*")]
+        # What was answered before it was left: not what was reserved.
+        assert 0 < int(await redis.get(used) or 0) < INPUT_TOKENS + OUTPUT_TOKENS
+        await offline.reset()
+        answer_of(await limited.ask("/generate/invoke", GENERATE))
 
 
 async def turns(worker: Worker, session_id: str) -> int:

@@ -15,12 +15,21 @@ from pydantic import SecretStr, ValidationError
 from redis.asyncio import Redis
 
 from serve.keys.store import Limits, create_key
+from serve.limits.holds import INPUT_TOKENS, OUTPUT_TOKENS
 from tests.databases import cloned
 from tests.offline import FOR_EVER, Offline
 from tests.pace import time_limit
 from tests.serve.conftest import served
 from tests.serve.keys import bearer, database
-from tests.serve.processes import GENERATE, PROFILE, answer_of, code_of
+from tests.serve.processes import (
+    GENERATE,
+    LOCK_FREE_SECONDS,
+    PROFILE,
+    answer_of,
+    code_of,
+    hold,
+    working,
+)
 from tools.core.settings import Settings
 
 KEY = "a key of the environment"
@@ -207,6 +216,34 @@ async def test_a_run_that_fails_or_is_cancelled_gives_back_what_it_held(
             assert '"runs-at-once";r=0' in resumed.headers["ratelimit"]
             await watched(one, run_id)
             await until_held(redis, before)
+
+
+async def test_what_a_killed_worker_s_runs_held_is_free_when_its_lease_is_over_and_counts_as_used(
+    keyed: Settings, redis: Redis, offline: Offline
+) -> None:
+    async with database(keyed) as connection:
+        key = await create_key(connection, f"caller-{uuid.uuid4().hex}", "client", Limits(None, 1, 10**6))
+    async with working(keyed) as doomed, working(keyed) as other:
+        for worker in (doomed, other):
+            worker.client.headers.update(bearer(key))
+        before, tokens = await held(redis), await used_tokens(redis)
+        await hold(offline, "ProjectPlan")
+        asked = asyncio.create_task(doomed.ask("/generate/invoke", GENERATE))
+        await until_held(redis, before + 1)
+        await doomed.kill()
+        await asyncio.wait([asked])
+        assert isinstance(asked.exception(), httpx.TransportError)
+        await offline.reset()
+        refused = await other.ask("/generate/invoke", GENERATE)
+        assert (refused.status_code, code_of(refused)) == (429, "rate_limited")
+        async with asyncio.timeout(LOCK_FREE_SECONDS):
+            while (response := await other.ask("/generate/invoke", GENERATE)).status_code == 429:
+                assert response.json()["error"]["details"]["limit"] == "runs_at_once"
+                await asyncio.sleep(0.1)
+        answer_of(response)
+        await until_held(redis, before)
+        # Nobody knows what it has cost: what was reserved, and then what the second has cost.
+        assert await used_tokens(redis) - tokens > INPUT_TOKENS + OUTPUT_TOKENS
 
 
 async def test_a_request_that_is_not_valid_holds_nothing(
