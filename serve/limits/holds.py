@@ -30,9 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 INPUT_TOKENS, OUTPUT_TOKENS = 15_000, 4_000
-"""What is reserved for a run. A generation takes 21,300 and 4,000 by the estimate that is an upper bound
-(docs/evaluations.md), of which OpenAI's present vocabulary counts 0.54 to 0.67 (tools/llm/token_estimates.py).
-"""
+"""What is reserved for a run. A generation takes 21,300 and 4,000 by an upper estimate (docs/evaluations.md),
+of which OpenAI's present vocabulary counts 0.54 to 0.67 (`tools/llm/token_estimates.py`)."""
 AGAIN_SECONDS = 1.0
 """Between two tries to settle what Redis did not take."""
 
@@ -41,8 +40,8 @@ def estimate(settings: Settings) -> Cost:
     """Returns what is reserved for a run: of its tokens, and, by the dearest model that it may ask, of money;
     none where no price is known."""
     chosen = (choice.model for choice in settings.models.values())
-    models = {settings.chat_model, settings.fallback_model, *chosen} - {None}
-    prices = [usd(model, INPUT_TOKENS, OUTPUT_TOKENS) or 0.0 for model in models]
+    models = {settings.chat_model, settings.fallback_model, *chosen}
+    prices = [usd(model, INPUT_TOKENS, OUTPUT_TOKENS) or 0.0 for model in models if model]
     return Cost(INPUT_TOKENS + OUTPUT_TOKENS, _micro(0.0 if settings.offline else max(prices)))
 
 
