@@ -26,6 +26,8 @@ class Family:
     title: re.Pattern[str]
     body: re.Pattern[str]
     kinds: frozenset[str]
+    only_titled: bool
+    """Whether a posting is of this family only if its title says so, whatever its work names."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def _load() -> dict[str, Family]:
                 title=re.compile(entry["title"], re.I),
                 body=re.compile(entry["body"]),
                 kinds=frozenset(entry.get("kinds", ())),
+                only_titled=entry.get("only_titled", False),
             )
     return found
 
@@ -182,9 +185,13 @@ _MIN_NEAR = 3.0
 def family_of(title: str, reading: Reading, wanted: Sequence[Family]) -> Family | None:
     """Returns the family a posting is for; between near equals the wanted one. None: cannot tell."""
     technical = is_technical(title, reading)
-    scores = {key: score for key, score in reading.scores.items() if FAMILIES[key].it == technical}
+    scores = {
+        key: score
+        for key, score in reading.scores.items()
+        if FAMILIES[key].it == technical and (key in reading.titled or not FAMILIES[key].only_titled)
+    }
     best = max(scores.values())
-    if best < 1:
+    if best < (1 if reading.titled else _MIN_UNTITLED):
         return None
     for family in wanted:
         titled = family.key in reading.titled and family.key != "general"
