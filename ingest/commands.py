@@ -34,10 +34,11 @@ _SHOWN = 10
 
 
 @app.callback()
-def ingest() -> None:
+def ingest(context: typer.Context) -> None:
     """Bring postings in."""
-    # A terminal shows the documents as bars, which a line of the log for each would tear.
-    logs.configure(logging.WARNING if sys.stderr.isatty() else logging.INFO)
+    # These log each document. A terminal shows them as bars, which a line of the log for each would tear.
+    logged = context.invoked_subcommand in ("run", "watch") and not sys.stderr.isatty()
+    logs.configure(logging.INFO if logged else logging.WARNING)
 
 
 @app.command("load")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -48,6 +49,17 @@ def _loopback_only() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket.socket, "connect", guarded)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _log_as_it_was() -> Iterator[None]:
+    """Takes back what a command that ran in this process has set: it writes to a stream that is closed."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    if root.handlers != handlers:
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _is_loopback(host: str) -> bool:
@@ -126,6 +138,14 @@ async def settings(embedded: Settings, samples_template: str) -> AsyncIterator[S
     """Settings with a database that holds the sample postings; no test writes to it."""
     async with cloned(embedded, samples_template) as own:
         yield own
+
+
+@pytest.fixture
+async def own(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
+    """Settings with a database of the test's own that holds the sample postings. No other test's worker looks at
+    its queue."""
+    async with cloned(embedded, samples_template) as settings:
+        yield settings
 
 
 @pytest.fixture

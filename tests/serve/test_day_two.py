@@ -35,13 +35,6 @@ alter table postings add column note text;
 """
 
 
-@pytest.fixture
-async def own(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
-    """Settings with a database of the test's own, which holds the sample postings."""
-    async with cloned(embedded, samples_template) as settings:
-        yield settings
-
-
 async def migrated_by_the_next_version(settings: Settings, *, oldest: int) -> None:
     """What `checkerboard migrate` of a version does that has one migration more."""
     newer = [*migrations(), ("9999_to_come.sql", TO_COME.format(oldest=oldest))]

@@ -122,17 +122,18 @@ async def test_no_label_has_words_of_who_asks(client: httpx.AsyncClient) -> None
     assert "비밀요원" not in text
 
 
-async def test_background_runs_are_counted_from_the_queue_on(client: httpx.AsyncClient) -> None:
-    before = await figures(client)
-    asked = await client.post("/runs", json={"kind": "generate", "input": GENERATE})
-    assert asked.status_code == 202, asked.text
+async def test_background_runs_are_counted_from_the_queue_on(own: Settings) -> None:
+    async with client_of(own) as client:
+        before = await figures(client)
+        asked = await client.post("/runs", json={"kind": "generate", "input": GENERATE})
+        assert asked.status_code == 202, asked.text
 
-    async def begun() -> bool:
-        name = "queue_wait_seconds_count"
-        return one(await figures(client), name) == one(before, name) + 1
+        async def begun() -> bool:
+            name = "queue_wait_seconds_count"
+            return one(await figures(client), name) == one(before, name) + 1
 
-    await until(begun)
-    assert ("checkerboard_runs_queued", frozenset()) in await figures(client)
+        await until(begun)
+        assert ("checkerboard_runs_queued", frozenset()) in await figures(client)
 
 
 async def test_what_ingest_has_done_is_shown_though_it_has_ended(

@@ -91,11 +91,11 @@ async def test_people_are_told_at_once_and_operators_see_why(settings: Settings)
 
 
 async def test_a_run_in_the_background_fails_as_typed_and_goes_on_when_the_model_is_back(
-    settings: Settings,
+    own: Settings,
 ) -> None:
     async with (
-        provided(settings, model_circuit_seconds=scaled(0.5)) as (own, gateway),
-        client_of(own) as client,
+        provided(own, model_circuit_seconds=scaled(0.5)) as (settings, gateway),
+        client_of(settings) as client,
     ):
         await break_down(client, gateway)
         run = await asked(client)

@@ -13,7 +13,6 @@ import pytest
 
 from serve.client import Client, RunEvent
 from serve.runs.models import FinishedRun
-from tests.databases import cloned
 from tests.nginx import behind_nginx
 from tests.offline import FOR_EVER, Offline
 from tests.pace import scaled, time_limit
@@ -84,13 +83,6 @@ async def test_an_idle_stream_lives_on_by_its_heartbeats(
                     await client.delete(f"/runs/{run['run_id']}")
                 last = line or last
         assert json.loads(last.removeprefix("data: "))["data"]["code"] == "run_cancelled"
-
-
-@pytest.fixture
-async def own(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
-    """A database whose queue no other test's worker looks at."""
-    async with cloned(embedded, samples_template) as settings:
-        yield settings
 
 
 async def test_a_killed_worker_ends_no_run_and_none_twice(own: Settings, offline: Offline) -> None:

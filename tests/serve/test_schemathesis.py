@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import sys
 from pathlib import Path
 
+import httpx
 from pydantic import SecretStr
 
 from tests.pace import time_limit
@@ -30,9 +32,20 @@ async def test_every_operation_answers_what_its_description_promises(
     digest = hashlib.sha256(KEY.encode()).hexdigest()
     keyed = settings.model_copy(update={"api_keys": SecretStr(f"schemathesis:{digest}")})
     async with served(keyed) as address:
+        async with httpx.AsyncClient(base_url=address) as client:
+            described = (await client.get("/openapi.json")).json()
+        for path in described["paths"].values():
+            for operation in path.values():
+                # Whoever is to check each event is not to take the whole for one string.
+                operation["responses"].get("200", {}).get("content", {}).get("text/event-stream", {}).pop(
+                    "schema", 0
+                )
+        description = tmp_path / "openapi.json"
+        await asyncio.to_thread(description.write_text, json.dumps(described))
         asking = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG)),
-            *("run", f"{address}/openapi.json", "--no-color", "--header", f"Authorization: Bearer {KEY}"),
+            *("run", str(description), "--url", address),
+            *("--no-color", "--header", f"Authorization: Bearer {KEY}"),
             cwd=tmp_path,  # it leaves what it found in a folder
             env={**os.environ, "COLUMNS": "200"},
             stdout=asyncio.subprocess.PIPE,

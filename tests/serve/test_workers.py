@@ -49,7 +49,7 @@ class Service:
     def serving(self) -> set[int]:
         """The workers that live and have said that they serve."""
         said = self.log.read_text(encoding="utf-8")
-        return self.workers() & {int(pid) for pid in re.findall(r"a worker serves pid=(\d+)", said)}
+        return self.workers() & {int(pid) for pid in re.findall(r"a worker serves .*?pid=(\d+)", said)}
 
     async def both_serve(self) -> set[int]:
         """Waits until there are two workers and both serve; their process ids."""

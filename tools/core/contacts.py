@@ -26,7 +26,7 @@ _PATTERNS = (
     # Pages, and the profiles that name their owner.
     r"(?:https?://|www\.)\S+",
     r"(?<![\w-])(?<![\w-]\.)(?:[\w-]+\.)*(?:github|gitlab|bitbucket|linkedin|instagram|facebook|twitter|velog|tistory|notion|brunch"
-    r"|medium|behance|dribbble|youtube|naver)\.(?:com|io|so|me|site|co\.kr|net)(?:/\S*)?",
+    r"|medium|behance|dribbble|youtube|naver)\.(?:com|io|so|me|site|co\.kr|net)(?:/[^\s)\]]*)?",
     # A resident registration number.
     r"(?<!\d)\d{6}\s?-\s?[1-8](?:\d{6}|[*●xX]{6})(?!\d)",
     # Telephone numbers: Korean, with a country's code, American.

@@ -19,7 +19,6 @@ from graph.sessions.record import events_key
 from serve.open_files import raise_limit
 from serve.runs.store import MAX_EVENTS, RunStore, event_of
 from serve.server import CLOSE_SECONDS
-from tests.databases import cloned
 from tests.offline import Offline
 from tests.pace import scaled, time_limit
 from tests.serve.processes import hold, working
@@ -30,13 +29,6 @@ IDLE = 1_000
 DEAF = 20
 EVENT_BYTES = 16_384
 """Of each event of a run that no socket's buffers take whole: those of both sides hold a few megabytes."""
-
-
-@pytest.fixture
-async def own(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
-    """A database whose queue no other test's worker looks at."""
-    async with cloned(embedded, samples_template) as settings:
-        yield settings
 
 
 @pytest.fixture

@@ -28,10 +28,10 @@ def test_what_leads_to_a_person_is_looked_for_once_in_each_place(piece: str) -> 
     is_contact_line(text)
 
 
-@pytest.mark.parametrize("around", ["a{}b", "a {} b", "{}|"])
+@pytest.mark.parametrize("around", [" a{}b", " a {} b", "{}|"])
 def test_spaces_between_what_is_left_are_read_once(around: str) -> None:
     without = redacted("me@example.org" + around.format(" " * LENGTH))
-    assert without.strip("| ") in ("", "a b", "ab")
+    assert without.strip("| ") in ("", "a b")
 
 
 @pytest.mark.parametrize("piece", ["!", "I am ", "개발자 ", "name ", "Ab ", "van ", "my name is "])
@@ -58,4 +58,4 @@ def test_what_says_how_it_is_hired_is_still_left_out() -> None:
 def test_what_was_found_before_still_is() -> None:
     """Beginning at the first letter of a run alone finds the same."""
     line = "me.too+x@mail.example.co.kr, see x.github.com/me and (linkedin.com/in/me) ... velog.io/@me"
-    assert redacted(line) == "see and"
+    assert redacted(line) == "see and ..."

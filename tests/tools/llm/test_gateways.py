@@ -200,6 +200,6 @@ async def test_a_bug_of_ours_stays_a_bug(
         def broken(*_: Any) -> None:
             raise bug
 
-        monkeypatch.setattr(chat._chat, "_trace_config", broken)
+        monkeypatch.setattr("tools.llm.chat._trace_config", broken)
         with pytest.raises(type(bug), match="ours"):
             await chat.ask()

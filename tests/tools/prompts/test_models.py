@@ -75,7 +75,7 @@ async def test_a_reload_chooses_over_the_settings(asked: Asked, offline: Offline
 
 
 async def test_reloads_without_end_keep_a_bounded_number_of_clients(asked: Asked) -> None:
-    clients = [weakref.ref(asked.chat._model(ModelChoice(model=f"m{number}"))) for number in range(40)]
+    clients = [weakref.ref(asked.chat._api._model(ModelChoice(model=f"m{number}"))) for number in range(40)]
     gc.collect()
     kept = [client for client in clients if client() is not None]
     assert kept == clients[-_MODELS:]
