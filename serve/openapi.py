@@ -107,8 +107,8 @@ def _let_people_in(spec: dict[str, Any]) -> None:
 
 
 def _as_the_route_says(operation: dict[str, Any]) -> None:
-    """Drops what FastAPI makes of a route's response class beside what the route says itself: Markdown would be
-    plain text too. That a stream is text stays beside its events: clients are made of that."""
+    """Drops what FastAPI makes of a route's response class beside what the route says itself: Markdown would
+    be plain text too. That a stream is text stays beside its events: clients are made of that."""
     content = operation["responses"].get("200", {}).get("content", {})
     if "text/markdown" in content:
         content.pop("text/plain", None)

@@ -142,8 +142,8 @@ async def settings(embedded: Settings, samples_template: str) -> AsyncIterator[S
 
 @pytest.fixture
 async def own(embedded: Settings, samples_template: str) -> AsyncIterator[Settings]:
-    """Settings with a database of the test's own that holds the sample postings. No other test's worker looks at
-    its queue."""
+    """Settings with a database of the test's own that holds the sample postings. No other test's worker
+    looks at its queue."""
     async with cloned(embedded, samples_template) as settings:
         yield settings
 
