@@ -9,7 +9,7 @@ const problem = find("#problem");
 const readOnly = Boolean(session.dataset.readonly);
 let told = false;
 
-/** Watches the session's newest run if it is at work, says so if it failed, and shows its project if this page has none. */
+/** Watches the session's newest run if it is at work or has failed, and shows its project if this page has none. */
 async function lookForRun() {
   let runs;
   try {
@@ -26,10 +26,7 @@ async function lookForRun() {
     // Each that succeeded has made a project; asking for the session would bring all of it.
     const made = runs.filter((run) => run.state === "succeeded").length;
     if (made > Number(session.dataset.latest)) await arrived();
-  } else if (!find("[data-project]")) {
-    find("#watch").hidden = false;
-    failed(newest.error ?? { code: "run_cancelled" }, newest);
-  }
+  } else if (!find("[data-project]")) follow(newest); // its events tell how far it came
 }
 
 async function follow(run) {
