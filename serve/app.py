@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -40,7 +40,7 @@ from serve.page import routes as page
 from serve.request_ids import NAME as REQUEST_ID
 from serve.request_ids import RequestIdMiddleware
 from serve.runs import routes as run_routes
-from serve.store_figures import store_figures
+from serve.store_figures import StoreFigures
 from tools.core import logs, spans
 from tools.core.proxies import exempt_loopback
 from tools.core.settings import Settings
@@ -86,7 +86,7 @@ def create_app(settings: Settings | None = None, *, keys_needed: bool | None = N
                 spans.exported(),
                 open_app_context(settings) as app_context,
                 metrics.sampled(app_context.services),
-                store_figures(app_context.services.pool, app_context.runs) as figures,
+                aclosing(StoreFigures(app_context.services.pool, app_context.runs)) as figures,
                 watching(keys, app_context.services.pool, needed=keys_needed) as key_watch,
             ):
                 app.state.app_context = app_context

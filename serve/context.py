@@ -19,7 +19,7 @@ from serve.admission import Admission
 from serve.embedding_keeper import EmbeddingKeeper
 from serve.kept import KeptProjects, open_kept
 from serve.limits.counts import LimitCounts
-from serve.limits.holds import Limiter, estimate, open_limiter
+from serve.limits.holds import Limiter, estimate
 from serve.readiness import ReadinessChecks
 from serve.runs.runs import Runs, open_runs
 from serve.signatures import Signatures, open_signatures
@@ -99,7 +99,7 @@ async def open_app_context(settings: Settings, *, working: bool | None = None) -
                 aclosing(EmbeddingKeeper(services, services.redis, lease)),
                 aclosing(ReadinessChecks(services, probing, admission)) as readiness,
                 open_kept(services.pool, settings.kept_days) as kept,
-                open_limiter(counts, settings) as limiter,
+                aclosing(Limiter(counts, settings)) as limiter,
                 open_runs(services, sessions, lease, admission, limiter, working=does_runs) as runs,
             ):
                 context = AppContext(

@@ -29,7 +29,7 @@ from tools.core.contracts import (
     Summary,
     Versions,
 )
-from tools.core.database import Pool
+from tools.core.database import Pool, delete_in_steps, long_connection
 from tools.core.errors import KeptNotFoundError
 from tools.core.logs import cause
 from tools.core.sql import queries
@@ -44,8 +44,6 @@ _LISTED = 200
 """The newest kept projects that are listed to who kept them."""
 _DAY = 24 * 60 * 60
 _SWEEP_SECONDS = 60 * 60
-_SWEPT = 500
-"""Rows that one statement deletes."""
 
 
 class KeptContent(BaseModel):
@@ -135,10 +133,8 @@ class KeptProjects:
 
     async def delete_expired(self) -> int:
         """Deletes what has expired; returns how many rows that were."""
-        deleted = 0
-        while rows := await self._rows("delete_expired", {"count": _SWEPT}):
-            deleted += len(rows)
-        return deleted
+        async with long_connection(self._pool) as connection:
+            return await delete_in_steps(connection, _SQL["delete_expired"])
 
     async def count_expired(self) -> int:
         """Returns how many rows `delete_expired` would delete."""

@@ -10,8 +10,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
 import psycopg
 from prometheus_client.core import GaugeMetricFamily
@@ -78,16 +77,6 @@ class StoreFigures:
             logger.warning("no figures of ingest: PostgreSQL is away", extra={"cause": cause(error)})
             return []
         return _ingest_families(found)
-
-
-@asynccontextmanager
-async def store_figures(pool: Pool, runs: Runs) -> AsyncIterator[StoreFigures]:
-    """Yields the figures of these stores; at the end nothing is asked any more."""
-    figures = StoreFigures(pool, runs)
-    try:
-        yield figures
-    finally:
-        await figures.aclose()
 
 
 def _ingest_families(found: Iterable[Progress]) -> list[GaugeMetricFamily]:

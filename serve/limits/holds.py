@@ -6,8 +6,7 @@ import asyncio
 import logging
 import math
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -217,16 +216,6 @@ class Door:
         self._state[HEADERS] = left.headers()
         if refusal is not None:
             raise refusal
-
-
-@asynccontextmanager
-async def open_limiter(counts: LimitCounts, settings: Settings) -> AsyncIterator[Limiter]:
-    """Yields the limiter of this worker."""
-    limiter = Limiter(counts, settings)
-    try:
-        yield limiter
-    finally:
-        await limiter.aclose()
 
 
 def _micro(dollars: float) -> int:

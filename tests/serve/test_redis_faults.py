@@ -26,6 +26,7 @@ from tests.offline import Offline
 from tests.pace import scaled, time_limit
 from tests.places import passing_folder
 from tests.serve.conftest import client_of
+from tests.serve.limits import held
 from tests.serve.processes import (
     GENERATE,
     PROFILE,
@@ -135,16 +136,12 @@ async def not_ready(worker: Worker, said: str) -> None:
 async def test_who_is_limited_is_refused_meanwhile_and_what_a_run_held_is_settled_afterwards(
     settings: Settings, own_redis: Settings, redis: Redis, offline: Offline
 ) -> None:
-    async def held() -> int:
-        keys = [key async for key in redis.scan_iter(match="limit-held:*")]
-        return sum([int(await redis.hget(key, "runs") or 0) for key in keys])  # type: ignore[misc]
-
     limits = {"CHECKERBOARD_VISITOR_RUNS_AT_ONCE": "1", "CHECKERBOARD_VISITOR_TOKENS_PER_DAY": "1000000"}
     async with working(settings, REDIS_URL=own_redis.redis_url or "", **limits) as limited:
         await hold(offline, "ProjectPlan")
         left = asyncio.create_task(limited.ask("/generate/invoke", GENERATE))
         await offline.working_on("ProjectPlan")
-        assert await held() == 1
+        assert await held(redis) == 1
         async with frozen(own_redis), asyncio.timeout(2 * FROZEN_SECONDS):
             left.cancel()
             refused = await limited.ask("/generate/invoke", GENERATE)
@@ -154,7 +151,7 @@ async def test_who_is_limited_is_refused_meanwhile_and_what_a_run_held_is_settle
             assert "it is told again" in parts["limits"]["message"]
         await ready_again(limited)
         async with asyncio.timeout(time_limit()):
-            while await held():
+            while await held(redis):
                 await asyncio.sleep(0.05)
             while not (await limited.client.get("/readyz")).json()["parts"]["limits"]["ok"]:
                 await asyncio.sleep(0.05)

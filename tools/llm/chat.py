@@ -305,7 +305,7 @@ class ChatModel(RecordedModel):
         answer = await self._recorded(
             prompt.purpose, str(choice.model), question, ask, count=_count, prompt=prompt.version
         )
-        return _answer(answer)
+        return _read(answer)[0]
 
     @contextmanager
     def _in_place_of(self, choice: ModelChoice, down: ModelUnavailableError) -> Iterator[None]:
@@ -360,18 +360,20 @@ def _as_recorded(message: AIMessage, instead: str | None = None) -> bytes:
     return orjson.dumps([ended, message.content, tokens, refusal, *([instead] if instead else [])])
 
 
-def _answer(recorded: bytes) -> ModelAnswer:
-    """Reads an answer out of the journal. One that an older version recorded has no refusal, or no tokens
-    either."""
+def _read(recorded: bytes) -> tuple[ModelAnswer, str | None]:
+    """Reads an answer out of the journal, and the model that gave it in another's place. One that an older
+    version recorded has no such model, no refusal, or no tokens either."""
     ended, text, *rest = orjson.loads(recorded)
-    return ModelAnswer(ended, text, rest[1] if len(rest) > 1 else "", Usage(*rest[0]) if rest else Usage())
+    absent: list[Any] = [(0, 0), "", None]
+    (tokens_in, tokens_out), refusal, instead = rest + absent[len(rest) :]
+    return ModelAnswer(ended, text, refusal, Usage(tokens_in, tokens_out)), instead
 
 
 def _count(recorded: bytes) -> Counted:
     """No question is without tokens: 0 is an API that does not count them."""
-    _, _, *rest = orjson.loads(recorded)
-    (tokens_in, tokens_out), instead = (rest[0] if rest else (0, 0)), (rest[2] if len(rest) > 2 else None)  # noqa: PLR2004
-    return ((tokens_in, tokens_out) if tokens_in else None), instead
+    answer, instead = _read(recorded)
+    usage = answer.usage
+    return ((usage.input_tokens, usage.output_tokens) if usage.input_tokens else None), instead
 
 
 @functools.cache

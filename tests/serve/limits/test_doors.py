@@ -21,6 +21,7 @@ from tests.offline import FOR_EVER, Offline
 from tests.pace import time_limit
 from tests.serve.conftest import served
 from tests.serve.keys import bearer, database
+from tests.serve.limits import held
 from tests.serve.processes import (
     GENERATE,
     LOCK_FREE_SECONDS,
@@ -95,12 +96,6 @@ async def redis(keyed: Settings) -> AsyncIterator[Redis]:
     assert keyed.redis_url is not None
     async with Redis.from_url(keyed.redis_url) as client:
         yield client
-
-
-async def held(redis: Redis) -> int:
-    """How many runs hold something, of whomever."""
-    keys = [key async for key in redis.scan_iter(match="limit-held:*")]
-    return sum([int(await redis.hget(key, "runs") or 0) for key in keys])  # type: ignore[misc]
 
 
 async def until_held(redis: Redis, number: int) -> None:

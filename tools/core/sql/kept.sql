@@ -30,8 +30,7 @@ delete from kept_projects
 where id in (
     select id from kept_projects where expires_at <= now() order by expires_at limit %(count)s
     for update skip locked
-)
-returning id;
+);
 
 -- name: count_expired
 select count(*) as projects from kept_projects where expires_at <= now();
